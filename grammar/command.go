@@ -1,0 +1,101 @@
+package grammar
+
+import "fmt"
+
+// DefaultLabel is the label of a backup that was started without one (§4.1).
+const DefaultLabel = "start backup"
+
+// Command is one of the ten commands of this package; there are no others. They
+// are plain values that can be compared with ==.
+//
+// String is the command as a client sends it: keywords in upper case, no trailing
+// semicolon, options that say no more than their default left out. [Parse] gives
+// back an equal value, provided that the fields hold what their comments allow
+// and that the text is not longer than [MaxCommandLength].
+type Command interface {
+	fmt.Stringer
+	command()
+}
+
+// StartBackup is START_BACKUP (§4.1). Its session becomes the leader of a backup.
+type StartBackup struct {
+	// Label names the backup in backup_label: at most 1024 bytes of UTF-8 without
+	// control characters. Parse puts DefaultLabel where the command has no LABEL;
+	// the empty string stands for LABEL '', which is legal.
+	Label string
+	// Fast asks for an immediate checkpoint instead of a spread one.
+	Fast bool
+	// MaxRate bounds what all sessions of the backup send together, in kB (1024
+	// bytes) per second, 32 to 1048576; 0 where the command has no MAX_RATE.
+	MaxRate int
+}
+
+// JoinBackup is JOIN_BACKUP (§4.2). Its session becomes one of a running backup's.
+type JoinBackup struct {
+	// ID is the backup's id as the client sent it: any UTF-8 text, possibly empty.
+	// It is a secret.
+	ID string
+}
+
+// StopBackup is STOP_BACKUP (§4.3), sent by the leader.
+type StopBackup struct {
+	// NoWait says not to wait for the archiving of the backup's WAL.
+	NoWait bool
+}
+
+// ListTablespaces is LIST_TABLESPACES (§4.4).
+type ListTablespaces struct {
+	// Progress asks for the sizes of the tablespaces.
+	Progress bool
+}
+
+// ListFiles is LIST_FILES (§4.5).
+type ListFiles struct {
+	// Tablespace is a location or an OID as the client sent it; empty for the data
+	// directory.
+	Tablespace string
+}
+
+// ListWALFiles is LIST_WAL_FILES (§4.7). Whether Start is before End is not
+// checked.
+type ListWALFiles struct {
+	// Start and End are locations as PostgreSQL prints them (%X/%X, as in
+	// "16/B374D848"); empty where the option is absent.
+	Start, End string
+}
+
+// SendFile is SEND_FILE (§4.6).
+type SendFile struct {
+	// Path is the file's path as the client sent it. File names are bytes: it need
+	// not be UTF-8, and nothing but the absence of NUL has been checked.
+	Path string
+	// NoVerifyChecksums says not to verify the page checksums of the file.
+	NoVerifyChecksums bool
+}
+
+// IdentifySystem is IDENTIFY_SYSTEM (§4.9).
+type IdentifySystem struct{}
+
+// Show is SHOW (§4.9).
+type Show struct {
+	// Name is the name of a setting, never empty: what was not in double quotes is
+	// in lower case, the parts of a qualified name are joined by dots.
+	Name string
+}
+
+// TimelineHistory is TIMELINE_HISTORY (§4.9).
+type TimelineHistory struct {
+	// Timeline is the timeline's ID, from 1.
+	Timeline uint32
+}
+
+func (StartBackup) command()     {}
+func (JoinBackup) command()      {}
+func (StopBackup) command()      {}
+func (ListTablespaces) command() {}
+func (ListFiles) command()       {}
+func (ListWALFiles) command()    {}
+func (SendFile) command()        {}
+func (IdentifySystem) command()  {}
+func (Show) command()            {}
+func (TimelineHistory) command() {}

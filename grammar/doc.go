@@ -1,0 +1,13 @@
+// Package grammar reads and writes the commands of the parallel base backup
+// protocol (§2), and the three of the stock walsender that go with them (§4.9).
+//
+// [Parse] turns the text of a Query message into a [Command]; a command's String
+// method is the text again, in the form that clients send. Neither does any I/O,
+// and whether a path, a backup id or a setting exists is for the caller to find
+// out.
+//
+// The grammar is the set of structs in syntax.go; testdata/grammar.ebnf shows it
+// in one piece. Reading follows PostgreSQL's repl_scanner.l and repl_gram.y, with
+// these differences: keywords are recognised in any case, options have no list in
+// parentheses, and errors say where they are.
+package grammar

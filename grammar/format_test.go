@@ -1,0 +1,104 @@
+package grammar
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"pgregory.net/rapid"
+)
+
+func TestCommand_String(t *testing.T) {
+	tests := []struct {
+		command Command
+		want    string
+	}{
+		{StartBackup{Label: DefaultLabel}, `START_BACKUP`},
+		{StartBackup{}, `START_BACKUP LABEL ''`},
+		{StartBackup{"Bob's", true, 32}, `START_BACKUP LABEL 'Bob''s' FAST MAX_RATE 32`},
+		{JoinBackup{"0a1b"}, `JOIN_BACKUP '0a1b'`},
+		{StopBackup{}, `STOP_BACKUP`},
+		{StopBackup{NoWait: true}, `STOP_BACKUP NOWAIT`},
+		{ListTablespaces{}, `LIST_TABLESPACES`},
+		{ListTablespaces{Progress: true}, `LIST_TABLESPACES PROGRESS`},
+		{ListFiles{}, `LIST_FILES`},
+		{ListFiles{"16384"}, `LIST_FILES '16384'`},
+		{ListWALFiles{}, `LIST_WAL_FILES`},
+		{ListWALFiles{"0/1", "A/F"}, `LIST_WAL_FILES START_WAL_LOCATION '0/1' END_WAL_LOCATION 'A/F'`},
+		{SendFile{Path: "base/1/1259"}, `SEND_FILE ('base/1/1259')`},
+		{SendFile{"it's", true}, `SEND_FILE ('it''s') NOVERIFY_CHECKSUMS`},
+		{IdentifySystem{}, `IDENTIFY_SYSTEM`},
+		{Show{"data_checksums"}, `SHOW data_checksums`},
+		{Show{"my.own"}, `SHOW my.own`},
+		{Show{"a.b.c"}, `SHOW "a.b.c"`},
+		{Show{"TimeZone"}, `SHOW "TimeZone"`},
+		{Show{`a"b`}, `SHOW "a""b"`},
+		{TimelineHistory{7}, `TIMELINE_HISTORY 7`},
+	}
+	for _, test := range tests {
+		if got := test.command.String(); got != test.want {
+			t.Errorf("%#v: got %s, want %s", test.command, got, test.want)
+		}
+	}
+}
+
+// Whatever a command holds, its text means the command.
+func TestCommand_RoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := drawCommand(t)
+		got, err := Parse(want.String())
+		if err != nil || got != want {
+			t.Fatalf("Parse(%q) = %#v, %v; want %#v", want, got, err, want)
+		}
+	})
+}
+
+func drawCommand(t *rapid.T) Command {
+	text := drawText()
+	flag := rapid.Bool()
+	location := rapid.OneOf(rapid.Just(""), rapid.Map(rapid.Uint64(), func(lsn uint64) string {
+		return fmt.Sprintf("%X/%X", uint32(lsn>>32), uint32(lsn))
+	}))
+	switch rapid.IntRange(0, 9).Draw(t, "command") {
+	case 0:
+		return StartBackup{
+			Label:   text.Filter(isLabel).Draw(t, "label"),
+			Fast:    flag.Draw(t, "fast"),
+			MaxRate: rapid.OneOf(rapid.Just(0), rapid.IntRange(minRate, maxRate)).Draw(t, "rate"),
+		}
+	case 1:
+		return JoinBackup{ID: text.Draw(t, "id")}
+	case 2:
+		return StopBackup{NoWait: flag.Draw(t, "nowait")}
+	case 3:
+		return ListTablespaces{Progress: flag.Draw(t, "progress")}
+	case 4:
+		return ListFiles{Tablespace: text.Draw(t, "tablespace")}
+	case 5:
+		return ListWALFiles{Start: location.Draw(t, "start"), End: location.Draw(t, "end")}
+	case 6:
+		path := rapid.SliceOf(rapid.ByteRange(1, 255)).Draw(t, "path")
+		return SendFile{Path: string(path), NoVerifyChecksums: flag.Draw(t, "noverify")}
+	case 7:
+		return IdentifySystem{}
+	case 8:
+		return Show{Name: text.Filter(func(s string) bool { return s != "" }).Draw(t, "name")}
+	default:
+		return TimelineHistory{Timeline: rapid.Uint32Min(1).Draw(t, "timeline")}
+	}
+}
+
+// drawText draws UTF-8 without NUL, often of characters that mean something.
+func drawText() *rapid.Generator[string] {
+	special := rapid.StringOf(rapid.RuneFrom([]rune(`'"'';().aA_$0 \ßſ€` + "\n")))
+	names := rapid.StringMatching(`[a-z_]{1,3}(\.[a-z_$]{0,3}){0,40}`)
+	return rapid.OneOf(rapid.String(), special, names, rapid.Just(DefaultLabel)).Filter(func(s string) bool {
+		return utf8.ValidString(s) && !strings.Contains(s, "\x00") && len(s) < MaxCommandLength/4
+	})
+}
+
+func isLabel(s string) bool {
+	return len(s) <= maxLabelLength && !strings.ContainsFunc(s, unicode.IsControl)
+}

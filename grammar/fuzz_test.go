@@ -1,0 +1,48 @@
+package grammar
+
+import (
+	"errors"
+	"testing"
+	"unicode/utf8"
+)
+
+// No text makes Parse panic; what it accepts has a text that means the same; what
+// it refuses has an error that can go out on the wire.
+func FuzzParse(f *testing.F) {
+	for _, text := range []string{
+		"", ";", "STOP_BACKUP NOWAIT;", "IDENTIFY_SYSTEM", "TIMELINE_HISTORY 2",
+		"START_BACKUP LABEL 'it''s' FAST MAX_RATE 32", "JOIN_BACKUP '0123456789abcdef'",
+		"LIST_TABLESPACES PROGRESS", "LIST_FILES '/ä'", "SHOW My.\"Own\"\"\"",
+		"LIST_WAL_FILES START_WAL_LOCATION '0/1' END_WAL_LOCATION 'ffffffff/ffffffff'",
+		"send_file('\xff') noverify_checksums", "SEND_FILE ((((", "BASE_BACKUP 'x", "\x00",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := Parse(text)
+		switch {
+		case err != nil:
+			checkError(t, text, err)
+		case c != nil && len(c.String()) <= MaxCommandLength:
+			again, err := Parse(c.String())
+			if err != nil || again != c {
+				t.Errorf("Parse(%q) = %#v, %v; want %#v", c, again, err, c)
+			}
+		}
+	})
+}
+
+func checkError(t *testing.T, text string, err error) {
+	t.Helper()
+	e, ok := errors.AsType[*Error](err)
+	switch {
+	case !ok:
+		t.Errorf("%T: %v", err, err)
+	case len(e.Code) != 5:
+		t.Errorf("SQLSTATE %q", e.Code)
+	case e.Position < 0 || e.Position > utf8.RuneCountInString(text)+1:
+		t.Errorf("position %d in %q", e.Position, text)
+	case e.Message == "" || len(e.Message) > 512 || !utf8.ValidString(e.Message):
+		t.Errorf("message %q", e.Message)
+	}
+}

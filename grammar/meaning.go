@@ -1,0 +1,126 @@
+package grammar
+
+import (
+	"strings"
+
+	"github.com/alecthomas/participle/v2/lexer"
+)
+
+// statement is a command as it was written. Its method gives the command that is
+// meant, or says which value cannot be.
+type statement interface {
+	meaning() (Command, error)
+}
+
+func (s startBackup) meaning() (Command, error) {
+	c := StartBackup{Label: DefaultLabel}
+	seen := options{}
+	for _, o := range s.Options {
+		keyword, value, err := seen.next(o.Tokens)
+		if err != nil {
+			return nil, err
+		}
+		switch keyword {
+		case "LABEL":
+			c.Label, err = labelValue(value)
+		case "FAST":
+			c.Fast = true
+		case "MAX_RATE":
+			c.MaxRate, err = maxRateValue(value)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func (s joinBackup) meaning() (Command, error) {
+	id, err := textValue(s.ID)
+	if err != nil {
+		return nil, err
+	}
+	return JoinBackup{ID: id}, nil
+}
+
+func (s stopBackup) meaning() (Command, error) {
+	return StopBackup(s), nil
+}
+
+func (s listTablespaces) meaning() (Command, error) {
+	return ListTablespaces(s), nil
+}
+
+func (s listFiles) meaning() (Command, error) {
+	if s.Tablespace == nil {
+		return ListFiles{}, nil
+	}
+	tablespace, err := textValue(*s.Tablespace)
+	if err != nil {
+		return nil, err
+	}
+	return ListFiles{Tablespace: tablespace}, nil
+}
+
+func (s listWALFiles) meaning() (Command, error) {
+	var c ListWALFiles
+	seen := options{}
+	for _, o := range s.Options {
+		keyword, value, err := seen.next(o.Tokens)
+		if err != nil {
+			return nil, err
+		}
+		switch keyword {
+		case "START_WAL_LOCATION":
+			c.Start, err = locationValue(value)
+		case "END_WAL_LOCATION":
+			c.End, err = locationValue(value)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func (s sendFile) meaning() (Command, error) {
+	return SendFile{Path: unquote(s.Path.Value), NoVerifyChecksums: s.NoVerifyChecksums}, nil
+}
+
+func (s identifySystem) meaning() (Command, error) {
+	return IdentifySystem{}, nil
+}
+
+func (s show) meaning() (Command, error) {
+	var name strings.Builder
+	for _, t := range s.Name {
+		part, err := nameValue(t)
+		if err != nil {
+			return nil, err
+		}
+		name.WriteString(part)
+	}
+	return Show{Name: name.String()}, nil
+}
+
+func (s timelineHistory) meaning() (Command, error) {
+	timeline, err := timelineValue(s.Timeline)
+	if err != nil {
+		return nil, err
+	}
+	return TimelineHistory{Timeline: timeline}, nil
+}
+
+// options are the keywords of a command's options met so far.
+type options map[string]bool
+
+// next takes the tokens of an option, its keyword and perhaps a value (the
+// keyword again where it has none). The keyword comes in upper case.
+func (seen options) next(tokens []lexer.Token) (keyword string, value lexer.Token, err error) {
+	keyword = strings.ToUpper(tokens[0].Value)
+	if seen[keyword] {
+		return "", lexer.Token{}, errorAt(tokens[0], codeSyntaxError, "duplicate option \"%s\"", keyword)
+	}
+	seen[keyword] = true
+	return keyword, tokens[len(tokens)-1], nil
+}

@@ -1,0 +1,122 @@
+package grammar
+
+import (
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+func TestParse(t *testing.T) {
+	longLabel := strings.Repeat("ä", maxLabelLength/len("ä"))
+	tests := []struct {
+		name string
+		text string
+		want Command
+	}{
+		{"§4.1 no options", `START_BACKUP`, StartBackup{Label: DefaultLabel}},
+		{"§4.1 all options", `START_BACKUP LABEL 'nightly' FAST MAX_RATE 1024`, StartBackup{"nightly", true, 1024}},
+		{"§4.1 empty label", `START_BACKUP LABEL ''`, StartBackup{}},
+		{"§4.1 longest label", `START_BACKUP LABEL '` + longLabel + `'`, StartBackup{Label: longLabel}},
+		{"§4.1 lowest rate", `START_BACKUP MAX_RATE 32`, StartBackup{Label: DefaultLabel, MaxRate: 32}},
+		{"§4.1 highest rate", `START_BACKUP MAX_RATE 0001048576`, StartBackup{Label: DefaultLabel, MaxRate: 1048576}},
+		{"§4.2", `JOIN_BACKUP '0123456789abcdef0123456789abcdef'`, JoinBackup{"0123456789abcdef0123456789abcdef"}},
+		{"§4.2 empty id", `JOIN_BACKUP ''`, JoinBackup{}},
+		{"§4.3", `STOP_BACKUP`, StopBackup{}},
+		{"§4.3 NOWAIT", `STOP_BACKUP NOWAIT`, StopBackup{NoWait: true}},
+		{"§4.4", `LIST_TABLESPACES`, ListTablespaces{}},
+		{"§4.4 PROGRESS", `LIST_TABLESPACES PROGRESS`, ListTablespaces{Progress: true}},
+		{"§4.5", `LIST_FILES`, ListFiles{}},
+		{"§4.5 data directory", `LIST_FILES ''`, ListFiles{}},
+		{"§4.5 location", `LIST_FILES '/mnt/größer'`, ListFiles{"/mnt/größer"}},
+		{"§4.6", `SEND_FILE ('base/5/1259')`, SendFile{Path: "base/5/1259"}},
+		{"§4.6 no checksums", `SEND_FILE ('base/5/1259') NOVERIFY_CHECKSUMS`, SendFile{"base/5/1259", true}},
+		{"§4.6 quotes", `SEND_FILE ('it''s ''''quoted''''')`, SendFile{Path: "it's ''quoted''"}},
+		{"§4.6 keyword as path", `SEND_FILE ('NOVERIFY_CHECKSUMS')`, SendFile{Path: "NOVERIFY_CHECKSUMS"}},
+		{"§2.2 bytes as path", "SEND_FILE ('\xff\xfe\n;--\\')", SendFile{Path: "\xff\xfe\n;--\\"}},
+		{"§4.7", `LIST_WAL_FILES`, ListWALFiles{}},
+		{"§4.7 both", `LIST_WAL_FILES START_WAL_LOCATION '0/1000000' END_WAL_LOCATION '16/B374D848'`, ListWALFiles{"0/1000000", "16/B374D848"}},
+		{"§4.7 other form of the same", `LIST_WAL_FILES END_WAL_LOCATION '00000000/0b374d84'`, ListWALFiles{End: "0/B374D84"}},
+		{"§4.9 IDENTIFY_SYSTEM", `IDENTIFY_SYSTEM`, IdentifySystem{}},
+		{"§4.9 SHOW", `SHOW wal_segment_size`, Show{"wal_segment_size"}},
+		{"§4.9 SHOW in upper case", `SHOW Wal_Segment_SIZE`, Show{"wal_segment_size"}},
+		{"§4.9 SHOW quoted", `SHOW "Wal ""Segment"""`, Show{`Wal "Segment"`}},
+		{"§4.9 SHOW qualified", `SHOW My . "Own".x1$`, Show{"my.Own.x1$"}},
+		{"§4.9 SHOW folds ASCII only", `SHOW GRÖSSE`, Show{"grÖsse"}},
+		{"§4.9 SHOW keyword", `SHOW Label`, Show{"label"}},
+		{"§4.9 TIMELINE_HISTORY", `TIMELINE_HISTORY 1`, TimelineHistory{1}},
+		{"§4.9 last timeline", `TIMELINE_HISTORY 4294967295`, TimelineHistory{4294967295}},
+		{"§2 semicolon", `STOP_BACKUP;`, StopBackup{}},
+		{"§2 white space", "\f\v\r\n\t STOP_BACKUP\n NOWAIT \t ; \n", StopBackup{NoWait: true}},
+		{"§2 no white space", `send_file('a')noverify_checksums;`, SendFile{"a", true}},
+		{"§2.1 lower case", `start_backup label 'Label' fast max_rate 32`, StartBackup{"Label", true, 32}},
+		{"§2.1 mixed case", `Show x`, Show{"x"}},
+		{"§2.3 any order", `START_BACKUP MAX_RATE 32 FAST LABEL 'x'`, StartBackup{"x", true, 32}},
+		{"§2.4 longest", `SEND_FILE ('` + strings.Repeat("a", MaxCommandLength-14) + `')`, SendFile{Path: strings.Repeat("a", MaxCommandLength-14)}},
+		{"§2.4 most tokens", `SHOW ` + strings.Repeat("a.", 31) + `a`, Show{strings.Repeat("a.", 31) + "a"}},
+		{"§2.5 nothing", ``, nil},
+		{"§2.5 white space", " \t\r\n\f\v", nil},
+		{"§2.5 semicolons", " ; ;", nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := Parse(test.text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("Parse(%.100q) (-want +got):\n%s", test.text, diff)
+			}
+		})
+	}
+}
+
+// However options are ordered, written and spaced, they mean the same (§2.1, §2.3).
+func TestParse_2_3_OptionsInAnyOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := StartBackup{Label: "Some 'label'", Fast: true, MaxRate: 4711}
+		options := rapid.Permutation([][]string{{"LABEL", "'Some ''label'''"}, {"FAST"}, {"MAX_RATE", "4711"}}).Draw(t, "order")
+
+		text := writeKeyword(t, "START_BACKUP")
+		for _, option := range options {
+			text += drawSpace(t) + writeKeyword(t, option[0])
+			for _, value := range option[1:] {
+				text += drawSpace(t) + value
+			}
+		}
+		got, err := Parse(text)
+		if err != nil || got != want {
+			t.Fatalf("Parse(%q) = %#v, %v; want %#v", text, got, err, want)
+		}
+	})
+}
+
+func writeKeyword(t *rapid.T, keyword string) string {
+	written := []byte(keyword)
+	for i := range written {
+		if rapid.Bool().Draw(t, "lower") {
+			written[i] = strings.ToLower(keyword)[i]
+		}
+	}
+	return string(written)
+}
+
+func drawSpace(t *rapid.T) string {
+	return rapid.StringOfN(rapid.RuneFrom([]rune(whiteSpace)), 1, 3, -1).Draw(t, "space")
+}
+
+func TestParse_ConcurrentUse(t *testing.T) {
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 100 {
+				if _, err := Parse(`START_BACKUP LABEL 'x' FAST`); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+}

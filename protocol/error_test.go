@@ -1,0 +1,100 @@
+package protocol_test
+
+import (
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/pgparallel/pgparallel/protocol"
+	"pgregory.net/rapid"
+)
+
+func TestErrorText(t *testing.T) {
+	for _, test := range []struct {
+		err   *protocol.Error
+		text  string
+		fatal bool
+	}{
+		{&protocol.Error{Code: "42704", Message: `backup "x" does not exist`}, `ERROR: backup "x" does not exist (SQLSTATE 42704)`, false},
+		{protocol.Errorf("22023", "no %d", 1), "ERROR: no 1 (SQLSTATE 22023)", false},
+		{protocol.Fatalf("08P01", "no %d", 1), "FATAL: no 1 (SQLSTATE 08P01)", true},
+		{protocol.Warningf("no %d", 1), "WARNING: no 1 (SQLSTATE 01000)", false},
+		{&protocol.Error{Severity: "PANIC", Code: "XX000", Message: "no"}, "PANIC: no (SQLSTATE XX000)", true},
+	} {
+		wantText(t, test.text, test.err, test.text)
+		if test.err.Fatal() != test.fatal {
+			t.Errorf("%v: Fatal() = %v", test.err, test.err.Fatal())
+		}
+	}
+}
+
+func TestErrorRoundTrip(t *testing.T) {
+	text := rapid.StringMatching(`[a-zé"]*`)
+	rapid.Check(t, func(t *rapid.T) {
+		want := &protocol.Error{
+			Severity: rapid.SampledFrom([]string{"ERROR", "FATAL", "WARNING", "NOTICE"}).Draw(t, "severity"),
+			Code:     rapid.StringMatching(`[0-9A-Z]{5}`).Draw(t, "code"),
+			Message:  text.Draw(t, "message"),
+			Detail:   text.Draw(t, "detail"),
+			Hint:     text.Draw(t, "hint"),
+			Position: rapid.IntRange(0, 1<<20).Draw(t, "position"),
+		}
+		wire, err := want.Response().Encode(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var response pgproto3.ErrorResponse
+		if err := response.Decode(wire[5:]); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, protocol.ErrorFromResponse(&response)); diff != "" {
+			t.Fatalf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
+// A server before PostgreSQL 9.6 sends no unlocalized severity.
+func TestErrorFromResponseOfOldServer(t *testing.T) {
+	got := protocol.ErrorFromResponse(&pgproto3.ErrorResponse{Severity: "FATAL", Code: "53300"})
+	if !got.Fatal() {
+		t.Errorf("severity is %q", got.Severity)
+	}
+}
+
+func TestErrorNotice(t *testing.T) {
+	n := protocol.Warningf("careful").WithHint("Look %s.", "up").Notice()
+	want := &pgproto3.NoticeResponse{
+		Severity: "WARNING", SeverityUnlocalized: "WARNING", Code: "01000", Message: "careful", Hint: "Look up.",
+	}
+	if diff := cmp.Diff(want, n); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestShorten(t *testing.T) {
+	for _, test := range []struct {
+		in   string
+		n    int
+		want string
+	}{
+		{"", 3, ""}, {"abc", 3, "abc"}, {"abcd", 3, "abc"}, {"äöüß", 3, "äöü"}, {"a\xff\xfeb", 3, "a\uFFFD\uFFFD"}, {"abc", 0, ""},
+	} {
+		if got := protocol.Shorten(test.in, test.n); got != test.want {
+			t.Errorf("Shorten(%q, %d) = %q, want %q", test.in, test.n, got, test.want)
+		}
+	}
+	if got := protocol.ShortID("0123456789abcdef0123456789abcdef"); got != "01234567" {
+		t.Errorf("ShortID = %q", got)
+	}
+}
+
+func FuzzShorten(f *testing.F) {
+	f.Add("a\xffä", 2)
+	f.Fuzz(func(t *testing.T, s string, n int) {
+		n = max(0, n%1000)
+		if got := protocol.Shorten(s, n); !utf8.ValidString(got) || utf8.RuneCountInString(got) > n {
+			t.Errorf("Shorten(%q, %d) = %q", s, n, got)
+		}
+	})
+}

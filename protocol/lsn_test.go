@@ -1,0 +1,79 @@
+package protocol_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/pgparallel/pgparallel/protocol"
+	"pgregory.net/rapid"
+)
+
+func TestLSNRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := protocol.LSN(rapid.Uint64().Draw(t, "lsn"))
+		got, err := protocol.ParseLSN(want.String())
+		if err != nil || got != want {
+			t.Fatalf("ParseLSN(%q) = %v, %v", want.String(), got, err)
+		}
+	})
+}
+
+func TestParseLSN(t *testing.T) {
+	for text, want := range map[string]protocol.LSN{
+		"0/0":               0,
+		"16/B374D848":       0x16B374D848,
+		"16/b374d848":       0x16B374D848,
+		"00000001/00000002": 0x100000002,
+		"FFFFFFFF/FFFFFFFF": 1<<64 - 1,
+	} {
+		if got, err := protocol.ParseLSN(text); err != nil || got != want {
+			t.Errorf("ParseLSN(%q) = %v, %v; want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "/", "0", "0/", "/0", "0/0/0", "+1/0", "-1/0", "0x1/0", " 0/0", "0/0 ", "0/G", "1_0/0", "000000001/0", "0/100000000"} {
+		_, err := protocol.ParseLSN(text)
+		wantError(t, text, err, protocol.Error{
+			Severity: "ERROR", Code: "22P02",
+			Message: `could not parse write-ahead log location "` + text + `"`,
+		})
+	}
+}
+
+func FuzzParseLSN(f *testing.F) {
+	f.Add("16/B374D848")
+	f.Fuzz(func(t *testing.T, text string) {
+		lsn, err := protocol.ParseLSN(text)
+		if err != nil {
+			return
+		}
+		if again, err := protocol.ParseLSN(lsn.String()); err != nil || again != lsn {
+			t.Errorf("%q is %v, and that is %v, %v", text, lsn, again, err)
+		}
+	})
+}
+
+// wantError checks that err is exactly the wire error want.
+func wantError(t *testing.T, name string, err error, want protocol.Error) {
+	t.Helper()
+	var got *protocol.Error
+	if !errors.As(err, &got) {
+		t.Errorf("%s: error is %v, want %v", name, err, &want)
+		return
+	}
+	if diff := cmp.Diff(want, *got); diff != "" {
+		t.Errorf("%s: error (-want +got):\n%s", name, diff)
+	}
+}
+
+// wantText checks the text of an error; an empty text means none.
+func wantText(t *testing.T, name string, err error, want string) {
+	t.Helper()
+	got := ""
+	if err != nil {
+		got = err.Error()
+	}
+	if got != want {
+		t.Errorf("%s:\n got error %q\nwant error %q", name, got, want)
+	}
+}

@@ -1,0 +1,233 @@
+package protocol
+
+import (
+	"bufio"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"time"
+)
+
+// ReadManifest reads a backup_manifest of version 1 or 2 to the end of r and
+// verifies it by its own checksum. It is an error, too, if anything is missing,
+// unknown, given twice or out of range, if a path is against [CheckPath], and if
+// anything follows the manifest. The texts of the errors are pg_verifybackup's
+// where it has one.
+func ReadManifest(r io.Reader) (*Manifest, error) {
+	source := newManifestSource(r)
+	p := manifestParser{
+		manifestLexer: manifestLexer{in: bufio.NewReaderSize(source, 64<<10)},
+		paths:         map[string]struct{}{},
+	}
+	p.manifest()
+	p.end()
+	if p.err != nil {
+		return nil, p.err
+	}
+	if err := source.verify(p.checksum); err != nil {
+		return nil, err
+	}
+	return &p.m, nil
+}
+
+// manifestParser knows the fields of a manifest.
+type manifestParser struct {
+	manifestLexer
+	m        Manifest
+	checksum string
+	paths    map[string]struct{} // all that were seen
+}
+
+func (p *manifestParser) manifest() {
+	const (
+		version = iota
+		systemID
+		files
+		walRanges
+		checksum
+	)
+	names := []string{"PostgreSQL-Backup-Manifest-Version", "System-Identifier", "Files", "WAL-Ranges", "Manifest-Checksum"}
+	given := p.object("top-level", names, func(field int) {
+		if p.m.Version == 0 && field != version {
+			p.fail("expected version indicator")
+		}
+		switch field {
+		case version:
+			p.version()
+		case systemID:
+			p.m.SystemID = p.number()
+		case files:
+			p.list('[', ']', p.file)
+		case walRanges:
+			p.list('[', ']', p.walRange)
+		case checksum:
+			p.checksum = p.string()
+			if p.token() != '}' {
+				p.fail("manifest checksum is not the last field")
+			}
+		}
+	})
+	switch {
+	case !given.has(checksum):
+		p.stop(errors.New("manifest has no checksum"))
+	case !given.has(files):
+		p.fail("missing files")
+	case !given.has(walRanges):
+		p.fail("missing WAL ranges")
+	case p.m.Version == manifestVersion2 && !given.has(systemID):
+		p.fail("missing system identifier")
+	case p.m.Version == manifestVersion1 && given.has(systemID):
+		p.fail("unexpected system identifier")
+	}
+}
+
+func (p *manifestParser) version() {
+	switch p.number() {
+	case manifestVersion1:
+		p.m.Version = manifestVersion1
+	case manifestVersion2:
+		p.m.Version = manifestVersion2
+	default:
+		p.fail("unexpected manifest version")
+	}
+}
+
+func (p *manifestParser) file() {
+	const (
+		path = iota
+		encodedPath
+		size
+		modTime
+		algorithm
+		checksum
+	)
+	names := []string{"Path", "Encoded-Path", "Size", "Last-Modified", "Checksum-Algorithm", "Checksum"}
+	f := ManifestFile{Algorithm: ChecksumNone}
+	given := p.object("file", names, func(field int) {
+		switch field {
+		case path:
+			f.Path = p.string()
+		case encodedPath:
+			f.Path = string(p.hex(func(string) error { return errors.New("could not decode file name") }))
+		case size:
+			f.Size = p.size()
+		case modTime:
+			f.ModTime = p.time()
+		case algorithm:
+			f.Algorithm = p.algorithm()
+		case checksum:
+			f.Checksum = p.hex(func(text string) error {
+				return fmt.Errorf("invalid checksum for file %q: %q", Shorten(f.Path, 256), text)
+			})
+		}
+	})
+	switch {
+	case given.has(path) && given.has(encodedPath):
+		p.fail("both path name and encoded path name")
+	case !given.has(path) && !given.has(encodedPath):
+		p.fail("missing path name")
+	case !given.has(size):
+		p.fail("missing size")
+	case !given.has(modTime):
+		p.fail("missing modification time")
+	case given.has(checksum) && !given.has(algorithm):
+		p.fail("checksum without algorithm")
+	}
+	p.addFile(f)
+}
+
+func (p *manifestParser) addFile(f ManifestFile) {
+	if p.err != nil {
+		return
+	}
+	if err := CheckPath(f.Path); err != nil {
+		p.stop(fmt.Errorf("could not parse backup manifest: %w", err))
+	}
+	if len(f.Checksum) != f.Algorithm.size() {
+		p.stop(fmt.Errorf("file %q has checksum of length %d, but expected %d",
+			Shorten(f.Path, 256), len(f.Checksum), f.Algorithm.size()))
+	}
+	if _, found := p.paths[f.Path]; found {
+		p.stop(fmt.Errorf("duplicate path name in backup manifest: %q", Shorten(f.Path, 256)))
+	}
+	p.paths[f.Path] = struct{}{}
+	p.m.Files = append(p.m.Files, f)
+}
+
+func (p *manifestParser) walRange() {
+	const (
+		timeline = iota
+		start
+		end
+	)
+	names := []string{"Timeline", "Start-LSN", "End-LSN"}
+	var r WALRange
+	given := p.object("WAL range", names, func(field int) {
+		switch field {
+		case timeline:
+			n := p.number()
+			if n == 0 || n > math.MaxUint32 {
+				p.fail("timeline %d is out of range", n)
+			}
+			r.Timeline = Timeline(n)
+		case start:
+			r.Start = p.lsn("could not parse start LSN")
+		case end:
+			r.End = p.lsn("could not parse end LSN")
+		}
+	})
+	switch {
+	case !given.has(timeline):
+		p.fail("missing timeline")
+	case !given.has(start):
+		p.fail("missing start LSN")
+	case !given.has(end):
+		p.fail("missing end LSN")
+	}
+	p.m.WALRanges = append(p.m.WALRanges, r)
+}
+
+// hex reads a string of hexadecimal digits; complain makes the error for another.
+func (p *manifestParser) hex(complain func(text string) error) []byte {
+	text := p.text()
+	b := make([]byte, hex.DecodedLen(len(text)))
+	if _, err := hex.Decode(b, text); err != nil {
+		p.stop(complain(Shorten(string(text), 128)))
+	}
+	return b
+}
+
+func (p *manifestParser) size() int64 {
+	n := p.number()
+	if n > math.MaxInt64 {
+		p.fail("file size %d is out of range", n)
+	}
+	return int64(n)
+}
+
+func (p *manifestParser) time() time.Time {
+	text := p.string()
+	t, err := time.Parse(manifestTime, text)
+	if err != nil {
+		p.fail("invalid modification time: %q", Shorten(text, 64))
+	}
+	return t
+}
+
+func (p *manifestParser) algorithm() ChecksumAlgorithm {
+	a, err := ParseChecksumAlgorithm(string(p.text()))
+	if err != nil {
+		p.stop(err)
+	}
+	return a
+}
+
+func (p *manifestParser) lsn(complaint string) LSN {
+	lsn, err := ParseLSN(string(p.text()))
+	if err != nil {
+		p.fail("%s", complaint)
+	}
+	return lsn
+}

@@ -1,0 +1,131 @@
+package protocol
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+// The types of the columns, by the OIDs of pg_type.
+const (
+	oidChar = 18
+	oidInt8 = 20
+	oidInt4 = 23
+	oidText = 25
+	oidOID  = 26
+)
+
+// Column is a column of a result set: its name and the OID of its type. All
+// results of the protocol are in text format.
+type Column struct {
+	Name string
+	Type uint32
+}
+
+// RowDescription is the message that announces a result set with the columns,
+// in the shape of PostgreSQL's simple printer: no table, typmod -1.
+func RowDescription(columns ...Column) *pgproto3.RowDescription {
+	fields := make([]pgproto3.FieldDescription, len(columns))
+	for i, c := range columns {
+		fields[i] = pgproto3.FieldDescription{
+			Name:         []byte(c.Name),
+			DataTypeOID:  c.Type,
+			DataTypeSize: typeLength(c.Type),
+			TypeModifier: -1,
+		}
+	}
+	return &pgproto3.RowDescription{Fields: fields}
+}
+
+func typeLength(oid uint32) int16 {
+	switch oid {
+	case oidChar:
+		return 1
+	case oidInt4, oidOID:
+		return 4
+	case oidInt8:
+		return 8
+	default:
+		return -1
+	}
+}
+
+// Row is the values of one row in text format. A nil value is NULL.
+type Row [][]byte
+
+// Message is the row as a message of the wire.
+func (r Row) Message() *pgproto3.DataRow { return &pgproto3.DataRow{Values: r} }
+
+func integer[T ~int | ~int64 | ~uint32](v T) []byte { return strconv.AppendInt(nil, int64(v), 10) }
+
+// rowReader takes the values of a row one after the other and remembers the
+// first that was not as it should be.
+type rowReader struct {
+	command string
+	columns []Column
+	row     Row
+	column  int // the next
+	err     error
+}
+
+// readRow begins to read a row that must have at least as many columns as the
+// command's result set: a later version may append some.
+func readRow(command string, row Row, columns []Column) *rowReader {
+	r := &rowReader{command: command, columns: columns, row: row}
+	if len(row) < len(columns) {
+		r.err = fmt.Errorf("result of %s has %d columns, expected %d", command, len(row), len(columns))
+	}
+	return r
+}
+
+// optional is the next value, or nil where it is NULL.
+func (r *rowReader) optional() []byte {
+	if r.err != nil {
+		return nil
+	}
+	v := r.row[r.column]
+	r.column++
+	return v
+}
+
+func (r *rowReader) text() string {
+	v := r.optional()
+	if v == nil {
+		r.fail("NULL")
+	}
+	return string(v)
+}
+
+func (r *rowReader) lsn() LSN {
+	v := r.text()
+	if r.err != nil {
+		return 0
+	}
+	lsn, err := ParseLSN(v)
+	if err != nil {
+		r.fail(v)
+	}
+	return lsn
+}
+
+// integer is the next value as a decimal number of [lowest, highest].
+func (r *rowReader) integer(lowest, highest int64) int64 {
+	v := r.text()
+	if r.err != nil {
+		return 0
+	}
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || n < lowest || n > highest {
+		r.fail(v)
+	}
+	return n
+}
+
+// fail complains about the value that was taken last.
+func (r *rowReader) fail(value string) {
+	if r.err == nil {
+		r.err = fmt.Errorf("result of %s has an unexpected value in column %q: %q",
+			r.command, r.columns[r.column-1].Name, Shorten(value, 64))
+	}
+}

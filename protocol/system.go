@@ -1,0 +1,63 @@
+package protocol
+
+import (
+	"math"
+	"strconv"
+)
+
+// System is the row of IDENTIFY_SYSTEM (§4.9).
+type System struct {
+	SystemID uint64 // the system identifier of pg_control
+	Timeline Timeline
+	XLogPos  LSN // the end of the WAL known to be flushed
+}
+
+// SystemColumns are the columns of IDENTIFY_SYSTEM. The timeline is an int8, as
+// from PostgreSQL 16 on.
+func SystemColumns() []Column {
+	return []Column{{"systemid", oidText}, {"timeline", oidInt8}, {"xlogpos", oidText}, {"dbname", oidText}}
+}
+
+// Row encodes the row for the wire. dbname is NULL.
+func (s System) Row() Row {
+	return Row{strconv.AppendUint(nil, s.SystemID, 10), integer(s.Timeline), []byte(s.XLogPos.String()), nil}
+}
+
+// DecodeSystem decodes the row of IDENTIFY_SYSTEM. A value of the wrong form is an
+// error that names its column.
+func DecodeSystem(row Row) (System, error) {
+	r := readRow("IDENTIFY_SYSTEM", row, SystemColumns()[:3])
+	text := r.text()
+	id, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		r.fail(text)
+	}
+	s := System{
+		SystemID: id,
+		Timeline: Timeline(r.integer(1, math.MaxUint32)),
+		XLogPos:  r.lsn(),
+	}
+	return s, r.err
+}
+
+// HistoryFile is the row of TIMELINE_HISTORY (§4.9).
+type HistoryFile struct {
+	Name    string // as in pg_wal: 00000002.history
+	Content []byte // the file, raw
+}
+
+// HistoryFileColumns are the columns of TIMELINE_HISTORY.
+func HistoryFileColumns() []Column {
+	return []Column{{"filename", oidText}, {"content", oidText}}
+}
+
+// Row encodes the row for the wire.
+func (h HistoryFile) Row() Row { return Row{[]byte(h.Name), append([]byte{}, h.Content...)} }
+
+// DecodeHistoryFile decodes the row of TIMELINE_HISTORY. A value of the wrong form
+// is an error that names its column.
+func DecodeHistoryFile(row Row) (HistoryFile, error) {
+	r := readRow("TIMELINE_HISTORY", row, HistoryFileColumns())
+	h := HistoryFile{Name: r.text(), Content: []byte(r.text())}
+	return h, r.err
+}

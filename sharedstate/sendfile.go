@@ -1,0 +1,81 @@
+package sharedstate
+
+import "context"
+
+// FileKind says what a SEND_FILE sends, as far as the table cares. WAL files
+// are none of its business.
+type FileKind int
+
+// The kinds of files.
+const (
+	DataFile    FileKind = iota // any file of LIST_FILES but the next
+	ControlFile                 // global/pg_control, which is sent when nothing else is (§4.8)
+)
+
+// BeginFile is called when a SEND_FILE begins. Until end is called the backup
+// cannot be stopped. end is called when the peer has the whole answer, or will
+// never have it; sent says whether the file counts as sent. Only its first call
+// does something, so end(false) may be deferred. It may be called when the backup
+// is over.
+//
+// The error is 55000 when the backup is not [Running], and 55006 for [ControlFile]
+// while any other SEND_FILE of the backup is at work (§4.6).
+func (b *Backup) BeginFile(kind FileKind) (end func(sent bool), err error) {
+	b.table.mu.Lock()
+	defer b.table.mu.Unlock()
+	if err := b.checkRunning(); err != nil {
+		return nil, err
+	}
+	if kind == ControlFile && b.sending > 0 {
+		return nil, b.inUse().WithHint("Ask for global/pg_control when every other file has been sent.")
+	}
+	b.sending++
+	ended := false
+	return func(sent bool) {
+		b.table.mu.Lock()
+		defer b.table.mu.Unlock()
+		if ended {
+			return
+		}
+		ended = true
+		b.sending--
+		if sent {
+			b.counts.filesSent.Add(1)
+		}
+	}, nil
+}
+
+// Throttle is called before each frame of a file with the length of its payload.
+// It counts the bytes as sent and sleeps while the backup is over its rate, all
+// its sessions taken together. Where there is no rate it still looks at ctx and at
+// the backup's end.
+//
+// The error is that of [Backup.Err] when the backup is over, else the cause of ctx
+// when ctx is. Then the bytes are not counted and must not be sent.
+func (b *Backup) Throttle(ctx context.Context, n int) error {
+	return b.wait(ctx, b.done, n)
+}
+
+// ThrottleWAL is [Backup.Throttle] for the frames of WAL files, which may be sent
+// when the backup is over, at its rate all the same (§3.9). Only ctx ends it.
+func (b *Backup) ThrottleWAL(ctx context.Context, n int) error {
+	return b.wait(ctx, nil, n)
+}
+
+func (b *Backup) wait(ctx context.Context, done <-chan struct{}, n int) error {
+	slept, ok := b.throttle.wait(ctx, done, n)
+	b.counts.throttled.Add(int64(slept))
+	if ok {
+		b.counts.bytesSent.Add(int64(n))
+		return nil
+	}
+	if done != nil {
+		if err := b.Err(); err != nil {
+			return err
+		}
+	}
+	return context.Cause(ctx)
+}
+
+// FrameSize is [Throttle.FrameSize] at the backup's rate.
+func (b *Backup) FrameSize(limit int) int { return b.throttle.FrameSize(limit) }

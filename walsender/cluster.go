@@ -1,0 +1,93 @@
+package walsender
+
+import (
+	"context"
+	"io/fs"
+	"iter"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// Cluster is where a server's bytes come from: a data directory and what is
+// known about it. Its methods are called from many goroutines at once.
+//
+// An error that is a *[protocol.Error] is the answer to the peer. Any other
+// reaches the peer as XX000 with a fixed text, and the log with its own. The
+// cluster's further abilities are optional interfaces: [WALLister],
+// [Historian]. What is absent is answered with 0A000.
+type Cluster interface {
+	// Directory names the data directory: two clusters with the same name
+	// read the same files (device, inode, system identifier). A backup is
+	// joined only where it was started (§4.2).
+	Directory() string
+
+	// Identify tells which cluster this is, for IDENTIFY_SYSTEM.
+	Identify(ctx context.Context) (protocol.System, error)
+
+	// Settings tells what SHOW and the parameters of a session need.
+	Settings(ctx context.Context) (protocol.Settings, error)
+
+	// InRecovery reports whether the cluster is a standby now. A backup whose
+	// cluster answers otherwise than at its start is worthless (§4.6).
+	InRecovery(ctx context.Context) (bool, error)
+
+	// StartBackup puts the cluster into backup mode and returns when the
+	// checkpoint that the backup begins with is done. When ctx ends before,
+	// it leaves backup mode and returns an error. The ID of the result is
+	// the request's.
+	StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.BackupStart, error)
+
+	// StopBackup ends the backup. With wait it returns when the WAL that the
+	// backup needs is archived, where the cluster archives. Whether it fails
+	// or not, the backup is over when it returns.
+	StopBackup(ctx context.Context, id string, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error)
+
+	// AbortBackup ends the backup without a result. It does nothing for an id
+	// that is not (or no longer) in backup mode.
+	AbortBackup(id string)
+
+	// Tablespaces lists the tablespaces by OID, and the data directory last
+	// (§4.4). Sizes are -1 unless asked for.
+	Tablespaces(ctx context.Context, sizes bool) ([]protocol.Tablespace, error)
+
+	// Files lists what a backup holds of the data directory (tablespace empty)
+	// or of a tablespace, given by its location or its OID (§4.5). Rows come
+	// as they are found; an error is the last thing that is yielded.
+	Files(ctx context.Context, tablespace string, notice protocol.NoticeFunc) iter.Seq2[protocol.File, error]
+
+	// Open opens a file of a listing, by its path there (§4.6). Reading yields
+	// what is to be sent; Stat tells how much of it at the most. The file may
+	// further be a [CheckedFile] and a [VerifiedFile]. One goroutine uses it.
+	Open(ctx context.Context, name string, o protocol.OpenOptions) (fs.File, error)
+}
+
+// WALLister is a [Cluster] with WAL files to send (§4.7).
+type WALLister interface {
+	// WALFiles lists the segments that hold bytes of [start, end), ascending,
+	// then every history file. A zero start means the oldest segment there
+	// is, a zero end no end. A gap in the range is 58P01.
+	WALFiles(ctx context.Context, start, end protocol.LSN) iter.Seq2[protocol.File, error]
+}
+
+// Historian is a [Cluster] with timeline history files (§4.9).
+type Historian interface {
+	// TimelineHistory is the timeline's history file; 58P01 where there is none.
+	TimelineHistory(ctx context.Context, tli protocol.Timeline) (protocol.HistoryFile, error)
+}
+
+// CheckedFile is a file of a [Cluster] that can turn into another under its
+// reader, as a WAL segment does that is recycled.
+type CheckedFile interface {
+	fs.File
+	// Check is called before each piece that is sent, and before the end is
+	// told. Its error ends the file.
+	Check() error
+}
+
+// VerifiedFile is a file of a [Cluster] whose pages are verified as they are read.
+// Reads must be of whole pages (a multiple of the block size), but for the last.
+type VerifiedFile interface {
+	fs.File
+	// ChecksumFailures counts the failures found so far.
+	ChecksumFailures() int
+}

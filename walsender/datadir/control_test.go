@@ -1,0 +1,155 @@
+package datadir
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"math/bits"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+func drawControl(t *rapid.T) Control {
+	u32 := rapid.Uint32()
+	u64 := rapid.Uint64()
+	power := func(label string, lowest, highest int) uint32 {
+		return 1 << rapid.IntRange(lowest, highest).Draw(t, label)
+	}
+	return Control{
+		SystemID:            u64.Draw(t, "system"),
+		Version:             rapid.SampledFrom([]uint32{1300, 1700, 1800}).Draw(t, "version"),
+		CatalogVersion:      u32.Draw(t, "catalog"),
+		State:               DBState(rapid.Int32().Draw(t, "state")),
+		Time:                time.Unix(rapid.Int64Range(-1<<40, 1<<40).Draw(t, "time"), 0).UTC(),
+		Checkpoint:          protocol.LSN(u64.Draw(t, "checkpoint")),
+		Redo:                protocol.LSN(u64.Draw(t, "redo")),
+		Timeline:            protocol.Timeline(u32.Draw(t, "timeline")),
+		PrevTimeline:        protocol.Timeline(u32.Draw(t, "previous")),
+		FullPageWrites:      rapid.Bool().Draw(t, "full page writes"),
+		MinRecoveryPoint:    protocol.LSN(u64.Draw(t, "minimum")),
+		MinRecoveryTimeline: protocol.Timeline(u32.Draw(t, "minimum timeline")),
+		WALLevel:            rapid.Int32().Draw(t, "level"),
+		BlockSize:           power("block", 10, 15),
+		RelSegSize:          rapid.Uint32Min(1).Draw(t, "segment"),
+		WALBlockSize:        power("WAL block", 10, 16),
+		WALSegmentSize:      power("WAL segment", 20, 30),
+		DataChecksumVersion: u32.Draw(t, "checksums"),
+	}
+}
+
+func TestControl_RoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := drawControl(t)
+		data := want.Encode()
+		if len(data) != 8192 {
+			t.Fatalf("Encode gave %d bytes", len(data))
+		}
+		got, err := DecodeControl(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("round trip (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func validControl() Control {
+	return Control{
+		SystemID: 7300000000000000001, Version: 1300, CatalogVersion: 202209061, State: StateShutDown, Timeline: 1, PrevTimeline: 1,
+		BlockSize: 8192, RelSegSize: 131072, WALBlockSize: 8192, WALSegmentSize: 1 << 20, DataChecksumVersion: 1,
+	}
+}
+
+func TestDecodeControl_Errors(t *testing.T) {
+	resum := func(data []byte) {
+		end, _ := checksumOffset(binary.NativeEndian.Uint32(data[atVersion:]))
+		binary.NativeEndian.PutUint32(data[end:], crc32.Checksum(data[:end], castagnoli))
+	}
+	put := func(at int, v uint32) func([]byte) []byte {
+		return func(data []byte) []byte {
+			binary.NativeEndian.PutUint32(data[at:], v)
+			resum(data)
+			return data
+		}
+	}
+	for _, test := range []struct {
+		name   string
+		change func([]byte) []byte
+		want   string
+	}{
+		{"empty", func([]byte) []byte { return nil }, "only 0 bytes"},
+		{"cut", func(d []byte) []byte { return d[:291] }, "only 291 bytes"},
+		{"one bit", func(d []byte) []byte { d[100] ^= 1; return d }, "incorrect checksum"},
+		{"the checksum", func(d []byte) []byte { d[288] ^= 1; return d }, "incorrect checksum"},
+		{"version", func(d []byte) []byte { binary.NativeEndian.PutUint32(d[8:], 1201); return d }, "version 1201"},
+		{"byte order", func(d []byte) []byte {
+			binary.NativeEndian.PutUint32(d[8:], bits.ReverseBytes32(1300))
+			return d
+		}, "other byte order"},
+		{"block size", put(atBlockSize, 8191), "invalid block size: 8191"},
+		{"relation segment", put(atRelSegSize, 0), "0 blocks"},
+		{"WAL block size", put(atWALBlockSize, 512), "invalid WAL block size"},
+		{"WAL segment size", put(atWALSegmentSize, 0), "invalid WAL segment size"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := DecodeControl(test.change(validControl().Encode()))
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error %v, want one with %q", err, test.want)
+			}
+		})
+	}
+}
+
+// What follows the checksum is padding, and never looked at.
+func TestDecodeControl_Padding(t *testing.T) {
+	data := validControl().Encode()
+	data[292] = 1
+	if _, err := DecodeControl(data[:293]); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDBState_String(t *testing.T) {
+	if got := StateInProduction.String(); got != "in production" {
+		t.Errorf("StateInProduction is %q", got)
+	}
+	for _, s := range []DBState{-1, 7} {
+		if got := s.String(); !strings.HasPrefix(got, "unrecognized status code") {
+			t.Errorf("state %d is %q", int32(s), got)
+		}
+	}
+}
+
+func FuzzDecodeControl(f *testing.F) {
+	for _, version := range []uint32{1300, 1700, 1800} {
+		c := validControl()
+		c.Version = version
+		f.Add(c.Encode()[:300])
+	}
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := DecodeControl(data)
+		if errors.Is(err, errControlChecksum) { // get past it
+			end, _ := checksumOffset(binary.NativeEndian.Uint32(data[atVersion:]))
+			binary.NativeEndian.PutUint32(data[end:], crc32.Checksum(data[:end], castagnoli))
+			c, err = DecodeControl(data)
+		}
+		if err != nil {
+			return
+		}
+		again, err := DecodeControl(c.Encode())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c, again); diff != "" {
+			t.Errorf("second decoding differs:\n%s", diff)
+		}
+	})
+}

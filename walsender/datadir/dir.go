@@ -1,0 +1,140 @@
+package datadir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"golang.org/x/sys/unix"
+)
+
+// The major versions of PostgreSQL whose data directories are known.
+const (
+	oldestMajor = 13
+	newestMajor = 18
+)
+
+// Dir is an open data directory: listing, opening, WAL and tablespaces, for a
+// cluster that runs as well as for one that does not. It holds no state but the
+// open directory, and may be used from many goroutines until it is closed.
+type Dir struct {
+	// RecoveryOnRestore says that a copy of the directory replays WAL before it
+	// is used, whatever pg_control says: set it, before the first use, where
+	// the server runs. If it is false, every state but [StateShutDown] means
+	// recovery. Without recovery the backup holds all forks of unlogged
+	// relations (§4.5), and every page is verified (§4.6).
+	RecoveryOnRestore bool
+
+	path  string
+	name  string // what Directory says
+	root  *directory
+	major int
+}
+
+// OpenDir opens a data directory of PostgreSQL 13 to 18. The error is one line
+// that says what is wrong with path: not there, not to be read by this user, no
+// data directory, another version, or a pg_control that cannot be read.
+func OpenDir(path string) (*Dir, error) {
+	root, err := openDirectory(path)
+	if err != nil {
+		return nil, fmt.Errorf("could not open data directory %q: %w", path, pathCause(err))
+	}
+	d := &Dir{path: path, root: root}
+	if err := d.identify(); err != nil {
+		_ = root.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// Close releases the directory. Files that are open stay readable.
+func (d *Dir) Close() error { return d.root.close() }
+
+// identify finds out the version and whether pg_control goes with it.
+func (d *Dir) identify() error {
+	text, _, err := d.root.read("PG_VERSION", 64)
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return fmt.Errorf("%q is not a PostgreSQL data directory: no PG_VERSION", d.path)
+	case err != nil:
+		return fmt.Errorf("could not read PG_VERSION in %q: %w", d.path, pathCause(err))
+	}
+	version := strings.TrimSpace(string(text))
+	d.major, err = strconv.Atoi(version)
+	if err != nil || d.major < oldestMajor || d.major > newestMajor {
+		return fmt.Errorf("%q is of PostgreSQL %q, supported are %d to %d", d.path, protocol.Shorten(version, 16), oldestMajor, newestMajor)
+	}
+	c, _, err := d.readControl(context.Background())
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return fmt.Errorf("%q is not a PostgreSQL data directory: no global/pg_control", d.path)
+	case err != nil:
+		return fmt.Errorf("could not read global/pg_control in %q: %w", d.path, pathCause(err))
+	case c.Version != controlVersion(d.major):
+		return fmt.Errorf("%q is damaged: PG_VERSION says %d, but pg_control has version %d", d.path, d.major, c.Version)
+	}
+	st, err := d.root.lstat(".")
+	if err != nil {
+		return fmt.Errorf("could not stat %q: %w", d.path, err)
+	}
+	id := identity(st)
+	d.name = fmt.Sprintf("%d:%d:%d", id.device, id.inode, c.SystemID)
+	return nil
+}
+
+func controlVersion(major int) uint32 {
+	switch major {
+	case 17:
+		return controlVersion17
+	case 18:
+		return controlVersion18
+	default:
+		return controlVersion13
+	}
+}
+
+// Directory names the data directory: "device:inode:system identifier" in
+// decimal numbers, as it was found when it was opened (§4.2).
+func (d *Dir) Directory() string { return d.name }
+
+// Settings tells what PG_VERSION, pg_control and the mode of the directory say.
+// The version is the major one alone.
+func (d *Dir) Settings(ctx context.Context) (protocol.Settings, error) {
+	c, err := d.Control(ctx)
+	if err != nil {
+		return protocol.Settings{}, err
+	}
+	st, err := d.root.lstat(".")
+	if err != nil {
+		return protocol.Settings{}, ioError("stat directory", d.path, err)
+	}
+	mode := fs.FileMode(0o700)
+	if st.Mode&0o050 == 0o050 {
+		mode = 0o750
+	}
+	return protocol.Settings{
+		ServerVersion:     strconv.Itoa(d.major),
+		ServerVersionNum:  d.major * 10000,
+		WALSegmentSize:    int64(c.WALSegmentSize),
+		BlockSize:         int(c.BlockSize),
+		DataChecksums:     c.DataChecksumVersion != 0,
+		DataDirectoryMode: mode,
+		InHotStandby:      c.State.standby(),
+	}, nil
+}
+
+// recovers reports whether a copy goes through recovery when it starts.
+func (d *Dir) recovers(c Control) bool { return d.RecoveryOnRestore || c.State != StateShutDown }
+
+// pathCause strips the path that the message already has.
+func pathCause(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}

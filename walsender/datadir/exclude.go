@@ -1,0 +1,146 @@
+package datadir
+
+import (
+	"fmt"
+	"strings"
+)
+
+// place is a kind of directory in a data directory: where a name lies decides
+// what it means.
+type place int
+
+const (
+	elsewhere        place = iota
+	inDataDirectory        // the data directory itself
+	inGlobal               // global
+	inBase                 // base
+	inDatabase             // base/DBOID, and the same in a tablespace
+	inTablespaceList       // pg_tblspc
+	inTablespace           // pg_tblspc/OID
+	inVersion              // pg_tblspc/OID/PG_MAJOR_CATVERSION
+	inWAL                  // pg_wal
+)
+
+// verdict is what becomes of a name in a base backup.
+type verdict int
+
+const (
+	leaveOut  verdict = iota
+	keep              // it is part of the backup, and what it holds if it is a directory
+	keepEmpty         // it is; if a directory (or a link in the place of one), without its content
+)
+
+// rules are what a base backup leaves out by name, in one cluster (the lists of
+// PostgreSQL's backup/basebackup.c). The listing and the opening of files both
+// go by [rules.judge], so they cannot differ. What needs a look at the disk
+// comes on top: init forks, and tablespaces inside the data directory.
+type rules struct {
+	major   int    // PostgreSQL's major version
+	version string // the cluster's directory in a tablespace: PG_15_202209061
+}
+
+func newRules(major int, c Control) rules {
+	return rules{major: major, version: fmt.Sprintf("PG_%d_%d", major, c.CatalogVersion)}
+}
+
+// judge says what becomes of a name in a directory, and what kind of directory
+// it is, if it is one.
+func (r rules) judge(in place, name string) (verdict, place) {
+	switch {
+	case in == inWAL:
+		return r.judgeWAL(name), elsewhere
+	case excludedName(name):
+		return leaveOut, elsewhere
+	case emptiedName(name):
+		return keepEmpty, elsewhere
+	}
+	switch in {
+	case inDataDirectory:
+		return judgeTop(name)
+	case inBase, inVersion:
+		if isDigits(name) {
+			return keep, inDatabase
+		}
+	case inDatabase:
+		if isTemporary(name) {
+			return leaveOut, elsewhere
+		}
+	case inTablespaceList:
+		if _, valid := parseNumber(name); valid {
+			return keep, inTablespace
+		}
+	case inTablespace:
+		if name != r.version {
+			return leaveOut, elsewhere // another cluster's, after pg_upgrade --link for example
+		}
+		return keep, inVersion
+	}
+	return keep, elsewhere
+}
+
+func judgeTop(name string) (verdict, place) {
+	switch name {
+	case "base":
+		return keep, inBase
+	case "global":
+		return keep, inGlobal
+	case "pg_tblspc":
+		return keep, inTablespaceList
+	case "pg_wal":
+		return keepEmpty, inWAL
+	}
+	return keep, elsewhere
+}
+
+// judgeWAL decides about pg_wal, of which LIST_FILES shows only the directories;
+// segments and history files are LIST_WAL_FILES's (§4.7).
+func (r rules) judgeWAL(name string) verdict {
+	for _, directory := range r.walDirectories() {
+		if name == directory {
+			return keepEmpty
+		}
+	}
+	return leaveOut
+}
+
+// walDirectories are the directories in pg_wal that a server wants to find.
+func (r rules) walDirectories() []string {
+	if r.major >= 17 {
+		return []string{"archive_status", "summaries"}
+	}
+	return []string{"archive_status"}
+}
+
+func excludedName(name string) bool {
+	switch name {
+	case ".DS_Store", "postgresql.auto.conf.tmp", "current_logfiles.tmp",
+		"backup_label", "tablespace_map", "backup_manifest", "postmaster.pid", "postmaster.opts":
+		return true
+	}
+	return strings.HasPrefix(name, "pgsql_tmp") || strings.HasPrefix(name, "pg_internal.init")
+}
+
+// emptiedName reports whether a directory of the name is kept without what it
+// holds, which the server makes anew when it starts. PostgreSQL goes by the name
+// alone, wherever it is.
+//
+// The directory of stats_temp_directory (PostgreSQL 13 and 14) is known only to
+// the configuration; unless it is pg_stat_tmp, its few files are part of the
+// backup, and the server removes them.
+func emptiedName(name string) bool {
+	switch name {
+	case "pg_stat_tmp", "pg_replslot", "pg_dynshmem", "pg_notify", "pg_serial", "pg_snapshots", "pg_subtrans":
+		return true
+	}
+	return false
+}
+
+// mayBeUnlogged reports whether the files of relations in the directory are left
+// out beside an init fork, where the copy goes through recovery: recovery makes
+// them anew from it.
+func (r rules) mayBeUnlogged(in place) bool {
+	return in == inDatabase || in == inGlobal && r.major >= 17
+}
+
+// holdsRelations reports whether files named as a relation's are one there.
+func holdsRelations(in place) bool { return in == inDatabase || in == inGlobal }

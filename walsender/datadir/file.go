@@ -1,0 +1,94 @@
+package datadir
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"path"
+	"time"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"golang.org/x/sys/unix"
+)
+
+// file is an open file that ends where it ended when it was opened, or before.
+type file struct {
+	fd     preader // -1 when closed
+	name   string  // path in the backup
+	stat   unix.Stat_t
+	end    int64 // bytes; less than stat.Size once the file was found truncated
+	offset int64
+}
+
+func newFile(fd int, name string, st unix.Stat_t) *file {
+	return &file{fd: preader(fd), name: name, stat: st, end: st.Size}
+}
+
+// Stat describes the file as it was when it was opened. Sys is a *unix.Stat_t.
+func (f *file) Stat() (fs.FileInfo, error) { return fileInfo{f.name, &f.stat}, nil }
+
+// Read reads up to the size that the file had when it was opened. A file that
+// has become shorter ends early.
+func (f *file) Read(p []byte) (int, error) {
+	if f.fd < 0 {
+		return 0, fs.ErrClosed
+	}
+	n, err := f.readAt(p, f.offset)
+	f.offset += int64(n)
+	if err == nil && n == 0 && len(p) > 0 {
+		return 0, io.EOF
+	}
+	return n, err
+}
+
+// readAt reads at an offset, less than asked for only where the file ends. The
+// end is not an error.
+func (f *file) readAt(p []byte, offset int64) (int, error) {
+	want := min(int64(len(p)), f.end-offset)
+	n, err := f.fd.ReadAt(p[:want], offset)
+	if errors.Is(err, io.EOF) {
+		f.end = offset + int64(n)
+		err = nil
+	}
+	if err != nil {
+		return n, ioError("read file", f.name, err)
+	}
+	return n, nil
+}
+
+// Close closes the file. A second call is fs.ErrClosed.
+func (f *file) Close() error {
+	if f.fd < 0 {
+		return fs.ErrClosed
+	}
+	fd := f.fd
+	f.fd = -1
+	return unix.Close(int(fd))
+}
+
+// fileInfo is the status of a regular file as fs.FileInfo.
+type fileInfo struct {
+	path string
+	stat *unix.Stat_t
+}
+
+func (i fileInfo) Name() string       { return path.Base(i.path) }
+func (i fileInfo) Size() int64        { return i.stat.Size }
+func (i fileInfo) Mode() fs.FileMode  { return fs.FileMode(i.stat.Mode & 0o777) }
+func (i fileInfo) ModTime() time.Time { return modTime(*i.stat) }
+func (i fileInfo) IsDir() bool        { return false }
+func (i fileInfo) Sys() any           { return i.stat }
+
+// row is the file's row in a listing.
+func row(path string, kind protocol.FileType, st unix.Stat_t) protocol.File {
+	f := protocol.File{Path: path, Type: kind, ModTime: modTime(st)}
+	if kind == protocol.TypeFile {
+		f.Size = st.Size
+	}
+	return f
+}
+
+func modTime(st unix.Stat_t) time.Time {
+	seconds, _ := st.Mtim.Unix()
+	return time.Unix(seconds, 0)
+}

@@ -1,0 +1,61 @@
+package datadir
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"golang.org/x/sys/unix"
+)
+
+// historyLimit is more than a history file will ever have, in bytes: it is a line
+// a timeline.
+const historyLimit = 1 << 20
+
+// TimelineHistory reads the history file of a timeline; 58P01 where there is
+// none, as for the first.
+func (d *Dir) TimelineHistory(_ context.Context, tli protocol.Timeline) (protocol.HistoryFile, error) {
+	name := protocol.HistoryFileName(tli)
+	path := walDirectory + "/" + name
+	wal, err := d.openWALDirectory()
+	if err != nil {
+		return protocol.HistoryFile{}, err
+	}
+	defer wal.close()
+	content, st, err := wal.read(name, historyLimit)
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EISDIR), errors.Is(err, errSpecial):
+		return protocol.HistoryFile{}, gone(path)
+	case err != nil:
+		return protocol.HistoryFile{}, ioError("read file", path, err)
+	case st.Size > historyLimit:
+		return protocol.HistoryFile{}, protocol.Errorf(protocol.CodeDataCorrupted, `file "%s" has %d bytes, more than a timeline history can have`, path, st.Size)
+	}
+	return protocol.HistoryFile{Name: name, Content: content}, nil
+}
+
+// ancestor is a timeline that a history file names, and where it was left.
+type ancestor struct {
+	timeline protocol.Timeline
+	end      protocol.LSN
+}
+
+// parseHistory reads the lines "timeline, position, reason" of a history file.
+// Comments, and what is neither, are skipped.
+func parseHistory(content string) []ancestor {
+	var list []ancestor
+	for line := range strings.Lines(content) {
+		fields := strings.Fields(line)
+		if len(fields) < 2 {
+			continue
+		}
+		timeline, err := strconv.ParseUint(fields[0], 10, 32)
+		end, lsnErr := protocol.ParseLSN(fields[1])
+		if err == nil && lsnErr == nil {
+			list = append(list, ancestor{protocol.Timeline(timeline), end})
+		}
+	}
+	return list
+}

@@ -1,0 +1,182 @@
+package datadir
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// Open opens a file of a listing (§4.6): one of [Dir.Files] that is not a
+// directory or a link, or one of [Dir.WALFiles]. Reading ends at the size that
+// the file has now, or where it was truncated; global/pg_control is read here
+// and now, whole and with its checksum right.
+//
+// A file of a relation, in a cluster with page checksums and blocks of 8192
+// bytes, is a walsender.VerifiedFile if o.VerifyChecksums asks for it; a WAL
+// segment is a walsender.CheckedFile.
+//
+// Errors: 22023 for a path against the rules, 42501 for one that no listing
+// shows, 42809 for a directory or the link of a tablespace, 58P01 for a file that
+// is gone (a fork of a relation that has become unlogged counts as gone where the
+// copy is recovered), 58030 for every other failure.
+func (d *Dir) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs.File, error) {
+	if err := protocol.CheckPath(name); err != nil {
+		return nil, err
+	}
+	if within, found := strings.CutPrefix(name, "pg_wal/"); found {
+		return d.openWAL(ctx, within)
+	}
+	c, control, err := d.readControl(ctx)
+	if err := controlError(ctx, err); err != nil {
+		return nil, err
+	}
+	if name == controlName {
+		return &memoryFile{bytes.NewReader(control.data), fileInfo{name, &control.stat}}, nil
+	}
+	at, err := d.locate(newRules(d.major, c), name)
+	if err != nil {
+		return nil, err
+	}
+	defer at.release()
+	fd, st, err := at.dir.open(at.path)
+	if errors.Is(err, errSpecial) && at.directory {
+		return nil, protocol.Errorf(protocol.CodeWrongObjectType, `"%s" is a directory`, shown(name))
+	}
+	if err != nil {
+		return nil, openError(name, err)
+	}
+	f := newFile(fd, name, st)
+	if err := d.checkFork(c, at, name); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	if at.isRelation && o.VerifyChecksums && c.DataChecksumVersion != 0 && c.BlockSize == pageSize {
+		return newVerifiedFile(f, d.recovers(c), c.RelSegSize, at, o), nil
+	}
+	return f, nil
+}
+
+// location is a file's path as it is to be opened: beneath a directory.
+type location struct {
+	dir        *directory
+	owned      bool // dir is a tablespace's, to be closed
+	path       string
+	tablespace protocol.Tablespace
+	directory  bool // a directory by the rules, even where a link is in its place
+	relation   relation
+	isRelation bool // by name and place
+	unlogged   bool // a fork that recovery makes anew if there is an init fork
+}
+
+func (l *location) release() {
+	if l.owned {
+		_ = l.dir.close()
+	}
+}
+
+// locate finds what a path stands for, by the rules of the listing. The caller
+// releases the result.
+func (d *Dir) locate(r rules, name string) (*location, error) {
+	l := &location{dir: d.root, path: name}
+	if err := l.judge(r, name); err != nil {
+		return nil, err
+	}
+	var err error
+	if rest, found := strings.CutPrefix(name, tablespaceList+"/"); found {
+		err = d.enterTablespace(l, name, rest)
+	} else {
+		err = d.checkInside(name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// judge goes along the path, name by name; 42501 at the first that is left out.
+func (l *location) judge(r rules, name string) error {
+	in := inDataDirectory
+	for rest, more := name, true; more; {
+		var component string
+		component, rest, more = strings.Cut(rest, "/")
+		verdict, within := r.judge(in, component)
+		if verdict == leaveOut || verdict == keepEmpty && more {
+			return notPart(name)
+		}
+		if !more {
+			l.directory = verdict == keepEmpty || within == inTablespace
+			break
+		}
+		in = within
+	}
+	l.relation, l.isRelation = parseRelation(path.Base(name))
+	l.isRelation = l.isRelation && holdsRelations(in)
+	l.unlogged = l.isRelation && r.mayBeUnlogged(in) && l.relation.fork != "init"
+	return nil
+}
+
+// enterTablespace makes the tablespace's directory the one to open beneath.
+func (d *Dir) enterTablespace(l *location, name, rest string) error {
+	text, within, deeper := strings.Cut(rest, "/")
+	oid, valid := parseNumber(text)
+	if !deeper || !valid {
+		return nil
+	}
+	target, err := d.location(text)
+	if err != nil {
+		return openError(name, err)
+	}
+	l.tablespace = protocol.Tablespace{OID: oid, Location: target}
+	dir, err := d.openTablespace(l.tablespace)
+	if err != nil {
+		return err
+	}
+	l.dir, l.owned, l.path = dir, true, within
+	return nil
+}
+
+// checkInside refuses a path that leads through a tablespace's directory inside
+// the data directory: its files have other paths.
+func (d *Dir) checkInside(name string) error {
+	inside, err := d.inside()
+	if err != nil || len(inside) == 0 {
+		return err
+	}
+	for parent := path.Dir(name); parent != "."; parent = path.Dir(parent) {
+		if st, err := d.root.lstat(parent); err == nil && inside[identity(st)] {
+			return notPart(name)
+		}
+	}
+	return nil
+}
+
+// checkFork looks once more whether the relation is an unlogged one. It may have
+// become one since the listing, and a copy that has both its init fork and an old
+// fork does not start.
+func (d *Dir) checkFork(c Control, at *location, name string) error {
+	if !at.unlogged || !d.recovers(c) {
+		return nil
+	}
+	there, err := at.dir.exists(join(strings.TrimSuffix(path.Dir(at.path), "."), at.relation.initFork()))
+	switch {
+	case err != nil:
+		return ioError("stat file", name, err)
+	case there:
+		return gone(name)
+	}
+	return nil
+}
+
+// memoryFile is a file that was read whole when it was opened.
+type memoryFile struct {
+	*bytes.Reader
+	info fileInfo
+}
+
+func (f *memoryFile) Stat() (fs.FileInfo, error) { return f.info, nil }
+func (f *memoryFile) Close() error               { return nil }

@@ -1,0 +1,209 @@
+package datadir
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+func TestOpen_4_6_Errors(t *testing.T) {
+	f, _ := tree(t, validControl())
+	f.write("secret/file", nil)
+	f.must(os.Symlink(f.at("secret"), f.at("way")))
+	d := f.open()
+	for name, want := range map[string]string{
+		"": protocol.CodeInvalidParameterValue, "/etc/passwd": protocol.CodeInvalidParameterValue, "../x": protocol.CodeInvalidParameterValue,
+		"base//5": protocol.CodeInvalidParameterValue, "base/./5": protocol.CodeInvalidParameterValue, "a\x00b": protocol.CodeInvalidParameterValue,
+		"base/5/99999": protocol.CodeUndefinedFile, "nosuch/file": protocol.CodeUndefinedFile,
+		"pg_tblspc/99999/PG_15_202209061/5/1": protocol.CodeUndefinedFile,
+		"base":                                protocol.CodeWrongObjectType, "pg_wal": protocol.CodeWrongObjectType, "pg_wal/archive_status": protocol.CodeWrongObjectType,
+		"pg_tblspc": protocol.CodeWrongObjectType, "pg_tblspc/16401": protocol.CodeWrongObjectType, "pg_dynshmem": protocol.CodeWrongObjectType,
+		"way/file": protocol.CodeInsufficientPrivilege, "link": protocol.CodeInsufficientPrivilege, "fifo": protocol.CodeInsufficientPrivilege,
+		"socket": protocol.CodeInsufficientPrivilege, "inside/PG_15_202209061/5/16384": protocol.CodeInsufficientPrivilege, "inside/other": protocol.CodeInsufficientPrivilege,
+		"pg_wal/archive_status/000000010000000000000001.done": protocol.CodeInsufficientPrivilege,
+		"pg_wal/xlogtemp.1": protocol.CodeInsufficientPrivilege, "pg_wal/000000010000000000000001.partial": protocol.CodeInsufficientPrivilege,
+		"pg_wal/000000010000000000000001.00000028.backup": protocol.CodeInsufficientPrivilege, "pg_wal/summaries": protocol.CodeInsufficientPrivilege,
+		"pg_wal/00000002.history": protocol.CodeUndefinedFile, "pg_wal/000000010000000000000099": protocol.CodeUndefinedFile,
+		"PG_VERSION/x": protocol.CodeIOError, // not a directory, which is not the same as gone
+	} {
+		file, err := d.Open(t.Context(), name, protocol.OpenOptions{})
+		if code(err) != want {
+			t.Errorf("opening %q: error %v, want %s", name, err, want)
+		}
+		if err == nil {
+			f.must(file.Close())
+		}
+	}
+	_, err := d.Open(t.Context(), "base/5/99999", protocol.OpenOptions{})
+	if got := err.(*protocol.Error).Message; got != `could not open file "base/5/99999": No such file or directory` {
+		t.Errorf("message %s", got)
+	}
+}
+
+// The chain of openat does what openat2 does.
+func TestOpenComponents(t *testing.T) {
+	f, _ := tree(t, validControl())
+	f.must(os.Symlink("base", f.at("way")))
+	d := f.open()
+	for _, name := range []string{
+		".", "base", "base/5/16384", "base/5", "way", "way/5/16384", "link", "fifo", "socket", "PG_VERSION/x", "no", "no/no", "base/no",
+		"base/5/16384/x", "pg_tblspc/16401", "pg_tblspc/16401/PG_15_202209061/5/16600",
+	} {
+		for _, flags := range []int{openFlags, openFlags | unix.O_DIRECTORY} {
+			want, wantErr := openBeneath(d.root.fd, name, flags)
+			got, err := openComponents(d.root.fd, name, flags)
+			// A link where a directory is wanted: both refuse it, with two names.
+			asDirectory := errors.Is(wantErr, unix.ENOTDIR) && errors.Is(err, unix.ELOOP)
+			if !errors.Is(err, wantErr) && !asDirectory {
+				t.Errorf("%s, flags %#x: %v, want %v", name, flags, err, wantErr)
+			}
+			for _, fd := range []int{want, got} {
+				if fd >= 0 {
+					f.must(unix.Close(fd))
+				}
+			}
+		}
+	}
+}
+
+func TestOpen_Content(t *testing.T) {
+	f := newFixture(t, validControl())
+	content := bytes.Repeat([]byte("line\n"), 5000)
+	f.write("log/postgresql.log", content)
+	file, err := f.open().Open(t.Context(), "log/postgresql.log", protocol.OpenOptions{})
+	f.must(err)
+	info, err := file.Stat()
+	f.must(err)
+	if _, isStat := info.Sys().(*unix.Stat_t); info.Size() != 25000 || info.Name() != "postgresql.log" || info.IsDir() || !info.Mode().IsRegular() || !isStat {
+		t.Errorf("status %v", info)
+	}
+	got, err := io.ReadAll(file)
+	f.must(err)
+	if !bytes.Equal(got, content) {
+		t.Errorf("read %d bytes", len(got))
+	}
+	f.must(file.Close())
+	if err := file.Close(); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("second Close: %v", err)
+	}
+	if _, err := file.Read(make([]byte, 1)); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("Read after Close: %v", err)
+	}
+}
+
+// The relation becomes unlogged between the listing and the opening.
+func TestOpen_4_6_InitFork(t *testing.T) {
+	for _, recovery := range []bool{false, true} {
+		for _, name := range []string{"base/5/16384", "base/5/16384_vm", "base/5/16384.1", "base/5/16384_init"} {
+			f := newFixture(t, validControl())
+			f.write(name, nil)
+			f.write("base/5/16384_init", nil)
+			d := f.open()
+			d.RecoveryOnRestore = recovery
+			want := ""
+			if recovery && !strings.HasSuffix(name, "_init") {
+				want = protocol.CodeUndefinedFile
+			}
+			if _, err := d.Open(t.Context(), name, protocol.OpenOptions{}); code(err) != want {
+				t.Errorf("recovery %v, %s: error %v, want %q", recovery, name, err, want)
+			}
+		}
+	}
+}
+
+// pg_control is what it was when it was opened, and never half written.
+func TestOpen_4_6_Control(t *testing.T) {
+	c := validControl()
+	f := newFixture(t, c)
+	d := f.open()
+	file, err := d.Open(t.Context(), controlName, protocol.OpenOptions{})
+	f.must(err)
+	f.write(controlName, make([]byte, controlSize))
+	got, err := io.ReadAll(file)
+	f.must(err)
+	info, err := file.Stat()
+	f.must(err)
+	if !bytes.Equal(got, c.Encode()) || info.Size() != controlSize {
+		t.Error("pg_control is not what it was")
+	}
+	if _, err := d.Control(t.Context()); code(err) != protocol.CodeDataCorrupted {
+		t.Errorf("zeros: error %v, want XX001", err)
+	}
+	torn := c.Encode()
+	torn[20] ^= 1
+	f.write(controlName, torn)
+	if _, err := d.Open(t.Context(), controlName, protocol.OpenOptions{}); code(err) != protocol.CodeDataCorrupted {
+		t.Errorf("torn for good: error %v, want XX001", err)
+	}
+	done := make(chan error)
+	go func() { // ends with the receive below
+		done <- os.WriteFile(f.at(controlName), c.Encode(), 0o600)
+	}()
+	for err = errControlChecksum; err != nil; {
+		_, err = d.Control(t.Context())
+	}
+	f.must(<-done)
+	f.must(os.Remove(f.at(controlName)))
+	if _, err := d.Control(t.Context()); code(err) != protocol.CodeIOError {
+		t.Errorf("no pg_control: error %v, want 58030", err)
+	}
+}
+
+func TestOpenDir_Errors(t *testing.T) {
+	empty := t.TempDir()
+	file := empty + "/file"
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	with := func(change func(fixture)) string {
+		f := newFixture(t, validControl())
+		change(f)
+		return f.path
+	}
+	for _, test := range []struct{ name, path, want string }{
+		{"nowhere", empty + "/no", "no such file or directory"},
+		{"a file", file, "not a directory"},
+		{"empty", empty, "is not a PostgreSQL data directory: no PG_VERSION"},
+		{"too old", with(func(f fixture) { f.write("PG_VERSION", []byte("12\n")) }), `of PostgreSQL "12", supported are 13 to 18`},
+		{"too new", with(func(f fixture) { f.write("PG_VERSION", []byte("19\n")) }), "supported are 13 to 18"},
+		{"strange", with(func(f fixture) { f.write("PG_VERSION", []byte("9.6\n")) }), `"9.6"`},
+		{"no pg_control", with(func(f fixture) { f.must(os.Remove(f.at(controlName))) }), "no global/pg_control"},
+		{"damaged pg_control", with(func(f fixture) { f.write(controlName, bytes.Repeat([]byte{1}, controlSize)) }), "version 16843009"},
+		{"torn pg_control", with(func(f fixture) {
+			data := validControl().Encode()
+			data[30] ^= 1
+			f.write(controlName, data)
+		}), "incorrect checksum"},
+		{"another version's pg_control", with(func(f fixture) { f.write("PG_VERSION", []byte("17\n")) }), "PG_VERSION says 17"},
+	} {
+		d, err := OpenDir(test.path)
+		if err == nil {
+			t.Errorf("%s: no error", test.name)
+			d.Close()
+			continue
+		}
+		if !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), test.path) {
+			t.Errorf("%s: %v", test.name, err)
+		}
+	}
+}
+
+func TestOpenDir_Permission(t *testing.T) {
+	if os.Getuid() == 0 {
+		t.Skip("root may read everything")
+	}
+	f := newFixture(t, validControl())
+	f.must(os.Chmod(f.at("global"), 0))
+	t.Cleanup(func() { f.must(os.Chmod(f.at("global"), 0o700)) })
+	if _, err := OpenDir(f.path); err == nil || !strings.Contains(err.Error(), "permission denied") {
+		t.Errorf("error %v", err)
+	}
+}

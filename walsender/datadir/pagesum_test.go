@@ -1,0 +1,166 @@
+package datadir
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// literalChecksum is the algorithm as postgres describes it, word by word:
+// pg_checksum_block and pg_checksum_page of storage/checksum_impl.h.
+func literalChecksum(page []byte, block uint32) uint16 {
+	page = slices.Clone(page)
+	page[8], page[9] = 0, 0
+	var data [64][32]uint32
+	if err := binary.Read(bytes.NewReader(page), binary.LittleEndian, &data); err != nil {
+		panic(err)
+	}
+	sums := sumOffsets
+	comp := func(checksum *uint32, value uint32) {
+		tmp := *checksum ^ value
+		*checksum = tmp*16777619 ^ (tmp >> 17)
+	}
+	for i := range data {
+		for j := range sums {
+			comp(&sums[j], data[i][j])
+		}
+	}
+	for range 2 {
+		for j := range sums {
+			comp(&sums[j], 0)
+		}
+	}
+	var result uint32
+	for _, sum := range sums {
+		result ^= sum
+	}
+	return uint16((result^block)%65535 + 1)
+}
+
+// expectSame holds every implementation against the literal one, on a page that
+// the processor must not have to find aligned.
+func expectSame(t *testing.T, page []byte, block uint32) {
+	t.Helper()
+	unaligned := append(make([]byte, 1, 1+pageSize), page...)[1:]
+	want := literalChecksum(page, block)
+	if got := PageChecksum(unaligned, block); got != want {
+		t.Errorf("PageChecksum of block %d is %04X, expected %04X", block, got, want)
+	}
+	if got := finishChecksum(foldPortable((*[pageSize]byte)(unaligned)), block); got != want {
+		t.Errorf("in portable Go the checksum of block %d is %04X, expected %04X", block, got, want)
+	}
+	if !bytes.Equal(unaligned, page) {
+		t.Error("the page was changed")
+	}
+}
+
+func TestPageChecksum_Implementations(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		page := make([]byte, pageSize)
+		for i := range page {
+			page[i] = byte(random.Uint32())
+		}
+		expectSame(t, page, random.Uint32())
+	}
+	for _, fill := range []byte{0, 1, 0x80, 0xFF} {
+		page := bytes.Repeat([]byte{fill}, pageSize)
+		for _, block := range []uint32{0, 1, 65535, 131072, math.MaxUint32} {
+			expectSame(t, page, block)
+		}
+	}
+}
+
+// Each bit of the page counts but those of the stored checksum.
+func TestPageChecksum_EveryBit(t *testing.T) {
+	page := make([]byte, pageSize)
+	for i := range page {
+		page[i] = byte(i * 7)
+	}
+	array := (*[pageSize]byte)(page)
+	fold := foldPage(array)
+	for bit := range 8 * pageSize {
+		page[bit/8] ^= 1 << (bit % 8)
+		stored := bit/8 == pdChecksum || bit/8 == pdChecksum+1
+		if same := foldPage(array) == fold; same != stored {
+			t.Errorf("bit %d of byte %d: same %v, expected %v", bit%8, bit/8, same, stored)
+		}
+		if bit%17 == 0 && foldPage(array) != foldPortable(array) {
+			t.Errorf("bit %d of byte %d: portable Go differs", bit%8, bit/8)
+		}
+		page[bit/8] ^= 1 << (bit % 8)
+	}
+}
+
+func FuzzPageChecksum(f *testing.F) {
+	f.Add([]byte("a page"), uint32(0), uint16(0))
+	f.Add([]byte{0xFF, 0, 0xFF}, uint32(131073), uint16(8190))
+	f.Fuzz(func(t *testing.T, content []byte, block uint32, at uint16) {
+		page := make([]byte, pageSize)
+		for n := copy(page[at%pageSize:], content); n > 0 && n < pageSize; n *= 2 {
+			copy(page[n:], page[:n])
+		}
+		expectSame(t, page, block)
+	})
+}
+
+func TestVerifyPage_4_6(t *testing.T) {
+	const lsn = 0x1_0000_2000
+	page := make([]byte, pageSize)
+	binary.LittleEndian.PutUint32(page[pdLSN:], lsn>>32)
+	binary.LittleEndian.PutUint32(page[pdLSN+4:], lsn&math.MaxUint32)
+	binary.LittleEndian.PutUint16(page[pdUpper:], 8000)
+	sum := PageChecksum(page, 7)
+	binary.LittleEndian.PutUint16(page[pdChecksum:], sum)
+	wrong := PageChecksum(page, 8)
+
+	for _, c := range []struct {
+		name               string
+		block              uint32
+		upper              uint16
+		startLSN           uint64
+		ok                 bool
+		calculated, stored uint16
+	}{
+		{"good", 7, 8000, lsn + 1, true, sum, sum},
+		{"good, no recovery", 7, 8000, math.MaxUint64, true, sum, sum},
+		{"wrong block", 8, 8000, lsn + 1, false, wrong, sum},
+		{"wrong block, at the start", 8, 8000, lsn, true, 0, 0},
+		{"wrong block, after the start", 8, 8000, lsn - 1, true, 0, 0},
+		{"wrong block, new page", 8, 0, lsn + 1, true, 0, 0},
+		{"wrong block, no recovery", 8, 8000, math.MaxUint64, false, wrong, sum},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			page := slices.Clone(page)
+			binary.LittleEndian.PutUint16(page[pdUpper:], c.upper)
+			ok, calculated, stored := verifyPage(page, c.block, c.startLSN)
+			if ok != c.ok || calculated != c.calculated || stored != c.stored {
+				t.Errorf("verifyPage gave %v, %04X, %04X, expected %v, %04X, %04X",
+					ok, calculated, stored, c.ok, c.calculated, c.stored)
+			}
+		})
+	}
+}
+
+func TestVerifyPage_NoAllocation(t *testing.T) {
+	page := bytes.Repeat([]byte{1}, pageSize)
+	if n := testing.AllocsPerRun(100, func() { verifyPage(page, 1, math.MaxUint64) }); n != 0 {
+		t.Errorf("%v allocations a page", n)
+	}
+}
+
+// The pages stay in the second-level cache, as the ones just read from a file do.
+func benchmarkFold(b *testing.B, fold func(*[pageSize]byte) uint32) {
+	pages := make([][pageSize]byte, 16)
+	b.SetBytes(pageSize)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		fold(&pages[i%len(pages)])
+	}
+}
+
+func BenchmarkPageChecksum(b *testing.B)         { benchmarkFold(b, foldPage) }
+func BenchmarkPageChecksumPortable(b *testing.B) { benchmarkFold(b, foldPortable) }

@@ -1,0 +1,236 @@
+package datadir
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"golang.org/x/sys/unix"
+)
+
+// Options say how a stopped cluster is treated.
+type Options struct {
+	// Crashed allows backups of a cluster that was not shut down cleanly, on
+	// the operator's word that no server runs on it anywhere. The copy starts
+	// with crash recovery, as the cluster itself would.
+	Crashed bool
+}
+
+// Stopped is a cluster whose server does not run. It is a walsender.Cluster, a
+// WALLister and a Historian. Any number of backups may run at once; nothing is
+// written to the data directory.
+type Stopped struct {
+	*Dir
+	options Options
+
+	mu      sync.Mutex
+	backups map[string]*coldBackup // by id
+}
+
+// coldBackup is what a running backup must find unchanged at its end.
+type coldBackup struct {
+	control []byte // pg_control at the start
+	stop    protocol.BackupStop
+}
+
+// Open opens the data directory of a stopped cluster; the errors are those of
+// [OpenDir]. Whether the cluster is in a state to be backed up is the question of
+// [Stopped.StartBackup]: it may be started and stopped again in between. The
+// caller closes it.
+func Open(dir string, o Options) (*Stopped, error) {
+	d, err := OpenDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Stopped{Dir: d, options: o, backups: make(map[string]*coldBackup)}, nil
+}
+
+// Identify tells the system identifier of pg_control, and the timeline and the
+// position where the cluster's WAL ends. If the WAL cannot be read, the position
+// is that of the last checkpoint, which is known to be flushed.
+func (s *Stopped) Identify(ctx context.Context) (protocol.System, error) {
+	c, err := s.Control(ctx)
+	if err != nil {
+		return protocol.System{}, err
+	}
+	system := protocol.System{SystemID: c.SystemID, Timeline: c.Timeline, XLogPos: c.Checkpoint}
+	if end, err := s.recordEnd(c, c.Checkpoint); err == nil {
+		system.XLogPos = end
+	}
+	if c.State.standby() && c.MinRecoveryPoint > system.XLogPos {
+		system.Timeline, system.XLogPos = c.MinRecoveryTimeline, c.MinRecoveryPoint
+	}
+	return system, nil
+}
+
+// InRecovery reports whether pg_control now tells of a standby.
+func (s *Stopped) InRecovery(ctx context.Context) (bool, error) {
+	c, err := s.Control(ctx)
+	return c.State.standby(), err
+}
+
+// StartBackup begins a backup of the cluster as it lies there; there is no
+// checkpoint to wait for. The state in pg_control decides what the backup is
+// (§4.1):
+//
+//   - [StateShutDown]: no label. The copy starts without recovery, from the
+//     shutdown checkpoint, whose WAL is all it needs.
+//   - [StateShutDownInRecovery]: a label of a standby. WAL from the redo position
+//     to the minimum recovery point.
+//   - any other: 55000, unless [Options.Crashed] allows it. Then there is no
+//     label, and no known end of WAL.
+//
+// While postmaster.pid or backup_label exists it is 55000 in every state. WAL that the backup
+// needs and that is not there is 58P01.
+func (s *Stopped) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.BackupStart, error) {
+	c, file, err := s.readControl(ctx)
+	if err := controlError(ctx, err); err != nil {
+		return protocol.BackupStart{}, err
+	}
+	if err := s.checkStopped(c); err != nil {
+		return protocol.BackupStart{}, err
+	}
+	stop, err := s.plan(ctx, c, r.Label)
+	if err != nil {
+		return protocol.BackupStart{}, err
+	}
+	if c.DataChecksumVersion != 0 && c.BlockSize != pageSize {
+		r.Notice(protocol.Warningf("page checksums are not verified: the cluster's block size is %d bytes, not %d", c.BlockSize, pageSize))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.backups[r.ID] != nil {
+		return protocol.BackupStart{}, protocol.Errorf(protocol.CodeObjectNotInPrerequisite, `backup "%s" is already in progress`, protocol.ShortID(r.ID))
+	}
+	s.backups[r.ID] = &coldBackup{control: file.data, stop: stop}
+	return protocol.BackupStart{StartPtr: stop.StartPtr, Timeline: stop.Timeline, Label: stop.Label, ID: r.ID}, nil
+}
+
+// StopBackup ends the backup and tells where its WAL ends. It fails with 55000
+// where the cluster is not what it was at the start: its server was started, or
+// the directory is another. There is no archiving to wait for.
+func (s *Stopped) StopBackup(ctx context.Context, id string, _ bool, _ protocol.NoticeFunc) (protocol.BackupStop, error) {
+	s.mu.Lock()
+	b := s.backups[id]
+	delete(s.backups, id)
+	s.mu.Unlock()
+	if b == nil {
+		return protocol.BackupStop{}, protocol.Errorf(protocol.CodeObjectNotInPrerequisite, `backup "%s" is not in progress`, protocol.ShortID(id))
+	}
+	if err := s.checkUnchanged(ctx, b); err != nil {
+		return protocol.BackupStop{}, err
+	}
+	return b.stop, nil
+}
+
+// AbortBackup forgets the backup. An unknown id is nothing to it.
+func (s *Stopped) AbortBackup(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.backups, id)
+}
+
+// checkStopped refuses a cluster that runs, or that may, and one that is itself a
+// backup: its own label would be left out, and the copy silently corrupt.
+func (s *Stopped) checkStopped(c Control) error {
+	running, err := s.root.exists("postmaster.pid")
+	if err != nil {
+		return ioError("stat file", "postmaster.pid", err)
+	}
+	labelled, err := s.root.exists("backup_label")
+	if err != nil {
+		return ioError("stat file", "backup_label", err)
+	}
+	switch {
+	case labelled:
+		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the data directory is a backup that was never started: backup_label exists").
+			WithHint("Start the server on it and stop it, then take the backup.")
+	case running:
+		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the cluster is running, or has crashed: postmaster.pid exists").
+			WithHint("Stop the server, or use --cluster to back up a running one. Remove postmaster.pid only if no server runs on this data directory.")
+	case c.State == StateShutDown, c.State == StateShutDownInRecovery, s.options.Crashed:
+		return nil
+	}
+	return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, `the cluster was not shut down cleanly: its state is "%v"`, c.State).
+		WithHint("If its server runs, here or on another host, use --cluster. If it has crashed, start and stop it, or use --crashed when no server runs on this data directory.")
+}
+
+// plan decides what the backup's STOP_BACKUP will say, and makes sure that the
+// WAL it needs is there.
+func (s *Stopped) plan(ctx context.Context, c Control, label string) (protocol.BackupStop, error) {
+	b := protocol.BackupStop{StartPtr: c.Redo, Timeline: c.Timeline, StopTimeline: c.Timeline}
+	end, err := s.recordEnd(c, c.Checkpoint)
+	if err != nil {
+		return b, err
+	}
+	switch c.State {
+	case StateShutDown:
+		b.StopPtr = end
+	case StateShutDownInRecovery:
+		b.StopPtr = end
+		if c.MinRecoveryPoint > end {
+			b.StopPtr, b.StopTimeline = c.MinRecoveryPoint, c.MinRecoveryTimeline
+		}
+		b.Label = standbyLabel(c, label, time.Now())
+	}
+	for _, err := range s.WALFiles(ctx, b.StartPtr, b.StopPtr) {
+		if err != nil {
+			return b, err
+		}
+	}
+	return b, nil
+}
+
+// checkUnchanged compares the cluster with what it was at the backup's start.
+func (s *Stopped) checkUnchanged(ctx context.Context, b *coldBackup) error {
+	changed := func(what string) error {
+		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the cluster changed during the backup: %s", what).
+			WithHint("This means that the backup being taken is corrupt and should not be used. Keep the server stopped, or use --cluster, and take another backup.")
+	}
+	running, err := s.root.exists("postmaster.pid")
+	switch {
+	case err != nil:
+		return ioError("stat file", "postmaster.pid", err)
+	case running:
+		return changed("postmaster.pid appeared")
+	}
+	if same, err := s.samePath(); err != nil || !same {
+		return changed("the data directory was replaced")
+	}
+	_, file, err := s.readControl(ctx)
+	if err := controlError(ctx, err); err != nil {
+		return err
+	}
+	if !bytes.Equal(file.data, b.control) {
+		return changed("pg_control is another")
+	}
+	return nil
+}
+
+// samePath reports whether the directory's path still leads to the directory.
+func (d *Dir) samePath() (bool, error) {
+	var now unix.Stat_t
+	if err := retry(func() error { return unix.Stat(d.path, &now) }); err != nil {
+		return false, &os.PathError{Op: "stat", Path: d.path, Err: err}
+	}
+	held, err := d.root.lstat(".")
+	return err == nil && identity(held) == identity(now), err
+}
+
+// standbyLabel is the backup_label of a standby that was shut down: recovery then
+// goes to the minimum recovery point of pg_control.
+func standbyLabel(c Control, label string, now time.Time) string {
+	return protocol.BackupLabel{
+		StartPtr:      c.Redo,
+		WALFile:       protocol.WALFileName(c.Timeline, c.Redo, int64(c.WALSegmentSize)),
+		Checkpoint:    c.Checkpoint,
+		Method:        "streamed",
+		From:          "standby",
+		StartTime:     now.UTC().Format(protocol.BackupLabelTime),
+		Label:         label,
+		StartTimeline: c.Timeline,
+	}.String()
+}

@@ -1,0 +1,251 @@
+package datadir_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender"
+	"github.com/pgparallel/pgparallel/walsender/datadir"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest"
+)
+
+var (
+	_ walsender.Cluster   = (*datadir.Stopped)(nil)
+	_ walsender.WALLister = (*datadir.Stopped)(nil)
+	_ walsender.Historian = (*datadir.Stopped)(nil)
+)
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// sample writes a sample cluster and opens it.
+func sample(t testing.TB, s walsendertest.Sample, o datadir.Options) (*datadir.Stopped, string) {
+	t.Helper()
+	s.WALSegmentSize = 1 << 20
+	dir := filepath.Join(t.TempDir(), "data")
+	must(t, s.Write(dir))
+	return open(t, dir, o), dir
+}
+
+func open(t testing.TB, dir string, o datadir.Options) *datadir.Stopped {
+	t.Helper()
+	c, err := datadir.Open(dir, o)
+	must(t, err)
+	t.Cleanup(func() { must(t, c.Close()) })
+	return c
+}
+
+func request(id string, notices *[]string) protocol.BackupRequest {
+	return protocol.BackupRequest{ID: id, Label: "nightly", Notice: func(e *protocol.Error) {
+		if notices != nil {
+			*notices = append(*notices, e.Severity+" "+e.Message)
+		}
+	}}
+}
+
+func wantCode(t testing.TB, err error, code string) {
+	t.Helper()
+	e, ok := err.(*protocol.Error)
+	if !ok || e.Code != code {
+		t.Errorf("error %v, want %s", err, code)
+	} else if code == protocol.CodeObjectNotInPrerequisite && !strings.Contains(e.Message, "in progress") && e.Hint == "" {
+		t.Errorf("%v has no hint", err)
+	}
+}
+
+const (
+	redo = 2<<20 + 40   // of the samples
+	end  = redo + 120   // of their WAL
+	id   = "0123456789" // of a backup
+)
+
+func TestStopped_4_1_ShutDown(t *testing.T) {
+	c, _ := sample(t, walsendertest.Sample{}, datadir.Options{})
+	var notices []string
+	start, err := c.StartBackup(t.Context(), request(id, &notices))
+	must(t, err)
+	if diff := cmp.Diff(protocol.BackupStart{StartPtr: redo, Timeline: 1, ID: id}, start); diff != "" {
+		t.Errorf("start (-want +got):\n%s", diff)
+	}
+	if inRecovery, err := c.InRecovery(t.Context()); err != nil || inRecovery {
+		t.Errorf("in recovery: %v, %v", inRecovery, err)
+	}
+	stop, err := c.StopBackup(t.Context(), id, true, nil)
+	must(t, err)
+	if diff := cmp.Diff(protocol.BackupStop{StartPtr: redo, Timeline: 1, StopPtr: end, StopTimeline: 1}, stop); diff != "" {
+		t.Errorf("stop (-want +got):\n%s", diff)
+	}
+	if notices != nil {
+		t.Errorf("notices %q", notices)
+	}
+	system, err := c.Identify(t.Context())
+	must(t, err)
+	if diff := cmp.Diff(protocol.System{SystemID: 7300000000000000001, Timeline: 1, XLogPos: end}, system); diff != "" {
+		t.Errorf("system (-want +got):\n%s", diff)
+	}
+}
+
+func TestStopped_4_1_Standby(t *testing.T) {
+	c, _ := sample(t, walsendertest.Sample{State: datadir.StateShutDownInRecovery, Timeline: 3}, datadir.Options{})
+	start, err := c.StartBackup(t.Context(), request(id, nil))
+	must(t, err)
+	stop, err := c.StopBackup(t.Context(), id, true, nil)
+	must(t, err)
+	if start.Label != stop.Label {
+		t.Error("the label changed")
+	}
+	label, err := protocol.ParseBackupLabel(stop.Label)
+	must(t, err)
+	label.StartTime = ""
+	want := protocol.BackupLabel{
+		StartPtr: redo, WALFile: "000000030000000000000002", Checkpoint: redo, Method: "streamed", From: "standby", Label: "nightly", StartTimeline: 3,
+	}
+	if diff := cmp.Diff(want, label); diff != "" {
+		t.Errorf("label (-want +got):\n%s", diff)
+	}
+	stop.Label = ""
+	if diff := cmp.Diff(protocol.BackupStop{StartPtr: redo, Timeline: 3, StopPtr: end, StopTimeline: 3}, stop); diff != "" {
+		t.Errorf("stop (-want +got):\n%s", diff)
+	}
+	if inRecovery, err := c.InRecovery(t.Context()); err != nil || !inRecovery {
+		t.Errorf("in recovery: %v, %v", inRecovery, err)
+	}
+}
+
+func TestStopped_4_1_OtherStates(t *testing.T) {
+	for _, state := range []datadir.DBState{
+		datadir.StateShuttingDown, datadir.StateInCrashRecovery, datadir.StateInArchiveRecovery, datadir.StateInProduction,
+	} {
+		c, dir := sample(t, walsendertest.Sample{State: state}, datadir.Options{})
+		_, err := c.StartBackup(t.Context(), request(id, nil))
+		wantCode(t, err, protocol.CodeObjectNotInPrerequisite)
+
+		crashed := open(t, dir, datadir.Options{Crashed: true})
+		start, err := crashed.StartBackup(t.Context(), request(id, nil))
+		must(t, err)
+		stop, err := crashed.StopBackup(t.Context(), id, false, nil)
+		must(t, err)
+		if start.Label != "" || stop.Label != "" || stop.StopPtr != 0 || stop.StartPtr != redo || stop.StopTimeline != 1 {
+			t.Errorf("%v: stop %+v", state, stop)
+		}
+		must(t, os.WriteFile(dir+"/postmaster.pid", nil, 0o600))
+		_, err = crashed.StartBackup(t.Context(), request(id, nil))
+		wantCode(t, err, protocol.CodeObjectNotInPrerequisite)
+	}
+}
+
+func TestStopped_4_1_Refused(t *testing.T) {
+	for _, state := range []datadir.DBState{datadir.StateShutDown, datadir.StateShutDownInRecovery} {
+		for _, name := range []string{"postmaster.pid", "backup_label"} {
+			c, dir := sample(t, walsendertest.Sample{State: state}, datadir.Options{})
+			must(t, os.WriteFile(filepath.Join(dir, name), nil, 0o600))
+			_, err := c.StartBackup(t.Context(), request(id, nil))
+			wantCode(t, err, protocol.CodeObjectNotInPrerequisite)
+		}
+		c, dir := sample(t, walsendertest.Sample{State: state}, datadir.Options{})
+		must(t, os.Remove(dir+"/pg_wal/000000010000000000000002"))
+		_, err := c.StartBackup(t.Context(), request(id, nil))
+		wantCode(t, err, protocol.CodeUndefinedFile)
+		if _, err := c.Identify(t.Context()); err != nil {
+			t.Errorf("IDENTIFY_SYSTEM without WAL: %v", err)
+		}
+	}
+}
+
+func TestStopped_4_1_Changed(t *testing.T) {
+	for what, change := range map[string]func(dir string) error{
+		"server started": func(dir string) error { return os.WriteFile(dir+"/postmaster.pid", nil, 0o600) },
+		"started and stopped": func(dir string) error {
+			data, err := os.ReadFile(dir + "/global/pg_control")
+			if err != nil {
+				return err
+			}
+			control, err := datadir.DecodeControl(data)
+			control.Time = control.Time.Add(1e9)
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(dir+"/global/pg_control", control.Encode(), 0o600)
+		},
+		"replaced": func(dir string) error {
+			if err := os.Rename(dir, dir+".old"); err != nil {
+				return err
+			}
+			return os.CopyFS(dir, os.DirFS(dir+".old"))
+		},
+		"moved away": func(dir string) error { return os.Rename(dir, dir+".old") },
+	} {
+		c, dir := sample(t, walsendertest.Sample{}, datadir.Options{})
+		_, err := c.StartBackup(t.Context(), request(id, nil))
+		must(t, err)
+		must(t, change(dir))
+		_, err = c.StopBackup(t.Context(), id, true, nil)
+		t.Log(what)
+		wantCode(t, err, protocol.CodeObjectNotInPrerequisite)
+		_, err = c.StopBackup(t.Context(), id, true, nil)
+		wantCode(t, err, protocol.CodeObjectNotInPrerequisite)
+	}
+}
+
+func TestStopped_SeveralBackups(t *testing.T) {
+	c, _ := sample(t, walsendertest.Sample{}, datadir.Options{})
+	for _, id := range []string{"a", "b", "c"} {
+		_, err := c.StartBackup(t.Context(), request(id, nil))
+		must(t, err)
+	}
+	_, err := c.StartBackup(t.Context(), request("a", nil))
+	wantCode(t, err, protocol.CodeObjectNotInPrerequisite)
+	c.AbortBackup("b")
+	c.AbortBackup("nobody's")
+	for id, want := range map[string]bool{"a": true, "b": false, "c": true, "nobody's": false} {
+		if _, err := c.StopBackup(t.Context(), id, true, nil); (err == nil) != want {
+			t.Errorf("stopping %s: %v", id, err)
+		}
+	}
+}
+
+func TestStopped_4_6_BlockSize(t *testing.T) {
+	c, dir := sample(t, walsendertest.Sample{}, datadir.Options{})
+	data, err := os.ReadFile(dir + "/global/pg_control")
+	must(t, err)
+	control, err := datadir.DecodeControl(data)
+	must(t, err)
+	control.BlockSize = 16384
+	must(t, os.WriteFile(dir+"/global/pg_control", control.Encode(), 0o600))
+	var notices []string
+	_, err = c.StartBackup(t.Context(), request(id, &notices))
+	must(t, err)
+	if diff := cmp.Diff([]string{"WARNING page checksums are not verified: the cluster's block size is 16384 bytes, not 8192"}, notices); diff != "" {
+		t.Errorf("notices (-want +got):\n%s", diff)
+	}
+}
+
+func TestStopped_Settings(t *testing.T) {
+	for _, group := range []bool{false, true} {
+		c, dir := sample(t, walsendertest.Sample{GroupAccess: group, NoChecksums: group, State: datadir.StateShutDownInRecovery}, datadir.Options{})
+		got, err := c.Settings(t.Context())
+		must(t, err)
+		want := protocol.Settings{
+			ServerVersion: "15", ServerVersionNum: 150000, WALSegmentSize: 1 << 20, BlockSize: 8192,
+			DataChecksums: !group, DataDirectoryMode: 0o700, InHotStandby: true,
+		}
+		if group {
+			want.DataDirectoryMode = 0o750
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("settings (-want +got):\n%s", diff)
+		}
+		if again := open(t, dir, datadir.Options{}); again.Directory() != c.Directory() || !strings.HasSuffix(c.Directory(), ":7300000000000000001") {
+			t.Errorf("names %s and %s", c.Directory(), again.Directory())
+		}
+	}
+}

@@ -1,0 +1,172 @@
+package datadir
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"slices"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"golang.org/x/sys/unix"
+)
+
+// walDirectory is where the WAL is, or a link to it.
+const walDirectory = "pg_wal"
+
+// WALFiles lists the segments that hold bytes of [start, end) on any timeline,
+// ascending by position and timeline, then every history file (§4.7). A zero
+// start means the oldest segment there is, a zero end no end.
+//
+// A file counts as the segment that its name tells only if it has the size of one
+// and its first page belongs there. That leaves out what lies ahead of the WAL's
+// end under names of the future: segments that were recycled or allocated in
+// advance.
+//
+// A position of the range that no segment holds is 58P01, which is told before
+// the first row; start > end is 22023. Without an end, the range goes to the last
+// segment.
+func (d *Dir) WALFiles(ctx context.Context, start, end protocol.LSN) iter.Seq2[protocol.File, error] {
+	return func(yield func(protocol.File, error) bool) {
+		files, err := d.walFiles(ctx, start, end)
+		if err != nil {
+			yield(protocol.File{}, err)
+			return
+		}
+		for _, f := range files {
+			if !yield(f, nil) {
+				return
+			}
+		}
+	}
+}
+
+// segment is a file of pg_wal that holds the WAL which its name promises.
+type segment struct {
+	name     string
+	timeline protocol.Timeline
+	start    protocol.LSN
+	stat     unix.Stat_t
+}
+
+func (d *Dir) walFiles(ctx context.Context, start, end protocol.LSN) ([]protocol.File, error) {
+	if end != 0 && start > end {
+		return nil, protocol.Errorf(protocol.CodeInvalidParameterValue, "the start of the WAL range, %v, is after its end, %v", start, end)
+	}
+	c, err := d.Control(ctx)
+	if err != nil {
+		return nil, err
+	}
+	wal, err := d.openWALDirectory()
+	if err != nil {
+		return nil, err
+	}
+	defer wal.close()
+	names, err := wal.names(-1)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, ioError("read directory", walDirectory, err)
+	}
+	segments, err := walSegments(ctx, wal, c, names, start, end)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkGaps(segments, c, start, end); err != nil {
+		return nil, err
+	}
+	histories, err := historyFiles(wal, names)
+	if err != nil {
+		return nil, err
+	}
+	files := make([]protocol.File, 0, len(segments)+len(histories))
+	for _, s := range segments {
+		files = append(files, row(walDirectory+"/"+s.name, protocol.TypeFile, s.stat))
+	}
+	return append(files, histories...), nil
+}
+
+// openWALDirectory opens pg_wal, whether it is a directory or a link to one.
+func (d *Dir) openWALDirectory() (*directory, error) {
+	dir, err := d.root.sub(walDirectory)
+	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOTDIR) {
+		var target string
+		if target, err = d.root.readlink(walDirectory); err == nil {
+			dir, err = openDirectory(d.absolute("", target))
+		}
+	}
+	if err != nil {
+		return nil, ioError("open directory", walDirectory, err)
+	}
+	return dir, nil
+}
+
+// walSegments finds the segments of the range, in order.
+func walSegments(ctx context.Context, wal *directory, c Control, names []string, start, end protocol.LSN) ([]segment, error) {
+	size := protocol.LSN(c.WALSegmentSize)
+	var found []segment
+	for _, name := range names {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		timeline, first, valid := protocol.ParseWALFileName(name, int64(size))
+		if !valid || first+(size-1) < start || end != 0 && first >= end {
+			continue
+		}
+		st, err := statSegment(wal, name, c)
+		switch {
+		case errors.Is(err, errNotSegment), errors.Is(err, unix.ENOENT):
+			continue
+		case err != nil:
+			return nil, ioError("read file", walDirectory+"/"+name, err)
+		}
+		found = append(found, segment{name, timeline, first, st})
+	}
+	slices.SortFunc(found, func(a, b segment) int {
+		return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.timeline, b.timeline))
+	})
+	return found, nil
+}
+
+// checkGaps holds the sorted segments against the range that they are to cover.
+func checkGaps(segments []segment, c Control, start, end protocol.LSN) error {
+	size := protocol.LSN(c.WALSegmentSize)
+	if end != 0 && start == end {
+		return nil
+	}
+	next := start - start%size
+	if start == 0 && len(segments) > 0 {
+		next = segments[0].start
+	}
+	for _, s := range segments {
+		if s.start > next {
+			return removed(protocol.WALFileName(s.timeline, next, int64(size)))
+		}
+		next = s.start + size
+	}
+	missing := end != 0 && next < end || len(segments) == 0 && (start != 0 || end != 0)
+	if missing {
+		return removed(protocol.WALFileName(c.Timeline, next, int64(size)))
+	}
+	return nil
+}
+
+// historyFiles lists the history files of all timelines, in their order.
+func historyFiles(wal *directory, names []string) ([]protocol.File, error) {
+	var files []protocol.File
+	slices.Sort(names)
+	for _, name := range names {
+		if !protocol.IsHistoryFileName(name) {
+			continue
+		}
+		st, err := wal.lstat(name)
+		switch {
+		case errors.Is(err, unix.ENOENT):
+			continue
+		case err != nil:
+			return nil, ioError("stat file", walDirectory+"/"+name, err)
+		case fileType(st) == unix.S_IFREG:
+			files = append(files, row(walDirectory+"/"+name, protocol.TypeFile, st))
+		}
+	}
+	return files, nil
+}

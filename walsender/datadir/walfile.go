@@ -1,0 +1,101 @@
+package datadir
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"golang.org/x/sys/unix"
+)
+
+// openWAL opens a segment or a history file by its name in pg_wal.
+func (d *Dir) openWAL(ctx context.Context, name string) (fs.File, error) {
+	path := walDirectory + "/" + name
+	c, err := d.Control(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_, _, isSegment := protocol.ParseWALFileName(name, int64(c.WALSegmentSize))
+	rules := newRules(d.major, c)
+	switch {
+	case slices.Contains(rules.walDirectories(), name):
+		return nil, openError(path, unix.EISDIR)
+	case !isSegment && !protocol.IsHistoryFileName(name):
+		return nil, notPart(path)
+	}
+	if isSegment {
+		f, err := d.openSegment(c, name)
+		if err != nil {
+			return nil, err
+		}
+		return f, nil
+	}
+	wal, err := d.openWALDirectory()
+	if err != nil {
+		return nil, err
+	}
+	defer wal.close()
+	fd, st, err := wal.open(name)
+	if err != nil {
+		return nil, openError(path, err)
+	}
+	return newFile(fd, path, st), nil
+}
+
+// openSegment opens a segment that holds what its name promises.
+func (d *Dir) openSegment(c Control, name string) (*walFile, error) {
+	wal, err := d.openWALDirectory()
+	if err != nil {
+		return nil, err
+	}
+	path := walDirectory + "/" + name
+	fd, st, err := wal.open(name)
+	if err != nil {
+		_ = wal.close()
+		if errors.Is(err, unix.ENOENT) {
+			return nil, removed(name)
+		}
+		return nil, openError(path, err)
+	}
+	f := &walFile{file: newFile(fd, path, st), dir: wal, segment: name, control: c}
+	if err := f.Check(); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// walFile is an open WAL segment. The server may recycle a segment, which gives
+// the file another name and later other WAL.
+type walFile struct {
+	*file
+	dir     *directory
+	segment string // its name in dir
+	control Control
+}
+
+// Check makes sure that the segment's name still is the file that is read, and
+// that what it holds fits the name: 58P01 if not.
+func (w *walFile) Check() error {
+	if w.fd < 0 {
+		return fs.ErrClosed
+	}
+	st, err := w.dir.lstat(w.segment)
+	if err == nil && identity(st) != identity(w.stat) {
+		err = errNotSegment
+	}
+	if err == nil {
+		err = checkSegment(w.dir, w.fd, st, w.segment, w.control)
+	}
+	return segmentError(w.segment, err)
+}
+
+// Close closes the file and the directory that it was found in.
+func (w *walFile) Close() error {
+	if err := w.file.Close(); err != nil {
+		return err
+	}
+	return w.dir.close()
+}

@@ -1,0 +1,261 @@
+package datadir
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"strconv"
+	"strings"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"golang.org/x/sys/unix"
+)
+
+// Files lists what a backup holds of the data directory (tablespace empty), or
+// of a tablespace given by its location or its OID (§4.5). Directories are read
+// piece by piece: memory does not grow with the number of files. What vanishes
+// meanwhile is skipped, ENOENT being the only sign of that; everything else that
+// cannot be read is 58030. An unknown tablespace is 42704. An error is the last
+// thing that is yielded.
+func (d *Dir) Files(ctx context.Context, tablespace string, notice protocol.NoticeFunc) iter.Seq2[protocol.File, error] {
+	return func(yield func(protocol.File, error) bool) {
+		t, err := d.findTablespace(tablespace)
+		if err != nil {
+			yield(protocol.File{}, err)
+			return
+		}
+		d.files(ctx, t, notice)(yield)
+	}
+}
+
+// files lists the data directory, for the zero tablespace, or a tablespace.
+func (d *Dir) files(ctx context.Context, t protocol.Tablespace, notice protocol.NoticeFunc) iter.Seq2[protocol.File, error] {
+	return func(yield func(protocol.File, error) bool) {
+		w, err := d.newWalker(ctx, t, notice)
+		if err != nil {
+			yield(protocol.File{}, err)
+			return
+		}
+		w.yield = yield
+		if t.OID == 0 {
+			err = w.dataDirectory()
+		} else {
+			err = w.oneTablespace()
+		}
+		if err != nil && !errors.Is(err, errStopped) {
+			yield(protocol.File{}, err)
+		}
+	}
+}
+
+// errStopped ends a walk whose rows nobody wants any more.
+var errStopped = errors.New("listing stopped")
+
+// walker is one walk through the data directory or a tablespace.
+type walker struct {
+	ctx        context.Context
+	dir        *Dir
+	tablespace protocol.Tablespace
+	rules      rules
+	recovers   bool            // a copy goes through recovery
+	inside     map[fileID]bool // directories of tablespaces, wherever they are
+	notice     protocol.NoticeFunc
+	yield      func(protocol.File, error) bool
+}
+
+func (d *Dir) newWalker(ctx context.Context, t protocol.Tablespace, notice protocol.NoticeFunc) (*walker, error) {
+	c, err := d.Control(ctx)
+	if err != nil {
+		return nil, err
+	}
+	inside, err := d.inside()
+	if err != nil {
+		return nil, err
+	}
+	return &walker{
+		ctx: ctx, dir: d, tablespace: t, notice: notice,
+		rules: newRules(d.major, c), recovers: d.recovers(c), inside: inside,
+	}, nil
+}
+
+// dataDirectory walks through everything and comes to pg_control in the end
+// (§4.8).
+func (w *walker) dataDirectory() error {
+	root, err := w.dir.root.sub(".")
+	if err != nil {
+		return ioError("open directory", w.dir.path, err)
+	}
+	if err := w.content(root, inDataDirectory, ""); err != nil {
+		return err
+	}
+	st, err := w.dir.root.lstat(controlName)
+	if err != nil {
+		return ioError("stat file", controlName, err)
+	}
+	return w.emit(row(controlName, protocol.TypeFile, st))
+}
+
+// oneTablespace walks through the cluster's directory in a tablespace. If that
+// is missing while the link is still there, something is wrong with the location.
+func (w *walker) oneTablespace() error {
+	parent, err := w.dir.openTablespace(w.tablespace)
+	if err != nil {
+		return w.unlessDropped(err)
+	}
+	defer parent.close()
+	path := tablespaceList + "/" + strconv.FormatUint(uint64(w.tablespace.OID), 10) + "/" + w.rules.version
+	st, err := parent.lstat(w.rules.version)
+	if err != nil {
+		return w.unlessDropped(ioError("open directory", displayName(w.tablespace, path), err))
+	}
+	dir, err := parent.sub(w.rules.version)
+	if err != nil {
+		return w.unlessDropped(ioError("open directory", displayName(w.tablespace, path), err))
+	}
+	if err := w.emit(row(path, protocol.TypeDirectory, st)); err != nil {
+		_ = dir.close()
+		return err
+	}
+	return w.content(dir, inVersion, path)
+}
+
+// unlessDropped is err while the tablespace's link exists, else 42704.
+func (w *walker) unlessDropped(err error) error {
+	oid := strconv.FormatUint(uint64(w.tablespace.OID), 10)
+	if there, lstatErr := w.dir.root.exists(tablespaceList + "/" + oid); lstatErr == nil && !there {
+		return noTablespace(oid)
+	}
+	return err
+}
+
+// content walks through an open directory and closes it.
+func (w *walker) content(dir *directory, in place, path string) error {
+	defer dir.close()
+	const batch = 256 // names
+	for {
+		names, err := dir.names(batch)
+		for _, name := range names {
+			if err := w.entry(dir, in, path, name); err != nil {
+				return err
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return ioError("read directory", displayName(w.tablespace, path), err)
+		}
+	}
+}
+
+// entry lists what a directory has under the name, with all that it holds.
+func (w *walker) entry(dir *directory, in place, parent, name string) error {
+	if w.ctx.Err() != nil {
+		return context.Cause(w.ctx)
+	}
+	verdict, within := w.rules.judge(in, name)
+	if verdict == leaveOut || in == inGlobal && name == "pg_control" {
+		return nil
+	}
+	path := join(parent, name)
+	if unlogged, err := w.unlogged(dir, in, name); err != nil || unlogged {
+		return wrapStat(w.tablespace, path, err)
+	}
+	st, err := dir.lstat(name)
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return nil
+	case err != nil:
+		return wrapStat(w.tablespace, path, err)
+	}
+	switch kind := fileType(st); {
+	case kind == unix.S_IFREG:
+		return w.emit(row(path, protocol.TypeFile, st))
+	case kind == unix.S_IFLNK && within == inTablespace:
+		return w.emit(row(path, protocol.TypeLink, st))
+	case verdict == keepEmpty && (kind == unix.S_IFDIR || kind == unix.S_IFLNK):
+		return w.emptied(within, path, st)
+	case kind == unix.S_IFDIR:
+		return w.directory(dir, within, path, name, st)
+	}
+	w.notice(protocol.Warningf(`skipping special file "%s"`, shown(displayName(w.tablespace, path))))
+	return nil
+}
+
+// directory lists a directory and what it holds, but for a tablespace: that has
+// its own listing.
+func (w *walker) directory(dir *directory, within place, path, name string, st unix.Stat_t) error {
+	if err := w.emit(row(path, protocol.TypeDirectory, st)); err != nil {
+		return err
+	}
+	if within == inTablespace || w.inside[identity(st)] {
+		return nil
+	}
+	sub, err := dir.sub(name)
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return nil
+	case err != nil:
+		return ioError("open directory", displayName(w.tablespace, path), err)
+	}
+	return w.content(sub, within, path)
+}
+
+// emptied lists a directory without what it holds. A link in its place becomes
+// one. In pg_wal the server wants to find some.
+func (w *walker) emptied(within place, path string, st unix.Stat_t) error {
+	if err := w.emit(row(path, protocol.TypeDirectory, st)); err != nil || within != inWAL {
+		return err
+	}
+	for _, name := range w.rules.walDirectories() {
+		if err := w.emit(row(join(path, name), protocol.TypeDirectory, st)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unlogged reports whether the file is one of an unlogged relation that recovery
+// makes anew.
+func (w *walker) unlogged(dir *directory, in place, name string) (bool, error) {
+	if !w.recovers || !w.rules.mayBeUnlogged(in) {
+		return false, nil
+	}
+	r, valid := parseRelation(name)
+	if !valid || r.fork == "init" {
+		return false, nil
+	}
+	return dir.exists(r.initFork())
+}
+
+func (w *walker) emit(f protocol.File) error {
+	if !w.yield(f, nil) {
+		return errStopped
+	}
+	return nil
+}
+
+func wrapStat(t protocol.Tablespace, path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return ioError("stat file or directory", displayName(t, path), err)
+}
+
+func join(parent, name string) string {
+	if parent == "" {
+		return name
+	}
+	return parent + "/" + name
+}
+
+// displayName is a path as PostgreSQL's messages show it: beginning with "./" in
+// the data directory, absolute in a tablespace.
+func displayName(t protocol.Tablespace, path string) string {
+	prefix := tablespaceList + "/" + strconv.FormatUint(uint64(t.OID), 10)
+	if rest, within := strings.CutPrefix(path, prefix); within && t.OID != 0 && !t.InPlace() {
+		return t.Location + rest
+	}
+	return "./" + path
+}

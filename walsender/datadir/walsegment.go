@@ -1,0 +1,126 @@
+package datadir
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"golang.org/x/sys/unix"
+)
+
+// errNotSegment is a file whose content is not the WAL that its name promises.
+var errNotSegment = errors.New("not the WAL segment of that name")
+
+// The page headers of WAL (access/xlog_internal.h), in bytes: the long one is at
+// the start of a segment.
+const (
+	shortPageHeader = 24
+	longPageHeader  = 40
+
+	longHeaderFlag = 0x0002 // XLP_LONG_HEADER in xlp_info
+)
+
+// statSegment looks at a file of pg_wal: its status, or errNotSegment.
+func statSegment(wal *directory, name string, c Control) (unix.Stat_t, error) {
+	fd, st, err := wal.open(name)
+	switch {
+	case errors.Is(err, unix.EISDIR), errors.Is(err, errSpecial):
+		return st, errNotSegment
+	case err != nil:
+		return st, err
+	}
+	defer unix.Close(fd)
+	return st, checkSegment(wal, preader(fd), st, name, c)
+}
+
+// checkSegment compares size and first page header of an open segment with its
+// name. The page header is that of any version (xlp_magic). A recycled segment
+// still has the address of its former place, one allocated in advance has zeros.
+func checkSegment(wal *directory, fd preader, st unix.Stat_t, name string, c Control) error {
+	if st.Size != int64(c.WALSegmentSize) {
+		return errNotSegment
+	}
+	var header [longPageHeader]byte
+	if _, err := fd.ReadAt(header[:], 0); errors.Is(err, io.EOF) {
+		return errNotSegment
+	} else if err != nil {
+		return err
+	}
+	timeline, start, _ := protocol.ParseWALFileName(name, int64(c.WALSegmentSize))
+	h := decodePageHeader(header)
+	valid := h.magic != 0 && h.info&longHeaderFlag != 0 && h.address == start &&
+		h.systemID == c.SystemID && h.segmentSize == c.WALSegmentSize
+	switch {
+	case !valid:
+		return errNotSegment
+	case h.timeline == timeline:
+		return nil
+	}
+	return checkBranch(wal, h.timeline, timeline, start, c)
+}
+
+// checkBranch allows for the segment in which a timeline begins: its first pages
+// are a copy of the parent's, with the parent's timeline. The history file tells
+// whether the switch was there. Where that file is missing, nothing contradicts.
+func checkBranch(wal *directory, parent, timeline protocol.Timeline, start protocol.LSN, c Control) error {
+	if parent == 0 || parent > timeline {
+		return errNotSegment
+	}
+	history, _, err := wal.read(protocol.HistoryFileName(timeline), historyLimit)
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return nil
+	case err != nil:
+		return err
+	}
+	for _, s := range parseHistory(string(history)) {
+		if s.timeline == parent && s.end > start && s.end < start+protocol.LSN(c.WALSegmentSize) {
+			return nil
+		}
+	}
+	return errNotSegment
+}
+
+// pageHeader is the header of a segment's first page (XLogLongPageHeaderData).
+type pageHeader struct {
+	magic, info uint16
+	timeline    protocol.Timeline
+	address     protocol.LSN
+	systemID    uint64
+	segmentSize uint32
+}
+
+func decodePageHeader(b [longPageHeader]byte) pageHeader {
+	order := binary.NativeEndian
+	return pageHeader{
+		magic:       order.Uint16(b[0:]),
+		info:        order.Uint16(b[2:]),
+		timeline:    protocol.Timeline(order.Uint32(b[4:])),
+		address:     protocol.LSN(order.Uint64(b[8:])),
+		systemID:    order.Uint64(b[24:]),
+		segmentSize: order.Uint32(b[32:]),
+	}
+}
+
+// segmentError is the answer to a segment that cannot be used, nil for nil.
+func segmentError(name string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errNotSegment), errors.Is(err, unix.ENOENT):
+		return removed(name)
+	}
+	return ioError("read file", walDirectory+"/"+name, err)
+}
+
+// removed is the answer to WAL that is not there (any more).
+func removed(name string) *protocol.Error {
+	return protocol.Errorf(protocol.CodeUndefinedFile, "requested WAL segment %s has already been removed", name)
+}
+
+// isGone reports whether the error says that a file is not there.
+func isGone(err error) bool {
+	var e *protocol.Error
+	return errors.As(err, &e) && e.Code == protocol.CodeUndefinedFile
+}

@@ -1,0 +1,66 @@
+package walsender
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+	"go.uber.org/zap"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// greet says what follows a successful authentication (§1.5), up to ReadyForQuery.
+func (s *session) greet(ctx context.Context, m protocol.StartupMessage) error {
+	settings, err := s.server.Cluster.Settings(ctx)
+	if err != nil {
+		var wire *protocol.Error
+		if !errors.As(err, &wire) {
+			s.log.Error("could not read the cluster's settings", zap.Error(err))
+		}
+		return fmt.Errorf("reading the cluster's settings: %w", err)
+	}
+	messages := []pgproto3.BackendMessage{&pgproto3.AuthenticationOk{}}
+	for _, p := range s.parameters(settings, m) {
+		messages = append(messages, &pgproto3.ParameterStatus{Name: p[0], Value: p[1]})
+	}
+	messages = append(messages,
+		&pgproto3.BackendKeyData{ProcessID: s.key.processID, SecretKey: s.key.secret[:]},
+		&pgproto3.ReadyForQuery{TxStatus: 'I'})
+	for _, message := range messages {
+		if err := s.out.send(message); err != nil {
+			return err
+		}
+	}
+	return s.out.flush()
+}
+
+// parameters are the session's ParameterStatus messages, in the order in which
+// PostgreSQL sends them.
+func (s *session) parameters(settings protocol.Settings, m protocol.StartupMessage) [][2]string {
+	hotStandby, _ := settings.Show("in_hot_standby")
+	return [][2]string{
+		{"in_hot_standby", hotStandby},
+		{"integer_datetimes", "on"},
+		{"TimeZone", orDefault(m.Parameters["TimeZone"], "UTC")},
+		{"IntervalStyle", "postgres"},
+		{"is_superuser", "off"},
+		{"application_name", s.application},
+		{"default_transaction_read_only", "off"},
+		{"standard_conforming_strings", "on"},
+		{"DateStyle", orDefault(m.Parameters["DateStyle"], "ISO, MDY")},
+		{"session_authorization", s.user},
+		{"client_encoding", "UTF8"},
+		{"server_version", settings.ServerVersion},
+		{"server_encoding", "UTF8"},
+		{"parallel_backup_protocol", "1"},
+	}
+}
+
+func orDefault(value, otherwise string) string {
+	if value == "" {
+		return otherwise
+	}
+	return value
+}

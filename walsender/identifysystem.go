@@ -1,0 +1,16 @@
+package walsender
+
+import (
+	"context"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// identifySystem answers IDENTIFY_SYSTEM (§4.9).
+func (s *session) identifySystem(ctx context.Context) error {
+	system, err := s.server.Cluster.Identify(ctx)
+	if err != nil {
+		return err
+	}
+	return s.result("IDENTIFY_SYSTEM", protocol.SystemColumns(), system.Row())
+}

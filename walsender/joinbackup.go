@@ -1,0 +1,35 @@
+package walsender
+
+import (
+	"errors"
+
+	"github.com/pgparallel/pgparallel/grammar"
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// joinBackup answers JOIN_BACKUP (§4.2). The fifth wrong id ends the session.
+func (s *session) joinBackup(c grammar.JoinBackup) error {
+	if err := s.requireIdle(); err != nil {
+		return err
+	}
+	b, err := s.server.Backups.Join(c.ID, s.user, s.server.Cluster.Directory())
+	if err != nil {
+		return s.countWrongID(err)
+	}
+	s.enter(b, false)
+	return s.complete("JOIN_BACKUP")
+}
+
+func (s *session) countWrongID(err error) error {
+	var wire *protocol.Error
+	if !errors.As(err, &wire) || wire.Code != protocol.CodeUndefinedObject {
+		return err
+	}
+	s.wrongIDs++
+	if s.wrongIDs < maxWrongIDs {
+		return err
+	}
+	fatal := *wire
+	fatal.Severity = protocol.SeverityFatal
+	return &fatal
+}

@@ -1,0 +1,12 @@
+package walsender
+
+import (
+	"context"
+
+	"github.com/pgparallel/pgparallel/grammar"
+)
+
+// listFiles answers LIST_FILES (§4.5).
+func (s *session) listFiles(ctx context.Context, c grammar.ListFiles) error {
+	return s.files(ctx, "LIST_FILES", s.server.Cluster.Files(ctx, c.Tablespace, s.notice))
+}

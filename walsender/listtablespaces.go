@@ -1,0 +1,21 @@
+package walsender
+
+import (
+	"context"
+
+	"github.com/pgparallel/pgparallel/grammar"
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// listTablespaces answers LIST_TABLESPACES (§4.4).
+func (s *session) listTablespaces(ctx context.Context, c grammar.ListTablespaces) error {
+	tablespaces, err := s.server.Cluster.Tablespaces(ctx, c.Progress)
+	if err != nil {
+		return err
+	}
+	rows := make([]protocol.Row, len(tablespaces))
+	for i, t := range tablespaces {
+		rows[i] = t.Row()
+	}
+	return s.result("LIST_TABLESPACES", protocol.TablespaceColumns(), rows...)
+}

@@ -1,0 +1,43 @@
+package walsender
+
+import (
+	"context"
+
+	"github.com/pgparallel/pgparallel/grammar"
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// listWALFiles answers LIST_WAL_FILES (§4.7). In a backup the list begins with the
+// backup's start unless told otherwise.
+func (s *session) listWALFiles(ctx context.Context, c grammar.ListWALFiles) error {
+	lister, ok := s.server.Cluster.(WALLister)
+	if !ok {
+		return protocol.Errorf(protocol.CodeFeatureNotSupported, "this server has no write-ahead log to list")
+	}
+	start, end, err := s.walRange(c)
+	if err != nil {
+		return err
+	}
+	return s.files(ctx, "LIST_WAL_FILES", lister.WALFiles(ctx, start, end))
+}
+
+func (s *session) walRange(c grammar.ListWALFiles) (start, end protocol.LSN, err error) {
+	if s.backup != nil {
+		start = s.backup.StartPtr
+	}
+	if c.Start != "" {
+		if start, err = protocol.ParseLSN(c.Start); err != nil {
+			return 0, 0, err
+		}
+	}
+	if c.End != "" {
+		if end, err = protocol.ParseLSN(c.End); err != nil {
+			return 0, 0, err
+		}
+		if start > end {
+			return 0, 0, protocol.Errorf(protocol.CodeInvalidParameterValue,
+				"START_WAL_LOCATION %s is after END_WAL_LOCATION %s", start, end)
+		}
+	}
+	return start, end, nil
+}

@@ -1,0 +1,63 @@
+package walsender
+
+import (
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/pgparallel/pgparallel/grammar"
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// logCommand writes the line of a command: what it was, how it ended, how many
+// bytes the answer had and how long it took.
+func (s *session) logCommand(command grammar.Command, began time.Time, bytes int64, err error) {
+	level := commandLevel(command, err)
+	entry := s.log.Check(level, "command")
+	if entry == nil {
+		return
+	}
+	fields := append(commandFields(command), zap.Int64("bytes", bytes), zap.Duration("time", time.Since(began)))
+	if s.last != nil {
+		fields = append(fields, zap.String("backup", protocol.ShortID(s.last.ID)))
+	}
+	if wire := wireError(err); wire != nil {
+		fields = append(fields, zap.String("sqlstate", wire.Code))
+	}
+	// What cannot be parsed is not quoted: it may hold an id.
+	if err != nil && command != nil {
+		fields = append(fields, zap.Error(err))
+	}
+	entry.Write(fields...)
+}
+
+// commandLevel keeps the many commands that every backup has off the normal log,
+// and puts the server's own failures where they are seen.
+func commandLevel(command grammar.Command, err error) zapcore.Level {
+	if err != nil {
+		if wire := wireError(err); wire != nil && !errors.As(err, new(*protocol.Error)) && wire.Code == protocol.CodeInternalError {
+			return zap.ErrorLevel
+		}
+		return zap.InfoLevel
+	}
+	switch command.(type) {
+	case grammar.StartBackup, grammar.JoinBackup, grammar.StopBackup:
+		return zap.InfoLevel
+	}
+	return zap.DebugLevel
+}
+
+// commandFields are the command's name and what it was about. Ids are secrets and
+// stay out: the line has the backup's, cut.
+func commandFields(command grammar.Command) []zap.Field {
+	switch c := command.(type) {
+	case nil:
+		return []zap.Field{zap.String("command", "none")}
+	case grammar.JoinBackup:
+		return []zap.Field{zap.String("command", "JOIN_BACKUP"), zap.String("asked", protocol.ShortID(c.ID))}
+	default:
+		return []zap.Field{zap.String("command", protocol.Shorten(c.String(), 512))}
+	}
+}

@@ -1,0 +1,73 @@
+package walsender
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+// outputSize is how much is gathered before it is written: rows and small files
+// share writes, large frames go out directly.
+const outputSize = 64 << 10
+
+// output gathers what a session says. Messages are encoded straight into its
+// buffer: pgproto3's Backend would copy them, and drops its buffer at each flush.
+type output struct {
+	w     io.Writer
+	buf   []byte
+	total int64 // bytes written, in all
+}
+
+func newOutput(w io.Writer) *output {
+	return &output{w: w, buf: make([]byte, 0, outputSize)}
+}
+
+// send appends a message and writes when much has gathered.
+func (o *output) send(m pgproto3.BackendMessage) error {
+	buf, err := m.Encode(o.buf)
+	if err != nil {
+		return fmt.Errorf("encoding %T: %w", m, err)
+	}
+	o.buf = buf
+	if len(o.buf) >= outputSize/2 {
+		return o.flush()
+	}
+	return nil
+}
+
+// Write appends a small p and writes a large one directly, after what has
+// gathered. It is what frames are written to.
+func (o *output) Write(p []byte) (int, error) {
+	if len(o.buf)+len(p) <= outputSize {
+		o.buf = append(o.buf, p...)
+		return len(p), nil
+	}
+	if err := o.flush(); err != nil {
+		return 0, err
+	}
+	if len(p) <= outputSize/2 {
+		o.buf = append(o.buf, p...)
+		return len(p), nil
+	}
+	return o.write(p)
+}
+
+// flush writes what has gathered.
+func (o *output) flush() error {
+	if len(o.buf) == 0 {
+		return nil
+	}
+	_, err := o.write(o.buf)
+	o.buf = o.buf[:0]
+	return err
+}
+
+func (o *output) write(p []byte) (int, error) {
+	n, err := o.w.Write(p)
+	o.total += int64(n)
+	if err != nil {
+		err = lostError{err}
+	}
+	return n, err
+}

@@ -1,0 +1,178 @@
+package walsender
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/pgparallel/pgparallel/grammar"
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// readAheadSize bounds what the server reads of a session before it is asked for
+// (§1.7).
+const readAheadSize = 64 << 10
+
+// maxMessage is the longest message body after authentication (§7.1): a command
+// and its terminating NUL.
+const maxMessage = grammar.MaxCommandLength + 1
+
+// hangupInterval is how often a peer whose bytes fill the buffer is looked at:
+// often enough for §3.5's second.
+const hangupInterval = 250 * time.Millisecond
+
+// readAhead reads a connection in a goroutine of its own, up to readAheadSize
+// bytes ahead of the session that takes messages out of it. It notices the end of
+// the connection at once, also while bytes are still unread (§3.5).
+type readAhead struct {
+	conn io.Reader
+	raw  net.Conn    // below TLS, where a hang-up shows
+	gone func(error) // called once, from the goroutine, when the connection ends
+
+	mu     sync.Mutex
+	unread []byte
+	err    error
+
+	arrived chan struct{} // holds a token after bytes or the end have come
+	room    chan struct{} // holds a token after bytes were taken
+}
+
+// newReadAhead makes a readAhead whose buffer begins with the bytes already read.
+// The caller runs its fill method in a goroutine, which ends when conn is closed
+// or stop is.
+func newReadAhead(conn io.Reader, raw net.Conn, already []byte, gone func(error)) *readAhead {
+	r := &readAhead{
+		conn:    conn,
+		raw:     raw,
+		gone:    gone,
+		arrived: make(chan struct{}, 1),
+		room:    make(chan struct{}, 1),
+	}
+	r.unread = append(make([]byte, 0, readAheadSize), already...)
+	return r
+}
+
+// fill reads until the connection ends or ctx does. Closing the connection ends a
+// read that waits.
+func (r *readAhead) fill(ctx context.Context) {
+	chunk := make([]byte, 8<<10)
+	for {
+		n := r.waitForRoom(ctx, len(chunk))
+		if n == 0 {
+			return
+		}
+		n, err := r.conn.Read(chunk[:n])
+		r.mu.Lock()
+		r.unread = append(r.unread, chunk[:n]...)
+		r.err = err
+		r.mu.Unlock()
+		signal(r.arrived)
+		if err != nil {
+			r.gone(err)
+			return
+		}
+	}
+}
+
+// waitForRoom returns how many bytes may be read, at most limit. While there is no
+// room it watches for the peer's end, which reading cannot show then. It returns 0
+// when there is nothing more to read for.
+func (r *readAhead) waitForRoom(ctx context.Context, limit int) int {
+	for {
+		r.mu.Lock()
+		free := readAheadSize - len(r.unread)
+		r.mu.Unlock()
+		if free > 0 {
+			return min(free, limit)
+		}
+		timer := time.NewTimer(hangupInterval)
+		select {
+		case <-r.room:
+		case <-timer.C:
+			if hungUp(r.raw) {
+				r.gone(io.EOF)
+				return 0
+			}
+		case <-ctx.Done():
+			timer.Stop()
+			return 0
+		}
+		timer.Stop()
+	}
+}
+
+// next takes the next message: its kind and its body, which is the caller's. It
+// waits for it until ctx ends, and then returns ctx's cause. A message that is too
+// long, or has an impossible length, is a FATAL 08P01: the stream cannot be read
+// any further.
+func (r *readAhead) next(ctx context.Context) (kind byte, body []byte, err error) {
+	for {
+		if ctx.Err() != nil {
+			return 0, nil, context.Cause(ctx)
+		}
+		kind, body, ok, err := r.take()
+		if ok || err != nil {
+			return kind, body, err
+		}
+		select {
+		case <-r.arrived:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// take takes a message if a whole one is there.
+func (r *readAhead) take() (kind byte, body []byte, ok bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	length, whole, err := r.peek()
+	if err != nil || !whole {
+		if err == nil && r.err != nil {
+			err = fmt.Errorf("%w: %w", errPeerGone, r.err)
+		}
+		return 0, nil, false, err
+	}
+	kind = r.unread[0]
+	body = append([]byte(nil), r.unread[5:length]...)
+	r.unread = r.unread[:copy(r.unread, r.unread[length:])]
+	signal(r.room)
+	return kind, body, true, nil
+}
+
+// peek reports the length of the first message, its header included, and whether
+// all of it is there. The lock is held.
+func (r *readAhead) peek() (length int, whole bool, err error) {
+	if len(r.unread) < 5 {
+		return 0, false, nil
+	}
+	n := binary.BigEndian.Uint32(r.unread[1:])
+	if n < 4 {
+		return 0, false, protocol.Fatalf(protocol.CodeProtocolViolation, "invalid message length")
+	}
+	if n > maxMessage+4 {
+		return 0, false, protocol.Fatalf(protocol.CodeProtocolViolation,
+			"message of %d bytes exceeds the maximum of %d", n-4, maxMessage)
+	}
+	length = int(n) + 1
+	return length, len(r.unread) >= length, nil
+}
+
+// pending reports whether a whole message waits: the answers to pipelined commands
+// then go out together.
+func (r *readAhead) pending() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, whole, err := r.peek()
+	return whole && err == nil
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,52 @@
+package walsender
+
+import (
+	"context"
+	"iter"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// result answers with a result set of the rows.
+func (s *session) result(tag string, columns []protocol.Column, rows ...protocol.Row) error {
+	if err := s.out.send(protocol.RowDescription(columns...)); err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if err := s.out.send(row.Message()); err != nil {
+			return err
+		}
+	}
+	return s.complete(tag)
+}
+
+// files answers with a listing, row by row as it is found. An error before the
+// first row is the whole answer.
+func (s *session) files(ctx context.Context, tag string, files iter.Seq2[protocol.File, error]) error {
+	described := false
+	describe := func() error {
+		if described {
+			return nil
+		}
+		described = true
+		return s.out.send(protocol.RowDescription(protocol.FileColumns()...))
+	}
+	for file, err := range files {
+		if err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := describe(); err != nil {
+			return err
+		}
+		if err := s.out.send(file.Row().Message()); err != nil {
+			return err
+		}
+	}
+	if err := describe(); err != nil {
+		return err
+	}
+	return s.complete(tag)
+}

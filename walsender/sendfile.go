@@ -1,0 +1,201 @@
+package walsender
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/pgparallel/pgparallel/grammar"
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/sharedstate"
+)
+
+// recoveryInterval is how often a file under way is held against the standby check
+// (§4.6).
+const recoveryInterval = time.Second
+
+// sendFile answers SEND_FILE (§4.6).
+func (s *session) sendFile(ctx context.Context, c grammar.SendFile) error {
+	if err := protocol.CheckPath(c.Path); err != nil {
+		return err
+	}
+	if strings.HasPrefix(c.Path, "pg_wal/") {
+		return s.transfer(ctx, c, &transfer{backup: s.last, wal: true})
+	}
+	b, err := s.requireBackup()
+	if err != nil {
+		return err
+	}
+	kind := sharedstate.DataFile
+	if c.Path == "global/pg_control" {
+		kind = sharedstate.ControlFile
+	}
+	end, err := b.BeginFile(kind)
+	if err != nil {
+		return err
+	}
+	err = s.transferWhile(ctx, b, c)
+	// Before ReadyForQuery: a client may count on it (§4.8).
+	end(err == nil)
+	if err != nil && b.Err() != nil && !errors.As(err, new(lostError)) {
+		return s.learn()
+	}
+	return err
+}
+
+// transferWhile sends the file as long as the backup lives: it is given up at once
+// when the backup is aborted, also while the peer does not read (§3.5).
+func (s *session) transferWhile(ctx context.Context, b *sharedstate.Backup, c grammar.SendFile) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer s.hurryAfter(ctx)()
+	go func() { // ends with ctx, that is with this command
+		select {
+		case <-b.Done():
+			cancel(b.Err())
+		case <-ctx.Done():
+		}
+	}()
+	return s.transfer(ctx, c, &transfer{backup: b})
+}
+
+// transfer is a file on its way to the peer.
+type transfer struct {
+	backup  *sharedstate.Backup // whose rate holds; nil for WAL outside of one
+	wal     bool
+	file    fs.File
+	checked time.Time // when the standby check was last made
+}
+
+// transfer sends the file as one COPY.
+func (s *session) transfer(ctx context.Context, c grammar.SendFile, t *transfer) error {
+	if err := s.checkRecovery(ctx, t); err != nil {
+		return err
+	}
+	options := protocol.OpenOptions{VerifyChecksums: !c.NoVerifyChecksums, Notice: s.notice}
+	if t.backup != nil {
+		options.StartPtr = t.backup.StartPtr
+	}
+	file, err := s.server.Cluster.Open(ctx, c.Path, options)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	t.file = file
+	if err := s.out.send(&pgproto3.CopyOutResponse{}); err != nil {
+		return err
+	}
+	err = s.copy(ctx, t)
+	if verified, ok := file.(VerifiedFile); ok && t.backup != nil {
+		t.backup.AddChecksumFailures(verified.ChecksumFailures())
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.out.send(&pgproto3.CopyDone{}); err != nil {
+		return err
+	}
+	return s.complete("SEND_FILE")
+}
+
+// copy sends the file's bytes. The buffer is a whole number of pages, so that the
+// file can verify what it reads into it.
+func (s *session) copy(ctx context.Context, t *transfer) error {
+	if s.frames == nil {
+		s.frames = protocol.NewFrameWriter(s.out, protocol.DefaultFrame)
+	}
+	buffer := s.frames.Buffer()
+	for {
+		n, err := io.ReadFull(t.file, buffer)
+		if sendErr := s.sendPieces(ctx, t, n); sendErr != nil {
+			return sendErr
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return s.checkPiece(ctx, t)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// sendPieces sends the first n bytes of the frame buffer in frames that the rate
+// allows without long pauses.
+func (s *session) sendPieces(ctx context.Context, t *transfer, n int) error {
+	size := len(s.frames.Buffer())
+	if t.backup != nil {
+		size = t.backup.FrameSize(size)
+	}
+	for from := 0; from < n; from += size {
+		to := min(from+size, n)
+		if err := s.throttle(ctx, t, to-from); err != nil {
+			return err
+		}
+		// After the sleep: what is checked is what is sent.
+		if err := s.checkPiece(ctx, t); err != nil {
+			return err
+		}
+		if err := s.frames.WriteFrame(from, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// throttle waits until the backup's rate allows n bytes. What was gathered goes out
+// first: the peer would wait for it in vain.
+func (s *session) throttle(ctx context.Context, t *transfer, n int) error {
+	switch {
+	case t.backup == nil:
+		return nil
+	case t.backup.MaxRate > 0:
+		if err := s.out.flush(); err != nil {
+			return err
+		}
+	}
+	if t.wal {
+		return t.backup.ThrottleWAL(ctx, n)
+	}
+	return t.backup.Throttle(ctx, n)
+}
+
+// checkPiece is what must hold before each frame and before CopyDone: the command
+// is wanted, the file is still the one that was opened, and the cluster is what it
+// was at the backup's start.
+func (s *session) checkPiece(ctx context.Context, t *transfer) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if checked, ok := t.file.(CheckedFile); ok {
+		if err := checked.Check(); err != nil {
+			return err
+		}
+	}
+	if time.Since(t.checked) < recoveryInterval {
+		return nil
+	}
+	return s.checkRecovery(ctx, t)
+}
+
+// checkRecovery is the standby check: a backup that began on a standby ends with
+// its promotion.
+func (s *session) checkRecovery(ctx context.Context, t *transfer) error {
+	if t.wal {
+		return nil
+	}
+	inRecovery, err := s.server.Cluster.InRecovery(ctx)
+	if err != nil {
+		return err
+	}
+	t.checked = time.Now()
+	if inRecovery != t.backup.InRecovery {
+		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the standby was promoted during online backup").
+			WithHint("This means that the backup being taken is corrupt and should not be used. Try taking another online backup.")
+	}
+	return nil
+}

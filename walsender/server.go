@@ -1,0 +1,244 @@
+package walsender
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/pgparallel/pgparallel/sharedstate"
+)
+
+// ErrServerClosed is returned by [Server.Serve] and [Server.ServeConn] after
+// [Server.Shutdown] or [Server.Close] has been called.
+var ErrServerClosed = errors.New("walsender: server closed")
+
+// The defaults of a [Server]'s fields.
+const (
+	DefaultMaxWALSenders = 10
+	DefaultSenderTimeout = 60 * time.Second
+	DefaultAuthTimeout   = 60 * time.Second
+)
+
+// Server serves a [Cluster] to any number of listeners. Only Cluster is required.
+// The fields must not be changed once it serves.
+type Server struct {
+	// Cluster is where the bytes come from.
+	Cluster Cluster
+
+	// Backups is the table of running backups. Servers that share it let their
+	// sessions join each other's backups. Nil: a table of its own, for 10.
+	Backups *sharedstate.Table
+
+	// TLSConfig allows TLS, by SSLRequest and directly (§1.2). Nil: none. The
+	// protocol "postgresql" is added to it for the direct kind.
+	TLSConfig *tls.Config
+
+	// MaxWALSenders is how many sessions there may be at once (§1.8); 0 means
+	// DefaultMaxWALSenders.
+	MaxWALSenders int
+
+	// SenderTimeout closes a session whose peer reads nothing for that long
+	// (wal_sender_timeout, §7.1). 0 means DefaultSenderTimeout, less than 0
+	// none.
+	SenderTimeout time.Duration
+
+	// AuthTimeout bounds the time from the connection to the end of the startup
+	// (authentication_timeout, §7.1); 0 means DefaultAuthTimeout.
+	AuthTimeout time.Duration
+
+	// Logger gets a line a session and a command: SEND_FILE and the LIST
+	// commands at Debug where they succeed, the others at Info, errors that are
+	// the server's own at Error. Ids of backups are cut. Nil: no log.
+	Logger *zap.Logger
+
+	once     sync.Once
+	ctx      context.Context // ends, with the reason as its cause, when the server does
+	stop     context.CancelCauseFunc
+	sessions sync.WaitGroup
+
+	mu        sync.Mutex
+	closed    bool
+	listeners map[net.Listener]struct{}
+	conns     map[net.Conn]struct{}
+	keys      map[uint32]*session // the admitted sessions by process id
+}
+
+func (s *Server) init() {
+	s.once.Do(func() {
+		s.ctx, s.stop = context.WithCancelCause(context.Background())
+		s.listeners = map[net.Listener]struct{}{}
+		s.conns = map[net.Conn]struct{}{}
+		s.keys = map[uint32]*session{}
+		if s.Backups == nil {
+			s.Backups = sharedstate.NewTable(0)
+		}
+		if s.Logger == nil {
+			s.Logger = zap.NewNop()
+		}
+	})
+}
+
+// Serve accepts connections on the listener and runs each in goroutines of its
+// own, until the listener fails or the server is shut down; then it closes the
+// listener. Its error is never nil: [ErrServerClosed] after Shutdown or Close.
+func (s *Server) Serve(l net.Listener) error {
+	s.init()
+	if !s.trackListener(l) {
+		l.Close()
+		return ErrServerClosed
+	}
+	defer s.untrackListener(l)
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			if s.isClosed() {
+				return ErrServerClosed
+			}
+			if pause(s.ctx, err) {
+				s.Logger.Error("could not accept a connection, trying again", zap.Error(err))
+				continue
+			}
+			return err
+		}
+		go s.ServeConn(s.ctx, conn) //nolint:errcheck // the session logs how it ended
+	}
+}
+
+// pause waits a little after an accept that failed for a while only, as for want
+// of file descriptors, and reports whether to try again.
+func pause(ctx context.Context, err error) bool {
+	var temporary interface{ Temporary() bool }
+	if !errors.As(err, &temporary) || !temporary.Temporary() {
+		return false
+	}
+	select {
+	case <-time.After(100 * time.Millisecond):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// ServeConn runs one session, from its startup packet on, and returns when it has
+// ended and conn is closed; ctx ends it early. The error says why it ended, nil
+// that the client said goodbye.
+func (s *Server) ServeConn(ctx context.Context, conn net.Conn) error {
+	s.init()
+	if !s.trackConn(conn) {
+		conn.Close()
+		return ErrServerClosed
+	}
+	defer s.untrackConn(conn)
+	setKeepAlive(conn)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })()
+	return s.serve(ctx, cancel, conn)
+}
+
+// setKeepAlive sets the TCP keepalives of §7.2.
+func setKeepAlive(conn net.Conn) {
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		tcp.SetKeepAliveConfig(net.KeepAliveConfig{ //nolint:errcheck // a dead connection fails by itself
+			Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3,
+		})
+	}
+}
+
+// Shutdown ends the server as PostgreSQL's fast shutdown does: it closes the
+// listeners, aborts the backups, sends every session FATAL 57P01 and returns when
+// all have ended. A peer that does not read is closed within a second. If ctx ends
+// first, Shutdown closes what is left as [Server.Close] does and returns ctx's
+// error.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.end()
+	done := make(chan struct{})
+	go func() {
+		s.sessions.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		s.closeConns()
+		<-done
+		return context.Cause(ctx)
+	}
+}
+
+// Close ends the server as PostgreSQL's immediate shutdown does: it closes the
+// listeners and every connection without a word, and returns when all sessions
+// have ended. Backups are aborted.
+func (s *Server) Close() error {
+	s.end()
+	s.closeConns()
+	s.sessions.Wait()
+	return nil
+}
+
+func (s *Server) end() {
+	s.init()
+	s.mu.Lock()
+	s.closed = true
+	for l := range s.listeners {
+		l.Close()
+	}
+	s.mu.Unlock()
+	s.stop(errShutdown())
+}
+
+func (s *Server) closeConns() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for conn := range s.conns {
+		conn.Close()
+	}
+}
+
+func (s *Server) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+func (s *Server) trackListener(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.listeners[l] = struct{}{}
+	return true
+}
+
+func (s *Server) untrackListener(l net.Listener) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listeners, l)
+	l.Close()
+}
+
+func (s *Server) trackConn(conn net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.conns[conn] = struct{}{}
+	s.sessions.Add(1)
+	return true
+}
+
+func (s *Server) untrackConn(conn net.Conn) {
+	conn.Close()
+	s.mu.Lock()
+	delete(s.conns, conn)
+	s.mu.Unlock()
+	s.sessions.Done()
+}

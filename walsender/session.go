@@ -1,0 +1,284 @@
+package walsender
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+	"go.uber.org/zap"
+
+	"github.com/pgparallel/pgparallel/grammar"
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// hurryTime is how long a write under way may go on once the session must end: a
+// peer that does not read is closed then (§1.9, §3.5).
+const hurryTime = 500 * time.Millisecond
+
+// errPeerGone ends a session whose connection was lost or closed without a word.
+var errPeerGone = errors.New("unexpected EOF on client connection")
+
+// session is one connection after its startup. The goroutine of [Server.ServeConn]
+// runs it and is the only one that writes to the peer.
+type session struct {
+	server *Server
+	stall  *stallConn // the raw connection
+	conn   net.Conn   // it, or TLS over it
+	out    *output
+	in     *readAhead
+	frames *protocol.FrameWriter
+	log    *zap.Logger
+	start  time.Time
+
+	already     []byte // read behind the startup packet
+	user        string
+	application string
+	key         cancelKey
+
+	membership
+	skipping bool // an extended-query message was refused: skip to Sync
+
+	mu      sync.Mutex
+	running context.CancelCauseFunc // cancels the command that runs, nil when none does
+}
+
+// run serves the session's messages until the peer says goodbye or the session is
+// ended. ctx is the session's; cancel ends it.
+func (s *session) run(ctx context.Context, cancel context.CancelCauseFunc) (err error) {
+	s.log = s.log.With(zap.Uint32("pid", s.key.processID), zap.String("user", s.user),
+		zap.String("application_name", s.application))
+	s.log.Info("session started")
+	s.in = newReadAhead(s.conn, s.stall.Conn, s.already, func(error) { cancel(errPeerGone) })
+	filled := make(chan struct{})
+	go func() { // ends when the connection is closed below
+		defer close(filled)
+		s.in.fill(ctx)
+	}()
+	defer func() {
+		s.leave()
+		s.sayGoodbye(err)
+		cancel(err)
+		s.stall.hurry(hurryTime) // for TLS, which says goodbye as well
+		s.conn.Close()
+		<-filled
+	}()
+	for {
+		kind, body, err := s.in.next(ctx)
+		if err != nil {
+			return err
+		}
+		done, err := s.handle(ctx, kind, body)
+		if done || err != nil {
+			return err
+		}
+	}
+}
+
+// handle answers one message. It reports true at Terminate.
+func (s *session) handle(ctx context.Context, kind byte, body []byte) (done bool, err error) {
+	switch kind {
+	case 'X': // Terminate
+		return true, nil
+	case 'S': // Sync
+		s.skipping = false
+		return false, s.ready()
+	case 'P', 'B', 'D', 'E', 'C', 'H': // the extended query protocol
+		return false, s.refuseExtended()
+	case 'd', 'c', 'f': // what is left of a COPY that has failed
+		return false, nil
+	case 'F': // FunctionCall
+		return false, s.answer(protocol.Errorf(protocol.CodeProtocolViolation,
+			"fastpath function calls not supported in a replication connection"))
+	case 'Q':
+		if s.skipping {
+			return false, nil
+		}
+		var query pgproto3.Query
+		if err := query.Decode(body); err != nil {
+			return false, protocol.Fatalf(protocol.CodeProtocolViolation, "invalid Query message")
+		}
+		return false, s.query(ctx, query.String)
+	default:
+		return false, protocol.Fatalf(protocol.CodeProtocolViolation, "invalid frontend message type %d", kind)
+	}
+}
+
+// refuseExtended answers the first message of an extended query; what follows it
+// is skipped until Sync (§1.6).
+func (s *session) refuseExtended() error {
+	if s.skipping {
+		return nil
+	}
+	s.skipping = true
+	err := s.out.send(protocol.Errorf(protocol.CodeProtocolViolation,
+		"extended query protocol not supported in a replication connection").Response())
+	if err != nil {
+		return err
+	}
+	return s.out.flush()
+}
+
+// query runs the text of a Query message and answers it, ReadyForQuery included.
+// Its error ends the session.
+func (s *session) query(ctx context.Context, text string) error {
+	began, sent := time.Now(), s.out.total+int64(len(s.out.buf))
+	ctx, cancel := context.WithCancelCause(ctx)
+	s.setRunning(cancel)
+	relax := s.hurryAfter(ctx)
+	command, err := s.execute(ctx, text)
+	s.setRunning(nil)
+	relax()
+	err = answerable(ctx, err)
+	cancel(nil)
+	s.logCommand(command, began, s.out.total+int64(len(s.out.buf))-sent, err)
+	return s.answer(err)
+}
+
+// execute parses and runs the command. It returns the command, nil where the text
+// is not one.
+func (s *session) execute(ctx context.Context, text string) (grammar.Command, error) {
+	command, err := grammar.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	if command == nil {
+		return nil, s.out.send(&pgproto3.EmptyQueryResponse{})
+	}
+	return command, s.dispatch(ctx, command)
+}
+
+// dispatch runs the command by its kind: one method, in a file of its own, each.
+func (s *session) dispatch(ctx context.Context, command grammar.Command) error {
+	switch c := command.(type) {
+	case grammar.StartBackup:
+		return s.startBackup(ctx, c)
+	case grammar.JoinBackup:
+		return s.joinBackup(c)
+	case grammar.StopBackup:
+		return s.stopBackup(ctx, c)
+	case grammar.ListTablespaces:
+		return s.listTablespaces(ctx, c)
+	case grammar.ListFiles:
+		return s.listFiles(ctx, c)
+	case grammar.ListWALFiles:
+		return s.listWALFiles(ctx, c)
+	case grammar.SendFile:
+		return s.sendFile(ctx, c)
+	case grammar.IdentifySystem:
+		return s.identifySystem(ctx)
+	case grammar.Show:
+		return s.show(ctx, c)
+	case grammar.TimelineHistory:
+		return s.timelineHistory(ctx, c)
+	default:
+		return protocol.Errorf(protocol.CodeFeatureNotSupported, "command is not supported by this server")
+	}
+}
+
+// answer ends the answer to a command: its error, if any, then ReadyForQuery. An
+// error that ends the session is returned instead.
+func (s *session) answer(err error) error {
+	if err != nil {
+		wire := wireError(err)
+		if wire == nil || wire.Fatal() {
+			return err
+		}
+		if err := s.out.send(wire.Response()); err != nil {
+			return err
+		}
+	}
+	return s.ready()
+}
+
+// ready says ReadyForQuery. The answers to pipelined commands are gathered.
+func (s *session) ready() error {
+	if err := s.out.send(&pgproto3.ReadyForQuery{TxStatus: 'I'}); err != nil {
+		return err
+	}
+	if s.in.pending() {
+		return nil
+	}
+	return s.out.flush()
+}
+
+// complete says CommandComplete with the command's name (§4).
+func (s *session) complete(tag string) error {
+	return s.out.send(&pgproto3.CommandComplete{CommandTag: []byte(tag)})
+}
+
+// notice passes a notice on to the peer. It is sent with what follows.
+func (s *session) notice(n *protocol.Error) {
+	// An error of the connection shows at the next message as well.
+	_ = s.out.send(n.Notice())
+}
+
+// setRunning sets what cancels the command that runs.
+func (s *session) setRunning(cancel context.CancelCauseFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running = cancel
+}
+
+// interrupt cancels the command that runs, if one does. It is called from other
+// goroutines.
+func (s *session) interrupt(why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.running != nil {
+		s.running(why)
+	}
+}
+
+// hurryAfter bounds the write under way once ctx ends, so that a command which is
+// ended from outside ends soon. One that its own client cancels goes on as fast as
+// the client reads. The function returned takes it back.
+func (s *session) hurryAfter(ctx context.Context) (relax func()) {
+	hurried := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(hurried)
+		var wire *protocol.Error
+		if errors.As(context.Cause(ctx), &wire) && wire.Code == protocol.CodeQueryCanceled {
+			return
+		}
+		s.stall.hurry(hurryTime)
+	})
+	return func() {
+		if !stop() {
+			<-hurried
+		}
+		s.stall.relax()
+	}
+}
+
+// sayGoodbye ends the session in the log and, where there is something to say and
+// a frame boundary to say it at, on the wire.
+func (s *session) sayGoodbye(err error) {
+	s.log.Info("session ended", zap.Duration("time", time.Since(s.start)), zap.NamedError("reason", err))
+	wire := wireError(err)
+	if wire == nil || s.out == nil {
+		return
+	}
+	fatal := *wire
+	fatal.Severity = protocol.SeverityFatal
+	s.stall.hurry(hurryTime)
+	if s.out.send(fatal.Response()) == nil {
+		_ = s.out.flush() // the peer may be gone: nobody is left to tell
+	}
+	drain(s.conn)
+}
+
+// drain closes the writing side and reads on for a moment: closing a TCP connection
+// with bytes unread would reset it, and the peer would lose the last message.
+func drain(conn net.Conn) {
+	half, ok := conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	if conn.SetReadDeadline(time.Now().Add(hurryTime)) == nil {
+		_, _ = io.Copy(io.Discard, conn)
+	}
+}

@@ -1,0 +1,317 @@
+package walsender_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender"
+)
+
+const (
+	inProgress = "ErrorResponse ERROR 55000 a backup is already in progress in this session"
+	noBackup   = "ErrorResponse ERROR 55000 no backup is in progress in this session | hint: Use START_BACKUP or JOIN_BACKUP first."
+	ready      = "ReadyForQuery I"
+)
+
+// backupWith starts a backup and joins it with a second session.
+func backupWith(t *testing.T, addr net.Addr) (leader, joined *rawClient, id string) {
+	t.Helper()
+	leader, joined = connect(t, addr, "backup"), connect(t, addr, "backup")
+	id = value(t, leader.query("START_BACKUP"), 3)
+	if len(id) != 32 || strings.Trim(id, "0123456789abcdef") != "" {
+		t.Fatalf("id %q is not 32 lower-case hexadecimal characters", id)
+	}
+	wantAnswer(t, joined.query("JOIN_BACKUP '"+id+"'"), "CommandComplete JOIN_BACKUP", ready)
+	return leader, joined, id
+}
+
+func TestSession_3_1_NeedsIdle(t *testing.T) {
+	addr := serve(t, &walsender.Server{Cluster: newMemCluster()})
+	leader, joined, id := backupWith(t, addr)
+	for _, c := range []*rawClient{leader, joined} {
+		wantAnswer(t, c.query("START_BACKUP"), inProgress, ready)
+		wantAnswer(t, c.query("JOIN_BACKUP '"+id+"'"), inProgress, ready)
+	}
+}
+
+func TestSession_3_3_IDsAreCutInLogs(t *testing.T) {
+	core, logs := observer.New(zap.DebugLevel)
+	addr := serve(t, &walsender.Server{Cluster: newMemCluster(), Logger: zap.New(core)})
+	leader, joined, id := backupWith(t, addr)
+	joined.query("SEND_FILE ('base/1/100')")
+	joined.query("JOIN_BACKUP '" + id)
+	joined.query("JOIN_BACKUP '" + id + "' extra")
+	joined.query("FOO '" + id + "'")
+	connect(t, addr, "other").query("JOIN_BACKUP '" + id + "'")
+	leader.query("STOP_BACKUP")
+	for _, entry := range logs.All() {
+		for name, field := range entry.ContextMap() {
+			if text, ok := field.(string); ok && strings.Contains(text, id[:9]) {
+				t.Errorf("%s: field %s has the id: %s", entry.Message, name, text)
+			}
+		}
+	}
+	if logs.FilterMessage("command").Len() < 8 {
+		t.Errorf("%d command lines, want one a command", logs.FilterMessage("command").Len())
+	}
+}
+
+func TestSession_3_4_MaxConcurrentBackups(t *testing.T) {
+	cluster := newMemCluster()
+	cluster.startGate = make(chan struct{})
+	addr := serve(t, &walsender.Server{Cluster: cluster, MaxWALSenders: 20})
+	for range 10 { // a place is taken before the checkpoint
+		connect(t, addr, "backup").send("START_BACKUP")
+		cluster.expect(t, "start")
+	}
+	got := connect(t, addr, "backup").query("START_BACKUP")
+	if !strings.HasPrefix(got[0], "ErrorResponse ERROR 53400") {
+		t.Errorf("the 11th backup: %q, want 53400", got)
+	}
+}
+
+// The leader goes away in each way there is, at each point there is.
+func TestSession_3_5_LeaderLost(t *testing.T) {
+	ends := map[string]func(*rawClient){
+		"closed": func(c *rawClient) { c.conn.Close() },
+		"reset":  func(c *rawClient) { c.conn.(*net.TCPConn).SetLinger(0); c.conn.Close() },
+		"terminated": func(c *rawClient) {
+			c.write([]byte{'X', 0, 0, 0, 4})
+			c.conn.Close()
+		},
+		"closed with unread bytes": func(c *rawClient) {
+			// More than the server reads ahead, so that only the socket's state can
+			// tell, and no more than the kernel takes: the end comes behind it.
+			queries := make([]string, 90)
+			for i := range queries {
+				queries[i] = "SHOW server_version" + strings.Repeat(" ", 1000)
+			}
+			c.send(queries...)
+			c.conn.Close()
+		},
+	}
+	for name, end := range ends {
+		t.Run("checkpoint/"+name, func(t *testing.T) {
+			cluster := newMemCluster()
+			cluster.startGate = make(chan struct{})
+			addr := serve(t, &walsender.Server{Cluster: cluster})
+			leader := connect(t, addr, "backup")
+			leader.send("START_BACKUP")
+			cluster.expect(t, "start")
+			end(leader)
+			cluster.expect(t, "start given up")
+		})
+		t.Run("running/"+name, func(t *testing.T) {
+			cluster := newMemCluster()
+			addr := serve(t, &walsender.Server{Cluster: cluster})
+			leader, joined, id := backupWith(t, addr)
+			end(leader)
+			cluster.expect(t, "aborted")
+			aborted := `ErrorResponse ERROR 55000 backup "` + id[:8] + `" was aborted`
+			wantAnswer(t, joined.query("SEND_FILE ('base/1/100')"), aborted, ready)
+			wantAnswer(t, joined.query("SEND_FILE ('base/1/100')"), aborted, ready)
+			wantAnswer(t, joined.query("JOIN_BACKUP '"+id+"'"),
+				`ErrorResponse ERROR 42704 backup "`+id[:8]+`" does not exist`, ready)
+			got := joined.query("START_BACKUP") // idle again
+			wantAnswer(t, got[len(got)-2:], "CommandComplete START_BACKUP", ready)
+		})
+		t.Run("stopping/"+name, func(t *testing.T) {
+			cluster := newMemCluster()
+			cluster.stopGate = make(chan struct{})
+			addr := serve(t, &walsender.Server{Cluster: cluster})
+			leader, joined, id := backupWith(t, addr)
+			leader.send("STOP_BACKUP")
+			cluster.expect(t, "stop")
+			end(leader)
+			cluster.expect(t, "stop given up")
+			for { // until the session has noticed that the cluster gave up
+				got := joined.query("SEND_FILE ('base/1/100')")
+				if got[0] == `ErrorResponse ERROR 55000 backup "`+id[:8]+`" was aborted` {
+					break
+				}
+				wantAnswer(t, got, `ErrorResponse ERROR 55000 backup "`+id[:8]+`" is being stopped`, ready)
+			}
+		})
+	}
+}
+
+func TestSession_3_5_RunningSendFileEnds(t *testing.T) {
+	cluster := newMemCluster()
+	reading := make(chan struct{})
+	gate := make(chan struct{})
+	cluster.reading = func(string, io.Reader) io.Reader { return &gatedReader{reading, gate} }
+	addr := serve(t, &walsender.Server{Cluster: cluster})
+	leader, joined, id := backupWith(t, addr)
+	joined.send("SEND_FILE ('base/1/100')")
+	<-reading
+	leader.conn.Close()
+	cluster.expect(t, "aborted")
+	close(gate)
+	wantAnswer(t, joined.answer(), "CopyOutResponse", `ErrorResponse ERROR 55000 backup "`+id[:8]+`" was aborted`, ready)
+}
+
+// gatedReader says when it is read, waits for the gate, and then has much to say.
+type gatedReader struct{ reading, gate chan struct{} }
+
+func (r *gatedReader) Read(p []byte) (int, error) {
+	select {
+	case <-r.gate:
+	default:
+		close(r.reading)
+		<-r.gate
+	}
+	return len(p), nil
+}
+
+func TestSession_3_5_DeafSessionIsClosed(t *testing.T) {
+	cluster := newMemCluster()
+	server := &walsender.Server{Cluster: cluster}
+	addr := serve(t, server)
+	leader := connect(t, addr, "backup")
+	id := value(t, leader.query("START_BACKUP"), 3)
+
+	// A pipe holds nothing: the server's write waits until it is read.
+	ours, theirs := net.Pipe()
+	ended := make(chan error, 1)
+	go func() { ended <- server.ServeConn(t.Context(), theirs) }()
+	deaf := newRawClient(t, ours)
+	deaf.startup(map[string]string{"user": "backup", "replication": "true"})
+	deaf.query("JOIN_BACKUP '" + id + "'")
+	deaf.send("SEND_FILE ('base/1/big')")
+	deaf.message()
+	leader.conn.Close()
+	cluster.expect(t, "aborted")
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		t.Fatal("the session of a peer that does not read goes on after the abort")
+	}
+}
+
+func TestSession_3_6_JoinedSessionGoes(t *testing.T) {
+	addr := serve(t, &walsender.Server{Cluster: newMemCluster()})
+	leader, joined, id := backupWith(t, addr)
+	joined.conn.Close()
+	another := connect(t, addr, "backup")
+	wantAnswer(t, another.query("JOIN_BACKUP '"+id+"'"), "CommandComplete JOIN_BACKUP", ready)
+	got := another.query("SEND_FILE ('base/1/100')")
+	wantAnswer(t, got, "CopyOutResponse", "CopyData 131072 bytes", "CopyData 131072 bytes", "CopyData 45056 bytes",
+		"CopyDone", "CommandComplete SEND_FILE", ready)
+	got = leader.query("STOP_BACKUP")
+	wantAnswer(t, got[len(got)-2:], "CommandComplete STOP_BACKUP", ready)
+}
+
+func TestSession_3_7_StopBackup(t *testing.T) {
+	cluster := newMemCluster()
+	reading, gate := make(chan struct{}), make(chan struct{})
+	cluster.reading = func(name string, r io.Reader) io.Reader {
+		if name == "base/1/100" {
+			return io.MultiReader(io.LimitReader(&gatedReader{reading, gate}, 8192), r)
+		}
+		return r
+	}
+	addr := serve(t, &walsender.Server{Cluster: cluster})
+	idle := connect(t, addr, "backup")
+	wantAnswer(t, idle.query("STOP_BACKUP"), noBackup, ready)
+	leader, joined, id := backupWith(t, addr)
+	wantAnswer(t, joined.query("STOP_BACKUP"),
+		"ErrorResponse ERROR 55000 only the session that started the backup can stop it", ready)
+
+	joined.send("SEND_FILE ('base/1/100')")
+	<-reading
+	if got := leader.query("STOP_BACKUP"); !strings.HasPrefix(got[0], "ErrorResponse ERROR 55006") {
+		t.Errorf("STOP_BACKUP while a file is sent: %q, want 55006", got)
+	}
+	if got := leader.query("SEND_FILE ('global/pg_control')"); !strings.HasPrefix(got[0], "ErrorResponse ERROR 55006") {
+		t.Errorf("pg_control while a file is sent: %q, want 55006", got)
+	}
+	close(gate)
+	got := joined.answer()
+	wantAnswer(t, got[len(got)-2:], "CommandComplete SEND_FILE", ready)
+
+	wantAnswer(t, leader.query("STOP_BACKUP NOWAIT"),
+		"RowDescription (startptr text, tli int8, backup_label text, stopptr text, stoptli int8)",
+		`DataRow ("0/2000028", "1", NULL, "0/20000A0", "1")`, "CommandComplete STOP_BACKUP", ready)
+	ended := `ErrorResponse ERROR 55000 backup "` + id[:8] + `" has ended`
+	wantAnswer(t, joined.query("SEND_FILE ('base/1/100')"), ended, ready)
+	wantAnswer(t, leader.query("STOP_BACKUP"), noBackup, ready)
+	wantAnswer(t, leader.query("JOIN_BACKUP '"+id+"'"),
+		`ErrorResponse ERROR 42704 backup "`+id[:8]+`" does not exist`, ready)
+}
+
+func TestSession_3_7_StopFailsInCluster(t *testing.T) {
+	cluster := newMemCluster()
+	cluster.stopErr = protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the cluster has changed")
+	addr := serve(t, &walsender.Server{Cluster: cluster})
+	leader, joined, id := backupWith(t, addr)
+	wantAnswer(t, leader.query("STOP_BACKUP"), "ErrorResponse ERROR 55000 the cluster has changed", ready)
+	wantAnswer(t, joined.query("SEND_FILE ('base/1/100')"),
+		`ErrorResponse ERROR 55000 backup "`+id[:8]+`" was aborted`, ready)
+}
+
+func TestSession_3_8_NeedsNoBackup(t *testing.T) {
+	addr := serve(t, &walsender.Server{Cluster: newMemCluster()})
+	c := connect(t, addr, "backup")
+	for _, command := range []string{"LIST_TABLESPACES", "LIST_FILES"} {
+		got := c.query(command)
+		wantAnswer(t, got[len(got)-2:], "CommandComplete "+command, ready)
+	}
+	wantAnswer(t, c.query("SEND_FILE ('base/1/100')"), noBackup, ready)
+}
+
+func TestSession_4_2_WrongIDs(t *testing.T) {
+	addr := serve(t, &walsender.Server{Cluster: newMemCluster()})
+	_, _, id := backupWith(t, addr)
+	other := connect(t, addr, "other")
+	doesNotExist := `backup "` + id[:8] + `" does not exist`
+	for range 4 {
+		wantAnswer(t, other.query("JOIN_BACKUP '"+id+"'"), "ErrorResponse ERROR 42704 "+doesNotExist, ready)
+	}
+	wantAnswer(t, other.query("JOIN_BACKUP '"+id+"'"), "ErrorResponse FATAL 42704 "+doesNotExist, "EOF")
+}
+
+func TestSession_4_6_Promotion(t *testing.T) {
+	cluster := newMemCluster()
+	cluster.inRecovery.Store(true)
+	addr := serve(t, &walsender.Server{Cluster: cluster})
+	leader, _, _ := backupWith(t, addr)
+	cluster.inRecovery.Store(false)
+	wantAnswer(t, leader.query("SEND_FILE ('base/1/100')"),
+		"ErrorResponse ERROR 55000 the standby was promoted during online backup | hint: "+
+			"This means that the backup being taken is corrupt and should not be used. Try taking another online backup.", ready)
+}
+
+func TestSession_InternalErrorsStayHere(t *testing.T) {
+	cluster := newMemCluster()
+	cluster.stopErr = io.ErrUnexpectedEOF
+	core, logs := observer.New(zap.ErrorLevel)
+	addr := serve(t, &walsender.Server{Cluster: cluster, Logger: zap.New(core)})
+	leader, _, _ := backupWith(t, addr)
+	wantAnswer(t, leader.query("STOP_BACKUP"), "ErrorResponse ERROR XX000 internal error of the server, see its log", ready)
+	if logs.Len() != 1 || logs.All()[0].ContextMap()["error"] != "unexpected EOF" {
+		t.Errorf("the log has %v", logs.All())
+	}
+}
+
+func TestServeConn_ContextEndsSession(t *testing.T) {
+	server := &walsender.Server{Cluster: newMemCluster()}
+	ours, theirs := net.Pipe()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- server.ServeConn(ctx, theirs) }()
+	c := newRawClient(t, ours)
+	c.startup(map[string]string{"user": "backup", "replication": "true"})
+	cancel()
+	wantAnswer(t, c.answer(), "ErrorResponse FATAL 57P01 terminating connection due to administrator command", "EOF")
+	if err := <-done; err == nil {
+		t.Error("ServeConn returned nil")
+	}
+}

@@ -1,0 +1,59 @@
+package walsender
+
+import (
+	"context"
+
+	"github.com/pgparallel/pgparallel/grammar"
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/sharedstate"
+)
+
+// startBackup answers START_BACKUP (§4.1). The session leads the backup from the
+// moment it has its place in the table: whatever happens while the checkpoint is
+// awaited, the end of the session aborts it.
+func (s *session) startBackup(ctx context.Context, c grammar.StartBackup) error {
+	if err := s.requireIdle(); err != nil {
+		return err
+	}
+	b, err := s.server.Backups.Start(sharedstate.Request{
+		Owner:     s.user,
+		Label:     c.Label,
+		Directory: s.server.Cluster.Directory(),
+		MaxRate:   c.MaxRate,
+	})
+	if err != nil {
+		return err
+	}
+	s.enter(b, true)
+	start, err := s.enterBackupMode(ctx, b, c)
+	if err != nil {
+		s.detach()
+		return err
+	}
+	return s.result("START_BACKUP", protocol.BackupStartColumns(), start.Row())
+}
+
+func (s *session) enterBackupMode(ctx context.Context, b *sharedstate.Backup, c grammar.StartBackup) (protocol.BackupStart, error) {
+	start, err := s.server.Cluster.StartBackup(ctx, protocol.BackupRequest{
+		ID:     b.ID,
+		Label:  c.Label,
+		Fast:   c.Fast,
+		Notice: s.noticeNow,
+	})
+	if err != nil {
+		return start, err
+	}
+	start.ID = b.ID
+	inRecovery, err := s.server.Cluster.InRecovery(ctx)
+	if err != nil {
+		return start, err
+	}
+	return start, b.Started(start, inRecovery)
+}
+
+// noticeNow passes a notice on at once: what a cluster says while it is waited for
+// is of no use later.
+func (s *session) noticeNow(n *protocol.Error) {
+	s.notice(n)
+	_ = s.out.flush() // as in notice
+}

@@ -1,0 +1,50 @@
+package walsender
+
+import (
+	"context"
+
+	"github.com/pgparallel/pgparallel/grammar"
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// stopBackup answers STOP_BACKUP (§4.3, §3.7). Once the table has accepted it the
+// backup is over, well or not.
+func (s *session) stopBackup(ctx context.Context, c grammar.StopBackup) error {
+	b, err := s.requireBackup()
+	if err != nil {
+		return err
+	}
+	if !s.leading {
+		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "only the session that started the backup can stop it")
+	}
+	if err := b.Stop(); err != nil {
+		return err
+	}
+	stop, err := s.server.Cluster.StopBackup(ctx, b.ID, !c.NoWait, s.noticeNow)
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		s.detach()
+		return err
+	}
+	failures := b.Counters().ChecksumFailures
+	b.End()
+	s.idle()
+	if err := s.result("STOP_BACKUP", protocol.BackupStopColumns(), stop.Row()); err != nil {
+		return err
+	}
+	return s.reportChecksumFailures(failures)
+}
+
+// reportChecksumFailures follows the result: libpq would drop the row if the error
+// came before CommandComplete.
+func (s *session) reportChecksumFailures(failures int64) error {
+	if failures == 0 {
+		return nil
+	}
+	if err := s.out.send(protocol.Warningf("%d total checksum verification failures", failures).Notice()); err != nil {
+		return err
+	}
+	return protocol.Errorf(protocol.CodeDataCorrupted, "checksum verification failure during base backup")
+}

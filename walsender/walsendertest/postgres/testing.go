@@ -1,0 +1,104 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+)
+
+// TB is the part of [testing.TB] that this package needs. With it programs that
+// are no tests can import the package without importing testing.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Context() context.Context
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Skipf(format string, args ...any)
+}
+
+// Require is [Find] for a test: without PostgreSQL it skips the test, or fails it
+// where the variable PGPARALLEL_REQUIRE_POSTGRES is 1 in the environment.
+func Require(t TB) Programs {
+	t.Helper()
+	p, err := Find()
+	if err != nil {
+		giveUp(t, err)
+	}
+	return p
+}
+
+func giveUp(t TB, err error) {
+	t.Helper()
+	switch {
+	case errors.Is(err, ErrNotFound) && os.Getenv("PGPARALLEL_REQUIRE_POSTGRES") != "1":
+		t.Skipf("needs PostgreSQL: %v", err)
+	default:
+		t.Fatalf("%v", err)
+	}
+}
+
+// TempDir makes a directory for the test that the server's user owns and
+// reaches, where testing's own TempDir is closed to it when root runs the test.
+// It is removed when the test ends.
+func (p Programs) TempDir(t TB) string {
+	t.Helper()
+	dir, err := p.MkdirTemp("", "pgparallel-test")
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Errorf("%v", err)
+		}
+	})
+	return dir
+}
+
+// NewCluster is [Programs.Init] for a test, in a directory of its own. The
+// cluster is not started; it is stopped and removed when the test ends.
+func (p Programs) NewCluster(t TB, o InitOptions) *Cluster {
+	t.Helper()
+	c, err := p.Init(t.Context(), filepath.Join(p.TempDir(t), "data"), o)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	closeAtEnd(t, c)
+	return c
+}
+
+// OpenCluster is [Programs.Own] and [Programs.At] for a test: the cluster in dir,
+// which the server's user owns from now on. It is stopped when the test ends.
+func (p Programs) OpenCluster(t TB, dir string) *Cluster {
+	t.Helper()
+	if err := p.Own(dir); err != nil {
+		t.Fatalf("%v", err)
+	}
+	c, err := p.At(dir)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	closeAtEnd(t, c)
+	return c
+}
+
+// NewStandby is [Cluster.Standby] for a test, in a directory of its own. The
+// standby is not started; it is stopped and removed when the test ends.
+func (c *Cluster) NewStandby(t TB, args ...string) *Cluster {
+	t.Helper()
+	standby, err := c.Standby(t.Context(), filepath.Join(c.Programs.TempDir(t), "data"), args...)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	closeAtEnd(t, standby)
+	return standby
+}
+
+func closeAtEnd(t TB, c *Cluster) {
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Errorf("%v", err)
+		}
+	})
+}
