@@ -1,8 +1,10 @@
 package datadir
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io/fs"
 	"time"
 
 	"github.com/pgparallel/pgparallel/protocol"
@@ -12,11 +14,15 @@ import (
 // controlName is the path of the control file in the data directory.
 const controlName = "global/pg_control"
 
+// controlData is how many bytes at its beginning are more than padding
+// (PG_CONTROL_MAX_SAFE_SIZE).
+const controlData = 512
+
 // Control reads global/pg_control. A file that the server writes at the same
 // moment is read again; one that stays damaged is XX001, one that cannot be read
 // 58030.
 func (d *Dir) Control(ctx context.Context) (Control, error) {
-	c, _, err := d.readControl(ctx)
+	c, _, err := d.readControl(ctx, controlData)
 	return c, controlError(ctx, err)
 }
 
@@ -43,12 +49,12 @@ type controlFile struct {
 	stat unix.Stat_t
 }
 
-// readControl reads until the checksum fits. The server overwrites the file in
-// place, so a reader can meet half of it.
-func (d *Dir) readControl(ctx context.Context) (Control, controlFile, error) {
+// readControl reads so many bytes of the file until the checksum fits. The server
+// overwrites the file in place, so a reader can meet half of it.
+func (d *Dir) readControl(ctx context.Context, size int64) (Control, controlFile, error) {
 	const attempts = 10
 	for attempt := 1; ; attempt++ {
-		data, st, err := d.root.read(controlName, controlSize)
+		data, st, err := d.root.read(controlName, size)
 		if err != nil {
 			return Control{}, controlFile{}, err
 		}
@@ -63,3 +69,21 @@ func (d *Dir) readControl(ctx context.Context) (Control, controlFile, error) {
 		}
 	}
 }
+
+// openControl opens the control file for a backup: read whole, here and now.
+func (d *Dir) openControl(ctx context.Context) (fs.File, error) {
+	_, control, err := d.readControl(ctx, controlSize)
+	if err := controlError(ctx, err); err != nil {
+		return nil, err
+	}
+	return &memoryFile{bytes.NewReader(control.data), fileInfo{controlName, &control.stat}}, nil
+}
+
+// memoryFile is a file that was read whole when it was opened.
+type memoryFile struct {
+	*bytes.Reader
+	info fileInfo
+}
+
+func (f *memoryFile) Stat() (fs.FileInfo, error) { return f.info, nil }
+func (f *memoryFile) Close() error               { return nil }

@@ -68,7 +68,7 @@ func (d *Dir) identify() error {
 	if err != nil || d.major < oldestMajor || d.major > newestMajor {
 		return fmt.Errorf("%q is of PostgreSQL %q, supported are %d to %d", d.path, protocol.Shorten(version, 16), oldestMajor, newestMajor)
 	}
-	c, _, err := d.readControl(context.Background())
+	c, _, err := d.readControl(context.Background(), controlData)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return fmt.Errorf("%q is not a PostgreSQL data directory: no global/pg_control", d.path)

@@ -1,7 +1,6 @@
 package datadir
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -31,12 +30,12 @@ func (d *Dir) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs
 	if within, found := strings.CutPrefix(name, "pg_wal/"); found {
 		return d.openWAL(ctx, within)
 	}
-	c, control, err := d.readControl(ctx)
-	if err := controlError(ctx, err); err != nil {
-		return nil, err
-	}
 	if name == controlName {
-		return &memoryFile{bytes.NewReader(control.data), fileInfo{name, &control.stat}}, nil
+		return d.openControl(ctx)
+	}
+	c, err := d.Control(ctx)
+	if err != nil {
+		return nil, err
 	}
 	at, err := d.locate(newRules(d.major, c), name)
 	if err != nil {
@@ -66,6 +65,7 @@ type location struct {
 	dir        *directory
 	owned      bool // dir is a tablespace's, to be closed
 	path       string
+	in         place // of the directory that holds it
 	tablespace protocol.Tablespace
 	directory  bool // a directory by the rules, even where a link is in its place
 	relation   relation
@@ -89,7 +89,7 @@ func (d *Dir) locate(r rules, name string) (*location, error) {
 	var err error
 	if rest, found := strings.CutPrefix(name, tablespaceList+"/"); found {
 		err = d.enterTablespace(l, name, rest)
-	} else {
+	} else if l.in == elsewhere {
 		err = d.checkInside(name)
 	}
 	if err != nil {
@@ -100,11 +100,11 @@ func (d *Dir) locate(r rules, name string) (*location, error) {
 
 // judge goes along the path, name by name; 42501 at the first that is left out.
 func (l *location) judge(r rules, name string) error {
-	in := inDataDirectory
+	l.in = inDataDirectory
 	for rest, more := name, true; more; {
 		var component string
 		component, rest, more = strings.Cut(rest, "/")
-		verdict, within := r.judge(in, component)
+		verdict, within := r.judge(l.in, component)
 		if verdict == leaveOut || verdict == keepEmpty && more {
 			return notPart(name)
 		}
@@ -112,11 +112,11 @@ func (l *location) judge(r rules, name string) error {
 			l.directory = verdict == keepEmpty || within == inTablespace
 			break
 		}
-		in = within
+		l.in = within
 	}
 	l.relation, l.isRelation = parseRelation(path.Base(name))
-	l.isRelation = l.isRelation && holdsRelations(in)
-	l.unlogged = l.isRelation && r.mayBeUnlogged(in) && l.relation.fork != "init"
+	l.isRelation = l.isRelation && holdsRelations(l.in)
+	l.unlogged = l.isRelation && r.mayBeUnlogged(l.in) && l.relation.fork != "init"
 	return nil
 }
 
@@ -171,12 +171,3 @@ func (d *Dir) checkFork(c Control, at *location, name string) error {
 	}
 	return nil
 }
-
-// memoryFile is a file that was read whole when it was opened.
-type memoryFile struct {
-	*bytes.Reader
-	info fileInfo
-}
-
-func (f *memoryFile) Stat() (fs.FileInfo, error) { return f.info, nil }
-func (f *memoryFile) Close() error               { return nil }

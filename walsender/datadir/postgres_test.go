@@ -289,24 +289,29 @@ func TestPostgres_4_7_TimelineBranch(t *testing.T) {
 	must(t, primary.Start(ctx))
 	standby := primary.NewStandby(t)
 	must(t, standby.Start(ctx))
+	left := sql(t, primary, "create table before as select 1; select pg_current_wal_flush_lsn()")
+	left = left[strings.LastIndex(left, "\n")+1:]
+	for sql(t, standby, fmt.Sprintf("select pg_last_wal_replay_lsn() >= '%s'", left)) != "t" {
+		// the server answers at its own pace; t.Context ends this if it never does
+	}
 	must(t, standby.Promote(ctx))
-	sql(t, standby, "create table t as select 1; checkpoint")
+	sql(t, standby, "create table after as select 1; checkpoint")
 	must(t, standby.Stop(ctx, postgres.Fast))
 	stopped := open(t, standby.Dir, datadir.Options{})
 
 	history, err := stopped.TimelineHistory(ctx, 2)
 	must(t, err)
 	fields := strings.Fields(string(history.Content))
-	left, err := protocol.ParseLSN(fields[1])
+	branch, err := protocol.ParseLSN(fields[1])
 	must(t, err)
-	name := protocol.WALFileName(2, left, 1<<20)
+	name := protocol.WALFileName(2, branch, 1<<20)
 	data, err := os.ReadFile(filepath.Join(standby.Dir, "pg_wal", name))
 	must(t, err)
 	if data[4] != 1 {
 		t.Fatalf("%s begins with a page of timeline %d: this is no test", name, data[4])
 	}
 	var names []string
-	for f, err := range stopped.WALFiles(ctx, left, left+1) {
+	for f, err := range stopped.WALFiles(ctx, branch, branch+1) {
 		must(t, err)
 		names = append(names, filepath.Base(f.Path))
 	}

@@ -86,7 +86,7 @@ func (s *Stopped) InRecovery(ctx context.Context) (bool, error) {
 // While postmaster.pid or backup_label exists it is 55000 in every state. WAL that the backup
 // needs and that is not there is 58P01.
 func (s *Stopped) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.BackupStart, error) {
-	c, file, err := s.readControl(ctx)
+	c, file, err := s.readControl(ctx, controlSize)
 	if err := controlError(ctx, err); err != nil {
 		return protocol.BackupStart{}, err
 	}
@@ -200,7 +200,7 @@ func (s *Stopped) checkUnchanged(ctx context.Context, b *coldBackup) error {
 	if same, err := s.samePath(); err != nil || !same {
 		return changed("the data directory was replaced")
 	}
-	_, file, err := s.readControl(ctx)
+	_, file, err := s.readControl(ctx, controlSize)
 	if err := controlError(ctx, err); err != nil {
 		return err
 	}

@@ -189,7 +189,7 @@ func (w *walker) directory(dir *directory, within place, path, name string, st u
 	if err := w.emit(row(path, protocol.TypeDirectory, st)); err != nil {
 		return err
 	}
-	if within == inTablespace || w.inside[identity(st)] {
+	if within == inTablespace || within == elsewhere && w.inside[identity(st)] {
 		return nil
 	}
 	sub, err := dir.sub(name)
