@@ -5,9 +5,11 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+	"strconv"
 	"strings"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"golang.org/x/sys/unix"
 )
 
 // Open opens a file of a listing (§4.6): one of [Dir.Files] that is not a
@@ -37,7 +39,8 @@ func (d *Dir) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs
 	if err != nil {
 		return nil, err
 	}
-	at, err := d.locate(newRules(d.major, c), name)
+	rules := newRules(d.major, c)
+	at, err := d.locate(rules, name)
 	if err != nil {
 		return nil, err
 	}
@@ -45,6 +48,9 @@ func (d *Dir) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs
 	fd, st, err := at.dir.open(at.path)
 	if errors.Is(err, errSpecial) && at.directory {
 		return nil, protocol.Errorf(protocol.CodeWrongObjectType, `"%s" is a directory`, shown(name))
+	}
+	if errors.Is(err, unix.ENOENT) && at.owned {
+		return nil, d.missing(at, rules.version, name)
 	}
 	if err != nil {
 		return nil, openError(name, err)
@@ -138,6 +144,21 @@ func (d *Dir) enterTablespace(l *location, name, rest string) error {
 	}
 	l.dir, l.owned, l.path = dir, true, within
 	return nil
+}
+
+// missing tells a file that is gone from a whole tablespace that is: while its link
+// exists, a location without the cluster's directory is a file system that is not
+// mounted, and no file of it may be taken for dropped.
+func (d *Dir) missing(at *location, version, name string) *protocol.Error {
+	there, err := at.dir.exists(version)
+	if err == nil && there {
+		return gone(name)
+	}
+	oid := strconv.FormatUint(uint64(at.tablespace.OID), 10)
+	if linked, err := d.root.exists(tablespaceList + "/" + oid); err == nil && !linked {
+		return gone(name)
+	}
+	return ioError("open directory", join(at.tablespace.Location, version), unix.ENOENT)
 }
 
 // checkInside refuses a path that leads through a tablespace's directory inside

@@ -176,12 +176,16 @@ func (s *Stopped) plan(ctx context.Context, c Control, label string) (protocol.B
 		}
 		b.Label = standbyLabel(c, label, time.Now())
 	}
-	for _, err := range s.WALFiles(ctx, b.StartPtr, b.StopPtr) {
-		if err != nil {
-			return b, err
-		}
+	if err := s.checkWAL(ctx, b.StartPtr, max(end, c.MinRecoveryPoint)); err != nil {
+		return b, err
 	}
-	return b, nil
+	return b, s.checkWAL(ctx, b.StartPtr, b.StopPtr)
+}
+
+// checkWAL makes sure that there is no gap in the range.
+func (s *Stopped) checkWAL(ctx context.Context, start, end protocol.LSN) error {
+	_, err := s.walFiles(ctx, start, end)
+	return err
 }
 
 // checkUnchanged compares the cluster with what it was at the backup's start.

@@ -161,9 +161,10 @@ func noTablespace(name string) *protocol.Error {
 	return protocol.Errorf(protocol.CodeUndefinedObject, `tablespace "%s" does not exist`, shown(name))
 }
 
-// inside is the set of the directories of tablespaces, by which the walk through
-// the data directory knows one that lies within it: its files belong to the
-// tablespace's listing. Locations that cannot be read cannot be met either.
+// inside is the set of the directories of tablespaces, by which one that lies in
+// the data directory is known: its files belong to the tablespace's listing. base,
+// global and databases are never taken for one, whatever a link says: their files
+// must not be lost. Locations that cannot be read cannot be met either.
 func (d *Dir) inside() (map[fileID]bool, error) {
 	list, err := d.tablespaces()
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 // shownFailures is how many checksum failures of a file are reported one by one.
 const shownFailures = 5
 
-// verifiedFile is a relation's file whose pages are verified as they are read
-// (facts of PostgreSQL's sendFile in backup/basebackup.c).
+// verifiedFile is a relation's file whose pages are verified as they are read, as
+// PostgreSQL 17 does it (sendFile in backup/basebackup.c).
 type verifiedFile struct {
 	*file
 	display    string              // the name in messages

@@ -17,7 +17,7 @@ import (
 // piece by piece: memory does not grow with the number of files. What vanishes
 // meanwhile is skipped, ENOENT being the only sign of that; everything else that
 // cannot be read is 58030. An unknown tablespace is 42704. An error is the last
-// thing that is yielded.
+// thing that is yielded. notice, which must not be nil, hears of special files.
 func (d *Dir) Files(ctx context.Context, tablespace string, notice protocol.NoticeFunc) iter.Seq2[protocol.File, error] {
 	return func(yield func(protocol.File, error) bool) {
 		t, err := d.findTablespace(tablespace)
@@ -141,7 +141,7 @@ func (w *walker) content(dir *directory, in place, path string) error {
 			}
 		}
 		switch {
-		case errors.Is(err, io.EOF):
+		case errors.Is(err, io.EOF), errors.Is(err, unix.ENOENT): // ENOENT: removed under us
 			return nil
 		case err != nil:
 			return ioError("read directory", displayName(w.tablespace, path), err)
