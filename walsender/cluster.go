@@ -4,6 +4,7 @@ import (
 	"context"
 	"io/fs"
 	"iter"
+	"net"
 
 	"github.com/pgparallel/pgparallel/protocol"
 )
@@ -14,7 +15,8 @@ import (
 // An error that is a *[protocol.Error] is the answer to the peer. Any other
 // reaches the peer as XX000 with a fixed text, and the log with its own. The
 // cluster's further abilities are optional interfaces: [WALLister],
-// [Historian]. What is absent is answered with 0A000.
+// [Historian], [PassThrough], [BackupWatcher]. What is absent is answered with
+// 0A000.
 type Cluster interface {
 	// Directory names the data directory: two clusters with the same name
 	// read the same files (device, inode, system identifier). A backup is
@@ -73,6 +75,39 @@ type WALLister interface {
 type Historian interface {
 	// TimelineHistory is the timeline's history file; 58P01 where there is none.
 	TimelineHistory(ctx context.Context, tli protocol.Timeline) (protocol.HistoryFile, error)
+}
+
+// PassThrough is a [Cluster] that runs, and has a walsender of its own. Whatever is
+// not one of the seven commands of a parallel backup is handed to that, as the
+// client wrote it: IDENTIFY_SYSTEM, SHOW and TIMELINE_HISTORY too (§4.9).
+type PassThrough interface {
+	// DialWALSender opens a replication connection for a session, which keeps it
+	// until its own end. parameters are those of the session's startup packet:
+	// none of them is to be trusted. The connection must be one that runs no SQL
+	// (replication=true), whatever the session asked for.
+	//
+	// The error is the answer to the command that needed the connection, and the
+	// next command tries again. [errors.ErrUnsupported] says that there is nothing
+	// to be passed through: the server then answers what it can by itself.
+	DialWALSender(ctx context.Context, parameters map[string]string) (*WALSenderConn, error)
+}
+
+// WALSenderConn is a connection to PostgreSQL's walsender that waits for a command:
+// ReadyForQuery has been read, and not a byte behind it.
+type WALSenderConn struct {
+	net.Conn
+	// Cancel sends a CancelRequest for the connection, and returns when the
+	// server has taken note of it.
+	Cancel func(context.Context) error
+}
+
+// BackupWatcher is a [Cluster] whose backups can end without anybody's doing, as
+// when PostgreSQL is restarted during one.
+type BackupWatcher interface {
+	// BackupLost is asked once for each backup that StartBackup began. The channel
+	// gets the reason when the backup is no longer in backup mode in the cluster,
+	// as soon as that is known, and nothing when it was stopped or aborted.
+	BackupLost(id string) <-chan error
 }
 
 // CheckedFile is a file of a [Cluster] that can turn into another under its

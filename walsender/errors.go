@@ -15,7 +15,8 @@ func wireError(err error) *protocol.Error {
 	var wire *protocol.Error
 	var syntax *grammar.Error
 	switch {
-	case err == nil, errors.Is(err, errPeerGone), errors.As(err, new(lostError)):
+	case err == nil, errors.Is(err, errPeerGone), errors.As(err, new(lostError)),
+		errors.Is(err, errUpstreamEnded), errors.Is(err, errCutShort):
 		return nil
 	case errors.As(err, &wire):
 		return wire

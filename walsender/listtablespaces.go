@@ -14,8 +14,13 @@ func (s *session) listTablespaces(ctx context.Context, c grammar.ListTablespaces
 		return err
 	}
 	rows := make([]protocol.Row, len(tablespaces))
+	var size int64
 	for i, t := range tablespaces {
 		rows[i] = t.Row()
+		size += t.Size * 1024
+	}
+	if c.Progress {
+		s.sized(size)
 	}
 	return s.result("LIST_TABLESPACES", protocol.TablespaceColumns(), rows...)
 }

@@ -2,6 +2,7 @@ package walsender
 
 import (
 	"errors"
+	"net"
 	"time"
 
 	"go.uber.org/zap"
@@ -36,6 +37,9 @@ func (s *session) logCommand(command grammar.Command, began time.Time, bytes int
 // commandLevel keeps the many commands that every backup has off the normal log,
 // and puts the server's own failures where they are seen.
 func commandLevel(command grammar.Command, err error) zapcore.Level {
+	if errors.As(err, new(toldError)) {
+		return zap.DebugLevel
+	}
 	if err != nil {
 		if wire := wireError(err); wire != nil && !errors.As(err, new(*protocol.Error)) && wire.Code == protocol.CodeInternalError {
 			return zap.ErrorLevel
@@ -60,4 +64,12 @@ func commandFields(command grammar.Command) []zap.Field {
 	default:
 		return []zap.Field{zap.String("command", protocol.Shorten(c.String(), 512))}
 	}
+}
+
+// remoteName is the peer in the log, as PostgreSQL's log_connections has it.
+func remoteName(addr net.Addr) string {
+	if addr.Network() == "unix" {
+		return "[local]"
+	}
+	return addr.String()
 }

@@ -1,6 +1,11 @@
 package walsender
 
 import (
+	"errors"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/sharedstate"
 )
@@ -16,11 +21,26 @@ type membership struct {
 	last     *sharedstate.Backup // the one last led or joined: its rate holds for WAL (§3.9)
 	gone     error               // what commands get that need the backup which ended under the session
 	wrongIDs int
+	size     int64                          // bytes, as LIST_TABLESPACES PROGRESS last found; 0 for never
+	lost     atomic.Pointer[protocol.Error] // why the cluster lost the backup that is led
 }
 
 // enter makes the session the leader or a member of the backup.
 func (s *session) enter(b *sharedstate.Backup, leading bool) {
 	s.backup, s.leading, s.last, s.gone = b, leading, b, nil
+	s.lost.Store(nil)
+	if leading {
+		b.SetTotal(s.size)
+	}
+}
+
+// sized notes the size of the cluster, which may be asked for before the backup
+// begins (§3.8), for the counters of the backup (§6.1).
+func (s *session) sized(bytes int64) {
+	s.size = bytes
+	if s.backup != nil {
+		s.backup.SetTotal(bytes)
+	}
 }
 
 // idle makes the session idle. A backup that is still there must have been ended
@@ -47,11 +67,17 @@ func (s *session) requireBackup() (*sharedstate.Backup, error) {
 		return s.backup, nil
 	}
 	if s.gone != nil {
-		return nil, s.gone
+		return nil, toldError{s.gone}
 	}
 	return nil, protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "no backup is in progress in this session").
 		WithHint("Use START_BACKUP or JOIN_BACKUP first.")
 }
+
+// toldError is an answer that the session has had before, as pipelined commands
+// get it one after the other.
+type toldError struct{ error }
+
+func (e toldError) Unwrap() error { return e.error }
 
 // learn looks whether the session's backup has ended or was aborted under it. If
 // so the session is idle from now on, and this is how it is told (§3.9).
@@ -63,9 +89,40 @@ func (s *session) learn() error {
 	if err == nil {
 		return nil
 	}
+	if lost := s.lost.Load(); lost != nil && s.leading {
+		err = lost
+	}
 	s.gone = err
 	s.detach()
 	return err
+}
+
+// watch aborts the backup that the session leads once the cluster has lost it. The
+// goroutine ends with the backup.
+func (s *session) watch(b *sharedstate.Backup) {
+	watcher, ok := s.server.Cluster.(BackupWatcher)
+	if !ok {
+		return
+	}
+	lost := watcher.BackupLost(b.ID)
+	go func() {
+		select {
+		case <-b.Done():
+		case err := <-lost:
+			s.log.Error("backup was aborted", zap.String("backup", protocol.ShortID(b.ID)), zap.Error(err))
+			s.lost.Store(lostBackup(b, err))
+			b.Abort()
+		}
+	}()
+}
+
+// lostBackup is what the leader is told of a backup that the cluster lost.
+func lostBackup(b *sharedstate.Backup, err error) *protocol.Error {
+	var wire *protocol.Error
+	if errors.As(err, &wire) {
+		return wire
+	}
+	return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "backup %q was aborted", protocol.ShortID(b.ID))
 }
 
 // detach takes the session out of its backup: a leader's is aborted (which does

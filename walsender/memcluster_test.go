@@ -125,7 +125,10 @@ func (c *memCluster) AbortBackup(id string) {
 	}
 }
 
-func (c *memCluster) Tablespaces(context.Context, bool) ([]protocol.Tablespace, error) {
+func (c *memCluster) Tablespaces(_ context.Context, sizes bool) ([]protocol.Tablespace, error) {
+	if sizes {
+		return []protocol.Tablespace{{Size: 7}}, nil
+	}
 	return []protocol.Tablespace{{Size: -1}}, nil
 }
 

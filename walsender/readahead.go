@@ -37,6 +37,10 @@ type readAhead struct {
 	unread []byte
 	err    error
 
+	// leftover says that CopyData may still come for a passed-through command that
+	// is over, in messages as long as that allowed. It belongs to the caller of next.
+	leftover bool
+
 	arrived chan struct{} // holds a token after bytes or the end have come
 	room    chan struct{} // holds a token after bytes were taken
 }
@@ -110,8 +114,14 @@ func (r *readAhead) waitForRoom(ctx context.Context, limit int) int {
 // long, or has an impossible length, is a FATAL 08P01: the stream cannot be read
 // any further.
 func (r *readAhead) next(ctx context.Context) (kind byte, body []byte, err error) {
+	if err := r.skipLeftover(ctx); err != nil {
+		return 0, nil, err
+	}
 	for {
 		if ctx.Err() != nil {
+			if r.terminated() {
+				return 'X', nil, nil
+			}
 			return 0, nil, context.Cause(ctx)
 		}
 		kind, body, ok, err := r.take()
@@ -123,6 +133,14 @@ func (r *readAhead) next(ctx context.Context) (kind byte, body []byte, err error
 		case <-ctx.Done():
 		}
 	}
+}
+
+// terminated reports whether Terminate is the next message: the end of the
+// connection, which is noticed as soon as it comes, was announced.
+func (r *readAhead) terminated() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.unread) > 0 && r.unread[0] == 'X'
 }
 
 // take takes a message if a whole one is there.

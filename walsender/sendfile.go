@@ -183,9 +183,9 @@ func (s *session) checkPiece(ctx context.Context, t *transfer) error {
 }
 
 // checkRecovery is the standby check: a backup that began on a standby ends with
-// its promotion.
+// its promotion. A primary does not become a standby while it runs.
 func (s *session) checkRecovery(ctx context.Context, t *transfer) error {
-	if t.wal {
+	if t.wal || !t.backup.InRecovery {
 		return nil
 	}
 	inRecovery, err := s.server.Cluster.InRecovery(ctx)
@@ -193,7 +193,7 @@ func (s *session) checkRecovery(ctx context.Context, t *transfer) error {
 		return err
 	}
 	t.checked = time.Now()
-	if inRecovery != t.backup.InRecovery {
+	if !inRecovery {
 		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the standby was promoted during online backup").
 			WithHint("This means that the backup being taken is corrupt and should not be used. Try taking another online backup.")
 	}

@@ -34,13 +34,16 @@ type session struct {
 	log    *zap.Logger
 	start  time.Time
 
-	already     []byte // read behind the startup packet
+	already     []byte            // read behind the startup packet
+	asked       map[string]string // the parameters of the startup packet
 	user        string
 	application string
 	key         cancelKey
 
 	membership
-	skipping bool // an extended-query message was refused: skip to Sync
+	upstream *upstream               // where commands are passed through to, nil before the first
+	end      context.CancelCauseFunc // ends the session; from any goroutine
+	skipping bool                    // an extended-query message was refused: skip to Sync
 
 	mu      sync.Mutex
 	running context.CancelCauseFunc // cancels the command that runs, nil when none does
@@ -52,6 +55,7 @@ func (s *session) run(ctx context.Context, cancel context.CancelCauseFunc) (err 
 	s.log = s.log.With(zap.Uint32("pid", s.key.processID), zap.String("user", s.user),
 		zap.String("application_name", s.application))
 	s.log.Info("session started")
+	s.end = cancel
 	s.in = newReadAhead(s.conn, s.stall.Conn, s.already, func(error) { cancel(errPeerGone) })
 	filled := make(chan struct{})
 	go func() { // ends when the connection is closed below
@@ -60,6 +64,7 @@ func (s *session) run(ctx context.Context, cancel context.CancelCauseFunc) (err 
 	}()
 	defer func() {
 		s.leave()
+		s.closeUpstream()
 		s.sayGoodbye(err)
 		cancel(err)
 		s.stall.hurry(hurryTime) // for TLS, which says goodbye as well
@@ -125,30 +130,33 @@ func (s *session) refuseExtended() error {
 // query runs the text of a Query message and answers it, ReadyForQuery included.
 // Its error ends the session.
 func (s *session) query(ctx context.Context, text string) error {
-	began, sent := time.Now(), s.out.total+int64(len(s.out.buf))
+	command, err := grammar.Parse(text)
+	if passed, ok := s.passedText(text, command, err); ok {
+		if done, err := s.passThrough(ctx, passed); done || err != nil {
+			return err
+		}
+	}
+	began, sent := time.Now(), s.out.said()
 	ctx, cancel := context.WithCancelCause(ctx)
 	s.setRunning(cancel)
 	relax := s.hurryAfter(ctx)
-	command, err := s.execute(ctx, text)
+	if err == nil {
+		err = s.execute(ctx, command)
+	}
 	s.setRunning(nil)
 	relax()
 	err = answerable(ctx, err)
 	cancel(nil)
-	s.logCommand(command, began, s.out.total+int64(len(s.out.buf))-sent, err)
+	s.logCommand(command, began, s.out.said()-sent, err)
 	return s.answer(err)
 }
 
-// execute parses and runs the command. It returns the command, nil where the text
-// is not one.
-func (s *session) execute(ctx context.Context, text string) (grammar.Command, error) {
-	command, err := grammar.Parse(text)
-	if err != nil {
-		return nil, err
-	}
+// execute runs the command; an empty query is nil.
+func (s *session) execute(ctx context.Context, command grammar.Command) error {
 	if command == nil {
-		return nil, s.out.send(&pgproto3.EmptyQueryResponse{})
+		return s.out.send(&pgproto3.EmptyQueryResponse{})
 	}
-	return command, s.dispatch(ctx, command)
+	return s.dispatch(ctx, command)
 }
 
 // dispatch runs the command by its kind: one method, in a file of its own, each.

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/sharedstate"
 	"github.com/pgparallel/pgparallel/walsender"
 )
 
@@ -287,6 +288,19 @@ func TestSession_4_6_Promotion(t *testing.T) {
 	wantAnswer(t, leader.query("SEND_FILE ('base/1/100')"),
 		"ErrorResponse ERROR 55000 the standby was promoted during online backup | hint: "+
 			"This means that the backup being taken is corrupt and should not be used. Try taking another online backup.", ready)
+}
+
+func TestCounters_6_1(t *testing.T) {
+	backups := sharedstate.NewTable(0)
+	addr := serve(t, &walsender.Server{Cluster: newMemCluster(), Backups: backups})
+	leader, joined, id := backupWith(t, addr)
+	leader.query("LIST_TABLESPACES PROGRESS")
+	joined.query("SEND_FILE ('base/1/100')")
+	got := backups.Backups()
+	want := sharedstate.Counters{BytesSent: 300 << 10, BytesTotal: 7 << 10, FilesSent: 1, SessionsJoined: 1}
+	if len(got) != 1 || got[0].ID != id[:8] || got[0].Owner != "backup" || got[0].Counters != want {
+		t.Errorf("the table has %+v, want %+v", got, want)
+	}
 }
 
 func TestSession_InternalErrorsStayHere(t *testing.T) {

@@ -44,6 +44,7 @@ func (s *session) enterBackupMode(ctx context.Context, b *sharedstate.Backup, c 
 		return start, err
 	}
 	start.ID = b.ID
+	s.watch(b)
 	inRecovery, err := s.server.Cluster.InRecovery(ctx)
 	if err != nil {
 		return start, err

@@ -29,7 +29,7 @@ var errNotSession = errors.New("no session")
 
 // serve runs a connection to its end: startup, admission, session.
 func (s *Server) serve(ctx context.Context, cancel context.CancelCauseFunc, raw net.Conn) error {
-	log := s.Logger.With(zap.Stringer("remote", raw.RemoteAddr()))
+	log := s.Logger.With(zap.String("remote", remoteName(raw.RemoteAddr())))
 	stall := &stallConn{Conn: raw, timeout: max(0, cmp.Or(s.SenderTimeout, DefaultSenderTimeout))}
 	sess := &session{server: s, stall: stall, log: log, start: time.Now()}
 	err := s.startup(ctx, sess)
@@ -70,6 +70,7 @@ func (s *Server) startup(ctx context.Context, sess *session) error {
 	if _, err := message.Replication(); err != nil {
 		return err
 	}
+	sess.asked = message.Parameters
 	sess.user = message.Parameters["user"]
 	sess.application = message.Parameters["application_name"]
 	if err := s.admit(sess); err != nil {

@@ -13,9 +13,16 @@ func (s *session) timelineHistory(ctx context.Context, c grammar.TimelineHistory
 	if !ok {
 		return protocol.Errorf(protocol.CodeFeatureNotSupported, "this server has no timeline history files")
 	}
+	// As from PostgreSQL, the columns come even where the file is missing.
+	if err := s.out.send(protocol.RowDescription(protocol.HistoryFileColumns()...)); err != nil {
+		return err
+	}
 	history, err := historian.TimelineHistory(ctx, protocol.Timeline(c.Timeline))
 	if err != nil {
 		return err
 	}
-	return s.result("TIMELINE_HISTORY", protocol.HistoryFileColumns(), history.Row())
+	if err := s.out.send(history.Row().Message()); err != nil {
+		return err
+	}
+	return s.complete("TIMELINE_HISTORY")
 }

@@ -36,6 +36,30 @@ func (d *Dir) TimelineHistory(_ context.Context, tli protocol.Timeline) (protoco
 	return protocol.HistoryFile{Name: name, Content: content}, nil
 }
 
+// TimelineAt is the timeline that holds the byte at lsn in the history of the
+// cluster: of the timeline that pg_control names last and of those before it. A
+// history file that is missing means that there were none before.
+func (d *Dir) TimelineAt(ctx context.Context, lsn protocol.LSN) (protocol.Timeline, error) {
+	c, err := d.Control(ctx)
+	if err != nil {
+		return 0, err
+	}
+	newest := max(c.Timeline, c.MinRecoveryTimeline)
+	if newest == 1 {
+		return newest, nil
+	}
+	history, err := d.TimelineHistory(ctx, newest)
+	if err != nil && !isGone(err) {
+		return 0, err
+	}
+	for _, a := range parseHistory(string(history.Content)) {
+		if lsn < a.end {
+			return a.timeline, nil
+		}
+	}
+	return newest, nil
+}
+
 // ancestor is a timeline that a history file names, and where it was left.
 type ancestor struct {
 	timeline protocol.Timeline

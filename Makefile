@@ -1,0 +1,45 @@
+# Everything here needs Go and make, nothing else. PostgreSQL is used where it is
+# installed.
+
+GO       ?= go
+FUZZTIME ?= 5s
+
+# The race detector needs a C compiler; without one the tests run without it.
+RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
+
+.PHONY: help build run test lint fuzz bench
+
+help:
+	@echo 'make build   build pgparallel into this directory'
+	@echo 'make run     show it at work: make a cluster, serve it, back it up, restore it'
+	@echo 'make test    run all tests, with the race detector where there is a C compiler'
+	@echo 'make lint    check formatting, go vet, staticcheck'
+	@echo 'make fuzz    run every fuzz target for FUZZTIME ($(FUZZTIME))'
+	@echo 'make bench   run the benchmarks'
+
+build:
+	$(GO) build -o pgparallel ./cmd/pgparallel
+
+run:
+	$(GO) run ./cmd/pgparallel demo
+
+test:
+	$(GO) test $(RACE) ./...
+
+lint:
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+# A run of go test takes one target of one package only.
+fuzz:
+	@set -e; for package in $$($(GO) list ./...); do \
+		targets=$$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); \
+		for target in $$targets; do \
+			echo "fuzz $$package $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
+		done; \
+	done
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...

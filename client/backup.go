@@ -1,0 +1,160 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// Backup takes a base backup as o says, and returns when it is on disk, checked
+// as far as §5 asks, and complete: every file that the server listed, the WAL that
+// it needs, its label and its manifest.
+//
+// Where it fails, the error says why, once, and the target is as it was before
+// (unless o.NoClean). The server's refusal is a *[protocol.Error] in it. When ctx
+// ends, the backup ends at once, on the server too; the error then wraps the
+// cause of ctx. The one failure that leaves a backup is [ErrChecksum]. No
+// goroutine outlives the call.
+func Backup(ctx context.Context, o Options) (Result, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return Result{}, err
+	}
+	if err := checkVacant(o.Dir); err != nil {
+		return Result{}, err
+	}
+	b := &backup{Options: o, events: events{log: o.Log}}
+	b.dialer = newDialer(o.ConnConfig, b.events.notice)
+	defer b.progress.report(o.Progress)()
+
+	// The connections end with this context, whoever ends it.
+	connected, disconnect := context.WithCancel(ctx)
+	defer disconnect()
+	err = b.run(connected)
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("backup was canceled: %w", context.Cause(ctx))
+	}
+	if err == nil {
+		b.hangUp()
+		b.target.close()
+		return b.result(), b.checksumError()
+	}
+	disconnect()
+	b.cleanUp()
+	return Result{}, err
+}
+
+// backup is a backup in progress. Its steps are called by one goroutine, in the
+// order in which run names them.
+type backup struct {
+	Options
+	events   events
+	progress progress
+	dialer   *dialer
+	excuses  excuses
+
+	leader      *conn
+	workers     []*worker
+	cluster     cluster
+	tablespaces []protocol.Tablespace // before START_BACKUP
+	target      *target
+	started     protocol.BackupStart
+	plan        *plan
+	stopped     protocol.BackupStop
+	badPages    *protocol.Error // what STOP_BACKUP said about page checksums (§5.7)
+	history     lineage
+	wal         *files // nil: none was copied
+	extra       []file // for the manifest, see contents
+}
+
+// run takes the steps of a backup. Each of them is safe to be killed in: until the
+// last but one, nothing in the target can be started.
+func (b *backup) run(ctx context.Context) error {
+	steps := []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"connect", b.connect},
+		{"identify", b.identify},
+		{"list tablespaces", b.listTablespaces},
+		{"create target", b.createTarget},
+		{"start backup", b.startBackup},
+		{"join backup", b.joinBackup},
+		{"list files", b.listFiles},
+		{"create directories", b.createDirectories},
+		{"copy files", b.copyFiles},
+		{"copy control file", b.copyControlFile},
+		{"stop backup", b.stopBackup},
+		{"check tablespaces", b.checkTablespaces},
+		{"copy WAL", b.copyWAL},
+		{"write label", b.writeLabel},
+		{"sync", b.sync},
+		{"release control file", b.releaseControlFile},
+		{"write manifest", b.writeManifest},
+	}
+	for _, step := range steps {
+		b.step(step.name)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := step.do(ctx); err != nil {
+			return err
+		}
+	}
+	b.events.tell(LevelVerbose, "base backup completed")
+	return nil
+}
+
+func (b *backup) result() Result {
+	r := Result{
+		SystemID:     b.cluster.system.SystemID,
+		StartPtr:     b.stopped.StartPtr,
+		Timeline:     b.stopped.Timeline,
+		StopPtr:      b.stopped.StopPtr,
+		StopTimeline: b.stopped.StopTimeline,
+		HasLabel:     b.stopped.Label != "",
+		Files:        b.progress.files.Load(),
+		Bytes:        b.progress.bytes.Load(),
+		Vanished:     b.excuses.vanished,
+	}
+	if b.wal != nil {
+		r.WALFiles = int64(b.wal.len())
+	}
+	return r
+}
+
+func (b *backup) checksumError() error {
+	if b.badPages == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrChecksum, b.badPages)
+}
+
+// hangUp ends the sessions.
+func (b *backup) hangUp() {
+	for _, w := range b.workers {
+		w.conn.close()
+	}
+	b.leader.close()
+}
+
+// cleanUp leaves the target as it was found.
+func (b *backup) cleanUp() {
+	switch {
+	case b.target == nil:
+	case b.NoClean:
+		b.target.close()
+		b.events.tell(LevelInfo, "data directory %q not removed at user's request", b.Dir)
+	default:
+		b.target.undo(b.events.tell)
+	}
+}
+
+// isAborted reports whether the server says that the backup is not running any
+// more, which has a cause elsewhere.
+func isAborted(err error) bool {
+	var e *protocol.Error
+	return errors.As(err, &e) && e.Code == protocol.CodeObjectNotInPrerequisite
+}

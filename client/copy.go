@@ -1,0 +1,240 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+func (b *backup) startBackup(context.Context) error {
+	command := "START_BACKUP LABEL " + quote(b.Label)
+	if b.FastCheckpoint {
+		command += " FAST"
+	}
+	if b.MaxRate != 0 {
+		command += fmt.Sprintf(" MAX_RATE %d", b.MaxRate)
+	}
+	b.events.tell(LevelVerbose, "initiating base backup, waiting for checkpoint to complete")
+	var err error
+	if b.started, err = row(b.leader, command, protocol.DecodeBackupStart); err != nil {
+		return fmt.Errorf("could not initiate base backup: %w", err)
+	}
+	b.events.tell(LevelVerbose, "checkpoint completed")
+	b.events.tell(LevelVerbose, "write-ahead log start point: %v on timeline %d", b.started.StartPtr, b.started.Timeline)
+	return nil
+}
+
+func (b *backup) joinBackup(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, w := range b.workers {
+		group.Go(func() error {
+			defer context.AfterFunc(ctx, w.conn.abort)()
+			return b.join(w.conn)
+		})
+	}
+	return group.Wait()
+}
+
+func (b *backup) join(c *conn) error {
+	if err := c.command("JOIN_BACKUP " + quote(b.started.ID)); err != nil {
+		return fmt.Errorf("could not join backup: %w", err)
+	}
+	return nil
+}
+
+// listFiles makes the plan.
+func (b *backup) listFiles(context.Context) error {
+	now, err := b.askTablespaces("")
+	if err != nil {
+		return err
+	}
+	if err := b.checkNoneNew(now); err != nil {
+		return err
+	}
+	p := newPlanner(now)
+	if err := b.listInto(p, 0, "LIST_FILES"); err != nil {
+		return fmt.Errorf("could not list files of the data directory: %w", err)
+	}
+	for _, t := range now {
+		err := b.listInto(p, t.OID, "LIST_FILES "+quote(t.Location))
+		if isGone(err) {
+			b.excuses.add(fmt.Sprintf("tablespace %d has been dropped", t.OID))
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("could not list files of tablespace %d: %w", t.OID, err)
+		}
+	}
+	if b.plan, err = p.finish(); err != nil {
+		return err
+	}
+	b.progress.totalBytes.Store(b.plan.bytes)
+	b.progress.totalFiles.Store(int64(b.plan.files.len()) + 1)
+	return nil
+}
+
+func (b *backup) listInto(p *planner, tablespace uint32, command string) error {
+	return b.leader.rows(command, func(row protocol.Row) error {
+		f, err := protocol.DecodeFile(row)
+		if err != nil {
+			return err
+		}
+		return p.add(tablespace, f)
+	})
+}
+
+// isGone reports whether the server says that a tablespace does not exist.
+func isGone(err error) bool {
+	var e *protocol.Error
+	return errors.As(err, &e) && e.Code == protocol.CodeUndefinedObject
+}
+
+func (b *backup) createDirectories(context.Context) error {
+	for _, path := range b.plan.directories {
+		if err := b.target.makeDirectory(path); err != nil {
+			return err
+		}
+	}
+	linked := map[uint32]bool{}
+	for _, oid := range b.plan.links {
+		linked[oid] = true
+		if err := b.target.link(oid); err != nil {
+			return err
+		}
+	}
+	for _, t := range b.tablespaces {
+		if !t.InPlace() && !linked[t.OID] {
+			if err := b.target.dropTablespace(t.OID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// newReceiver is what a connection needs to write files.
+func (b *backup) newReceiver() receiver {
+	r := receiver{folders: folders{target: b.target}}
+	if !b.NoManifest {
+		r.sum = b.ManifestChecksums.New()
+	}
+	return r
+}
+
+// verifyOption is what goes behind SEND_FILE ('…') of data.
+func (b *backup) verifyOption() string {
+	if b.NoVerifyChecksums {
+		return " NOVERIFY_CHECKSUMS"
+	}
+	return ""
+}
+
+func (b *backup) copyFiles(ctx context.Context) error {
+	copying, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	t := &transfer{
+		files:     &b.plan.files,
+		queue:     newQueue(b.plan.files.sorted(largestFirst)),
+		jobs:      b.Jobs,
+		options:   b.verifyOption(),
+		progress:  &b.progress,
+		received:  b.fileReceived,
+		reconnect: func(attempt context.Context) (*conn, error) { return b.rejoin(attempt, ctx) },
+	}
+	for _, w := range b.workers {
+		w.receiver = b.newReceiver()
+	}
+	// While the workers copy, the leader has nothing to do, but a backup
+	// without it is none.
+	leader := b.leader.watch(cancel)
+	err := t.copyAll(copying, b.workers)
+	if isAborted(err) {
+		// The server aborts a backup whose leader is lost: it is that loss
+		// that is to be told, if it is known soon.
+		select {
+		case <-leader.done:
+		case <-time.After(time.Second):
+		}
+	}
+	if lost := leader.stop(); lost != nil {
+		return fmt.Errorf("could not lead the backup any more: %w", lost)
+	}
+	return err
+}
+
+func (b *backup) fileReceived(f *file, listed int64, refused *protocol.Error) error {
+	if err := b.excuses.file(f, listed, refused); err != nil {
+		return err
+	}
+	if f.gone {
+		b.progress.totalFiles.Add(-1)
+		b.progress.totalBytes.Add(-listed)
+		return nil
+	}
+	b.progress.files.Add(1)
+	b.progress.totalBytes.Add(f.size - listed)
+	return nil
+}
+
+// rejoin opens a connection that may send files of the backup.
+func (b *backup) rejoin(ctx, life context.Context) (*conn, error) {
+	c, err := b.dialer.worker(ctx, life)
+	if err != nil {
+		return nil, err
+	}
+	defer context.AfterFunc(ctx, c.abort)()
+	if err := b.join(c); err != nil {
+		c.abort()
+		return nil, err
+	}
+	return c, nil
+}
+
+// inUseFor is how long the server is given to notice that a connection is lost,
+// which for it may still be sending.
+const inUseFor = 2 * time.Minute
+
+// whileInUse repeats a command for as long as the server says that a file is being
+// sent, which can only be over a connection that is lost.
+func (b *backup) whileInUse(ctx context.Context, command func() error) error {
+	for deadline := time.Now().Add(inUseFor); ; {
+		err := command()
+		var e *protocol.Error
+		if !errors.As(err, &e) || e.Code != protocol.CodeObjectInUse || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// copyControlFile comes when every other file has been answered: on a standby the
+// control file says where the backup is consistent (§4.8).
+func (b *backup) copyControlFile(ctx context.Context) error {
+	f := &b.plan.control
+	listed := f.size
+	r := b.newReceiver()
+	r.progress = &b.progress
+	defer r.folders.close()
+	err := b.whileInUse(ctx, func() error {
+		if err := b.leader.ask(sendFile(f.path) + b.verifyOption()); err != nil {
+			return err
+		}
+		if err := b.leader.flush(); err != nil {
+			return err
+		}
+		return r.receive(b.leader, f, controlFileHeld, func(int) error { return nil })
+	})
+	if err != nil {
+		return notReceived(f.path, err)
+	}
+	return b.fileReceived(f, listed, nil)
+}

@@ -1,0 +1,115 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+func port(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port }
+
+// The leader tries what there is; the workers go where it arrived, and straight.
+func TestDial_5_1_Address(t *testing.T) {
+	dead, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	dead.Close()
+	for _, test := range []struct {
+		name, options string
+		more          int // connections besides the four of the backup
+	}{
+		{"second host", "sslmode=disable", 0},
+		{"no TLS there", "sslmode=prefer", 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFake(t)
+			config, err := pgconn.ParseConfig(fmt.Sprintf("host=localhost,127.0.0.1 port=%d,%d user=u %s", port(dead), port(f.listener), test.options))
+			must(t, err)
+			_, err = Backup(t.Context(), Options{ConnConfig: config, Dir: filepath.Join(t.TempDir(), "copy"), Jobs: 3})
+			must(t, err)
+			if want := 4 + test.more; f.connections != want {
+				t.Errorf("%d connections, want %d", f.connections, want)
+			}
+		})
+	}
+}
+
+func TestDial_Parameters(t *testing.T) {
+	f := newFake(t)
+	for _, name := range []string{"", "mine"} {
+		f.startups = nil
+		config := f.config()
+		if name != "" {
+			config.RuntimeParams["application_name"] = name
+		}
+		before := config.Copy()
+		_, err := Backup(t.Context(), Options{ConnConfig: config, Dir: filepath.Join(t.TempDir(), "copy"), Jobs: 2})
+		must(t, err)
+		if diff := cmp.Diff(before.RuntimeParams, config.RuntimeParams); diff != "" {
+			t.Errorf("the caller's parameters were changed:\n%s", diff)
+		}
+		want := map[string]string{"user": "u", "replication": "true", "application_name": name}
+		if name == "" {
+			want["application_name"] = "pgparallel"
+		}
+		for _, got := range f.startups {
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("startup parameters (-want +got):\n%s", diff)
+			}
+		}
+	}
+}
+
+func TestDial_Unreachable(t *testing.T) {
+	dead, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	dead.Close()
+	config, err := pgconn.ParseConfig(fmt.Sprintf("host=127.0.0.1 port=%d user=u sslmode=prefer", port(dead)))
+	must(t, err)
+	err = expectFailure(t, Options{ConnConfig: config}, "could not connect to server: ")
+	if strings.ContainsAny(err.Error(), "\n\t") || !strings.Contains(err.Error(), "connection refused") {
+		t.Errorf("error is %q", err)
+	}
+	var e *pgconn.ConnectError
+	if !errors.As(err, &e) {
+		t.Errorf("error is a %T", err)
+	}
+}
+
+// slowConn is a connection whose first write takes long, though all is sent.
+type slowConn struct {
+	net.Conn
+	written bool
+}
+
+func (c *slowConn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	if !c.written {
+		time.Sleep(50 * time.Millisecond) // pgconn takes 15 ms for long, by the real clock
+	}
+	c.written = true
+	return n, err
+}
+
+// What pgconn does against deadlocks must not take the answers to our commands.
+func TestDial_SlowWrites(t *testing.T) {
+	f := newFake(t)
+	config := f.config()
+	dial := config.DialFunc
+	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := dial(ctx, network, address)
+		return &slowConn{Conn: c}, err
+	}
+	_, err := Backup(t.Context(), Options{ConnConfig: config, Dir: filepath.Join(t.TempDir(), "copy"), Jobs: 2})
+	must(t, err)
+	if pings := f.commandsWith("-- ping"); len(pings) == 0 {
+		t.Error("no connection was read by two: this test tests nothing")
+	}
+}

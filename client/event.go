@@ -1,0 +1,59 @@
+package client
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// EventLevel says who an [Event] is for.
+type EventLevel int
+
+const (
+	// LevelVerbose is for those who asked for details: the course of the backup.
+	LevelVerbose EventLevel = iota
+	// LevelInfo is for everybody: what happens to the target on failure, and
+	// what the server has to say (NOTICE).
+	LevelInfo
+	// LevelWarning is for everybody: something may be wrong, here or on the
+	// server (WARNING).
+	LevelWarning
+)
+
+// Event is something to tell the user while a backup runs.
+type Event struct {
+	Level   EventLevel
+	Message string // one line, lower case, no final stop
+	// Notice is what the server said, with SQLSTATE, detail and hint; nil for
+	// events of this side.
+	Notice *protocol.Error
+}
+
+// events hands events on, one at a time.
+type events struct {
+	mu  sync.Mutex
+	log func(Event)
+}
+
+func (e *events) tell(level EventLevel, format string, args ...any) {
+	e.hand(Event{Level: level, Message: fmt.Sprintf(format, args...)})
+}
+
+// notice passes on a NoticeResponse of the server.
+func (e *events) notice(n *protocol.Error) {
+	level := LevelInfo
+	switch n.Severity {
+	case protocol.SeverityWarning:
+		level = LevelWarning
+	case "DEBUG", "LOG":
+		level = LevelVerbose
+	}
+	e.hand(Event{Level: level, Message: n.Message, Notice: n})
+}
+
+func (e *events) hand(event Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.log(event)
+}

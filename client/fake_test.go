@@ -1,0 +1,329 @@
+package client
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+const (
+	fakeID      = "00112233445566778899aabbccddeeff"
+	fakeSegment = 1 << 20
+)
+
+var fakeTime = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// fake is a server whose cluster and faults a test scripts. Its fields are set
+// before the first connection.
+type fake struct {
+	t        *testing.T
+	listener net.Listener
+
+	mode, version string
+	files         map[string]string // what LIST_FILES has, and more files that SEND_FILE has
+	listed        func([]protocol.File) []protocol.File
+	tablespaces   func(call int) []protocol.Tablespace // call counts LIST_TABLESPACES from 0
+	start         protocol.BackupStart
+	stop          protocol.BackupStop
+	wal           map[string]string // by name
+	history       string
+	frame         int  // payload of a CopyData
+	stock         bool // does not say that it knows parallel backups
+
+	// refuse is the answer to the startup of the k-th connection, from 0.
+	refuse func(k int) *protocol.Error
+	// query may take the place of the answer to a command: it reports whether
+	// it did.
+	query func(s *fakeSession, command string) bool
+
+	mu          sync.Mutex
+	connections int
+	listings    int
+	startups    []map[string]string
+	log         []string // "connection: command", in the order in which they were read
+	sessions    sync.WaitGroup
+	open        map[net.Conn]bool
+}
+
+// newFake makes a server with a cluster like the smallest: shut down as a standby,
+// with a label, and one segment of WAL.
+func newFake(t *testing.T) *fake {
+	t.Helper()
+	f := &fake{
+		t: t, mode: "0700", version: "150000", frame: 1000, open: map[net.Conn]bool{},
+		files: map[string]string{
+			"PG_VERSION":             "15\n",
+			"base/1/PG_VERSION":      "15\n",
+			"base/1/16384":           strings.Repeat("page", 2048),
+			"base/1/16385":           "",
+			"global/pg_control":      strings.Repeat("c", 8192),
+			"global/pg_filenode.map": strings.Repeat("m", 512),
+			"postgresql.conf":        "work_mem = 1MB\n",
+		},
+		tablespaces: func(int) []protocol.Tablespace { return nil },
+		start:       protocol.BackupStart{StartPtr: 0x100028, Timeline: 1, ID: fakeID},
+		stop:        protocol.BackupStop{StartPtr: 0x100028, Timeline: 1, Label: "START WAL LOCATION: 0/100028\n", StopPtr: 0x200000, StopTimeline: 1},
+		wal:         map[string]string{protocol.WALFileName(1, 0x100000, fakeSegment): strings.Repeat("w", fakeSegment)},
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.listener = listener
+	f.sessions.Add(1)
+	go f.serve()
+	t.Cleanup(f.close)
+	return f
+}
+
+func (f *fake) close() {
+	f.listener.Close()
+	f.mu.Lock()
+	for c := range f.open {
+		c.Close()
+	}
+	f.mu.Unlock()
+	f.sessions.Wait()
+}
+
+// config is how to connect.
+func (f *fake) config() *pgconn.Config {
+	f.t.Helper()
+	config, err := pgconn.ParseConfig(f.connString())
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return config
+}
+
+func (f *fake) connString() string {
+	return fmt.Sprintf("host=127.0.0.1 port=%d user=u sslmode=disable", f.listener.Addr().(*net.TCPAddr).Port)
+}
+
+func (f *fake) serve() {
+	defer f.sessions.Done()
+	for {
+		c, err := f.listener.Accept()
+		if err != nil {
+			return
+		}
+		f.mu.Lock()
+		f.open[c] = true
+		s := &fakeSession{fake: f, number: f.connections, conn: c, backend: pgproto3.NewBackend(c, c), queries: make(chan string, 1000)}
+		f.connections++
+		f.mu.Unlock()
+		f.sessions.Add(1)
+		go func() {
+			defer f.sessions.Done()
+			defer c.Close()
+			s.run()
+		}()
+	}
+}
+
+// commands are what the k-th connection asked, or all with k -1, in order.
+func (f *fake) commands(k int) []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var list []string
+	for _, line := range f.log {
+		number, command, _ := strings.Cut(line, ": ")
+		if k < 0 || number == fmt.Sprint(k) {
+			list = append(list, command)
+		}
+	}
+	return list
+}
+
+// list is the rows of the data directory: the directories that the files are in, and
+// the files.
+func (f *fake) list() []protocol.File {
+	directories := map[string]bool{"pg_wal": true, "pg_wal/archive_status": true, "pg_tblspc": true}
+	for name := range f.files {
+		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+			directories[dir] = true
+		}
+	}
+	var rows []protocol.File
+	for _, dir := range slices.Sorted(maps.Keys(directories)) {
+		rows = append(rows, protocol.File{Path: dir, Type: protocol.TypeDirectory, ModTime: fakeTime})
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.files)) {
+		if name != controlFile {
+			rows = append(rows, protocol.File{Path: name, Type: protocol.TypeFile, Size: int64(len(f.files[name])), ModTime: fakeTime})
+		}
+	}
+	rows = append(rows, protocol.File{Path: controlFile, Type: protocol.TypeFile, Size: 8192, ModTime: fakeTime})
+	if f.listed != nil {
+		rows = f.listed(rows)
+	}
+	return rows
+}
+
+// fakeSession is one connection.
+type fakeSession struct {
+	*fake
+	number  int
+	conn    net.Conn
+	backend *pgproto3.Backend
+	queries chan string // read ahead
+	sending sync.Mutex
+}
+
+func (s *fakeSession) run() {
+	m, err := s.backend.ReceiveStartupMessage()
+	if _, tls := m.(*pgproto3.SSLRequest); tls {
+		s.conn.Write([]byte("N"))
+		m, err = s.backend.ReceiveStartupMessage()
+	}
+	if err != nil {
+		return
+	}
+	s.mu.Lock()
+	s.startups = append(s.startups, m.(*pgproto3.StartupMessage).Parameters)
+	s.mu.Unlock()
+	if s.refuse != nil {
+		if e := s.refuse(s.number); e != nil {
+			s.send(e.Response())
+			return
+		}
+	}
+	s.backend.Send(&pgproto3.AuthenticationOk{})
+	if !s.stock {
+		s.backend.Send(&pgproto3.ParameterStatus{Name: "parallel_backup_protocol", Value: "1"})
+	}
+	s.send(&pgproto3.BackendKeyData{SecretKey: []byte{1, 2, 3, 4}}, &pgproto3.ReadyForQuery{TxStatus: 'I'})
+	go s.readAhead()
+	for command := range s.queries {
+		if s.query == nil || !s.query(s, command) {
+			s.answer(command)
+		}
+	}
+}
+
+func (s *fakeSession) readAhead() {
+	defer close(s.queries)
+	for {
+		m, err := s.backend.Receive()
+		if err != nil {
+			return
+		}
+		q, ok := m.(*pgproto3.Query)
+		if !ok {
+			return
+		}
+		s.mu.Lock()
+		s.log = append(s.log, fmt.Sprintf("%d: %s", s.number, q.String))
+		s.mu.Unlock()
+		s.queries <- strings.Clone(q.String)
+	}
+}
+
+func (s *fakeSession) send(messages ...pgproto3.BackendMessage) {
+	s.sending.Lock()
+	defer s.sending.Unlock()
+	for _, m := range messages {
+		s.backend.Send(m)
+	}
+	s.backend.Flush() //nolint:errcheck // the client may be gone, as it should
+}
+
+func (s *fakeSession) complete() {
+	s.send(&pgproto3.CommandComplete{CommandTag: []byte("OK")}, &pgproto3.ReadyForQuery{TxStatus: 'I'})
+}
+
+func (s *fakeSession) fail(e *protocol.Error) {
+	s.send(e.Response(), &pgproto3.ReadyForQuery{TxStatus: 'I'})
+}
+
+// sendRows begins an answer; complete or fail ends it.
+func (s *fakeSession) sendRows(columns []protocol.Column, rows ...protocol.Row) {
+	s.backend.Send(protocol.RowDescription(columns...))
+	for _, r := range rows {
+		s.backend.Send(r.Message())
+	}
+}
+
+// sendCopy sends the content of a file without an end.
+func (s *fakeSession) sendCopy(content string) {
+	s.send(&pgproto3.CopyOutResponse{})
+	for len(content) > 0 {
+		n := min(s.frame, len(content))
+		s.send(&pgproto3.CopyData{Data: []byte(content[:n])})
+		content = content[n:]
+	}
+}
+
+func (s *fakeSession) sendFile(content string) {
+	s.sendCopy(content)
+	s.backend.Send(&pgproto3.CopyDone{})
+	s.complete()
+}
+
+func (s *fakeSession) answer(command string) {
+	word, _, _ := strings.Cut(command, " ")
+	argument := ""
+	if _, rest, found := strings.Cut(command, "'"); found {
+		argument = strings.ReplaceAll(rest[:strings.LastIndex(rest, "'")], "''", "'")
+	}
+	switch word {
+	case "--":
+		s.fail(protocol.Errorf(protocol.CodeFeatureNotSupported, "cannot execute SQL commands in WAL sender for physical replication"))
+		return
+	case "SHOW":
+		values := map[string]string{"data_directory_mode": s.mode, "wal_segment_size": "1MB", "server_version_num": s.version}
+		s.sendRows([]protocol.Column{{Name: "value", Type: 25}}, protocol.Row{[]byte(values[strings.TrimPrefix(command, "SHOW ")])})
+	case "IDENTIFY_SYSTEM":
+		s.sendRows(protocol.SystemColumns(), protocol.System{SystemID: 7, Timeline: 1, XLogPos: 1}.Row())
+	case "TIMELINE_HISTORY":
+		s.sendRows(protocol.HistoryFileColumns(), protocol.HistoryFile{Name: "00000002.history", Content: []byte(s.history)}.Row())
+	case "LIST_TABLESPACES":
+		s.mu.Lock()
+		call := s.listings
+		s.listings++
+		s.mu.Unlock()
+		s.sendRows(protocol.TablespaceColumns())
+		for _, t := range append(s.tablespaces(call), protocol.Tablespace{Size: 100}) {
+			s.backend.Send(t.Row().Message())
+		}
+	case "START_BACKUP":
+		s.sendRows(protocol.BackupStartColumns(), s.start.Row())
+	case "STOP_BACKUP":
+		s.sendRows(protocol.BackupStopColumns(), s.stop.Row())
+	case "LIST_FILES":
+		s.sendRows(protocol.FileColumns())
+		if argument == "" {
+			for _, f := range s.list() {
+				s.backend.Send(f.Row().Message())
+			}
+		}
+	case "LIST_WAL_FILES":
+		s.sendRows(protocol.FileColumns())
+		for _, name := range slices.Sorted(maps.Keys(s.wal)) {
+			s.backend.Send(protocol.File{Path: "pg_wal/" + name, Type: protocol.TypeFile, Size: int64(len(s.wal[name])), ModTime: fakeTime}.Row().Message())
+		}
+	case "SEND_FILE":
+		content, found := s.files[argument]
+		if name, isWAL := strings.CutPrefix(argument, "pg_wal/"); isWAL {
+			content, found = s.wal[name]
+		}
+		if !found {
+			s.fail(protocol.Errorf(protocol.CodeUndefinedFile, "could not open file %q: No such file or directory", argument))
+			return
+		}
+		s.sendFile(content)
+		return
+	}
+	s.complete()
+}

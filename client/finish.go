@@ -1,0 +1,203 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+func (b *backup) stopBackup(ctx context.Context) error {
+	command := "STOP_BACKUP"
+	if b.WAL == WALFetch {
+		command += " NOWAIT"
+	}
+	rows := 0
+	err := b.whileInUse(ctx, func() error {
+		return b.leader.rows(command, func(row protocol.Row) (err error) {
+			rows++
+			b.stopped, err = protocol.DecodeBackupStop(row)
+			return err
+		})
+	})
+	// Bad pages are told after the row: the backup is complete, and in its
+	// fault as the cluster is.
+	if errors.As(err, &b.badPages) && b.badPages.Code == protocol.CodeDataCorrupted && rows == 1 {
+		err = nil
+	} else {
+		b.badPages = nil
+	}
+	if err == nil && rows != 1 {
+		err = fmt.Errorf("server returned %d rows, expected 1", rows)
+	}
+	if err != nil {
+		return fmt.Errorf("could not stop backup: %w", err)
+	}
+	if b.stopped.StopPtr != 0 {
+		b.events.tell(LevelVerbose, "write-ahead log end point: %v", b.stopped.StopPtr)
+		if b.stopped.StopPtr < b.stopped.StartPtr {
+			return fmt.Errorf("backup ends at %v, before its start at %v", b.stopped.StopPtr, b.stopped.StartPtr)
+		}
+	}
+	return b.excuses.judge(b.stopped.Label)
+}
+
+// checkTablespaces makes sure that none was created while the backup ran.
+func (b *backup) checkTablespaces(context.Context) error {
+	now, err := b.askTablespaces("")
+	if err != nil {
+		return err
+	}
+	return b.checkNoneNew(now)
+}
+
+// checkNoneNew fails where a tablespace exists that was not there before the
+// backup: WAL replay would create its link in the copy, pointing at the source's
+// own directory, and change what is there (§5.8).
+func (b *backup) checkNoneNew(now []protocol.Tablespace) error {
+	for _, t := range now {
+		known := slices.ContainsFunc(b.tablespaces, func(old protocol.Tablespace) bool {
+			return old.OID == t.OID && old.Location == t.Location
+		})
+		if !known && !t.InPlace() {
+			return protocol.Errorf(protocol.CodeObjectNotInPrerequisite,
+				"tablespace %d was created during the backup", t.OID).
+				WithHint("A server that is restored from this backup would write into %q, the directory of the original. Take another backup.", t.Location)
+		}
+	}
+	return nil
+}
+
+// copyWAL copies the WAL, unless it is to come from an archive.
+func (b *backup) copyWAL(ctx context.Context) error {
+	if err := b.readHistory(); err != nil {
+		return err
+	}
+	if b.WAL == WALNone {
+		if b.stopped.Label != "" {
+			return nil
+		}
+		b.events.tell(LevelWarning, "write-ahead log is copied all the same: the backup could not be started without it")
+	}
+	need := walNeed{
+		start: b.stopped.StartPtr, stop: b.stopped.StopPtr, history: b.history, segmentSize: b.cluster.segmentSize,
+	}
+	var err error
+	if b.wal, err = need.walFiles(b.leader); err != nil {
+		return err
+	}
+	for _, directory := range []string{"pg_wal", "pg_wal/archive_status"} {
+		if err := b.target.ensureDirectory(directory); err != nil {
+			return err
+		}
+	}
+	t := &transfer{
+		files: b.wal,
+		queue: newQueue(b.wal.sorted(byPath)), // the oldest first: it is the next that the server removes
+		jobs:  b.Jobs, received: walReceived,
+		reconnect: func(attempt context.Context) (*conn, error) {
+			return b.dialer.worker(attempt, ctx) // WAL is sent to whoever asks (§3.9)
+		},
+	}
+	if err := t.copyAll(ctx, b.workers); err != nil {
+		return err
+	}
+	return b.markArchived()
+}
+
+// walReceived judges a WAL file, for which there are no excuses.
+func walReceived(f *file, listed int64, refused *protocol.Error) error {
+	if refused != nil {
+		return fmt.Errorf("could not receive file %q: %w", f.path, refused)
+	}
+	if f.size != listed {
+		return fmt.Errorf("unexpected WAL file size %q: %d bytes of %d", f.path, f.size, listed)
+	}
+	return nil
+}
+
+// readHistory finds out by which timelines the backup's WAL leads from its start to
+// its end.
+func (b *backup) readHistory() error {
+	tli := b.stopped.StopTimeline
+	var content string
+	if tli != b.stopped.Timeline {
+		h, err := row(b.leader, fmt.Sprintf("TIMELINE_HISTORY %d", tli), protocol.DecodeHistoryFile)
+		if err != nil {
+			return fmt.Errorf("could not read the history of timeline %d: %w", tli, err)
+		}
+		content = string(h.Content)
+	}
+	var err error
+	b.history, err = parseHistory(tli, content)
+	return err
+}
+
+// markArchived writes the .done file of each WAL file, and notes what of all that
+// the manifest names.
+func (b *backup) markArchived() error {
+	for i := range int32(b.wal.len()) {
+		f := b.wal.at(i)
+		done := doneFile(f.path)
+		if err := b.target.write(done, nil); err != nil {
+			return err
+		}
+		b.extra = append(b.extra, summed(done, nil, f.modTime, b.ManifestChecksums))
+		if protocol.IsHistoryFileName(filepath.Base(f.path)) {
+			b.extra = append(b.extra, *f)
+		}
+	}
+	return nil
+}
+
+func (b *backup) writeLabel(context.Context) error {
+	if b.stopped.Label == "" {
+		return nil // one that is made up would keep the copy from starting (§4.1)
+	}
+	content := []byte(b.stopped.Label)
+	b.extra = append(b.extra, summed(labelFile, content, b.plan.control.modTime, b.ManifestChecksums))
+	return b.target.write(labelFile, content)
+}
+
+func (b *backup) sync(context.Context) error {
+	if b.NoSync {
+		return nil
+	}
+	b.events.tell(LevelVerbose, "syncing data to disk ...")
+	return b.target.sync()
+}
+
+// releaseControlFile makes the backup one that can be started.
+func (b *backup) releaseControlFile(context.Context) error {
+	return b.target.rename(controlFileHeld, controlFile, !b.NoSync)
+}
+
+func (b *backup) writeManifest(context.Context) error {
+	if b.NoManifest {
+		return nil
+	}
+	ranges, err := b.walRanges()
+	if err != nil {
+		return err
+	}
+	o := protocol.ManifestOptions{Version: 1, SystemID: b.cluster.system.SystemID}
+	if b.cluster.versionNum >= 170000 {
+		o.Version = 2
+	}
+	if err := b.target.writeManifest(contents{b.plan, b.extra}, o, b.ManifestChecksums, ranges, !b.NoSync); err != nil {
+		return err
+	}
+	b.events.tell(LevelVerbose, "renaming %s to %s", manifestFileTmp, manifestFile)
+	return b.target.rename(manifestFileTmp, manifestFile, !b.NoSync)
+}
+
+// walRanges is the WAL that the manifest names: none where its end is not known.
+func (b *backup) walRanges() ([]protocol.WALRange, error) {
+	if b.stopped.StopPtr == 0 {
+		return nil, nil
+	}
+	return b.history.ranges(b.stopped.Timeline, b.stopped.StartPtr, b.stopped.StopPtr)
+}

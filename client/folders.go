@@ -1,0 +1,76 @@
+package client
+
+import (
+	"fmt"
+	"os"
+	"strings"
+)
+
+// maxFolders is how many directories a worker keeps open.
+const maxFolders = 16
+
+// folders creates files in directories that it keeps open, which takes a sixth of the
+// time of walking to them each time: files come in no order of directories, but those
+// of one size, as the smallest are, in the order of their paths. One goroutine uses it.
+type folders struct {
+	target *target
+	open   map[string]*os.Root
+}
+
+// create creates a file, which must not exist.
+func (d *folders) create(path string) (*os.File, error) {
+	root, rest, err := d.find(path)
+	if err != nil {
+		return nil, err
+	}
+	return d.target.createIn(root, rest, path)
+}
+
+// remove removes a file.
+func (d *folders) remove(path string) error {
+	root, rest, err := d.find(path)
+	if err != nil {
+		return err
+	}
+	if err := root.Remove(rest); err != nil {
+		return fmt.Errorf("could not remove file %q: %w", path, cause(err))
+	}
+	return nil
+}
+
+// find opens the directory of a path, and says what the file is called in it.
+func (d *folders) find(path string) (*os.Root, string, error) {
+	slash := strings.LastIndexByte(path, '/')
+	if slash < 0 {
+		return d.target.main.root, path, nil
+	}
+	if root := d.open[path[:slash]]; root != nil {
+		return root, path[slash+1:], nil
+	}
+	// A tablespace is reached by its own path: its link leads out of the root.
+	root, rest := d.target.locate(path)
+	last := strings.LastIndexByte(rest, '/')
+	if last < 0 {
+		return root, rest, nil
+	}
+	folder, err := root.OpenRoot(rest[:last])
+	if err != nil {
+		return nil, "", fmt.Errorf("could not open directory %q: %w", path[:slash], cause(err))
+	}
+	if len(d.open) >= maxFolders {
+		d.close()
+	}
+	if d.open == nil {
+		d.open = make(map[string]*os.Root, maxFolders)
+	}
+	d.open[path[:slash]] = folder
+	return folder, path[slash+1:], nil
+}
+
+// close closes all directories; they are opened again where they are needed.
+func (d *folders) close() {
+	for path, root := range d.open {
+		root.Close()
+		delete(d.open, path)
+	}
+}

@@ -1,0 +1,79 @@
+package client
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// lineage is the timelines that lead to a position, the oldest first. Each ends
+// where the next begins.
+type lineage []branch
+
+type branch struct {
+	timeline protocol.Timeline
+	begin    protocol.LSN
+}
+
+// parseHistory reads the history file of a timeline (PostgreSQL's timeline.c): a
+// line each ancestor, with the position where the next timeline left it.
+func parseHistory(tli protocol.Timeline, content string) (lineage, error) {
+	var l lineage
+	var begin protocol.LSN
+	add := func(tli protocol.Timeline) error {
+		if n := len(l); n > 0 && (l[n-1].timeline >= tli || l[n-1].begin > begin) {
+			return fmt.Errorf("invalid data in history file of timeline %d: timelines are not in ascending order", tli)
+		}
+		l = append(l, branch{tli, begin})
+		return nil
+	}
+	for line := range strings.Lines(content) {
+		fields := strings.Fields(line)
+		if len(fields) == 0 || fields[0][0] == '#' {
+			continue
+		}
+		if len(fields) < 2 {
+			return nil, fmt.Errorf("syntax error in history file of timeline %d: %q", tli, protocol.Shorten(line, 64))
+		}
+		ancestor, err := strconv.ParseUint(fields[0], 10, 32)
+		if err != nil {
+			return nil, fmt.Errorf("syntax error in history file of timeline %d: %w", tli, err)
+		}
+		end, err := protocol.ParseLSN(fields[1])
+		if err != nil {
+			return nil, fmt.Errorf("syntax error in history file of timeline %d: %w", tli, err)
+		}
+		if err := add(protocol.Timeline(ancestor)); err != nil {
+			return nil, err
+		}
+		begin = end
+	}
+	return l, add(tli)
+}
+
+// at is the timeline that holds the byte before end.
+func (l lineage) at(end protocol.LSN) protocol.Timeline {
+	tli := l[0].timeline
+	for _, t := range l[1:] {
+		if t.begin < end {
+			tli = t.timeline
+		}
+	}
+	return tli
+}
+
+// ranges is the WAL of [start, stop), which begins on timeline tli, as a manifest
+// names it: the newest timeline first.
+func (l lineage) ranges(tli protocol.Timeline, start, stop protocol.LSN) ([]protocol.WALRange, error) {
+	var ranges []protocol.WALRange
+	for i := len(l) - 1; i >= 0; i-- {
+		if l[i].timeline == tli {
+			return append(ranges, protocol.WALRange{Timeline: tli, Start: start, End: stop}), nil
+		}
+		ranges = append(ranges, protocol.WALRange{Timeline: l[i].timeline, Start: l[i].begin, End: stop})
+		stop = l[i].begin
+	}
+	return nil, fmt.Errorf("timeline %d of the backup's start is not in the history of timeline %d", tli, l[len(l)-1].timeline)
+}

@@ -1,0 +1,82 @@
+package client
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// contents is what goes into a manifest: the files of the backup in the order of
+// their paths, so that it does not depend on which worker was faster.
+type contents struct {
+	plan  *plan
+	extra []file // backup_label, and of pg_wal what a manifest names
+}
+
+// each calls add for each file that is there.
+func (c contents) each(add func(*file) error) error {
+	extra := append([]file{c.plan.control}, c.extra...)
+	slices.SortFunc(extra, func(a, b file) int { return cmp.Compare(a.path, b.path) })
+	for _, i := range c.plan.byPath {
+		f := c.plan.files.at(i)
+		for len(extra) > 0 && extra[0].path < f.path {
+			if err := add(&extra[0]); err != nil {
+				return err
+			}
+			extra = extra[1:]
+		}
+		if f.gone {
+			continue
+		}
+		if err := add(f); err != nil {
+			return err
+		}
+	}
+	for i := range extra {
+		if err := add(&extra[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// summed is a file that the client itself writes.
+func summed(path string, content []byte, modTime int64, algorithm protocol.ChecksumAlgorithm) file {
+	f := file{path: path, size: int64(len(content)), modTime: modTime}
+	if sum := algorithm.New(); sum != nil {
+		sum.Write(content)
+		f.checksum = string(sum.Sum(nil))
+	}
+	return f
+}
+
+// writeManifest writes backup_manifest under its temporary name.
+func (t *target) writeManifest(c contents, o protocol.ManifestOptions, algorithm protocol.ChecksumAlgorithm, ranges []protocol.WALRange, sync bool) error {
+	f, err := t.create(manifestFileTmp)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	m := protocol.NewManifestWriter(f, o)
+	err = c.each(func(f *file) error {
+		return m.AddFile(protocol.ManifestFile{
+			Path: f.path, Size: f.size, ModTime: time.Unix(f.modTime, 0), Algorithm: algorithm, Checksum: []byte(f.checksum),
+		})
+	})
+	if err == nil {
+		err = m.Close(ranges...)
+	}
+	if err == nil && sync {
+		err = f.Sync()
+	}
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("could not write file %q: %w", manifestFileTmp, cause(err))
+	}
+	return nil
+}

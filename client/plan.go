@@ -1,0 +1,155 @@
+package client
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+const (
+	controlFile     = "global/pg_control"
+	controlFileHeld = "global/pg_control.incomplete" // its name until all else is there (§5.6)
+	labelFile       = "backup_label"
+	manifestFile    = "backup_manifest"
+	manifestFileTmp = "backup_manifest.tmp"
+)
+
+// plan is what the server has listed, each row of it checked (§5.9).
+type plan struct {
+	directories []string // in an order in which they can be created
+	links       []uint32 // the tablespaces to link, by OID
+	files       files    // global/pg_control excepted
+	byPath      []int32  // the order of files by path
+	control     file
+	bytes       int64 // listed in all
+}
+
+// planner makes a plan of rows that it does not trust.
+type planner struct {
+	plan
+	linked map[uint32]bool // whether the tablespace has a link, of all that exist
+	// what may hold something: directories and links, by path
+	parents map[string]bool
+}
+
+func newPlanner(tablespaces []protocol.Tablespace) *planner {
+	p := &planner{linked: map[uint32]bool{}, parents: map[string]bool{"": true}}
+	for _, t := range tablespaces {
+		if t.OID != 0 {
+			p.linked[t.OID] = !t.InPlace()
+		}
+	}
+	return p
+}
+
+// add takes a row of the list of a tablespace, or of the data directory, whose OID
+// is 0.
+func (p *planner) add(tablespace uint32, f protocol.File) error {
+	if err := p.checkPlace(tablespace, f); err != nil {
+		return err
+	}
+	parent := ""
+	if i := strings.LastIndexByte(f.Path, '/'); i >= 0 {
+		parent = f.Path[:i]
+	}
+	if !p.parents[parent] {
+		return fmt.Errorf("server listed %q before the directory that holds it", f.Path)
+	}
+	if f.Type == protocol.TypeFile {
+		return p.addFile(f)
+	}
+	if p.parents[f.Path] {
+		return listedTwice(f.Path)
+	}
+	p.parents[f.Path] = true
+	if f.Type == protocol.TypeDirectory {
+		p.directories = append(p.directories, f.Path)
+	}
+	return nil
+}
+
+// checkPlace holds a row to where its list may reach.
+func (p *planner) checkPlace(tablespace uint32, f protocol.File) error {
+	oid, rest, within := splitTablespacePath(f.Path)
+	if tablespace != 0 && (!within || oid != tablespace || rest == "") {
+		return fmt.Errorf("server listed %q, which is outside of tablespace %d", f.Path, tablespace)
+	}
+	isLink := within && rest == "" && p.linked[oid]
+	switch {
+	case f.Type == protocol.TypeLink && !isLink:
+		return fmt.Errorf("server listed a link %q that is none of a tablespace", f.Path)
+	case f.Type != protocol.TypeLink && isLink:
+		return fmt.Errorf("server listed %q, which should be the link of a tablespace", f.Path)
+	case tablespace == 0 && within && rest != "" && p.linked[oid]:
+		return fmt.Errorf("server listed %q, which is outside of the data directory", f.Path)
+	}
+	if f.Type == protocol.TypeLink {
+		p.links = append(p.links, oid)
+	}
+	return nil
+}
+
+func (p *planner) addFile(f protocol.File) error {
+	entry := file{path: f.Path, size: f.Size, modTime: f.ModTime.Unix()}
+	p.bytes += f.Size
+	switch f.Path {
+	case labelFile, "tablespace_map", manifestFile, manifestFileTmp, controlFileHeld:
+		return fmt.Errorf("server listed %q, which is no part of a backup", f.Path)
+	case controlFile:
+		if p.control.path != "" {
+			return listedTwice(f.Path)
+		}
+		p.control = entry
+		return nil
+	}
+	p.files.add(entry)
+	return nil
+}
+
+// finish is the plan, when all lists are read.
+func (p *planner) finish() (*plan, error) {
+	p.byPath = p.files.sorted(byPath)
+	last, hasVersion := "", false
+	for _, i := range p.byPath {
+		path := p.files.at(i).path
+		if path == last || p.parents[path] {
+			return nil, listedTwice(path)
+		}
+		last, hasVersion = path, hasVersion || path == "PG_VERSION"
+	}
+	if p.parents[controlFile] {
+		return nil, listedTwice(controlFile)
+	}
+	if !hasVersion {
+		return nil, notListed("PG_VERSION")
+	}
+	if p.control.path == "" {
+		return nil, notListed(controlFile)
+	}
+	return &p.plan, nil
+}
+
+func listedTwice(path string) error {
+	return fmt.Errorf("server listed %q more than once", path)
+}
+
+func notListed(path string) error {
+	return fmt.Errorf("server did not list %q: this is no data directory", path)
+}
+
+// splitTablespacePath reports whether a path is pg_tblspc/OID, or below that, and
+// what follows then.
+func splitTablespacePath(path string) (oid uint32, rest string, ok bool) {
+	path, ok = strings.CutPrefix(path, "pg_tblspc/")
+	if !ok {
+		return 0, "", false
+	}
+	number, rest, _ := strings.Cut(path, "/")
+	n, err := strconv.ParseUint(number, 10, 32)
+	if err != nil || n == 0 || strconv.FormatUint(n, 10) != number {
+		return 0, "", false
+	}
+	return uint32(n), rest, true
+}

@@ -1,0 +1,98 @@
+package client
+
+import (
+	"path"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// Whatever rows come, in a plan that is accepted every path is there once, below
+// the directory, and its parent is one of the directories before it.
+func TestPlanner_5_9_Property(t *testing.T) {
+	names := rapid.SampledFrom([]string{"base", "1", "16384", "pg_tblspc", "16400", "16401", "PG_15", "..", ".", "", "x"})
+	rapid.Check(t, func(t *rapid.T) {
+		p := newPlanner([]protocol.Tablespace{{OID: 16400, Location: "/a"}, {OID: 16401, Location: "pg_tblspc/16401"}})
+		accept := func(tablespace uint32, name string, kind protocol.FileType) {
+			f := protocol.File{Path: name, Type: kind, ModTime: time.Unix(0, 0)}
+			if protocol.CheckPath(name) == nil {
+				p.add(tablespace, f) //nolint:errcheck // what is refused is not in the plan
+			}
+		}
+		accept(0, "global", 'd')
+		accept(0, "PG_VERSION", 'f')
+		accept(0, "global/pg_control", 'f')
+		accept(0, "pg_tblspc", 'd')
+		for range rapid.IntRange(0, 40).Draw(t, "rows") {
+			accept(rapid.SampledFrom([]uint32{0, 0, 16400, 16401}).Draw(t, "list"),
+				path.Join(rapid.SliceOfN(names, 1, 4).Draw(t, "path")...),
+				rapid.SampledFrom([]protocol.FileType{'f', 'd', 'd', 'l'}).Draw(t, "type"))
+		}
+		plan, err := p.finish()
+		if err != nil {
+			return
+		}
+		var all []string
+		parents := map[string]bool{".": true}
+		for _, d := range plan.directories {
+			all = append(all, d)
+			parents[d] = true
+		}
+		for _, oid := range plan.links {
+			if oid != 16400 {
+				t.Fatalf("link of tablespace %d", oid)
+			}
+			all = append(all, "pg_tblspc/16400")
+			parents["pg_tblspc/16400"] = true
+		}
+		for i := range int32(plan.files.len()) {
+			all = append(all, plan.files.at(i).path)
+		}
+		all = append(all, plan.control.path)
+		for _, name := range all {
+			if !parents[path.Dir(name)] {
+				t.Fatalf("%q has no parent", name)
+			}
+		}
+		slices.Sort(all)
+		if len(slices.Compact(slices.Clone(all))) != len(all) {
+			t.Fatalf("a path is there twice: %q", all)
+		}
+	})
+}
+
+func TestFiles(t *testing.T) {
+	list := listOf(file{path: "c", size: 1}, file{path: "b", size: 3}, file{path: "a", size: 1}, file{path: "d", size: 2})
+	if got := list.sorted(largestFirst); !slices.Equal(got, []int32{1, 3, 2, 0}) {
+		t.Errorf("the largest first: %v", got)
+	}
+	if got := list.sorted(byPath); !slices.Equal(got, []int32{2, 1, 0, 3}) {
+		t.Errorf("by path: %v", got)
+	}
+	for i := list.len(); i < 3*filesPerBlock; i++ {
+		list.add(file{size: int64(i)})
+		if list.len() != i+1 || list.at(int32(i)).size != int64(i) {
+			t.Fatalf("file %d is lost", i)
+		}
+	}
+}
+
+func FuzzPlanner(f *testing.F) {
+	f.Add(uint32(0), []byte("base/1"), byte('d'), []byte("base/1/x"), byte('f'))
+	f.Add(uint32(16400), []byte("pg_tblspc/16400/PG"), byte('d'), []byte("pg_tblspc/16400/PG/1"), byte('f'))
+	f.Fuzz(func(t *testing.T, list uint32, a []byte, ka byte, b []byte, kb byte) {
+		p := newPlanner([]protocol.Tablespace{{OID: 16400, Location: "/a"}})
+		for _, row := range []protocol.Row{{a, {ka}, []byte("1"), []byte("0")}, {b, {kb}, []byte("1"), []byte("0")}} {
+			file, err := protocol.DecodeFile(row)
+			if err != nil {
+				continue
+			}
+			p.add(list, file) //nolint:errcheck // only panics count
+		}
+		p.finish() //nolint:errcheck // likewise
+	})
+}

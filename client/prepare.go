@@ -1,0 +1,216 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// cluster is what the server says about the cluster that it backs up.
+type cluster struct {
+	directoryMode fs.FileMode
+	segmentSize   int64
+	versionNum    int
+	system        protocol.System
+}
+
+// connect opens all connections: one too many must be known before the checkpoint.
+func (b *backup) connect(ctx context.Context) error {
+	var err error
+	if b.leader, err = b.dialer.leader(ctx); err != nil {
+		return err
+	}
+	if b.leader.parameters["parallel_backup_protocol"] == "" {
+		if _, err := b.askTablespaces(""); err != nil {
+			return notParallel(err)
+		}
+	}
+	conns := make([]*conn, b.Jobs)
+	group, attempt := errgroup.WithContext(ctx)
+	for i := range conns {
+		group.Go(func() (err error) {
+			conns[i], err = b.dialer.worker(attempt, ctx)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for i, c := range conns {
+		b.workers = append(b.workers, &worker{conn: c})
+		b.events.tell(LevelVerbose, "backup worker (%d) created", i)
+	}
+	return nil
+}
+
+// notParallel names the server where err shows that it is another kind of server
+// than this client needs.
+func notParallel(err error) error {
+	var e *protocol.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Code {
+	case protocol.CodeFeatureNotSupported, protocol.CodeSyntaxError, protocol.CodeInternalError: // the last is PostgreSQL 13's
+		unsupported := protocol.Errorf(protocol.CodeFeatureNotSupported, "server does not support parallel base backups").
+			WithHint("Connect to \"pgparallel serve\", or use pg_basebackup with this server.")
+		unsupported.Detail = "The server says: " + e.Message
+		return unsupported
+	}
+	return err
+}
+
+// identify asks for what must be known of the cluster.
+func (b *backup) identify(context.Context) error {
+	show := func(name string) (string, error) {
+		value, err := row(b.leader, "SHOW "+name, func(r protocol.Row) (string, error) {
+			if len(r) != 1 {
+				return "", fmt.Errorf("result has %d columns, expected 1", len(r))
+			}
+			return string(r[0]), nil
+		})
+		if err != nil {
+			err = fmt.Errorf("could not determine server setting for %s: %w", name, err)
+		}
+		return value, err
+	}
+	mode, err := show("data_directory_mode")
+	if err != nil {
+		return err
+	}
+	if b.cluster.directoryMode, err = protocol.ParseDataDirectoryMode(mode); err != nil {
+		return err
+	}
+	size, err := show("wal_segment_size")
+	if err != nil {
+		return err
+	}
+	if b.cluster.segmentSize, err = protocol.ParseWALSegmentSize(size); err != nil {
+		return err
+	}
+	version, err := show("server_version_num")
+	if err != nil {
+		return err
+	}
+	if b.cluster.versionNum, err = strconv.Atoi(version); err != nil {
+		return fmt.Errorf("unexpected server_version_num %q", protocol.Shorten(version, 64))
+	}
+	if b.cluster.system, err = row(b.leader, "IDENTIFY_SYSTEM", protocol.DecodeSystem); err != nil {
+		return fmt.Errorf("could not identify system: %w", err)
+	}
+	return nil
+}
+
+// askTablespaces asks for the tablespaces, the data directory left out, whose size
+// counts all the same.
+func (b *backup) askTablespaces(option string) ([]protocol.Tablespace, error) {
+	var list []protocol.Tablespace
+	var kB int64
+	seen := map[uint32]bool{}
+	err := b.leader.rows("LIST_TABLESPACES"+option, func(row protocol.Row) error {
+		t, err := protocol.DecodeTablespace(row)
+		if err != nil {
+			return err
+		}
+		if seen[t.OID] {
+			return fmt.Errorf("tablespace %d is listed more than once", t.OID)
+		}
+		seen[t.OID] = true
+		kB += max(t.Size, 0)
+		if t.OID != 0 {
+			list = append(list, t)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("could not list tablespaces: %w", err)
+	}
+	if option != "" {
+		b.progress.totalBytes.Store(kB * 1024)
+	}
+	return list, nil
+}
+
+func (b *backup) listTablespaces(context.Context) error {
+	var err error
+	if b.tablespaces, err = b.askTablespaces(" PROGRESS"); err != nil {
+		return err
+	}
+	for from := range b.TablespaceMap {
+		if !slices.ContainsFunc(b.tablespaces, func(t protocol.Tablespace) bool { return filepath.Clean(t.Location) == from }) {
+			b.events.tell(LevelWarning, "tablespace mapping for %q is of no use: the cluster has no tablespace there", from)
+		}
+	}
+	return nil
+}
+
+// createTarget occupies all directories, so that what is wrong with one of them is
+// known before the checkpoint.
+func (b *backup) createTarget(context.Context) error {
+	locations, err := b.locations()
+	if err != nil {
+		return err
+	}
+	if b.target, err = newTarget(b.Dir, b.cluster.directoryMode); err != nil {
+		return err
+	}
+	for oid, location := range locations {
+		if err := b.target.addTablespace(oid, location); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// locations are the directories of the tablespaces by OID, each of them vacant and
+// none inside of another.
+func (b *backup) locations() (map[uint32]string, error) {
+	locations := map[uint32]string{}
+	taken := map[string]string{b.Dir: "the data directory"}
+	for _, t := range b.tablespaces {
+		if t.InPlace() {
+			continue
+		}
+		location, err := b.locationOf(t)
+		if err != nil {
+			return nil, err
+		}
+		for other, what := range taken {
+			if within(location, other) || within(other, location) {
+				return nil, fmt.Errorf("directory %q of tablespace %d overlaps with %q of %s: use tablespace mapping", location, t.OID, other, what)
+			}
+		}
+		if err := checkVacant(location); err != nil {
+			return nil, err
+		}
+		taken[location] = fmt.Sprintf("tablespace %d", t.OID)
+		locations[t.OID] = location
+	}
+	return locations, nil
+}
+
+// within reports whether a path is the other, or below it.
+func within(path, parent string) bool {
+	return path == parent || strings.HasPrefix(path, strings.TrimSuffix(parent, "/")+"/")
+}
+
+// locationOf is where a tablespace goes.
+func (b *backup) locationOf(t protocol.Tablespace) (string, error) {
+	location := filepath.Clean(t.Location)
+	if !filepath.IsAbs(location) {
+		return "", fmt.Errorf("location of tablespace %d is not an absolute path: %q", t.OID, protocol.Shorten(t.Location, 256))
+	}
+	if to, mapped := b.TablespaceMap[location]; mapped {
+		return to, nil
+	}
+	return location, nil
+}

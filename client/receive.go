@@ -1,0 +1,123 @@
+package client
+
+import (
+	"fmt"
+	"hash"
+	"os"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// receiver writes the files that a connection delivers. One goroutine uses it.
+type receiver struct {
+	folders  folders
+	sum      hash.Hash // nil: no checksums are wanted
+	progress *progress // nil: the files do not count
+}
+
+// incoming is a file that is being received.
+type incoming struct {
+	*receiver
+	out      *os.File // nil until the server has begun to send
+	size     int64
+	copied   bool // CopyDone was seen
+	complete bool // CommandComplete was seen
+	refused  *protocol.Error
+}
+
+// receive reads the answer to SEND_FILE of f to its end and writes the file under
+// name, which must not exist. What has arrived it tells piece by piece. It sets
+// the size and the checksum of f. On an error it leaves no file; the error of the
+// server is a *protocol.Error, after which the connection can go on.
+func (r *receiver) receive(c *conn, f *file, name string, arrived func(n int) error) error {
+	in := &incoming{receiver: r}
+	err := in.read(c, name, arrived)
+	if in.out != nil {
+		closed := in.out.Close()
+		if err == nil && closed != nil {
+			err = fmt.Errorf("could not close file %q: %w", name, cause(closed))
+		}
+		if err != nil {
+			if kept := r.folders.remove(name); kept != nil {
+				return kept
+			}
+		}
+	}
+	if err != nil {
+		in.count(-in.size)
+		return err
+	}
+	f.size = in.size
+	if r.sum != nil {
+		f.checksum = string(r.sum.Sum(nil))
+	}
+	return nil
+}
+
+func (in *incoming) read(c *conn, name string, arrived func(n int) error) error {
+	for {
+		kind, body, err := c.next()
+		if err != nil {
+			return err
+		}
+		if kind == 'Z' {
+			break
+		}
+		if err := in.message(kind, body, name); err != nil {
+			return err
+		}
+		if kind == 'd' {
+			if err := arrived(len(body)); err != nil {
+				return err
+			}
+		}
+	}
+	if in.refused != nil {
+		return in.refused
+	}
+	if !in.complete {
+		return protocol.Fatalf(protocol.CodeProtocolViolation, "server did not finish sending file %q", name)
+	}
+	return nil
+}
+
+// message takes a message of the answer: CopyOutResponse, CopyData*, CopyDone,
+// CommandComplete; or ErrorResponse at any point of it.
+func (in *incoming) message(kind byte, body []byte, name string) (err error) {
+	switch copying := in.out != nil && !in.copied && in.refused == nil; {
+	case kind == 'E' && in.refused == nil:
+		in.refused, err = decodeError(body)
+	case kind == 'H' && in.out == nil && in.refused == nil:
+		in.out, err = in.folders.create(name)
+		if in.sum != nil {
+			in.sum.Reset()
+		}
+	case kind == 'd' && copying:
+		err = in.write(body, name)
+	case kind == 'c' && copying:
+		in.copied = true
+	case kind == 'C' && in.copied && !in.complete && in.refused == nil:
+		in.complete = true
+	default:
+		err = unexpected(kind)
+	}
+	return err
+}
+
+func (in *incoming) write(data []byte, name string) error {
+	if _, err := in.out.Write(data); err != nil {
+		return fmt.Errorf("could not write to file %q: %w", name, cause(err))
+	}
+	if in.sum != nil {
+		in.sum.Write(data)
+	}
+	in.size += int64(len(data))
+	in.count(int64(len(data)))
+	return nil
+}
+
+func (in *incoming) count(n int64) {
+	if in.progress != nil {
+		in.progress.bytes.Add(n)
+	}
+}

@@ -1,0 +1,26 @@
+package client
+
+import (
+	"errors"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// ErrChecksum is wrapped in the error of [Backup] where the server found pages
+// whose checksums are wrong (§5.7). The backup is whole all the same, and kept:
+// the [Result] is that of a success.
+var ErrChecksum = errors.New("checksum error occurred")
+
+// Result tells about a finished backup.
+type Result struct {
+	SystemID     uint64            // the system identifier of the cluster
+	StartPtr     protocol.LSN      // where recovery has to begin
+	Timeline     protocol.Timeline // of StartPtr
+	StopPtr      protocol.LSN      // where the backup is consistent; 0: not known (§4.3)
+	StopTimeline protocol.Timeline // of StopPtr
+	HasLabel     bool              // false: the backup starts without recovery
+	Files        int64             // data files received, WAL excepted
+	Bytes        int64             // their size
+	WALFiles     int64             // segments and history files received
+	Vanished     int64             // files dropped on the server meanwhile, which WAL replay makes up for (§5.2)
+}

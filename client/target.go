@@ -1,0 +1,198 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// target is where the backup is written: the data directory and, through no link
+// but by themselves, the tablespaces. Paths are those of the protocol. The methods
+// that write files may be called by several goroutines.
+type target struct {
+	dirMode, fileMode fs.FileMode
+	main              *place
+	spaces            map[uint32]*place // by OID, those that have a link
+}
+
+// newTarget occupies dir. The mode is that of its directories (§5.10).
+func newTarget(dir string, mode fs.FileMode) (*target, error) {
+	t := &target{dirMode: mode, fileMode: mode &^ 0o111, spaces: map[uint32]*place{}}
+	var err error
+	if t.main, err = occupy(dir, mode); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// addTablespace occupies the location of a tablespace.
+func (t *target) addTablespace(oid uint32, location string) error {
+	p, err := occupy(location, t.dirMode)
+	if err != nil {
+		return err
+	}
+	t.spaces[oid] = p
+	return nil
+}
+
+// dropTablespace gives back the location of a tablespace that the backup has not.
+func (t *target) dropTablespace(oid uint32) error {
+	p := t.spaces[oid]
+	delete(t.spaces, oid)
+	if err := p.vacate(); err != nil {
+		return fmt.Errorf("could not remove tablespace directory %q: %w", p.path, err)
+	}
+	return nil
+}
+
+// places are the directories that were occupied, the data directory first.
+func (t *target) places() []*place {
+	all := []*place{t.main}
+	for _, p := range t.spaces {
+		all = append(all, p)
+	}
+	return all
+}
+
+// close gives up the directories, as they are.
+func (t *target) close() {
+	for _, p := range t.places() {
+		p.root.Close()
+	}
+}
+
+// locate finds the place of a path, and the path there.
+func (t *target) locate(path string) (root *os.Root, rest string) {
+	if oid, rest, within := splitTablespacePath(path); within && rest != "" {
+		if p := t.spaces[oid]; p != nil {
+			return p.root, rest
+		}
+	}
+	return t.main.root, path
+}
+
+// makeDirectory creates a directory, in one that exists. The umask has no say.
+func (t *target) makeDirectory(path string) error {
+	root, rest := t.locate(path)
+	err := root.Mkdir(rest, t.dirMode)
+	if err == nil {
+		err = root.Chmod(rest, t.dirMode)
+	}
+	if err != nil {
+		return fmt.Errorf("could not create directory %q: %w", path, cause(err))
+	}
+	return nil
+}
+
+// ensureDirectory is makeDirectory where the directory does not exist yet.
+func (t *target) ensureDirectory(path string) error {
+	root, rest := t.locate(path)
+	if info, err := root.Lstat(rest); err == nil && info.IsDir() {
+		return nil
+	}
+	return t.makeDirectory(path)
+}
+
+// link creates the link of a tablespace.
+func (t *target) link(oid uint32) error {
+	name := "pg_tblspc/" + strconv.FormatUint(uint64(oid), 10)
+	if err := t.main.root.Symlink(t.spaces[oid].path, name); err != nil {
+		return fmt.Errorf("could not create symbolic link %q: %w", name, cause(err))
+	}
+	return nil
+}
+
+// create creates a file, which must not exist.
+func (t *target) create(path string) (*os.File, error) {
+	root, rest := t.locate(path)
+	return t.createIn(root, rest, path)
+}
+
+// createIn creates the file name in a directory; path is for the message.
+func (t *target) createIn(root *os.Root, name, path string) (*os.File, error) {
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, t.fileMode)
+	if err != nil {
+		return nil, fmt.Errorf("could not create file %q: %w", path, cause(err))
+	}
+	if err := f.Chmod(t.fileMode); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("could not change permissions of file %q: %w", path, cause(err))
+	}
+	return f, nil
+}
+
+// write creates a small file with its content.
+func (t *target) write(path string, content []byte) error {
+	f, err := t.create(path)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return fmt.Errorf("could not write file %q: %w", path, cause(err))
+	}
+	return nil
+}
+
+// rename renames a file of the data directory within its directory. The new name
+// is on disk when it returns, unless that is not wanted.
+func (t *target) rename(from, to string, sync bool) error {
+	if err := t.main.root.Rename(from, to); err != nil {
+		return fmt.Errorf("could not rename file %q to %q: %w", from, to, cause(err))
+	}
+	if !sync {
+		return nil
+	}
+	return t.syncDirectory(filepath.Dir(to))
+}
+
+// syncDirectory makes the names of a directory durable.
+func (t *target) syncDirectory(path string) error {
+	d, err := t.main.root.Open(path)
+	if err == nil {
+		err = d.Sync()
+		d.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("could not synchronize directory %q: %w", path, cause(err))
+	}
+	return nil
+}
+
+// undo leaves all directories as they were found, and says so.
+func (t *target) undo(tell func(level EventLevel, format string, args ...any)) {
+	for i, p := range t.places() {
+		what := "data directory"
+		if i > 0 {
+			what = "tablespace directory"
+		}
+		if len(p.made) == 0 {
+			what = "contents of " + what
+		}
+		tell(LevelInfo, "removing %s %q", what, p.path)
+		if err := p.vacate(); err != nil {
+			tell(LevelWarning, "could not remove %s %q: %v", what, p.path, protocol.Shorten(err.Error(), 500))
+		}
+	}
+}
+
+// cause is what the system said, without the operation and the path.
+func cause(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	var l *os.LinkError
+	if errors.As(err, &l) {
+		return l.Err
+	}
+	return err
+}

@@ -1,0 +1,94 @@
+package client
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// walNeed is the WAL that a backup needs.
+type walNeed struct {
+	start, stop protocol.LSN // a zero stop: all that there is
+	history     lineage      // of the timeline that holds stop
+	segmentSize int64
+}
+
+// checkWAL holds a list of LIST_WAL_FILES to what the backup needs: nothing but
+// segments and history files, each once, and no gap in [start, stop) (§5.2).
+func (n walNeed) checkWAL(list *files) error {
+	listed := make(map[string]bool, list.len())
+	var last protocol.LSN // of the segments that were listed, the last one's beginning
+	for i := range int32(list.len()) {
+		f := list.at(i)
+		name, below := strings.CutPrefix(f.path, "pg_wal/")
+		_, begin, isSegment := protocol.ParseWALFileName(name, n.segmentSize)
+		switch {
+		case !below || !isSegment && !protocol.IsHistoryFileName(name):
+			return fmt.Errorf("server listed %q, which is no WAL file", f.path)
+		case listed[name]:
+			return listedTwice(f.path)
+		case isSegment && f.size != n.segmentSize:
+			return fmt.Errorf("unexpected WAL file size %q: %d bytes", name, f.size)
+		}
+		listed[name] = true
+		if isSegment {
+			last = max(last, begin)
+		}
+	}
+	return n.checkGaps(listed, last)
+}
+
+func (n walNeed) checkGaps(listed map[string]bool, last protocol.LSN) error {
+	size := protocol.LSN(n.segmentSize)
+	stop := n.stop
+	if stop == 0 {
+		stop = max(last+size, n.start+1)
+	}
+	for begin := n.start - n.start%size; begin < stop; begin += size {
+		// Of two timelines with this segment the newer has all that the
+		// older has up to where it was left.
+		name := protocol.WALFileName(n.history.at(min(begin+size, stop)), begin, n.segmentSize)
+		if !listed[name] && (n.stop != 0 || !listedOnAnyTimeline(listed, name)) {
+			return fmt.Errorf("could not find WAL file %q", name)
+		}
+	}
+	return nil
+}
+
+// listedOnAnyTimeline looks for a segment where nothing tells its timeline.
+func listedOnAnyTimeline(listed map[string]bool, name string) bool {
+	for other := range listed {
+		if len(other) == len(name) && other[8:] == name[8:] {
+			return true
+		}
+	}
+	return false
+}
+
+// walFiles lists what the backup needs, on the leader's connection.
+func (n walNeed) walFiles(c *conn) (*files, error) {
+	command := fmt.Sprintf("LIST_WAL_FILES START_WAL_LOCATION '%v'", n.start)
+	if n.stop != 0 {
+		command += fmt.Sprintf(" END_WAL_LOCATION '%v'", n.stop)
+	}
+	list := &files{}
+	err := c.rows(command, func(row protocol.Row) error {
+		f, err := protocol.DecodeFile(row)
+		if err == nil && f.Type != protocol.TypeFile {
+			err = fmt.Errorf("server listed %q, which is no WAL file", f.Path)
+		}
+		list.add(file{path: f.Path, size: f.Size, modTime: f.ModTime.Unix()})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("could not list WAL files: %w", err)
+	}
+	return list, n.checkWAL(list)
+}
+
+// doneFile is the file that keeps the restored server from archiving a segment
+// again.
+func doneFile(path string) string {
+	return "pg_wal/archive_status/" + strings.TrimPrefix(path, "pg_wal/") + ".done"
+}

@@ -1,0 +1,132 @@
+package client
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+func segment(tli protocol.Timeline, n int) file {
+	return file{path: "pg_wal/" + protocol.WALFileName(tli, protocol.LSN(n)*fakeSegment, fakeSegment), size: fakeSegment}
+}
+
+func TestCheckWAL(t *testing.T) {
+	one := lineage{{1, 0}}
+	two := lineage{{1, 0}, {2, 0x380000}} // timeline 2 begins in the middle of segment 3
+	history := file{path: "pg_wal/00000002.history", size: 30}
+	for _, test := range []struct {
+		name        string
+		start, stop protocol.LSN
+		history     lineage
+		files       []file
+		want        string
+	}{
+		{"all", 0x100028, 0x300000, one, []file{segment(1, 1), segment(1, 2)}, ""},
+		{"stop inside", 0x100028, 0x300001, one, []file{segment(1, 1), segment(1, 2)}, `could not find WAL file "000000010000000000000003"`},
+		{"gap", 0x100028, 0x400000, one, []file{segment(1, 1), segment(1, 3)}, `could not find WAL file "000000010000000000000002"`},
+		{"nothing", 0x100028, 0x100100, one, nil, `could not find WAL file "000000010000000000000001"`},
+		{"across id", 0xFFF00000, 0x1_00200000, one, []file{segment(1, 0xFFF), segment(1, 0x1000), segment(1, 0x1001)}, ""},
+		{"switch", 0x200000, 0x480000, two, []file{segment(1, 2), segment(1, 3), segment(2, 3), segment(2, 4), history}, ""},
+		{"switch, the old segment is not needed", 0x200000, 0x480000, two, []file{segment(1, 2), segment(2, 3), segment(2, 4)}, ""},
+		{"switch, new segment missing", 0x200000, 0x480000, two, []file{segment(1, 2), segment(1, 3), segment(2, 4)}, `could not find WAL file "000000020000000000000003"`},
+		{"other timeline", 0x100028, 0x300000, one, []file{segment(1, 1), segment(2, 2)}, `could not find WAL file "000000010000000000000002"`},
+		{"no end", 0x100028, 0, one, []file{segment(1, 1), segment(1, 2)}, ""},
+		{"no end, gap", 0x100028, 0, one, []file{segment(1, 1), segment(1, 3)}, `could not find WAL file "000000010000000000000002"`},
+		{"no end, nothing", 0x100028, 0, one, nil, `could not find WAL file "000000010000000000000001"`},
+		{"twice", 0x100028, 0x200000, one, []file{segment(1, 1), segment(1, 1)}, "more than once"},
+		{"size", 0x100028, 0x200000, one, []file{{path: segment(1, 1).path, size: 5}}, "unexpected WAL file size"},
+		{"elsewhere", 0x100028, 0x200000, one, []file{{path: "base/000000010000000000000001", size: fakeSegment}}, "no WAL file"},
+		{"deeper", 0x100028, 0x200000, one, []file{{path: "pg_wal/archive_status/000000010000000000000001", size: fakeSegment}}, "no WAL file"},
+		{"partial", 0x100028, 0x200000, one, []file{segment(1, 1), {path: "pg_wal/000000010000000000000002.partial", size: fakeSegment}}, "no WAL file"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			n := walNeed{start: test.start, stop: test.stop, history: test.history, segmentSize: fakeSegment}
+			err := n.checkWAL(listOf(test.files...))
+			if test.want == "" {
+				must(t, err)
+			} else if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error is %v, want %s", err, test.want)
+			}
+		})
+	}
+}
+
+// A list from which any one segment is missing is found out.
+func TestCheckWAL_Gap(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		first, count := rapid.IntRange(0, 5000).Draw(t, "first"), rapid.IntRange(1, 30).Draw(t, "count")
+		begin := protocol.LSN(first) * fakeSegment
+		end := begin + protocol.LSN(count)*fakeSegment
+		n := walNeed{
+			start:       begin + protocol.LSN(rapid.IntRange(0, fakeSegment-1).Draw(t, "start")),
+			stop:        end - protocol.LSN(rapid.IntRange(0, fakeSegment-1).Draw(t, "stop")),
+			history:     lineage{{1, 0}},
+			segmentSize: fakeSegment,
+		}
+		if n.stop <= n.start {
+			t.Skip()
+		}
+		missing := rapid.IntRange(-1, count-1).Draw(t, "missing")
+		var files []file
+		for i := range count {
+			if i != missing {
+				files = append(files, segment(1, first+i))
+			}
+		}
+		if err := n.checkWAL(listOf(files...)); (err == nil) != (missing < 0) {
+			t.Fatalf("segment %d of %d missing: %v", missing, count, err)
+		}
+	})
+}
+
+func TestParseHistory(t *testing.T) {
+	l, err := parseHistory(4, "# comment\n1\t0/1000\tno recovery target specified\n\n2\t0/2000\tbefore 2026-01-01\n")
+	must(t, err)
+	if want := (lineage{{1, 0}, {2, 0x1000}, {4, 0x2000}}); !slices.Equal(l, want) {
+		t.Errorf("lineage is %v, want %v", l, want)
+	}
+	for end, want := range map[protocol.LSN]protocol.Timeline{1: 1, 0x1000: 1, 0x1001: 2, 0x2000: 2, 0x2001: 4} {
+		if got := l.at(end); got != want {
+			t.Errorf("the byte before %v is on timeline %d, want %d", end, got, want)
+		}
+	}
+	if _, err := l.ranges(3, 1, 0x3000); err == nil {
+		t.Error("no error for a timeline that is no ancestor")
+	}
+	for _, bad := range []string{"1\n", "x\t0/1\n", "1\tnowhere\n", "2\t0/1\n1\t0/2\n", "1\t0/5\n2\t0/4\n", "4\t0/1\n", "99999999999\t0/1\n"} {
+		if _, err := parseHistory(4, bad); err == nil {
+			t.Errorf("no error for %q", bad)
+		}
+	}
+}
+
+func FuzzParseHistory(f *testing.F) {
+	f.Add(uint32(3), "1\t0/1000\tx\n2\t0/2000\ty\n")
+	f.Add(uint32(1), "")
+	f.Fuzz(func(t *testing.T, tli uint32, content string) {
+		l, err := parseHistory(protocol.Timeline(tli), content)
+		if err != nil {
+			return
+		}
+		for i := 1; i < len(l); i++ {
+			if l[i].timeline <= l[i-1].timeline || l[i].begin < l[i-1].begin {
+				t.Fatalf("not in order: %v", l)
+			}
+		}
+		if l[len(l)-1].timeline != protocol.Timeline(tli) {
+			t.Fatalf("ends with another timeline: %v", l)
+		}
+	})
+}
+
+func listOf(all ...file) *files {
+	list := &files{}
+	for _, f := range all {
+		list.add(f)
+	}
+	return list
+}

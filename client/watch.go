@@ -1,0 +1,120 @@
+package client
+
+import (
+	"net"
+	"sync"
+	"time"
+)
+
+// tap reads a connection, of which it can await the next byte without taking it.
+type tap struct {
+	conn net.Conn
+	byte [1]byte
+	held bool
+}
+
+func (t *tap) Read(p []byte) (int, error) {
+	if t.held && len(p) > 0 {
+		t.held = false
+		return copy(p, t.byte[:]), nil
+	}
+	return t.conn.Read(p)
+}
+
+// await returns when there is a byte to read, or the connection's error.
+func (t *tap) await() error {
+	if t.held {
+		return nil
+	}
+	n, err := t.conn.Read(t.byte[:])
+	if n == 1 {
+		t.held = true
+		return nil
+	}
+	return err
+}
+
+// watch listens to a connection that has nothing to do for a while: a leader whose
+// loss would otherwise be found hours later.
+type watch struct {
+	conn *conn
+	done chan struct{} // closed when nobody listens any more
+	err  error         // why the connection is lost; read after done
+
+	mu       sync.Mutex
+	awaiting bool // a deadline may interrupt: no message has begun
+	stopped  bool
+}
+
+// watch starts a goroutine that reads the connection until stop is called, or the
+// connection is lost; then it calls lost.
+func (c *conn) watch(lost func(error)) *watch {
+	w := &watch{conn: c, done: make(chan struct{})}
+	go func() {
+		defer close(w.done)
+		if w.err = w.listen(); w.err != nil {
+			lost(w.err)
+		}
+	}()
+	return w
+}
+
+func (w *watch) listen() error {
+	for w.begin() {
+		err := w.conn.tap.await()
+		if w.interrupted() && !w.conn.tap.held {
+			return nil
+		}
+		if err != nil {
+			// The reader may hold what the server said before it went.
+			if _, _, err := w.conn.next(); err != nil {
+				return err
+			}
+			return lost(err)
+		}
+		kind, body, err := w.conn.frames.Next()
+		if err != nil {
+			return lost(err)
+		}
+		unasked, err := w.conn.unasked(kind, body)
+		if err != nil {
+			return err
+		}
+		if !unasked {
+			return unexpected(kind)
+		}
+	}
+	return nil
+}
+
+func (w *watch) begin() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.awaiting = !w.stopped
+	return w.awaiting
+}
+
+// interrupted ends the time in which a deadline may be set, and reports whether
+// one was.
+func (w *watch) interrupted() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.awaiting = false
+	if w.stopped {
+		w.conn.net.SetReadDeadline(time.Time{})
+	}
+	return w.stopped
+}
+
+// stop ends the watch and returns why the connection is lost, if it is. After nil
+// the connection is as before.
+func (w *watch) stop() error {
+	w.mu.Lock()
+	w.stopped = true
+	if w.awaiting {
+		w.conn.net.SetReadDeadline(time.Unix(1, 0))
+	}
+	w.mu.Unlock()
+	<-w.done
+	return w.err
+}

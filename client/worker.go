@@ -1,0 +1,209 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// A worker asks for files before the last one is there, so that a small file does
+// not cost a round trip. How far it goes ahead is bounded: the queries must fit
+// into what lies between the two ends, for a server that waits until we read may
+// not read itself.
+const (
+	windowFiles = 256
+	windowText  = 16 << 10 // bytes of queries beyond which none is added
+	windowBytes = 16 << 20 // bytes of files beyond which none is added
+)
+
+// maxAttempts is how many connections may be lost over one file (§5.5).
+const maxAttempts = 3
+
+// transfer is a set of files that the workers copy together.
+type transfer struct {
+	files    *files
+	queue    *queue
+	jobs     int
+	options  string // behind SEND_FILE ('…')
+	progress *progress
+	// reconnect replaces a connection that was lost, by one that may send the
+	// same files.
+	reconnect func(context.Context) (*conn, error)
+	// received judges a file that has arrived: the size that was listed, and
+	// the error of the server. Nil means that the file is dealt with.
+	received func(f *file, listed int64, refused *protocol.Error) error
+}
+
+// worker is a connection that copies files. One goroutine uses it.
+type worker struct {
+	receiver
+	conn *conn
+	*transfer
+	asked []request // in the order in which the answers come
+	text  int       // bytes of the queries of asked
+	bytes int64     // of the files of asked that are still to arrive
+}
+
+// request is a file that the server was asked for.
+type request struct {
+	index int32
+	text  int
+	bytes int64 // still to arrive, as listed
+}
+
+// copyAll lets the workers, at least one, copy what the transfer has, and returns when
+// all is there or the first of them has failed; none is at work then.
+func (t *transfer) copyAll(ctx context.Context, workers []*worker) error {
+	group, ctx := errgroup.WithContext(ctx)
+	defer context.AfterFunc(ctx, t.queue.close)()
+	for _, w := range workers {
+		group.Go(func() error { return w.run(ctx, t) })
+	}
+	return group.Wait()
+}
+
+// run copies files until there are none left. When ctx ends, it ends as well.
+func (w *worker) run(ctx context.Context, t *transfer) error {
+	w.transfer, w.receiver.progress = t, t.progress
+	defer w.folders.close()
+	for {
+		unbind := context.AfterFunc(ctx, w.conn.abort)
+		err := w.copy()
+		unbind()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if lostErr := (*lostError)(nil); !errors.As(err, &lostErr) {
+			return err
+		}
+		if err := w.replace(ctx, err); err != nil {
+			return err
+		}
+	}
+}
+
+func (w *worker) copy() error {
+	for {
+		if err := w.ask(len(w.asked) == 0); err != nil {
+			return err
+		}
+		if len(w.asked) == 0 {
+			return nil
+		}
+		if err := w.answer(); err != nil {
+			return err
+		}
+	}
+}
+
+// ask asks for files as long as there is room for them; with wait it asks for one
+// at least, unless there is none left.
+func (w *worker) ask(wait bool) error {
+	for w.room() {
+		i, ok := w.queue.take(wait)
+		if !ok {
+			break
+		}
+		wait = false
+		f := w.files.at(i)
+		command := sendFile(f.path) + w.options
+		r := request{index: i, text: len(command), bytes: f.size}
+		w.asked = append(w.asked, r)
+		w.text += r.text
+		w.bytes += r.bytes
+		if err := w.conn.ask(command); err != nil {
+			return err
+		}
+	}
+	if len(w.conn.out) == 0 {
+		return nil
+	}
+	return w.conn.flush()
+}
+
+func (w *worker) room() bool {
+	if len(w.asked) == 0 {
+		return true
+	}
+	if w.text >= windowText || w.bytes >= windowBytes {
+		return false
+	}
+	// The last files are not for one worker alone.
+	share := w.queue.left()/(2*w.jobs) + 1
+	return len(w.asked) <= min(share, windowFiles-1)
+}
+
+// answer receives the file that was asked for first.
+func (w *worker) answer() error {
+	i := w.asked[0].index
+	f := w.files.at(i)
+	listed := f.size
+	err := w.receive(w.conn, f, f.path, func(n int) error {
+		// A file may be longer than it was when it was listed.
+		n64 := min(int64(n), w.asked[0].bytes)
+		w.asked[0].bytes -= n64
+		w.bytes -= n64
+		return w.ask(false)
+	})
+	var refused *protocol.Error
+	if err != nil && (!errors.As(err, &refused) || refused.Fatal()) {
+		return notReceived(f.path, err)
+	}
+	if err := w.received(f, listed, refused); err != nil {
+		return err
+	}
+	w.forget()
+	w.queue.done()
+	return nil
+}
+
+// notReceived names the file where the error comes from the server; one of this side
+// names it already.
+func notReceived(path string, err error) error {
+	var wire *protocol.Error
+	var gone *lostError
+	if errors.As(err, &wire) || errors.As(err, &gone) {
+		return fmt.Errorf("could not receive file %q: %w", path, err)
+	}
+	return err
+}
+
+// forget takes the first request off the list.
+func (w *worker) forget() {
+	w.text -= w.asked[0].text
+	w.bytes -= w.asked[0].bytes
+	w.asked = append(w.asked[:0], w.asked[1:]...)
+}
+
+// replace replaces the connection, which err says is lost, and returns what it owed
+// to the queue.
+func (w *worker) replace(ctx context.Context, err error) error {
+	if len(w.asked) > 0 {
+		f := w.files.at(w.asked[0].index)
+		if f.lost++; f.lost >= maxAttempts {
+			return fmt.Errorf("gave up after %d attempts: %w", maxAttempts, err)
+		}
+	}
+	for len(w.asked) > 0 {
+		w.queue.putBack(w.asked[0].index)
+		w.forget()
+	}
+	w.conn.abort()
+	replacement, failed := w.reconnect(ctx)
+	if failed != nil {
+		return fmt.Errorf("%w (and the connection could not be replaced: %v)", err, failed)
+	}
+	w.conn = replacement
+	return nil
+}
+
+// sendFile is the command for a file.
+func sendFile(path string) string { return "SEND_FILE (" + quote(path) + ")" }
+
+// quote makes a string of the grammar (§2.2).
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/pgparallel/pgparallel/client"
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// Each option arrives where it belongs.
+func TestBackupOptions(t *testing.T) {
+	clearEnvironment(t)
+	for _, c := range []struct {
+		args []string
+		want client.Options
+	}{
+		{[]string{"-D", "new"}, client.Options{Dir: "new", Jobs: 1, TablespaceMap: map[string]string{}}},
+		{[]string{"-Dnew", "-j8", "-r1M", "-T/a=/b", "-T", "/c,d=/e", "-Xn", "-cfast", "-lnightly", "-nN"}, client.Options{
+			Dir: "new", Jobs: 8, MaxRate: 1024, TablespaceMap: map[string]string{"/a": "/b", "/c,d": "/e"},
+			WAL: client.WALNone, FastCheckpoint: true, Label: "nightly", NoClean: true, NoSync: true,
+		}},
+		{[]string{"--pgdata=new", "--jobs=2", "--max-rate=32k", "--tablespace-mapping=/a=/b", "--wal-method=fetch",
+			"--checkpoint=spread", "--label=it's, or is it", "--no-clean"}, client.Options{
+			Dir: "new", Jobs: 2, MaxRate: 32, TablespaceMap: map[string]string{"/a": "/b"}, Label: "it's, or is it", NoClean: true,
+		}},
+		{[]string{"-D", "new", "--no-sync", "--no-manifest", "--no-verify-checksums", "--manifest-checksums=SHA512"}, client.Options{
+			Dir: "new", Jobs: 1, TablespaceMap: map[string]string{}, NoSync: true, NoManifest: true, NoVerifyChecksums: true,
+			ManifestChecksums: protocol.ChecksumSHA512,
+		}},
+	} {
+		var line commandLine
+		parser, err := newParser(&line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := parser.Parse(append([]string{"backup"}, c.args...)); err != nil {
+			t.Errorf("%q: %v", c.args, err)
+			continue
+		}
+		got, err := line.Backup.options(&console{stderr: new(bytes.Buffer)})
+		if err != nil {
+			t.Errorf("%q: %v", c.args, err)
+			continue
+		}
+		ignored := cmpopts.IgnoreFields(client.Options{}, "ConnConfig", "Log")
+		if diff := cmp.Diff(c.want, got, ignored, cmpopts.IgnoreUnexported(client.Options{})); diff != "" {
+			t.Errorf("%q: %s", c.args, diff)
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// console is where a command talks to its user: results on standard output, all
+// else on standard error, in the form of PostgreSQL's programs. It may be used
+// from several goroutines.
+type console struct {
+	stdout   io.Writer
+	stderr   io.Writer
+	terminal bool // stderr is one
+
+	mu     sync.Mutex
+	status int // the length of the status line that the cursor stands in; 0: none
+}
+
+func newConsole(stdout, stderr *os.File) *console {
+	info, err := stderr.Stat()
+	return &console{stdout: stdout, stderr: stderr, terminal: err == nil && info.Mode()&os.ModeCharDevice != 0}
+}
+
+// print writes text to standard output as it is.
+func (c *console) print(text string) { fmt.Fprint(c.stdout, text) }
+
+// error tells what went wrong, with the server's detail and hint where it was the
+// server that refused.
+func (c *console) error(err error) {
+	c.say("error: " + err.Error())
+	if refused := (*protocol.Error)(nil); errors.As(err, &refused) {
+		c.explanation(refused)
+	}
+}
+
+func (c *console) warning(text string) { c.say("warning: " + text) }
+func (c *console) hint(text string)    { c.say("hint: " + text) }
+func (c *console) info(text string)    { c.say(text) }
+
+// explanation is what a server added to its message.
+func (c *console) explanation(e *protocol.Error) {
+	if e.Detail != "" {
+		c.say("detail: " + e.Detail)
+	}
+	if e.Hint != "" {
+		c.hint(e.Hint)
+	}
+}
+
+func (c *console) say(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.endStatus()
+	fmt.Fprintf(c.stderr, "%s: %s\n", programName, text)
+}
+
+// replaceStatus shows a line about how far things are: on a terminal in place of the
+// one before, elsewhere as a line of its own.
+func (c *console) replaceStatus(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.terminal {
+		fmt.Fprintln(c.stderr, text)
+		return
+	}
+	// The carriage return comes last, as pg_basebackup has it, so that whoever
+	// writes to the terminal besides us begins on the left.
+	rest := strings.Repeat(" ", max(0, c.status-len(text)))
+	fmt.Fprintf(c.stderr, "%s%s\r", text, rest)
+	c.status = len(text)
+}
+
+// keepStatus ends the status line, so that it stays on the terminal.
+func (c *console) keepStatus() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.endStatus()
+}
+
+func (c *console) endStatus() {
+	if c.status > 0 {
+		fmt.Fprintln(c.stderr)
+		c.status = 0
+	}
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/pgparallel/pgparallel"
+
+// layers says for each package which others of the module it may build on,
+// directly or not. Every package is in it; the programs on top, cmd and examples,
+// may use all.
+var layers = map[string][]string{
+	"protocol":                         {},
+	"grammar":                          {},
+	"sharedstate":                      {"protocol"},
+	"client":                           {"protocol"},
+	"walsender":                        {"protocol", "grammar", "sharedstate"},
+	"walsender/datadir":                {"protocol"},
+	"walsender/walsendertest":          {"protocol", "walsender/datadir"},
+	"walsender/walsendertest/postgres": {},
+}
+
+// forbidden says which packages from outside of the module a package must not import
+// itself.
+var forbidden = map[string][]string{
+	"grammar":           {"net", "github.com/jackc/pgx/v5/pgproto3"},
+	"sharedstate":       {"net"},
+	"walsender/datadir": {"net", "github.com/jackc/pgx/v5/pgproto3"},
+}
+
+// listed is a package as go list describes it.
+type listed struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+}
+
+func TestLayers(t *testing.T) {
+	for _, p := range listPackages(t) {
+		if isProgram(p.ImportPath) {
+			continue
+		}
+		name := strings.TrimPrefix(p.ImportPath, module+"/")
+		allowed, known := layers[name]
+		if !known {
+			t.Errorf("package %s has no place in the layers", name)
+		}
+		for _, dep := range p.Deps {
+			if sibling, ours := strings.CutPrefix(dep, module+"/"); ours && !slices.Contains(allowed, sibling) {
+				t.Errorf("package %s must not build on %s", name, sibling)
+			}
+		}
+		for _, path := range p.Imports {
+			if slices.Contains(forbidden[name], path) {
+				t.Errorf("package %s must not import %s", name, path)
+			}
+		}
+	}
+}
+
+// TestLayers_Programs holds the programs to be on top, and to be without the testing
+// package, which brings flags of its own.
+func TestLayers_Programs(t *testing.T) {
+	for _, p := range listPackages(t) {
+		for _, dep := range p.Deps {
+			if isProgram(dep) {
+				t.Errorf("package %s must not build on the program %s", p.ImportPath, dep)
+			}
+			if isProgram(p.ImportPath) && dep == "testing" {
+				t.Errorf("program %s must not build on testing", p.ImportPath)
+			}
+		}
+	}
+}
+
+func isProgram(path string) bool {
+	return strings.HasPrefix(path, module+"/cmd/") || strings.HasPrefix(path, module+"/examples/")
+}
+
+func listPackages(t *testing.T) []listed {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", module+"/...")
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		t.Fatalf("go list: %v\n%s", err, exit.Stderr)
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	var packages []listed
+	for decoder := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		packages = append(packages, p)
+	}
+	if len(packages) < len(layers) {
+		t.Fatalf("go list found only %d packages", len(packages))
+	}
+	return packages
+}

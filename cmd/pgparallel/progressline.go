@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/pgparallel/pgparallel/client"
+)
+
+// progressLine shows how far a backup or a verification has come, in
+// pg_basebackup's form, with files where that counts tablespaces: they are copied
+// all at once. One goroutine uses it.
+type progressLine struct {
+	out      *console
+	interval time.Duration // between two lines
+	latest   string
+	shown    string // the last line
+	shownAt  time.Time
+}
+
+func newProgressLine(out *console) *progressLine {
+	p := &progressLine{out: out}
+	if !out.terminal {
+		p.interval = time.Second // each is one more line of somebody's log
+	}
+	return p
+}
+
+// update takes note of the progress, and shows it if it is time to.
+func (p *progressLine) update(now client.Progress) {
+	p.latest = progressText(now)
+	if time.Since(p.shownAt) >= p.interval {
+		p.show()
+	}
+}
+
+// finish shows the latest progress, and lets it stay.
+func (p *progressLine) finish() {
+	p.show()
+	p.out.keepStatus()
+}
+
+func (p *progressLine) show() {
+	if p.latest == p.shown {
+		return
+	}
+	p.out.replaceStatus(p.latest)
+	p.shown, p.shownAt = p.latest, time.Now()
+}
+
+func progressText(p client.Progress) string {
+	// The total is an estimate at first: never show more than all.
+	total := max(p.TotalBytes, p.Bytes)
+	percent := int64(100)
+	if total > 0 {
+		percent = int64(float64(p.Bytes) / float64(total) * 100)
+	}
+	kB := strconv.FormatInt(total/1024, 10)
+	text := fmt.Sprintf("%*d/%s kB (%d%%)", len(kB), p.Bytes/1024, kB, percent)
+	switch p.TotalFiles {
+	case 0:
+		return text
+	case 1:
+		return text + fmt.Sprintf(", %d/1 file", p.Files)
+	default:
+		return text + fmt.Sprintf(", %d/%d files", p.Files, p.TotalFiles)
+	}
+}

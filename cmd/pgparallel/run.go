@@ -1,0 +1,100 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// The exit statuses.
+const (
+	exitSuccess = 0
+	exitFailure = 1 // what was asked for was not done
+	exitUsage   = 2 // what was asked for is not clear
+)
+
+// errReported is the error of a command that has said already what is wrong.
+var errReported = errors.New("reported already")
+
+// command is a command with its options filled in.
+type command interface {
+	usage() string          // what --help prints
+	run(out *console) error // does it; a *usageError if the options do not fit
+}
+
+// run is the program: it does what the arguments ask for and returns the exit
+// status.
+func run(args []string, stdout, stderr *os.File) int {
+	out := newConsole(stdout, stderr)
+	name, err := execute(args, out)
+	if err == nil {
+		return exitSuccess
+	}
+	if !errors.Is(err, errReported) {
+		out.error(err)
+	}
+	if !errors.As(err, new(*usageError)) {
+		return exitFailure
+	}
+	out.hint(fmt.Sprintf("Try %q for more information.", name+" --help"))
+	return exitUsage
+}
+
+// execute parses the arguments and runs the command among them. The name is that
+// of the program with the command, if the arguments have one.
+func execute(args []string, out *console) (name string, err error) {
+	parser, err := newParser(&commandLine{})
+	if err != nil {
+		return programName, err
+	}
+	parsed, err := parser.Parse(args)
+	if failure := (*kong.ParseError)(nil); errors.As(err, &failure) {
+		name, chosen := selected(failure.Context)
+		return name, explain(err, chosen, out)
+	}
+	if err != nil {
+		return programName, err
+	}
+	name, chosen := selected(parsed)
+	return name, chosen.run(out)
+}
+
+// selected is the command that the arguments name, nil if they name none.
+func selected(parsed *kong.Context) (string, command) {
+	node := parsed.Selected()
+	if node == nil {
+		return programName, nil
+	}
+	return programName + " " + node.Name, node.Target.Addr().Interface().(command)
+}
+
+// explain answers --help and --version, and turns the parser's other errors into
+// usage errors.
+func explain(err error, chosen command, out *console) error {
+	wrong := (*usageError)(nil)
+	switch {
+	case errors.Is(err, errHelp) && chosen != nil:
+		out.print(chosen.usage())
+	case errors.Is(err, errHelp):
+		out.print(programUsage)
+	case errors.Is(err, errVersion):
+		out.print(programName + " " + version() + "\n")
+	case errors.As(err, &wrong):
+		return wrong // without the parser's own words around it
+	default:
+		return &usageError{rephrase(err.Error())}
+	}
+	return nil
+}
+
+// rephrase is the parser's message, in clear words where it has none for the end of
+// the arguments.
+func rephrase(text string) string {
+	if option, _, found := strings.Cut(text, ": expected "); found && strings.HasSuffix(text, "(<EOL>)") {
+		return "option " + option + " requires an argument"
+	}
+	return text
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"flag"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
+
+	"github.com/pgparallel/pgparallel/walsender/datadir"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest"
+)
+
+var update = flag.Bool("update", false, "write what the commands print into the scripts")
+
+// TestScript runs testdata/script. The scripts have these commands besides the
+// usual ones:
+//
+//	status N PROGRAM ARG...
+//	                    runs a program that must end with exit status N
+//	sample DIR [crashed|damaged|tablespace LOCATION]
+//	                    writes a small sample cluster
+//	start NAME TEXT ARG...
+//	                    runs pgparallel in the background, and goes on when it has
+//	                    written a line that holds the text to its standard error
+//	finish NAME [SIGNAL]
+//	                    sends it the signal and waits for its end; fails where the
+//	                    program did
+//	log NAME            prints its standard error, after its end
+//
+// $SOCK is a new directory with a short name, for sockets.
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		UpdateScripts:       *update,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup:               setup,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"status": exitStatus,
+			"sample": writeSample,
+			"start":  startProgram,
+			"finish": finishProgram,
+			"log":    printLog,
+		},
+	})
+}
+
+// runningKey is where a script's background programs are, by name.
+type runningKey struct{}
+
+func setup(env *testscript.Env) error {
+	sock, err := os.MkdirTemp("/tmp", "pgp")
+	if err != nil {
+		return err
+	}
+	programs := map[string]*program{}
+	env.Values[runningKey{}] = programs
+	env.Defer(func() {
+		for _, p := range programs {
+			p.cmd.Process.Kill() // those that have ended do not mind
+			<-p.ended
+			p.cmd.Wait()
+		}
+		os.RemoveAll(sock)
+	})
+	env.Setenv("SOCK", sock)
+	env.Setenv("PGHOST", sock)
+	env.Setenv("PGPORT", "5433")
+	env.Setenv("PGUSER", "postgres")
+	return nil
+}
+
+func exitStatus(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: status N PROGRAM ARG...")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || strconv.Itoa(exit.ExitCode()) != args[0] {
+		ts.Fatalf("ended with %v, want exit status %s", err, args[0])
+	}
+}
+
+func writeSample(ts *testscript.TestScript, neg bool, args []string) {
+	sample := walsendertest.Sample{WALSegmentSize: 1 << 20, SmallFiles: 20}
+	switch {
+	case neg || len(args) == 0:
+		ts.Fatalf("usage: sample DIR [crashed|damaged|tablespace LOCATION]")
+	case len(args) == 2 && args[1] == "crashed":
+		sample.State = datadir.StateInProduction
+	case len(args) == 2 && args[1] == "damaged":
+		sample.DamagedPages = []walsendertest.DamagedPage{{Path: "base/1/20000", Block: 2}}
+	case len(args) == 3 && args[1] == "tablespace":
+		sample.Tablespaces = []walsendertest.SampleTablespace{{OID: 16500, Location: args[2]}}
+	case len(args) != 1:
+		ts.Fatalf("unknown kind of sample: %s", args[1:])
+	}
+	ts.Check(sample.Write(ts.MkAbs(args[0])))
+}
+
+// program is a pgparallel in the background.
+type program struct {
+	cmd     *exec.Cmd
+	started chan struct{}   // closed when it has written what was waited for
+	ended   chan struct{}   // closed when it has closed its standard error
+	log     strings.Builder // to be read after ended
+}
+
+// read reads what the program writes, until its end.
+func (p *program) read(stderr io.Reader, until string) {
+	defer close(p.ended)
+	for lines := bufio.NewScanner(stderr); lines.Scan(); {
+		p.log.WriteString(lines.Text() + "\n")
+		if until != "" && strings.Contains(lines.Text(), until) {
+			until = ""
+			close(p.started)
+		}
+	}
+}
+
+func startProgram(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: start NAME TEXT ARG...")
+	}
+	path, err := exec.LookPath("pgparallel") // TestMain has put it on PATH
+	ts.Check(err)
+	cmd := exec.Command(path, args[2:]...)
+	cmd.Dir = ts.MkAbs(".")
+	cmd.Env = append(os.Environ(), "PGDATA="+ts.Getenv("PGDATA"))
+	stderr, err := cmd.StderrPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	p := &program{cmd: cmd, started: make(chan struct{}), ended: make(chan struct{})}
+	running(ts)[args[0]] = p
+	go p.read(stderr, args[1])
+	select {
+	case <-p.started:
+	case <-p.ended:
+		ts.Fatalf("it ended without %q:\n%s", args[1], p.log.String())
+	}
+}
+
+func finishProgram(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: finish NAME [SIGNAL]")
+	}
+	p := running(ts)[args[0]]
+	if len(args) == 2 {
+		ts.Check(p.cmd.Process.Signal(unix.SignalNum("SIG" + args[1])))
+	}
+	<-p.ended
+	err := p.cmd.Wait()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		ts.Fatalf("waiting for its end: %v", err)
+	}
+	if (err != nil) != neg {
+		ts.Fatalf("it ended with %v:\n%s", p.cmd.ProcessState, p.log.String())
+	}
+}
+
+func printLog(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: log NAME")
+	}
+	_, err := io.WriteString(ts.Stdout(), running(ts)[args[0]].log.String())
+	ts.Check(err)
+}
+
+func running(ts *testscript.TestScript) map[string]*program {
+	return ts.Value(runningKey{}).(map[string]*program)
+}
+
+// TestScripts_HaveAPurpose holds the scripts to say in their first line what they
+// show.
+func TestScripts_HaveAPurpose(t *testing.T) {
+	names, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(string(text), "# ") {
+			t.Errorf("%s does not begin with its purpose", name)
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"github.com/pgparallel/pgparallel/walsender"
+)
+
+// serveUntilSignal serves on the listeners until a signal ends the server, which is
+// a success, or a listener fails.
+func serveUntilSignal(server *walsender.Server, listeners []net.Listener, log *zap.Logger) error {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT)
+	defer signal.Stop(signals)
+
+	failed := make(chan error, len(listeners))
+	for _, l := range listeners {
+		log.Info(fmt.Sprintf("listening on %s", described(l.Addr())))
+		go func() { failed <- server.Serve(l) }() // ends when the server is shut down
+	}
+	log.Info("ready to serve base backups")
+
+	select {
+	case err := <-failed:
+		server.Close()
+		return fmt.Errorf("could not accept connections: %w", err)
+	case s := <-signals:
+		shutDown(server, s, signals, log)
+		log.Info("server is shut down")
+		return nil
+	}
+}
+
+// shutDown ends the server as the signal says: PostgreSQL's immediate shutdown for
+// SIGQUIT and for a second signal, else the fast one.
+func shutDown(server *walsender.Server, s os.Signal, more <-chan os.Signal, log *zap.Logger) {
+	if s == unix.SIGQUIT {
+		log.Info("received immediate shutdown request")
+		server.Close()
+		return
+	}
+	log.Info("received fast shutdown request")
+	patience, end := context.WithCancel(context.Background())
+	defer end()
+	go func() { // ends with patience
+		select {
+		case <-more:
+			log.Info("received immediate shutdown request")
+			end()
+		case <-patience.Done():
+		}
+	}()
+	server.Shutdown(patience) //nolint:errcheck // it tells that patience has ended
+}
+
+// described is the address in PostgreSQL's words.
+func described(address net.Addr) string {
+	if tcp, ok := address.(*net.TCPAddr); ok {
+		family := "IPv4"
+		if tcp.IP.To4() == nil {
+			family = "IPv6"
+		}
+		return fmt.Sprintf("%s address %q, port %d", family, tcp.IP.String(), tcp.Port)
+	}
+	return fmt.Sprintf("Unix socket %q", address.String())
+}

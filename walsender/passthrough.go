@@ -1,0 +1,231 @@
+package walsender
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+	"go.uber.org/zap"
+
+	"github.com/pgparallel/pgparallel/grammar"
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// cancelTime bounds how long a CancelRequest that is passed on may take.
+const cancelTime = 5 * time.Second
+
+// passedText is what is handed to the cluster's own walsender of a query that is to
+// be passed through. The commands of a parallel backup are not, however wrongly they
+// are written.
+func (s *session) passedText(text string, command grammar.Command, err error) (string, bool) {
+	if _, ok := s.server.Cluster.(PassThrough); !ok {
+		return "", false
+	}
+	var syntax *grammar.Error
+	switch {
+	case errors.As(err, &syntax):
+		unknown := syntax.Code == protocol.CodeFeatureNotSupported
+		return text, unknown || !syntax.Fatal && isAlsoStock(firstWord(text))
+	case err != nil || command == nil || !isAlsoStock(firstWord(command.String())):
+		return "", false
+	case strings.HasPrefix(strings.TrimSpace(text), firstWord(command.String())):
+		return text, true
+	}
+	// PostgreSQL knows its commands in upper case only.
+	return command.String(), true
+}
+
+// isAlsoStock reports whether the word begins one of the commands that both this
+// server and PostgreSQL have.
+func isAlsoStock(word string) bool {
+	switch word {
+	case "IDENTIFY_SYSTEM", "SHOW", "TIMELINE_HISTORY":
+		return true
+	}
+	return false
+}
+
+// firstWord is the name of a command, in upper case.
+func firstWord(text string) string {
+	text = strings.TrimLeft(text, " \t\n\r\f\v")
+	if i := strings.IndexFunc(text, func(r rune) bool { return r > 127 || !isWordByte(byte(r)) }); i >= 0 {
+		text = text[:i]
+	}
+	return strings.ToUpper(text)
+}
+
+// passThrough hands a command to the cluster's own walsender and its answer to the
+// peer, message by message. It reports false, and has done nothing, where the
+// cluster has no walsender to offer. Its error ends the session.
+func (s *session) passThrough(ctx context.Context, text string) (done bool, err error) {
+	began, sent := time.Now(), s.out.said()
+	defer s.hurryAfter(ctx)()
+	err = checkTarget(text)
+	if err == nil {
+		err = s.openUpstream(ctx)
+	}
+	if errors.Is(err, errors.ErrUnsupported) {
+		return false, nil
+	}
+	var code string
+	if err == nil {
+		code, err = s.relayCommand(ctx, text)
+	} else {
+		err = s.answer(answerable(ctx, err))
+	}
+	s.logPassed(text, began, s.out.said()-sent, code, err)
+	return true, err
+}
+
+// logPassed writes the line of a passed-through command. Of its text only the first
+// word is shown: nobody here knows what else is in it.
+func (s *session) logPassed(text string, began time.Time, bytes int64, code string, err error) {
+	fields := []zap.Field{
+		zap.String("command", protocol.Shorten(firstWord(text), 64)), zap.Bool("passed", true),
+		zap.Int64("bytes", bytes), zap.Duration("time", time.Since(began)),
+	}
+	if code != "" {
+		fields = append(fields, zap.String("sqlstate", code))
+	}
+	if err != nil {
+		fields = append(fields, zap.Error(err))
+	}
+	level := zap.InfoLevel
+	if isAlsoStock(firstWord(text)) && code == "" && err == nil {
+		level = zap.DebugLevel
+	}
+	s.log.Log(level, "command", fields...)
+}
+
+// upstream is the session's connection to the cluster's own walsender. While a
+// command runs it is the session's; between commands a goroutine watches it.
+type upstream struct {
+	*WALSenderConn
+	in      *bufio.Reader
+	watched chan struct{} // closed when the watching has ended; nil while a command runs
+}
+
+// openUpstream makes the connection, before the first command that needs it.
+func (s *session) openUpstream(ctx context.Context) error {
+	if s.upstream != nil {
+		return nil
+	}
+	conn, err := s.server.Cluster.(PassThrough).DialWALSender(ctx, s.asked)
+	if err != nil {
+		return err
+	}
+	s.upstream = &upstream{WALSenderConn: conn, in: bufio.NewReaderSize(conn, upstreamBuffer)}
+	s.upstream.watch(s.end)
+	return nil
+}
+
+// closeUpstream says goodbye. What the session had in the cluster, as temporary
+// slots, ends with it.
+func (s *session) closeUpstream() {
+	u := s.upstream
+	if u == nil {
+		return
+	}
+	u.unwatch()
+	if u.SetWriteDeadline(time.Now().Add(hurryTime)) == nil {
+		goodbye, _ := (&pgproto3.Terminate{}).Encode(nil)
+		_, _ = u.Write(goodbye) // the close says it as well
+	}
+	u.Close()
+}
+
+// watch ends the session when the connection ends between two commands. What the
+// cluster says meanwhile stays unread, but for a last word.
+func (u *upstream) watch(end context.CancelCauseFunc) {
+	u.watched = make(chan struct{})
+	go func(watched chan<- struct{}) { // ends with the connection, or at unwatch
+		defer close(watched)
+		err := u.waitForEnd()
+		if err != nil {
+			end(err)
+		}
+	}(u.watched)
+}
+
+// unwatch ends the watching: the reader is the caller's again.
+func (u *upstream) unwatch() {
+	if u.watched == nil {
+		return
+	}
+	_ = u.SetReadDeadline(time.Unix(1, 0)) // of a closed connection: the watch has ended
+	<-u.watched
+	_ = u.SetReadDeadline(time.Time{})
+	u.watched = nil
+}
+
+// waitForEnd waits until the connection ends and returns what to say of it, or nil
+// when the waiting was ended, or the buffer is full.
+func (u *upstream) waitForEnd() error {
+	for {
+		_, err := u.in.Peek(u.in.Buffered() + 1)
+		switch {
+		case err == nil:
+			continue
+		case isTimeout(err), errors.Is(err, bufio.ErrBufferFull):
+			return nil
+		}
+		return u.lastWord()
+	}
+}
+
+// lastWord is the error with which PostgreSQL ended the connection, if it said one.
+func (u *upstream) lastWord() error {
+	unread, _ := u.in.Peek(u.in.Buffered())
+	for len(unread) >= 5 {
+		length := messageLength(unread)
+		if length < 5 || length > len(unread) {
+			break
+		}
+		var response pgproto3.ErrorResponse
+		if unread[0] == 'E' && response.Decode(unread[5:length]) == nil {
+			if e := protocol.ErrorFromResponse(&response); e.Fatal() {
+				return e
+			}
+		}
+		unread = unread[length:]
+	}
+	return errUpstreamLost()
+}
+
+// relayCommand sends the command and passes the answer on. It tells the SQLSTATE of
+// the answer's error, if it was one. Its error ends the session.
+func (s *session) relayCommand(ctx context.Context, text string) (code string, err error) {
+	u := s.upstream
+	u.unwatch()
+	var cancels sync.WaitGroup
+	s.setRunning(func(error) {
+		cancels.Go(func() { // ends within cancelTime
+			limited, release := context.WithTimeout(ctx, cancelTime)
+			defer release()
+			_ = u.Cancel(limited) // as lost as any CancelRequest can be
+		})
+	})
+	// A CancelRequest that is late must not meet the next command.
+	defer cancels.Wait()
+	defer s.setRunning(nil)
+	defer context.AfterFunc(ctx, func() { _ = u.SetDeadline(time.Unix(1, 0)) })()
+
+	query, err := (&pgproto3.Query{String: text}).Encode(nil)
+	if err != nil {
+		return "", err
+	}
+	if _, err := u.Write(query); err != nil && ctx.Err() != nil {
+		return "", context.Cause(ctx)
+	}
+	// Where writing failed reading tells why.
+	r := relay{session: s, upstream: u}
+	if err := r.run(ctx); err != nil {
+		return r.code, err
+	}
+	u.watch(s.end)
+	return r.code, nil
+}

@@ -1,0 +1,119 @@
+package walsender
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// maxPassed is the longest message body inside a command that is passed through
+// (§7.1). Only a piece of it is ever in memory.
+const maxPassed = 64 << 20
+
+// passPiece is how much of a message is moved at a time, in bytes.
+const passPiece = 16 << 10
+
+// pass moves the next message to w as its bytes come, and tells its kind. It waits
+// for the message as long as it is wanted; one that has begun is moved to its end,
+// which only the end of ctx prevents, for the other side counts on it. wanted is
+// ctx or a context made from it. The error is the contexts' cause, one of
+// [readAhead.next], or w's.
+func (r *readAhead) pass(ctx, wanted context.Context, w io.Writer) (kind byte, err error) {
+	kind, left, err := r.header(wanted)
+	if err != nil {
+		return 0, err
+	}
+	piece := make([]byte, min(left, passPiece))
+	for left > 0 {
+		n, err := r.read(ctx, piece[:min(left, len(piece))])
+		if err != nil {
+			return 0, err
+		}
+		if _, err := w.Write(piece[:n]); err != nil {
+			return 0, err
+		}
+		left -= n
+	}
+	return kind, nil
+}
+
+// header waits for the header of the next message and tells its kind and its
+// length with the header, which stays where it is.
+func (r *readAhead) header(ctx context.Context) (kind byte, length int, err error) {
+	for {
+		r.mu.Lock()
+		// Under the lock: what came after ctx has ended is not looked at.
+		there := len(r.unread) >= 5 && ctx.Err() == nil
+		if there {
+			kind, length = r.unread[0], int(binary.BigEndian.Uint32(r.unread[1:]))+1
+		}
+		gone := r.err
+		r.mu.Unlock()
+		switch {
+		case there && length < 5:
+			return 0, 0, protocol.Fatalf(protocol.CodeProtocolViolation, "invalid message length")
+		case there && length > maxPassed+5:
+			return 0, 0, protocol.Fatalf(protocol.CodeProtocolViolation,
+				"message of %d bytes exceeds the maximum of %d", length-5, maxPassed)
+		case there:
+			return kind, length, nil
+		case gone != nil:
+			return 0, 0, fmt.Errorf("%w: %w", errPeerGone, gone)
+		}
+		if err := r.await(ctx); err != nil {
+			return 0, 0, err
+		}
+	}
+}
+
+// read takes what there is, at least a byte and at most len(p).
+func (r *readAhead) read(ctx context.Context, p []byte) (int, error) {
+	for {
+		r.mu.Lock()
+		n := copy(p, r.unread)
+		r.unread = r.unread[:copy(r.unread, r.unread[n:])]
+		gone := r.err
+		r.mu.Unlock()
+		if n > 0 {
+			signal(r.room)
+			return n, nil
+		}
+		if gone != nil {
+			return 0, fmt.Errorf("%w: %w", errPeerGone, gone)
+		}
+		if err := r.await(ctx); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// await waits for more bytes, or returns the cause of ctx.
+func (r *readAhead) await(ctx context.Context) error {
+	select {
+	case <-r.arrived:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// skipLeftover drops the CopyData that comes before anything else, if there may be
+// some.
+func (r *readAhead) skipLeftover(ctx context.Context) error {
+	for r.leftover {
+		kind, _, err := r.header(ctx)
+		if err != nil {
+			return err
+		}
+		if r.leftover = kind == 'd'; !r.leftover {
+			return nil
+		}
+		if _, err := r.pass(ctx, ctx, io.Discard); err != nil {
+			return err
+		}
+	}
+	return nil
+}

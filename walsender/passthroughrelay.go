@@ -1,0 +1,204 @@
+package walsender
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// upstreamBuffer is how much is read from the cluster's walsender at once, in bytes.
+const upstreamBuffer = 64 << 10
+
+var (
+	// errUpstreamEnded ends a session whose upstream connection has ended after it
+	// had said why: there is nothing to add.
+	errUpstreamEnded = errors.New("the cluster's walsender has ended the session")
+	// errCutShort ends a session in the middle of a message: nothing more can be
+	// said.
+	errCutShort = errors.New("the connection to the cluster was lost inside a message")
+)
+
+// errUpstreamLost ends a session whose connection to the cluster broke.
+func errUpstreamLost() *protocol.Error {
+	return protocol.Fatalf(protocol.CodeConnectionFailure, "the cluster's walsender closed the connection unexpectedly")
+}
+
+// relay passes one command's answer on. The session's goroutine runs it: it reads
+// what the cluster says and writes it to the peer. While the command copies towards
+// the cluster, a goroutine of its own does the same in the other direction. Neither
+// holds more than a piece of a message, so that each side feels how fast the other
+// reads.
+type relay struct {
+	session  *session
+	upstream *upstream
+	code     string // of the last error that was passed on
+	last     byte   // the kind of the last message that was passed on
+	parting  bool   // it said that the connection ends
+
+	stopBack context.CancelFunc // ends the other direction, nil when there is none
+	backDone chan struct{}
+}
+
+// run passes messages on up to ReadyForQuery. Its error ends the session.
+func (r *relay) run(ctx context.Context) error {
+	defer r.endBack()
+	for r.last != 'Z' {
+		if r.upstream.in.Buffered() < 5 {
+			if err := r.session.out.flush(); err != nil {
+				return err
+			}
+		}
+		header, err := r.upstream.in.Peek(5)
+		if err != nil {
+			return r.ended(ctx, len(header))
+		}
+		if err := r.message(ctx, header[0], messageLength(header)); err != nil {
+			return err
+		}
+	}
+	return r.session.out.flush()
+}
+
+// message passes one message on, and does what it means for this end.
+func (r *relay) message(ctx context.Context, kind byte, length int) error {
+	if length < 5 {
+		return protocol.Fatalf(protocol.CodeProtocolViolation, "invalid message length from the cluster's walsender")
+	}
+	switch kind {
+	case 'E':
+		r.noteError(length)
+	case 'Z':
+		// Before the peer can know that the command is over: what it sends
+		// then is the next command.
+		r.wantNoMore()
+	}
+	if err := r.forward(ctx, length); err != nil {
+		return err
+	}
+	r.last = kind
+	r.parting = r.parting || kind == 'C' && r.stopBack != nil
+	if (kind == 'W' || kind == 'G') && r.stopBack == nil {
+		r.startBack(ctx)
+	}
+	return nil
+}
+
+// forward moves the next n bytes from the cluster to the peer.
+func (r *relay) forward(ctx context.Context, n int) error {
+	for n > 0 {
+		if _, err := r.upstream.in.Peek(1); err != nil {
+			if ctx.Err() != nil {
+				err = context.Cause(ctx)
+			}
+			return errors.Join(errCutShort, err)
+		}
+		piece, _ := r.upstream.in.Peek(min(n, r.upstream.in.Buffered()))
+		if _, err := r.session.out.Write(piece); err != nil {
+			return err
+		}
+		_, _ = r.upstream.in.Discard(len(piece)) // they are there
+		n -= len(piece)
+	}
+	return nil
+}
+
+// ended says why there is no further message. unread is how much of one there is.
+func (r *relay) ended(ctx context.Context, unread int) error {
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case unread == 0 && r.parting:
+		return errUpstreamEnded
+	}
+	return errUpstreamLost()
+}
+
+// noteError looks at an ErrorResponse on its way.
+func (r *relay) noteError(length int) {
+	message, err := r.upstream.in.Peek(min(length, upstreamBuffer))
+	var response pgproto3.ErrorResponse
+	if err != nil || len(message) < length || response.Decode(message[5:]) != nil {
+		return
+	}
+	e := protocol.ErrorFromResponse(&response)
+	r.code, r.parting = e.Code, e.Fatal()
+}
+
+// startBack begins to copy from the peer to the cluster.
+func (r *relay) startBack(ctx context.Context) {
+	wanted, stop := context.WithCancel(ctx)
+	r.stopBack, r.backDone = stop, make(chan struct{})
+	r.session.in.leftover = true
+	go func() { // ends at the peer's end of copy, at endBack, or with ctx
+		defer close(r.backDone)
+		err := r.back(ctx, wanted)
+		if err != nil && wanted.Err() == nil {
+			r.session.end(err)
+		}
+	}()
+}
+
+// wantNoMore lets the other direction end at the next message's beginning.
+func (r *relay) wantNoMore() {
+	if r.stopBack != nil {
+		r.stopBack()
+	}
+}
+
+// endBack waits until the other direction has ended.
+func (r *relay) endBack() {
+	if r.stopBack != nil {
+		r.stopBack()
+		<-r.backDone
+	}
+}
+
+// back passes the peer's messages to the cluster up to the end of the copy. What is
+// wrong with the connection to the cluster is for the reader of it to find out.
+func (r *relay) back(ctx, wanted context.Context) error {
+	for {
+		kind, err := r.session.in.pass(ctx, wanted, upstreamWriter{r.upstream})
+		switch {
+		case errors.As(err, new(upstreamError)):
+			return nil
+		case err != nil:
+			return err
+		case kind == 'X':
+			return errPeerGone
+		case kind == 'c', kind == 'f':
+			return nil
+		}
+	}
+}
+
+// upstreamWriter marks its errors.
+type upstreamWriter struct{ io.Writer }
+
+func (w upstreamWriter) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	if err != nil {
+		err = upstreamError{err}
+	}
+	return n, err
+}
+
+// upstreamError is a failure to write to the cluster's walsender.
+type upstreamError struct{ err error }
+
+func (e upstreamError) Error() string { return "could not send data to the cluster: " + e.err.Error() }
+
+func (e upstreamError) Unwrap() error { return e.err }
+
+// messageLength is the length of a message, its header included, from that header.
+func messageLength(header []byte) int { return int(binary.BigEndian.Uint32(header[1:])) + 1 }
+
+func isTimeout(err error) bool {
+	var netErr net.Error
+	return errors.As(err, &netErr) && netErr.Timeout()
+}
