@@ -14,8 +14,8 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// complete2 ends an answer without a CommandComplete.
-func (s *fakeSession) complete2() { s.send(&pgproto3.ReadyForQuery{TxStatus: 'I'}) }
+// ready ends an answer without a CommandComplete.
+func (s *fakeSession) ready() { s.send(&pgproto3.ReadyForQuery{TxStatus: 'I'}) }
 
 // failOn answers every command that begins with prefix with an error.
 func (f *fake) failOn(prefix, code string) {

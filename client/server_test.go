@@ -126,13 +126,15 @@ func expectCode(t *testing.T, err error, code string) {
 }
 
 func TestServer_TooManyConnections(t *testing.T) {
-	config := serve(t, writeSample(t, walsendertest.Sample{}), &walsender.Server{MaxWALSenders: 3})
+	source := writeSample(t, walsendertest.Sample{})
+	config := serve(t, source, &walsender.Server{MaxWALSenders: 3})
 	dir, isThere := copyOf(t)
 	_, err := client.Backup(t.Context(), client.Options{ConnConfig: config, Dir: dir, Jobs: 3})
 	expectCode(t, err, protocol.CodeTooManyConnections)
 	if isThere() {
 		t.Error("there is something left of the failed backup")
 	}
+	config = serve(t, source, &walsender.Server{MaxWALSenders: 3}) // one that has no session left
 	_, err = client.Backup(t.Context(), client.Options{ConnConfig: config, Dir: dir, Jobs: 2})
 	must(t, err)
 }

@@ -46,8 +46,8 @@ func newGate(t *testing.T, s *server, prefix string, n int) *gate {
 	g.running.Go(func() { g.accept(l) }) // ends with the listener
 	t.Cleanup(func() {
 		l.Close()
+		g.hangUp() // before it is opened: what it holds back must not pass
 		g.open()
-		g.hangUp()
 		g.running.Wait()
 	})
 	return g

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
@@ -35,6 +36,11 @@ func TestStoppedCluster_WithOneFourAndSixteenJobs(t *testing.T) {
 			o.checkFiles(t, c)
 			o.checkStarted(t, c)
 		})
+	}
+	s.signal(unix.SIGTERM)
+	s.wait(t)
+	if s.status() != 0 || strings.Contains(s.stderr.String(), "unexpected EOF") {
+		t.Errorf("the server, with exit status %d, takes the end of a backup for a failure:\n%s", s.status(), s.stderr.String())
 	}
 }
 
