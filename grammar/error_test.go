@@ -51,7 +51,6 @@ func TestParse_Errors(t *testing.T) {
 		{"§2.2 open string behind another error", `STOP_BACKUP x '`, near(13, "x")},
 		{"§2.2 label not UTF-8", "START_BACKUP LABEL '\xff'", notUTF8(20)},
 		{"§2.2 id not UTF-8", "JOIN_BACKUP '\xc3'", notUTF8(13)},
-		{"§2.2 tablespace not UTF-8", "LIST_FILES '\xed\xa0\x80'", notUTF8(12)},
 		{"§2.2 location not UTF-8", "LIST_WAL_FILES START_WAL_LOCATION '0/\xff'", notUTF8(35)},
 		{"§2.2 name not UTF-8", "SHOW a.\xff", notUTF8(8)},
 		{"§2.2 quoted name not UTF-8", "SHOW \"\xff\"", notUTF8(6)},

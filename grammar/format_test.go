@@ -56,7 +56,7 @@ func TestCommand_RoundTrip(t *testing.T) {
 }
 
 func drawCommand(t *rapid.T) Command {
-	text := drawText()
+	text, bytes := drawText(), rapid.SliceOf(rapid.ByteRange(1, 255))
 	flag := rapid.Bool()
 	location := rapid.OneOf(rapid.Just(""), rapid.Map(rapid.Uint64(), func(lsn uint64) string {
 		return fmt.Sprintf("%X/%X", uint32(lsn>>32), uint32(lsn))
@@ -75,12 +75,11 @@ func drawCommand(t *rapid.T) Command {
 	case 3:
 		return ListTablespaces{Progress: flag.Draw(t, "progress")}
 	case 4:
-		return ListFiles{Tablespace: text.Draw(t, "tablespace")}
+		return ListFiles{Tablespace: string(bytes.Draw(t, "tablespace"))}
 	case 5:
 		return ListWALFiles{Start: location.Draw(t, "start"), End: location.Draw(t, "end")}
 	case 6:
-		path := rapid.SliceOf(rapid.ByteRange(1, 255)).Draw(t, "path")
-		return SendFile{Path: string(path), NoVerifyChecksums: flag.Draw(t, "noverify")}
+		return SendFile{Path: string(bytes.Draw(t, "path")), NoVerifyChecksums: flag.Draw(t, "noverify")}
 	case 7:
 		return IdentifySystem{}
 	case 8:

@@ -55,11 +55,8 @@ func (s listFiles) meaning() (Command, error) {
 	if s.Tablespace == nil {
 		return ListFiles{}, nil
 	}
-	tablespace, err := textValue(*s.Tablespace)
-	if err != nil {
-		return nil, err
-	}
-	return ListFiles{Tablespace: tablespace}, nil
+	// A location is a file name: bytes.
+	return ListFiles{Tablespace: unquote(s.Tablespace.Value)}, nil
 }
 
 func (s listWALFiles) meaning() (Command, error) {

@@ -128,9 +128,9 @@ func ErrorFromResponse(m *pgproto3.ErrorResponse) *Error {
 	return e
 }
 
-// NoticeFunc receives what a command has to say besides its result. It must not
-// keep the session waiting, and is not called after the call that it was handed
-// to has returned.
+// NoticeFunc receives what a command has to say besides its result. It is called on
+// the goroutine of the call that it was handed to, and not after that has returned.
+// It must not keep the caller waiting.
 type NoticeFunc func(*Error)
 
 // Shorten cuts s to at most n characters, so that what a peer sent can be quoted

@@ -30,7 +30,7 @@ func (s *Server) dismiss(sess *session) {
 	delete(s.keys, sess.key.processID)
 }
 
-func (s *Server) maxWALSenders() int { return cmp.Or(s.MaxWALSenders, DefaultMaxWALSenders) }
+func (s *Server) maxWALSenders() int { return cmp.Or(max(0, s.MaxWALSenders), DefaultMaxWALSenders) }
 
 // cancelCommand serves a CancelRequest (§1.3): it cancels the command that the
 // session runs, if the secret is right. The asker learns nothing either way.

@@ -10,7 +10,8 @@ import (
 )
 
 // Cluster is where a server's bytes come from: a data directory and what is
-// known about it. Its methods are called from many goroutines at once.
+// known about it. Its methods are called from many goroutines at once, and return
+// soon after their ctx has ended: the session waits for them.
 //
 // An error that is a *[protocol.Error] is the answer to the peer. Any other
 // reaches the peer as XX000 with a fixed text, and the log with its own. The

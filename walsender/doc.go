@@ -4,7 +4,8 @@
 //
 // A [Server] is used as an http.Server is: fill in its fields, call
 // [Server.Serve] with a listener, end it with [Server.Shutdown]. The bytes come
-// from a [Cluster]; package datadir has the one of a stopped cluster.
+// from a [Cluster]; package datadir has the one of a stopped cluster, package
+// livecluster the one of a cluster that runs.
 //
 //	cluster, err := datadir.Open("/var/lib/postgresql/15/main", datadir.Options{})
 //	…
@@ -20,10 +21,17 @@
 // pipelined commands wait here and the end of the connection is noticed while a
 // command runs. A backup lives as long as its leader's session (§3.5).
 //
+// What is not a command of a parallel backup goes to the cluster's own walsender
+// where there is one ([PassThrough]), over a connection that belongs to the session.
+// The session's goroutine passes the answer on, message by message; while a command
+// copies in the other direction, a third goroutine takes the peer's messages from the
+// one that reads ahead. Nobody holds more than a piece of a message, so each end feels
+// how fast the other reads.
+//
 // # Security
 //
 // The server has no authentication yet: whoever can open a connection can read the
-// whole cluster. Listen on a unix socket that only the right user can open
+// whole cluster, and do what the role may that commands are passed through as. Listen on a unix socket that only the right user can open
 // ([ListenUnix] makes such a one), or on the loopback interface of a machine whose
 // users are all trusted.
 package walsender

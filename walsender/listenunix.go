@@ -47,7 +47,8 @@ func ListenUnix(dir string, port int) (net.Listener, error) {
 
 // lockSocket takes the lock file and removes a dead server's socket.
 func lockSocket(path string) (*os.File, error) {
-	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	// In a directory like /tmp the name may be a link that somebody has laid.
+	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -59,6 +60,9 @@ func lockSocket(path string) (*os.File, error) {
 }
 
 func claim(lock *os.File, path string) error {
+	if err := checkOurs(lock); err != nil {
+		return err
+	}
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return ErrSocketInUse
@@ -84,6 +88,18 @@ func claim(lock *os.File, path string) error {
 	}
 	_, err := lock.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	return err
+}
+
+// checkOurs refuses a lock file that is not ours to write to.
+func checkOurs(lock *os.File) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(lock.Fd()), &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink != 1 || int(st.Uid) != os.Geteuid() {
+		return fmt.Errorf("lock file %q is not a file of this user", lock.Name())
+	}
+	return nil
 }
 
 func sameFile(f *os.File) (bool, error) {

@@ -83,6 +83,26 @@ func TestListenUnix_RespectsLivePostgreSQL(t *testing.T) {
 	}
 }
 
+func TestListenUnix_LockFileOfSomebodyElse(t *testing.T) {
+	for name, lay := range map[string]func(victim, lock string) error{"symbolic link": os.Symlink, "hard link": os.Link} {
+		t.Run(name, func(t *testing.T) {
+			dir := socketDir(t)
+			victim := filepath.Join(dir, "victim")
+			os.WriteFile(victim, []byte("precious"), 0o600)
+			if err := lay(victim, filepath.Join(dir, ".s.PGSQL.5433.lock")); err != nil {
+				t.Fatal(err)
+			}
+			if l, err := walsender.ListenUnix(dir, 5433); err == nil {
+				l.Close()
+				t.Error("the lock file was taken")
+			}
+			if got, _ := os.ReadFile(victim); string(got) != "precious" {
+				t.Errorf("the file behind the link is now %q", got)
+			}
+		})
+	}
+}
+
 func TestListenUnix_BadDirectory(t *testing.T) {
 	if _, err := walsender.ListenUnix("/nonexistent", 5433); !errors.Is(err, syscall.ENOENT) {
 		t.Errorf("%v, want ENOENT", err)

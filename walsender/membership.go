@@ -109,8 +109,10 @@ func (s *session) watch(b *sharedstate.Backup) {
 		select {
 		case <-b.Done():
 		case err := <-lost:
-			s.log.Error("backup was aborted", zap.String("backup", protocol.ShortID(b.ID)), zap.Error(err))
-			s.lost.Store(lostBackup(b, err))
+			lost := lostBackup(b, err)
+			s.log.Error("the cluster has lost the backup", zap.String("backup", protocol.ShortID(b.ID)),
+				zap.Error(err), zap.String("detail", lost.Detail))
+			s.lost.Store(lost)
 			b.Abort()
 		}
 	}()

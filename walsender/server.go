@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/sharedstate"
 )
 
@@ -38,8 +40,8 @@ type Server struct {
 	// protocol "postgresql" is added to it for the direct kind.
 	TLSConfig *tls.Config
 
-	// MaxWALSenders is how many sessions there may be at once (§1.8); 0 means
-	// DefaultMaxWALSenders.
+	// MaxWALSenders is how many sessions there may be at once (§1.8); 0 and less
+	// mean DefaultMaxWALSenders.
 	MaxWALSenders int
 
 	// SenderTimeout closes a session whose peer reads nothing for that long
@@ -48,7 +50,7 @@ type Server struct {
 	SenderTimeout time.Duration
 
 	// AuthTimeout bounds the time from the connection to the end of the startup
-	// (authentication_timeout, §7.1); 0 means DefaultAuthTimeout.
+	// (authentication_timeout, §7.1); 0 and less mean DefaultAuthTimeout.
 	AuthTimeout time.Duration
 
 	// Logger gets a line a session and a command: SEND_FILE and the LIST
@@ -126,14 +128,21 @@ func pause(ctx context.Context, err error) bool {
 
 // ServeConn runs one session, from its startup packet on, and returns when it has
 // ended and conn is closed; ctx ends it early. The error says why it ended, nil
-// that the client said goodbye.
-func (s *Server) ServeConn(ctx context.Context, conn net.Conn) error {
+// that the client said goodbye. A panic of the Cluster ends the session, not the
+// process: it is logged, and the session's backup is aborted.
+func (s *Server) ServeConn(ctx context.Context, conn net.Conn) (err error) {
 	s.init()
-	if !s.trackConn(conn) {
-		conn.Close()
-		return ErrServerClosed
+	if err := s.trackConn(conn); err != nil {
+		s.refuse(conn, err)
+		return err
 	}
 	defer s.untrackConn(conn)
+	defer func() {
+		if p := recover(); p != nil {
+			s.Logger.Error("a session panicked", zap.Any("panic", p), zap.Stack("stack"))
+			err = fmt.Errorf("walsender: session panicked: %v", p)
+		}
+	}()
 	setKeepAlive(conn)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -153,8 +162,8 @@ func setKeepAlive(conn net.Conn) {
 // Shutdown ends the server as PostgreSQL's fast shutdown does: it closes the
 // listeners, aborts the backups, sends every session FATAL 57P01 and returns when
 // all have ended. A peer that does not read is closed within a second. If ctx ends
-// first, Shutdown closes what is left as [Server.Close] does and returns ctx's
-// error.
+// first, Shutdown closes the connections that are left and returns ctx's error at
+// once.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.end()
 	done := make(chan struct{})
@@ -167,14 +176,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		s.closeConns()
-		<-done
 		return context.Cause(ctx)
 	}
 }
 
 // Close ends the server as PostgreSQL's immediate shutdown does: it closes the
 // listeners and every connection without a word, and returns when all sessions
-// have ended. Backups are aborted.
+// have ended, as soon as their calls of the [Cluster] return. Backups are aborted.
 func (s *Server) Close() error {
 	s.end()
 	s.closeConns()
@@ -224,15 +232,32 @@ func (s *Server) untrackListener(l net.Listener) {
 	l.Close()
 }
 
-func (s *Server) trackConn(conn net.Conn) bool {
+func (s *Server) trackConn(conn net.Conn) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return false
+		return ErrServerClosed
+	}
+	// Each costs a file descriptor, before it has come to its session, and when it
+	// is to be told that there is no place for one.
+	if len(s.conns) >= 2*s.maxWALSenders()+64 {
+		return protocol.Fatalf(protocol.CodeTooManyConnections, "sorry, too many clients already")
 	}
 	s.conns[conn] = struct{}{}
 	s.sessions.Add(1)
-	return true
+	return nil
+}
+
+// refuse closes a connection that has no place, with a word where that is to be had
+// at once.
+func (s *Server) refuse(conn net.Conn, err error) {
+	defer conn.Close()
+	if wire := wireError(err); wire != nil && wire.Code == protocol.CodeTooManyConnections {
+		s.Logger.Warn("too many connections", zap.String("remote", remoteName(conn.RemoteAddr())))
+		if message, err := wire.Response().Encode(nil); err == nil && conn.SetWriteDeadline(time.Now().Add(hurryTime)) == nil {
+			_, _ = conn.Write(message) // it is closed all the same
+		}
+	}
 }
 
 func (s *Server) untrackConn(conn net.Conn) {

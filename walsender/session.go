@@ -64,8 +64,8 @@ func (s *session) run(ctx context.Context, cancel context.CancelCauseFunc) (err 
 	}()
 	defer func() {
 		s.leave()
-		s.closeUpstream()
 		s.sayGoodbye(err)
+		s.closeUpstream()
 		cancel(err)
 		s.stall.hurry(hurryTime) // for TLS, which says goodbye as well
 		s.conn.Close()

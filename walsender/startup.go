@@ -48,7 +48,7 @@ func (s *Server) serve(ctx context.Context, cancel context.CancelCauseFunc, raw 
 // startup brings a connection to the point where it is an admitted session with
 // its greeting on the way, all within AuthTimeout.
 func (s *Server) startup(ctx context.Context, sess *session) error {
-	timeout := cmp.Or(s.AuthTimeout, DefaultAuthTimeout)
+	timeout := cmp.Or(max(0, s.AuthTimeout), DefaultAuthTimeout)
 	if err := sess.stall.SetReadDeadline(time.Now().Add(timeout)); err != nil {
 		return errNotSession
 	}

@@ -41,6 +41,14 @@ type Control struct {
 	MinRecoveryPoint    protocol.LSN
 	MinRecoveryTimeline protocol.Timeline
 
+	// BackupStartPoint is not zero while a cluster that was restored from a
+	// base backup has not come to that backup's end: it is not consistent yet.
+	// BackupEndPoint is where that end is, if it is known; BackupEndRequired
+	// says that a record in the WAL must tell it.
+	BackupStartPoint  protocol.LSN
+	BackupEndPoint    protocol.LSN
+	BackupEndRequired bool
+
 	WALLevel            int32  // 0 minimal, 1 replica, 2 logical
 	BlockSize           uint32 // bytes
 	RelSegSize          uint32 // blocks in a file of a relation
@@ -70,6 +78,9 @@ const (
 	atCheckpointWALLevel  = 60 // from 17 on
 	atMinRecoveryPoint    = 136
 	atMinRecoveryTimeline = 144
+	atBackupStartPoint    = 152
+	atBackupEndPoint      = 160
+	atBackupEndRequired   = 168
 	atWALLevel            = 172
 	atMaxAlign            = 204
 	atFloatFormat         = 208
@@ -136,6 +147,9 @@ func decodeFields(data []byte) Control {
 		FullPageWrites:      data[atFullPageWrites] != 0,
 		MinRecoveryPoint:    protocol.LSN(u64(atMinRecoveryPoint)),
 		MinRecoveryTimeline: protocol.Timeline(u32(atMinRecoveryTimeline)),
+		BackupStartPoint:    protocol.LSN(u64(atBackupStartPoint)),
+		BackupEndPoint:      protocol.LSN(u64(atBackupEndPoint)),
+		BackupEndRequired:   data[atBackupEndRequired] != 0,
 		WALLevel:            int32(u32(atWALLevel)),
 		BlockSize:           u32(atBlockSize),
 		RelSegSize:          u32(atRelSegSize),
@@ -143,6 +157,16 @@ func decodeFields(data []byte) Control {
 		WALSegmentSize:      u32(atWALSegmentSize),
 		DataChecksumVersion: u32(atDataChecksumVersion),
 	}
+}
+
+// shutDownStandby reports whether the cluster is a standby that was shut down where
+// its data was consistent. The state alone does not say it: a primary that was
+// stopped while it recovered from a crash has it too, with no recovery point, and
+// so has a standby that never came to the end of the backup it was made from. A
+// label would make both look consistent.
+func (c Control) shutDownStandby() bool {
+	return c.State == StateShutDownInRecovery && c.MinRecoveryPoint != 0 &&
+		c.BackupStartPoint == 0 && !c.BackupEndRequired
 }
 
 // checkSizes refuses what configure and initdb cannot have chosen, so that
@@ -194,6 +218,9 @@ func (c Control) Encode() []byte {
 	flag(atFullPageWrites, c.FullPageWrites)
 	u64(atMinRecoveryPoint, uint64(c.MinRecoveryPoint))
 	u32(atMinRecoveryTimeline, uint32(c.MinRecoveryTimeline))
+	u64(atBackupStartPoint, uint64(c.BackupStartPoint))
+	u64(atBackupEndPoint, uint64(c.BackupEndPoint))
+	flag(atBackupEndRequired, c.BackupEndRequired)
 	u32(atWALLevel, uint32(c.WALLevel))
 	u32(atBlockSize, c.BlockSize)
 	u32(atRelSegSize, c.RelSegSize)

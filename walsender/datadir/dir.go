@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -39,6 +40,10 @@ type Dir struct {
 // that says what is wrong with path: not there, not to be read by this user, no
 // data directory, another version, or a pg_control that cannot be read.
 func OpenDir(path string) (*Dir, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("could not determine the path of the data directory: %w", err)
+	}
 	root, err := openDirectory(path)
 	if err != nil {
 		return nil, fmt.Errorf("could not open data directory %q: %w", path, pathCause(err))
@@ -51,7 +56,8 @@ func OpenDir(path string) (*Dir, error) {
 	return d, nil
 }
 
-// Close releases the directory. Files that are open stay readable.
+// Close releases the directory. Files that are open stay readable. No other method
+// may be called any more: end the server before.
 func (d *Dir) Close() error { return d.root.close() }
 
 // identify finds out the version and whether pg_control goes with it.

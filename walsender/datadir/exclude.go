@@ -19,7 +19,18 @@ const (
 	inTablespace           // pg_tblspc/OID
 	inVersion              // pg_tblspc/OID/PG_MAJOR_CATVERSION
 	inWAL                  // pg_wal
+	inOwn                  // pg_xact and others that hold nothing but the cluster's own
 )
+
+// own reports whether everything in the directory is a part of the cluster that
+// it cannot do without.
+func (p place) own() bool {
+	switch p {
+	case inGlobal, inBase, inDatabase, inVersion, inOwn:
+		return true
+	}
+	return false
+}
 
 // verdict is what becomes of a name in a base backup.
 type verdict int
@@ -74,6 +85,8 @@ func (r rules) judge(in place, name string) (verdict, place) {
 			return leaveOut, elsewhere // another cluster's, after pg_upgrade --link for example
 		}
 		return keep, inVersion
+	case inOwn:
+		return keep, inOwn
 	}
 	return keep, elsewhere
 }
@@ -88,6 +101,8 @@ func judgeTop(name string) (verdict, place) {
 		return keep, inTablespaceList
 	case "pg_wal":
 		return keepEmpty, inWAL
+	case "pg_commit_ts", "pg_logical", "pg_multixact", "pg_twophase", "pg_xact":
+		return keep, inOwn
 	}
 	return keep, elsewhere
 }

@@ -243,6 +243,50 @@ func TestFiles_4_5_Errors(t *testing.T) {
 	}
 }
 
+// PostgreSQL skips a link with a warning. Where it stands for a part of the cluster,
+// the backup would lack that part.
+func TestFiles_4_5_LinkInTheClustersPlace(t *testing.T) {
+	for _, name := range []string{"base", "base/6", "base/5/1259", "pg_xact", "pg_multixact/members"} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, validControl())
+			moved := t.TempDir()
+			if name == "base" {
+				f.must(os.Rename(f.at(name), moved+"/"+name))
+			}
+			f.must(os.MkdirAll(filepath.Dir(f.at(name)), 0o700))
+			f.must(os.Symlink(moved+"/"+name, f.at(name)))
+			d := f.open()
+			last := error(nil)
+			for _, err := range d.Files(t.Context(), "", func(*protocol.Error) {}) {
+				last = err
+			}
+			if code(last) != protocol.CodeIOError {
+				t.Errorf("error %v, want 58030", last)
+			}
+		})
+	}
+}
+
+func TestTablespaces_4_4_RelativeLink(t *testing.T) {
+	f := newFixture(t, validControl())
+	location := t.TempDir()
+	relative, err := filepath.Rel(f.at("pg_tblspc"), location)
+	f.must(err)
+	f.must(os.MkdirAll(location+"/PG_15_202209061/5", 0o700))
+	f.must(os.WriteFile(location+"/PG_15_202209061/5/16600", nil, 0o600))
+	f.must(os.Symlink(relative, f.at("pg_tblspc/16404")))
+	d := f.open()
+	got, err := d.Tablespaces(t.Context(), false)
+	f.must(err)
+	want := []protocol.Tablespace{{OID: 16404, Location: location, Size: -1}, {Size: -1}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("tablespaces (-want +got):\n%s", diff)
+	}
+	file, err := d.Open(t.Context(), "pg_tblspc/16404/PG_15_202209061/5/16600", protocol.OpenOptions{})
+	f.must(err)
+	f.must(file.Close())
+}
+
 func TestFiles_Cancelled(t *testing.T) {
 	f := newFixture(t, validControl())
 	ctx, cancel := context.WithCancelCause(t.Context())

@@ -78,8 +78,8 @@ func (s *Stopped) InRecovery(ctx context.Context) (bool, error) {
 //
 //   - [StateShutDown]: no label. The copy starts without recovery, from the
 //     shutdown checkpoint, whose WAL is all it needs.
-//   - [StateShutDownInRecovery]: a label of a standby. WAL from the redo position
-//     to the minimum recovery point.
+//   - [StateShutDownInRecovery], where the data is consistent: a label of a
+//     standby. WAL from the redo position to the minimum recovery point.
 //   - any other: 55000, unless [Options.Crashed] allows it. Then there is no
 //     label, and no known end of WAL.
 //
@@ -151,8 +151,11 @@ func (s *Stopped) checkStopped(c Control) error {
 	case running:
 		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the cluster is running, or has crashed: postmaster.pid exists").
 			WithHint("Stop the server, or use --cluster to back up a running one. Remove postmaster.pid only if no server runs on this data directory.")
-	case c.State == StateShutDown, c.State == StateShutDownInRecovery, s.options.Crashed:
+	case c.State == StateShutDown, c.shutDownStandby(), s.options.Crashed:
 		return nil
+	case c.State == StateShutDownInRecovery:
+		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the cluster was shut down in recovery before its data was consistent").
+			WithHint("Start the server, let it finish its recovery or, as a standby, reach a consistent state, and stop it.")
 	}
 	return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, `the cluster was not shut down cleanly: its state is "%v"`, c.State).
 		WithHint("If its server runs, here or on another host, use --cluster. If it has crashed, start and stop it, or use --crashed when no server runs on this data directory.")
@@ -166,10 +169,10 @@ func (s *Stopped) plan(ctx context.Context, c Control, label string) (protocol.B
 	if err != nil {
 		return b, err
 	}
-	switch c.State {
-	case StateShutDown:
+	switch {
+	case c.State == StateShutDown:
 		b.StopPtr = end
-	case StateShutDownInRecovery:
+	case c.shutDownStandby():
 		b.StopPtr = end
 		if c.MinRecoveryPoint > end {
 			b.StopPtr, b.StopTimeline = c.MinRecoveryPoint, c.MinRecoveryTimeline

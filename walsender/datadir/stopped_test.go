@@ -94,6 +94,39 @@ func TestStopped_4_1_ShutDown(t *testing.T) {
 	}
 }
 
+// The state of a standby that was shut down is not enough: a label would make a
+// cluster look consistent that is not.
+func TestStopped_4_1_ShutDownBeforeConsistency(t *testing.T) {
+	for name, change := range map[string]func(*datadir.Control){
+		"primary stopped in crash recovery":  func(c *datadir.Control) { c.MinRecoveryPoint, c.MinRecoveryTimeline = 0, 0 },
+		"restored, backup's end not reached": func(c *datadir.Control) { c.BackupStartPoint = redo },
+		"restored, backup's end required":    func(c *datadir.Control) { c.BackupEndRequired = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, dir := sample(t, walsendertest.Sample{State: datadir.StateShutDownInRecovery}, datadir.Options{})
+			path := filepath.Join(dir, "global/pg_control")
+			data, err := os.ReadFile(path)
+			must(t, err)
+			control, err := datadir.DecodeControl(data)
+			must(t, err)
+			change(&control)
+			must(t, os.WriteFile(path, control.Encode(), 0o600))
+
+			_, err = open(t, dir, datadir.Options{}).StartBackup(t.Context(), request(id, nil))
+			wantCode(t, err, protocol.CodeObjectNotInPrerequisite)
+
+			crashed := open(t, dir, datadir.Options{Crashed: true})
+			_, err = crashed.StartBackup(t.Context(), request(id, nil))
+			must(t, err)
+			stop, err := crashed.StopBackup(t.Context(), id, true, nil)
+			must(t, err)
+			if stop.Label != "" || stop.StopPtr != 0 {
+				t.Errorf("with --crashed: label %q, end %v; want neither", stop.Label, stop.StopPtr)
+			}
+		})
+	}
+}
+
 func TestStopped_4_1_Standby(t *testing.T) {
 	c, _ := sample(t, walsendertest.Sample{State: datadir.StateShutDownInRecovery, Timeline: 3}, datadir.Options{})
 	start, err := c.StartBackup(t.Context(), request(id, nil))

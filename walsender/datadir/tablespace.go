@@ -97,14 +97,17 @@ func (d *Dir) tablespaceNames() ([]string, error) {
 	return names, nil
 }
 
-// location is where the tablespace's link points, or pg_tblspc/OID for a
+// location is where the tablespace's link points, as an absolute path, or pg_tblspc/OID for a
 // directory in its place. ENOENT says that there is no such tablespace, ENOTDIR
 // that the name is of something else.
 func (d *Dir) location(oid string) (string, error) {
 	name := tablespaceList + "/" + oid
 	location, err := d.root.readlink(name)
+	if err == nil {
+		return d.absolute(tablespaceList, location), nil
+	}
 	if !errors.Is(err, unix.EINVAL) {
-		return location, err
+		return "", err
 	}
 	st, err := d.root.lstat(name)
 	if err == nil && fileType(st) != unix.S_IFDIR {
@@ -124,7 +127,7 @@ func (d *Dir) openTablespace(t protocol.Tablespace) (*directory, error) {
 		}
 		return dir, nil
 	}
-	dir, err := openDirectory(d.absolute(tablespaceList, t.Location))
+	dir, err := openDirectory(t.Location)
 	if err != nil {
 		return nil, ioError("open directory", t.Location, err)
 	}
@@ -173,8 +176,7 @@ func (d *Dir) inside() (map[fileID]bool, error) {
 	set := make(map[fileID]bool, len(list))
 	for _, t := range list {
 		var st unix.Stat_t
-		location := d.absolute(tablespaceList, t.Location)
-		if !t.InPlace() && retry(func() error { return unix.Stat(location, &st) }) == nil {
+		if !t.InPlace() && retry(func() error { return unix.Stat(t.Location, &st) }) == nil {
 			set[identity(st)] = true
 		}
 	}

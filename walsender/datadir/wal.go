@@ -104,6 +104,9 @@ func (d *Dir) openWALDirectory() (*directory, error) {
 func walSegments(ctx context.Context, wal *directory, c Control, names []string, start, end protocol.LSN) ([]segment, error) {
 	size := protocol.LSN(c.WALSegmentSize)
 	var found []segment
+	if end != 0 && start >= end {
+		return nil, nil // holds no byte, also where it lies within a segment
+	}
 	for _, name := range names {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)

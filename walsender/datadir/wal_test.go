@@ -93,6 +93,17 @@ func TestWALFiles_4_7(t *testing.T) {
 	}
 }
 
+func TestWALFiles_4_7_EmptyRange(t *testing.T) {
+	c := validControl()
+	f := newFixture(t, c)
+	f.wal(c, 1, 1, 1, 1*mb+longPageHeader, nil)
+	names, err := walNames(t, f.open(), 1*mb+100, 1*mb+100)
+	f.must(err)
+	if names != nil {
+		t.Errorf("a range without a byte lists %q", names)
+	}
+}
+
 // The listing against a model: a set of segments, a range, and a plain loop.
 func TestWALFiles_Model(t *testing.T) {
 	c := validControl()

@@ -178,6 +178,11 @@ func (w *walker) entry(dir *directory, in place, parent, name string) error {
 		return w.emptied(within, path, st)
 	case kind == unix.S_IFDIR:
 		return w.directory(dir, within, path, name, st)
+	case kind == unix.S_IFLNK && (in.own() || within.own()):
+		// PostgreSQL skips it with a warning; the backup would lack a part of the
+		// cluster, and succeed.
+		return protocol.Errorf(protocol.CodeIOError, `"%s" is a symbolic link, which a backup cannot hold`, shown(displayName(w.tablespace, path))).
+			WithHint("Put what it points to in its place. Only tablespaces and pg_wal may be elsewhere.")
 	}
 	w.notice(protocol.Warningf(`skipping special file "%s"`, shown(displayName(w.tablespace, path))))
 	return nil

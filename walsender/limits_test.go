@@ -1,0 +1,119 @@
+package walsender_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender"
+)
+
+// piped runs a session of the server over a pipe, and returns the client's end and
+// where the session's end is told.
+func piped(ctx context.Context, server *walsender.Server) (net.Conn, <-chan error) {
+	ours, theirs := net.Pipe()
+	ended := make(chan error, 1)
+	go func() { ended <- server.ServeConn(ctx, theirs) }()
+	return ours, ended
+}
+
+func TestLimits_7_1_AuthTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &walsender.Server{Cluster: newMemCluster()}
+		conn, ended := piped(t.Context(), server)
+		defer conn.Close()
+		conn.Write([]byte{0, 0, 0}) // the beginning of a startup packet, and never more
+		start := time.Now()
+		<-ended
+		if took := time.Since(start); took != 60*time.Second {
+			t.Errorf("the connection was closed after %v, want 60 s", took)
+		}
+		server.Close()
+	})
+}
+
+func TestLimits_7_1_SenderTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &walsender.Server{Cluster: newMemCluster()}
+		conn, ended := piped(t.Context(), server)
+		c := newRawClient(t, conn)
+		conn.SetDeadline(time.Time{})
+		c.startup(map[string]string{"user": "backup", "replication": "true"})
+		c.query("START_BACKUP")
+		time.Sleep(3 * time.Hour) // an idle leader is legal (§7.2)
+		c.send("SEND_FILE ('base/1/big')")
+		c.message()
+		start := time.Now()
+		<-ended
+		if took := time.Since(start); took < 60*time.Second || took > 121*time.Second {
+			t.Errorf("a peer that reads nothing was closed after %v, want 60 s", took)
+		}
+		server.Close()
+	})
+}
+
+func TestLimits_TooManyConnections(t *testing.T) {
+	addr := serve(t, &walsender.Server{Cluster: newMemCluster(), MaxWALSenders: 1})
+	for range 2*1 + 64 {
+		rawDial(t, addr) // says nothing
+	}
+	for {
+		c := rawDial(t, addr)
+		if got := c.answer(); strings.HasPrefix(got[0], "ErrorResponse FATAL 53300") {
+			return
+		}
+	}
+}
+
+// panicCluster is an embedder's cluster with a fault.
+type panicCluster struct{ *memCluster }
+
+func (panicCluster) Open(context.Context, string, protocol.OpenOptions) (fs.File, error) {
+	panic("index out of range")
+}
+
+func TestServeConn_PanicEndsSessionOnly(t *testing.T) {
+	cluster := panicCluster{newMemCluster()}
+	server := &walsender.Server{Cluster: cluster}
+	addr := serve(t, server)
+	leader := connect(t, addr, "backup")
+	leader.query("START_BACKUP")
+	leader.send("SEND_FILE ('base/1/100')")
+	cluster.expect(t, "aborted")
+	got := connect(t, addr, "backup").query("START_BACKUP")
+	wantAnswer(t, got[len(got)-1:], ready)
+}
+
+func TestShutdown_DoesNotWaitForever(t *testing.T) {
+	gate := make(chan struct{})
+	cluster := stubbornCluster{newMemCluster(), gate}
+	server := &walsender.Server{Cluster: cluster}
+	addr := serve(t, server)
+	leader := connect(t, addr, "backup")
+	leader.send("START_BACKUP")
+	cluster.expect(t, "stubborn")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("enough"))
+	if err := server.Shutdown(ctx); err == nil || err.Error() != "enough" {
+		t.Errorf("Shutdown: %v, want the cause of its context", err)
+	}
+	close(gate)
+}
+
+// stubbornCluster does not care about its context.
+type stubbornCluster struct {
+	*memCluster
+	gate chan struct{}
+}
+
+func (c stubbornCluster) StartBackup(context.Context, protocol.BackupRequest) (protocol.BackupStart, error) {
+	c.entered <- "stubborn"
+	<-c.gate
+	return protocol.BackupStart{}, errors.New("too late")
+}
