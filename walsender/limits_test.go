@@ -3,6 +3,7 @@ package walsender_test
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"net"
 	"strings"
@@ -60,14 +61,17 @@ func TestLimits_7_1_SenderTimeout(t *testing.T) {
 
 func TestLimits_TooManyConnections(t *testing.T) {
 	addr := serve(t, &walsender.Server{Cluster: newMemCluster(), MaxWALSenders: 1})
-	for range 2*1 + 64 {
-		rawDial(t, addr) // says nothing
+	refusal := make(chan []byte)
+	for range 2*1 + 64 + 1 { // none says a word, and one of them has no place
+		conn := rawDial(t, addr).conn
+		go func() {
+			if said, _ := io.ReadAll(conn); len(said) > 0 {
+				refusal <- said
+			}
+		}()
 	}
-	for {
-		c := rawDial(t, addr)
-		if got := c.answer(); strings.HasPrefix(got[0], "ErrorResponse FATAL 53300") {
-			return
-		}
+	if said := string(<-refusal); !strings.Contains(said, "53300") {
+		t.Errorf("the connection without a place got %q, want 53300", said)
 	}
 }
 

@@ -53,6 +53,13 @@ type Server struct {
 	// (authentication_timeout, §7.1); 0 and less mean DefaultAuthTimeout.
 	AuthTimeout time.Duration
 
+	// Authorize is asked before each command, with its text as it was sent, which
+	// is of any kind and may hold a backup's id, a secret. Nil lets it go ahead; a
+	// *[protocol.Error] is the answer to it, so that a program can allow, deny or
+	// merely watch. It is called on the session's goroutine, for many sessions at
+	// once, and ends soon after ctx. Nil allows everything.
+	Authorize func(ctx context.Context, s Session, command string) error
+
 	// Logger gets a line a session and a command: SEND_FILE and the LIST
 	// commands at Debug where they succeed, the others at Info, errors that are
 	// the server's own at Error. Ids of backups are cut. Nil: no log.

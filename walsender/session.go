@@ -130,6 +130,9 @@ func (s *session) refuseExtended() error {
 // query runs the text of a Query message and answers it, ReadyForQuery included.
 // Its error ends the session.
 func (s *session) query(ctx context.Context, text string) error {
+	if refused := s.authorize(ctx, text); refused != nil {
+		return s.answer(refused)
+	}
 	command, err := grammar.Parse(text)
 	if passed, ok := s.passedText(text, command, err); ok {
 		if done, err := s.passThrough(ctx, passed); done || err != nil {

@@ -315,6 +315,25 @@ func TestSession_InternalErrorsStayHere(t *testing.T) {
 	}
 }
 
+func TestServer_Authorize(t *testing.T) {
+	denied := protocol.Errorf(protocol.CodeInsufficientPrivilege, "no backups on weekdays")
+	var asked []string
+	server := &walsender.Server{Cluster: newMemCluster()}
+	server.Authorize = func(_ context.Context, s walsender.Session, command string) error {
+		asked = append(asked, s.User+": "+command)
+		if strings.HasPrefix(command, "START_BACKUP") {
+			return denied
+		}
+		return nil
+	}
+	c := connect(t, serve(t, server), "backup")
+	wantAnswer(t, c.query("START_BACKUP"), "ErrorResponse ERROR 42501 no backups on weekdays", ready)
+	c.query("FOO")
+	got := c.query("SHOW block_size")
+	wantAnswer(t, got[len(got)-2:], "CommandComplete SHOW", ready)
+	wantAnswer(t, asked, "backup: START_BACKUP", "backup: FOO", "backup: SHOW block_size")
+}
+
 func TestServeConn_ContextEndsSession(t *testing.T) {
 	server := &walsender.Server{Cluster: newMemCluster()}
 	ours, theirs := net.Pipe()

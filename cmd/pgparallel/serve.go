@@ -1,11 +1,18 @@
 package main
 
 import (
+	"context"
+	"io"
+
+	"go.uber.org/zap"
+
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/datadir"
+	"github.com/pgparallel/pgparallel/walsender/livecluster"
 )
 
-const serveUsage = `pgparallel serve serves a stopped cluster for base backups.
+const serveUsage = `pgparallel serve serves a cluster for parallel base backups: a stopped one, or a
+running one beside its server.
 
 Usage:
   pgparallel serve [OPTION]...
@@ -25,6 +32,17 @@ Options:
       --crashed          serve a cluster that was not shut down cleanly, too:
                          only if no server runs on it, on whatever machine
   -v, --verbose          log every command
+
+Options for a running cluster:
+      --cluster=CONNSTR  connect to the server of the data directory, with a role
+                         that may take backups
+      --passthrough=CONNSTR
+                         connect there for all other replication commands
+                         (default: as --cluster)
+      --passthrough-superuser=ROLE
+                         let them be run by this superuser
+
+Other options:
   -V, --version          output version information, then exit
   -?, --help             show this help, then exit
 
@@ -42,6 +60,10 @@ type serveCommand struct {
 	MaxWALSenders senderCount `name:"max-wal-senders" default:"10"`
 	Crashed       bool
 	Verbose       bool `short:"v"`
+
+	Cluster              string
+	Passthrough          string
+	PassthroughSuperuser string
 }
 
 func (*serveCommand) usage() string { return serveUsage }
@@ -54,8 +76,13 @@ func (c *serveCommand) run(out *console) error {
 		return usagef("--listen requires --auth=trust: there is no other authentication yet")
 	case c.Listen == "" && c.Auth != "":
 		return usagef("--auth requires --listen")
+	case c.Crashed && c.Cluster != "":
+		return usagef("--crashed is for a cluster that does not run, --cluster for one that does")
+	case c.Cluster == "" && (c.Passthrough != "" || c.PassthroughSuperuser != ""):
+		return usagef("--passthrough and --passthrough-superuser require --cluster")
 	}
-	cluster, err := datadir.Open(c.Pgdata, datadir.Options{Crashed: c.Crashed})
+	log := newLog(out.stderr, c.Verbose)
+	cluster, err := c.open(log)
 	if err != nil {
 		return err
 	}
@@ -64,7 +91,26 @@ func (c *serveCommand) run(out *console) error {
 	if err != nil {
 		return err
 	}
-	log := newLog(out.stderr, c.Verbose)
 	server := &walsender.Server{Cluster: cluster, MaxWALSenders: int(c.MaxWALSenders), Logger: log}
 	return serveUntilSignal(server, listeners, log)
+}
+
+// servedCluster is a cluster that is closed when the server has ended.
+type servedCluster interface {
+	walsender.Cluster
+	io.Closer
+}
+
+// open opens the running cluster where there is a connection string for it, else
+// the stopped one.
+func (c *serveCommand) open(log *zap.Logger) (servedCluster, error) {
+	if c.Cluster == "" {
+		return datadir.Open(c.Pgdata, datadir.Options{Crashed: c.Crashed})
+	}
+	return livecluster.Open(context.Background(), c.Pgdata, livecluster.Config{
+		ConnString:           c.Cluster,
+		PassThrough:          c.Passthrough,
+		PassThroughSuperuser: c.PassthroughSuperuser,
+		Logger:               log,
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pgparallel/pgparallel/protocol"
 	"golang.org/x/sys/unix"
@@ -50,7 +51,7 @@ func (d *Dir) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs
 		return nil, protocol.Errorf(protocol.CodeWrongObjectType, `"%s" is a directory`, shown(name))
 	}
 	if errors.Is(err, unix.ENOENT) && at.owned {
-		return nil, d.missing(at, rules.version, name)
+		return nil, d.missing(ctx, at, rules.version, name)
 	}
 	if err != nil {
 		return nil, openError(name, err)
@@ -140,6 +141,9 @@ func (d *Dir) enterTablespace(l *location, name, rest string) error {
 	l.tablespace = protocol.Tablespace{OID: oid, Location: target}
 	dir, err := d.openTablespace(l.tablespace)
 	if err != nil {
+		if there, lstatErr := d.root.exists(tablespaceList + "/" + text); lstatErr == nil && !there {
+			return gone(name) // dropped just now
+		}
 		return err
 	}
 	l.dir, l.owned, l.path = dir, true, within
@@ -149,16 +153,25 @@ func (d *Dir) enterTablespace(l *location, name, rest string) error {
 // missing tells a file that is gone from a whole tablespace that is: while its link
 // exists, a location without the cluster's directory is a file system that is not
 // mounted, and no file of it may be taken for dropped.
-func (d *Dir) missing(at *location, version, name string) *protocol.Error {
-	there, err := at.dir.exists(version)
-	if err == nil && there {
-		return gone(name)
+func (d *Dir) missing(ctx context.Context, at *location, version, name string) error {
+	link := tablespaceList + "/" + strconv.FormatUint(uint64(at.tablespace.OID), 10)
+	for deadline := time.Now().Add(settleTime); ; {
+		if there, err := at.dir.exists(version); err == nil && there {
+			return gone(name)
+		}
+		if linked, err := d.root.exists(link); err == nil && !linked {
+			return gone(name)
+		}
+		// A server that drops a tablespace removes its link last.
+		if !d.RecoveryOnRestore || time.Now().After(deadline) {
+			return ioError("open directory", join(at.tablespace.Location, version), unix.ENOENT)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(settleInterval):
+		}
 	}
-	oid := strconv.FormatUint(uint64(at.tablespace.OID), 10)
-	if linked, err := d.root.exists(tablespaceList + "/" + oid); err == nil && !linked {
-		return gone(name)
-	}
-	return ioError("open directory", join(at.tablespace.Location, version), unix.ENOENT)
 }
 
 // checkInside refuses a path that leads through a tablespace's directory inside

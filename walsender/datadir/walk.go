@@ -7,6 +7,7 @@ import (
 	"iter"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pgparallel/pgparallel/protocol"
 	"golang.org/x/sys/unix"
@@ -105,11 +106,10 @@ func (w *walker) oneTablespace() error {
 	}
 	defer parent.close()
 	path := tablespaceList + "/" + strconv.FormatUint(uint64(w.tablespace.OID), 10) + "/" + w.rules.version
-	st, err := parent.lstat(w.rules.version)
-	if err != nil {
-		return w.unlessDropped(ioError("open directory", displayName(w.tablespace, path), err))
+	dir, st, err := w.versionDirectory(parent)
+	if w.ctx.Err() != nil {
+		return context.Cause(w.ctx)
 	}
-	dir, err := parent.sub(w.rules.version)
 	if err != nil {
 		return w.unlessDropped(ioError("open directory", displayName(w.tablespace, path), err))
 	}
@@ -118,6 +118,36 @@ func (w *walker) oneTablespace() error {
 		return err
 	}
 	return w.content(dir, inVersion, path)
+}
+
+// settleTime is how long a server may take between the two steps in which it makes a
+// tablespace's directories, or removes them.
+const settleTime = time.Second
+
+// settleInterval is how often that is looked at.
+const settleInterval = 10 * time.Millisecond
+
+// versionDirectory opens the cluster's directory in a tablespace. Where the server
+// runs, a directory that is missing may be about to come, or its link about to go.
+func (w *walker) versionDirectory(parent *directory) (*directory, unix.Stat_t, error) {
+	for deadline := time.Now().Add(settleTime); ; {
+		st, err := parent.lstat(w.rules.version)
+		if err == nil {
+			var dir *directory
+			if dir, err = parent.sub(w.rules.version); err == nil {
+				return dir, st, nil
+			}
+		}
+		settled := !w.dir.RecoveryOnRestore || !errors.Is(err, unix.ENOENT) || time.Now().After(deadline)
+		if settled || w.unlessDropped(nil) != nil {
+			return nil, st, err
+		}
+		select {
+		case <-w.ctx.Done():
+			return nil, st, err
+		case <-time.After(settleInterval):
+		}
+	}
 }
 
 // unlessDropped is err while the tablespace's link exists, else 42704.

@@ -53,6 +53,8 @@ type Sample struct {
 	// tables that were just made: every eighth holds one page, the others are
 	// empty.
 	SmallFiles int
+	// Files are further files, of any size.
+	Files []SampleFile
 	// Tablespaces are the tablespaces besides pg_default and pg_global.
 	Tablespaces []SampleTablespace
 	// Unlogged adds the unlogged relation 30000 to each database: its main fork,
@@ -78,6 +80,16 @@ type SampleTablespace struct {
 	Location string
 }
 
+// SampleFile is a further file of a [Sample].
+type SampleFile struct {
+	// Path is relative to the data directory and in the form of LIST_FILES. The
+	// directory must be one that the sample has. A number as a name (base/5/40000,
+	// base/5/40000.1) makes a file of a relation.
+	Path string
+	// Size is in bytes.
+	Size int64
+}
+
 // DamagedPage names a page of a [Sample] by its file, in the form of LIST_FILES
 // (base/5/20000), and by its number in that file, from 0. The pages 1, 17, 33, …
 // of a fork are new ones, all zeros, which no check looks into.
@@ -96,18 +108,8 @@ func (s Sample) Write(dir string) error {
 	}
 	w := newTreeWriter(dir, s.GroupAccess)
 	w.root()
-	s.writeFrame(w)
-	for i := range s.Databases {
-		s.writeDatabase(w, databaseOID(i))
-	}
+	s.write(w)
 	s.writeSmallFiles(w)
-	for _, t := range s.Tablespaces {
-		s.writeTablespace(w, t)
-	}
-	s.writeWAL(w)
-	if s.OddNames {
-		writeOddNames(w)
-	}
 	for _, name := range s.LeftOut() {
 		s.writeLeftOut(w, name)
 	}
@@ -119,6 +121,24 @@ func (s Sample) Write(dir string) error {
 		return fmt.Errorf("writing a sample cluster: %w", w.err)
 	}
 	return nil
+}
+
+// write writes what a backup holds, but for the small files and pg_control.
+func (s Sample) write(w tree) {
+	s.writeFrame(w)
+	for i := range s.Databases {
+		s.writeDatabase(w, databaseOID(i))
+	}
+	for _, t := range s.Tablespaces {
+		s.writeTablespace(w, t)
+	}
+	s.writeWAL(w)
+	if s.OddNames {
+		writeOddNames(w)
+	}
+	for _, f := range s.Files {
+		s.writeFile(w, f)
+	}
 }
 
 // complete puts the defaults in the place of zeros.
@@ -152,6 +172,11 @@ func (s Sample) complete() (Sample, error) {
 		return s, fmt.Errorf("sample cluster: a number of databases, relations, pages or files is out of range")
 	case s.SmallFiles > 0 && s.Databases < 3:
 		return s, fmt.Errorf("sample cluster: small files belong to database 5, which needs 3 databases")
+	}
+	for _, f := range s.Files {
+		if err := protocol.CheckPath(f.Path); err != nil || f.Size < 0 {
+			return s, fmt.Errorf("sample cluster: file %q of %d bytes cannot be", f.Path, f.Size)
+		}
 	}
 	return s, nil
 }

@@ -296,6 +296,8 @@ func TestSample_Errors(t *testing.T) {
 		"segment size":      {"s", walsendertest.Sample{WALSegmentSize: 3 << 20}, "segments of 3145728 bytes"},
 		"negative":          {"n", walsendertest.Sample{SmallFiles: -1}, "out of range"},
 		"relative location": {"r", walsendertest.Sample{Tablespaces: []walsendertest.SampleTablespace{{OID: 1, Location: "here"}}}, "not an absolute path"},
+		"path":              {"p", walsendertest.Sample{Files: []walsendertest.SampleFile{{Path: "../x"}}}, "cannot be"},
+		"file size":         {"f", walsendertest.Sample{Files: []walsendertest.SampleFile{{Path: "x", Size: -1}}}, "cannot be"},
 		"no database 5":     {"d", walsendertest.Sample{Databases: 2, SmallFiles: 1}, "database 5"},
 	} {
 		if err := tt.sample.Write(filepath.Join(dir, tt.dir)); err == nil || !strings.Contains(err.Error(), tt.text) {

@@ -1,8 +1,6 @@
 package walsendertest
 
 import (
-	"time"
-
 	"github.com/pgparallel/pgparallel/walsender/datadir"
 )
 
@@ -22,7 +20,7 @@ func (s Sample) control() datadir.Control {
 		Version:        1300,
 		CatalogVersion: catalogVersions[s.Version],
 		State:          s.State,
-		Time:           time.Date(2026, time.January, 2, 3, 4, 5, 0, time.UTC),
+		Time:           sampleTime,
 		Checkpoint:     s.checkpointLSN(),
 		Redo:           s.checkpointLSN(),
 		Timeline:       s.Timeline,

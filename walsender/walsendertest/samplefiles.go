@@ -10,7 +10,7 @@ import (
 )
 
 // writeFrame writes what every data directory has, whatever its databases are.
-func (s Sample) writeFrame(w *treeWriter) {
+func (s Sample) writeFrame(w tree) {
 	for _, name := range s.directories() {
 		w.dir(name)
 	}
@@ -51,7 +51,7 @@ func (s Sample) standby() bool {
 	return s.State == datadir.StateShutDownInRecovery || s.State == datadir.StateInArchiveRecovery
 }
 
-func (s Sample) writeTablespace(w *treeWriter, t SampleTablespace) {
+func (s Sample) writeTablespace(w tree, t SampleTablespace) {
 	link := fmt.Sprintf("pg_tblspc/%d", t.OID)
 	if t.Location == "" {
 		w.dir(link)
@@ -74,7 +74,7 @@ func (s Sample) tablespaceVersion() string {
 	return fmt.Sprintf("PG_%d_%d", s.Version, catalogVersions[s.Version])
 }
 
-func writeOddNames(w *treeWriter) {
+func writeOddNames(w tree) {
 	w.dir("odd names")
 	for _, name := range []string{
 		"it's", `"quoted"`, `back\slash`, "line\nfeed", " blanks ", "Grüße", "日本語", "invalid \xff\xfe", "pg_control", strings.Repeat("x", 120),
@@ -105,7 +105,7 @@ func (s Sample) LeftOut() []string {
 
 // writeLeftOut writes an entry of [Sample.LeftOut]. Those that look like
 // relations are pages: pg_checksums reads them.
-func (s Sample) writeLeftOut(w *treeWriter, name string) {
+func (s Sample) writeLeftOut(w tree, name string) {
 	switch {
 	case name == "pg_replslot/standby", name == "base/pgsql_tmp":
 		w.dir(name)

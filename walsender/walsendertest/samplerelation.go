@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
-	"os"
+	"path"
+	"strconv"
+	"strings"
 
 	"github.com/pgparallel/pgparallel/walsender/datadir"
 )
@@ -21,7 +23,7 @@ const (
 	firstSmallFile   = 100000
 )
 
-func (s Sample) writeDatabase(w *treeWriter, oid uint32) {
+func (s Sample) writeDatabase(w tree, oid uint32) {
 	dir := fmt.Sprintf("base/%d", oid)
 	w.dir(dir)
 	w.file(dir+"/PG_VERSION", s.versionFile())
@@ -38,25 +40,29 @@ func (s Sample) writeDatabase(w *treeWriter, oid uint32) {
 }
 
 // writeSmallFiles is apart from [Sample.writeDatabase] as only one database has them.
-func (s Sample) writeSmallFiles(w *treeWriter) {
+func (s Sample) writeSmallFiles(w tree) {
 	for i := range s.SmallFiles {
-		name := fmt.Sprintf("base/5/%d", firstSmallFile+i)
-		if i%8 == 7 {
-			s.writeFork(w, name, 1)
-		} else {
-			w.file(name, nil)
-		}
+		name, pages := smallFile(i)
+		s.writeFork(w, name, pages)
 	}
 }
 
-func (s Sample) writeRelation(w *treeWriter, name string, pages int) {
+// smallFile is the name and the size of the i-th small file.
+func smallFile(i int) (name string, pages int) {
+	if i%8 == 7 {
+		pages = 1
+	}
+	return fmt.Sprintf("base/5/%d", firstSmallFile+i), pages
+}
+
+func (s Sample) writeRelation(w tree, name string, pages int) {
 	s.writeFork(w, name, pages)
 	s.writeFork(w, name+"_fsm", 3)
 	s.writeFork(w, name+"_vm", 1)
 }
 
 // writeFork writes a fork, in as many files as it needs.
-func (s Sample) writeFork(w *treeWriter, name string, pages int) {
+func (s Sample) writeFork(w tree, name string, pages int) {
 	seed := seedOf(name)
 	for segment := 0; segment == 0 || segment*s.SegmentPages < pages; segment++ {
 		file := name
@@ -64,26 +70,16 @@ func (s Sample) writeFork(w *treeWriter, name string, pages int) {
 			file = fmt.Sprintf("%s.%d", name, segment)
 		}
 		first := segment * s.SegmentPages
-		w.stream(file, func(f *os.File) error {
-			return s.writePages(f, seed, first, min(first+s.SegmentPages, pages))
-		})
+		size := int64(min(s.SegmentPages, pages-first)) * pageSize
+		w.generate(file, s.relation(seed, uint32(first), size))
 	}
 }
 
-// writePages writes the pages of the blocks [first, end) of a fork.
-func (s Sample) writePages(f *os.File, seed uint64, first, end int) error {
-	buf := make([]byte, min(chunkPages, end-first)*pageSize)
-	for block := first; block < end; {
-		n := min(chunkPages, end-block)
-		for i := range n {
-			s.fillPage(buf[i*pageSize:][:pageSize], seed, uint32(block+i))
-		}
-		if _, err := f.Write(buf[:n*pageSize]); err != nil {
-			return err
-		}
-		block += n
-	}
-	return nil
+// relation is a file of a fork that begins with the block first.
+func (s Sample) relation(seed uint64, first uint32, size int64) content {
+	return content{size: size, used: size, relation: true, first: first, page: func(buf []byte, number int64) {
+		s.fillPage(buf, seed, first+uint32(number))
+	}}
 }
 
 // fillPage makes a page of rows that no other block has. Of every 16 pages one,
@@ -118,15 +114,34 @@ func (s Sample) fillPage(page []byte, seed uint64, block uint32) {
 // noise is content that depends on the name only.
 func noise(name string, size int) []byte {
 	data := make([]byte, size)
-	random := rand.NewPCG(seedOf(name), 0)
-	for i := 0; i+8 <= size; i += 8 {
+	fillNoise(data, seedOf(name), 0)
+	return data
+}
+
+func fillNoise(data []byte, seed, number uint64) {
+	random := rand.NewPCG(seed, number)
+	for i := 0; i+8 <= len(data); i += 8 {
 		binary.NativeEndian.PutUint64(data[i:], random.Uint64())
 	}
-	return data
 }
 
 func seedOf(name string) uint64 {
 	h := fnv.New64a()
 	h.Write([]byte(name)) // never fails
 	return h.Sum64()
+}
+
+// writeFile writes a further file. What has a number for a name is the main fork of
+// a relation, or a later segment of one; all else is noise.
+func (s Sample) writeFile(w tree, f SampleFile) {
+	seed := seedOf(f.Path)
+	number, segment, _ := strings.Cut(path.Base(f.Path), ".")
+	if _, err := strconv.ParseUint(number, 10, 32); err != nil {
+		w.generate(f.Path, content{size: f.Size, used: f.Size, page: func(buf []byte, number int64) {
+			fillNoise(buf, seed, uint64(number))
+		}})
+		return
+	}
+	first, _ := strconv.Atoi(segment) // no segment is segment 0
+	w.generate(f.Path, s.relation(seed, uint32(first*s.SegmentPages), f.Size))
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
-	"os"
 
 	"github.com/pgparallel/pgparallel/protocol"
 )
@@ -36,7 +35,7 @@ func (s Sample) segmentStart(number int) protocol.LSN {
 // previousTimeline is the one of segment 1.
 func (s Sample) previousTimeline() protocol.Timeline { return max(s.Timeline-1, 1) }
 
-func (s Sample) writeWAL(w *treeWriter) {
+func (s Sample) writeWAL(w tree) {
 	first := s.segmentName(s.previousTimeline(), 1)
 	s.writeSegment(w, first, s.previousTimeline(), 1, s.switchRecord(), true)
 	s.writeSegment(w, s.segmentName(s.Timeline, 2), s.Timeline, 2, s.checkpointRecord(), false)
@@ -72,23 +71,19 @@ func (s Sample) history(tli protocol.Timeline) []byte {
 // writeSegment writes a segment with one record, after the header of its first
 // page. After a switch the other pages have headers and nothing else; the pages
 // that are not yet reached are zeros, and take no room on disk.
-func (s Sample) writeSegment(w *treeWriter, name string, tli protocol.Timeline, number int, record []byte, headers bool) {
+func (s Sample) writeSegment(w tree, name string, tli protocol.Timeline, number int, record []byte, headers bool) {
 	start := s.segmentStart(number)
-	w.stream("pg_wal/"+name, func(f *os.File) error {
-		if err := f.Truncate(int64(s.WALSegmentSize)); err != nil {
-			return err
+	used := walPage
+	if headers {
+		used = s.WALSegmentSize
+	}
+	w.generate("pg_wal/"+name, content{size: int64(s.WALSegmentSize), used: int64(used), page: func(buf []byte, number int64) {
+		page := s.pageHeader(tli, start+protocol.LSN(number)*walPage)
+		if number == 0 {
+			page = append(page, record...)
 		}
-		page := append(s.pageHeader(tli, start), record...)
-		if _, err := f.WriteAt(page, 0); err != nil || !headers {
-			return err
-		}
-		rest := make([]byte, s.WALSegmentSize-walPage)
-		for at := 0; at < len(rest); at += walPage {
-			copy(rest[at:], s.pageHeader(tli, start+walPage+protocol.LSN(at)))
-		}
-		_, err := f.WriteAt(rest, walPage)
-		return err
-	})
+		clear(buf[copy(buf, page):])
+	}})
 }
 
 // pageHeader is the header of the WAL page at a position: XLogPageHeaderData, at

@@ -60,18 +60,11 @@ func (w *treeWriter) dir(name string) {
 	})
 }
 
-func (w *treeWriter) file(name string, content []byte) {
-	w.stream(name, func(f *os.File) error {
-		if len(content) == 0 {
-			return nil
-		}
-		_, err := f.Write(content)
-		return err
-	})
-}
+func (w *treeWriter) file(name string, data []byte) { w.generate(name, literal(data)) }
 
-// stream makes a file, which must not be there yet, and has fill write it.
-func (w *treeWriter) stream(name string, fill func(*os.File) error) {
+// generate makes a file, which must not be there yet. The zeros at its end take no
+// room on disk.
+func (w *treeWriter) generate(name string, c content) {
 	w.do(func() error {
 		f, err := os.OpenFile(w.path(name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, w.fileMode)
 		if err != nil {
@@ -83,8 +76,13 @@ func (w *treeWriter) stream(name string, fill func(*os.File) error) {
 				return err
 			}
 		}
-		if err := fill(f); err != nil {
+		if err := c.writeTo(f); err != nil {
 			return err
+		}
+		if c.used < c.size {
+			if err := f.Truncate(c.size); err != nil {
+				return err
+			}
 		}
 		return f.Close()
 	})

@@ -1,0 +1,205 @@
+package livecluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"go.uber.org/zap"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/datadir"
+)
+
+// Cluster is a running cluster. It is a walsender.Cluster with all of the optional
+// interfaces. Its methods may be called from many goroutines.
+type Cluster struct {
+	*datadir.Dir
+	path string
+	log  *zap.Logger
+	sql  *pgconn.Config
+	pass *passThrough // nil: nothing is passed through
+
+	mu      sync.Mutex
+	closed  bool
+	backups map[string]*backup // by id
+	server  server             // as it was when last asked
+}
+
+// Open opens the data directory, connects to its server and makes sure that the two
+// belong together, that the role may take backups, and that commands can be passed
+// through. The caller closes the cluster.
+//
+// The error is one line that says what to do: a directory that [datadir.OpenDir]
+// refuses; a connection string that cannot be read, or does not connect; a
+// connection pooler; another cluster's server, by its system identifier, its port
+// and the time it was started; a missing right, with the GRANT that gives it; a
+// superuser for the pass-through that [Config.PassThroughSuperuser] does not name.
+func Open(ctx context.Context, dir string, config Config) (*Cluster, error) {
+	c, err := newCluster(dir, config)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.check(ctx, config); err != nil {
+		_ = c.Dir.Close()
+		return nil, startError(err)
+	}
+	return c, nil
+}
+
+func newCluster(dir string, config Config) (*Cluster, error) {
+	sql, err := parse("--cluster", config.ConnString)
+	if err != nil {
+		return nil, err
+	}
+	d, err := datadir.OpenDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	d.RecoveryOnRestore = true
+	c := &Cluster{Dir: d, path: dir, log: config.Logger, sql: sql, backups: make(map[string]*backup)}
+	if c.log == nil {
+		c.log = zap.NewNop()
+	}
+	return c, nil
+}
+
+// check asks the server everything that a backup will need.
+func (c *Cluster) check(ctx context.Context, config Config) error {
+	if _, err := readPostmaster(c.path); err != nil {
+		return err
+	}
+	s, found, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := s.checkRights(ctx, dialectOf(found.versionNum)); err != nil {
+		return err
+	}
+	return c.setPassThrough(ctx, config)
+}
+
+// startError is an error of Open: one line, the hint included.
+func startError(err error) error {
+	var wire *protocol.Error
+	switch {
+	case errors.As(err, new(*pgconn.ConnectError)):
+		return fmt.Errorf("%w; the connection string must lead to the server that runs on this data directory", err)
+	case !errors.As(err, &wire):
+		return err
+	case wire.Code == codeCannotConnectNow:
+		return fmt.Errorf("%s; start the server, or leave --cluster out to back up a stopped cluster", wire.Message)
+	case wire.Hint == "":
+		return errors.New(wire.Message)
+	}
+	return fmt.Errorf("%s; %s", wire.Message, wire.Hint)
+}
+
+// connect opens an SQL session with the server of the data directory. The caller
+// closes it.
+func (c *Cluster) connect(ctx context.Context) (*sqlSession, server, error) {
+	s, err := openSQL(ctx, c.sql)
+	if err != nil {
+		return nil, server{}, err
+	}
+	found, err := c.identify(ctx, s)
+	if err != nil {
+		s.close()
+		return nil, server{}, err
+	}
+	c.mu.Lock()
+	c.server = found
+	c.mu.Unlock()
+	return s, found, nil
+}
+
+// current is the server that runs now. It is asked only where it is another than it
+// was: PostgreSQL may have been restarted, as another minor version perhaps.
+func (c *Cluster) current(ctx context.Context) (server, error) {
+	now, err := readPostmaster(c.path)
+	if err != nil {
+		return server{}, err
+	}
+	c.mu.Lock()
+	known := c.server
+	c.mu.Unlock()
+	if known.postmaster == now {
+		return known, nil
+	}
+	s, found, err := c.connect(ctx)
+	if err != nil {
+		return server{}, err
+	}
+	s.close()
+	return found, nil
+}
+
+// Close aborts the backups that still run and releases the data directory.
+func (c *Cluster) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	ids := make([]string, 0, len(c.backups))
+	for id := range c.backups {
+		ids = append(ids, id)
+	}
+	c.mu.Unlock()
+	for _, id := range ids {
+		c.AbortBackup(id)
+	}
+	return c.Dir.Close()
+}
+
+// Settings tells what the data directory says, with the version of the server that
+// runs.
+func (c *Cluster) Settings(ctx context.Context) (protocol.Settings, error) {
+	settings, err := c.Dir.Settings(ctx)
+	if err != nil {
+		return settings, err
+	}
+	now, err := c.current(ctx)
+	if err != nil {
+		return settings, c.answer(ctx, err)
+	}
+	settings.ServerVersion, settings.ServerVersionNum = now.version, now.versionNum
+	return settings, nil
+}
+
+// InRecovery reports whether the server is a standby now. It reads pg_control, whose
+// state changes in the moment in which pg_is_in_recovery() does, so that every file
+// can afford the question.
+func (c *Cluster) InRecovery(ctx context.Context) (bool, error) {
+	control, err := c.Control(ctx)
+	return control.State == datadir.StateInArchiveRecovery || control.State == datadir.StateShutDownInRecovery, err
+}
+
+// Identify tells the system identifier, and the timeline and the position up to which
+// the server's WAL is flushed. It is asked where nothing is passed through.
+func (c *Cluster) Identify(ctx context.Context) (protocol.System, error) {
+	system, err := c.flushed(ctx)
+	return system, c.answer(ctx, err)
+}
+
+func (c *Cluster) flushed(ctx context.Context) (protocol.System, error) {
+	s, found, err := c.connect(ctx)
+	if err != nil {
+		return protocol.System{}, err
+	}
+	defer s.close()
+	position := "pg_current_wal_flush_lsn()"
+	if found.inRecovery {
+		position = "greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())"
+	}
+	row, err := s.row(ctx, "SELECT "+position)
+	if err != nil {
+		return protocol.System{}, err
+	}
+	lsn, err := protocol.ParseLSN(row[0])
+	if err != nil {
+		return protocol.System{}, err
+	}
+	timeline, err := c.TimelineAt(ctx, lsn)
+	return protocol.System{SystemID: found.systemID, Timeline: timeline, XLogPos: lsn}, err
+}

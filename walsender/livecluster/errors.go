@@ -1,0 +1,71 @@
+package livecluster
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"go.uber.org/zap"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// codeCannotConnectNow is PostgreSQL's SQLSTATE for a server that takes no sessions.
+const codeCannotConnectNow = "57P03"
+
+// answer makes of err what the client is told: PostgreSQL's own words where it said
+// some, the end of ctx as it is, and that there is no connection otherwise. What is
+// not for the wire goes to the log.
+func (c *Cluster) answer(ctx context.Context, err error) error {
+	var wire *protocol.Error
+	var refused *pgconn.PgError
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.As(err, &wire):
+		return wire
+	case errors.As(err, &refused):
+		return fromPostgres(refused, protocol.SeverityError)
+	case !isConnectionError(err):
+		return err
+	}
+	c.log.Error("no connection to the running cluster", zap.Error(err))
+	return protocol.Errorf(protocol.CodeConnectionFailure, "no connection to the running cluster").
+		WithHint("The log of this server has the details.")
+}
+
+func isConnectionError(err error) bool {
+	var connecting *pgconn.ConnectError
+	var network net.Error
+	return errors.As(err, &connecting) || errors.As(err, &network) || errors.Is(err, io.EOF) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, pgconn.ErrConnClosed)
+}
+
+// fromPostgres is an error or a notice of PostgreSQL's as one of ours.
+func fromPostgres(e *pgconn.PgError, severity string) *protocol.Error {
+	return &protocol.Error{Severity: severity, Code: e.Code, Message: e.Message, Detail: e.Detail, Hint: e.Hint}
+}
+
+// fromNotice is a notice of PostgreSQL's as one of ours.
+func fromNotice(n *pgconn.Notice) *protocol.Error {
+	severity := n.SeverityUnlocalized
+	if severity == "" {
+		severity = n.Severity
+	}
+	return fromPostgres((*pgconn.PgError)(n), severity)
+}
+
+// promoted is the standby check's answer (§4.6).
+func promoted() *protocol.Error {
+	return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the standby was promoted during online backup").
+		WithHint("This means that the backup being taken is corrupt and should not be used. Try taking another online backup.")
+}
+
+// notInProgress is the answer to the stop of a backup that is not there.
+func notInProgress(id string) *protocol.Error {
+	return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, `backup "%s" is not in progress`, protocol.ShortID(id))
+}

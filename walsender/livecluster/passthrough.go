@@ -1,0 +1,159 @@
+package livecluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+	"go.uber.org/zap"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender"
+)
+
+// passThrough is how the cluster's own walsender is reached.
+type passThrough struct {
+	config    *pgconn.Config
+	superuser string // the one that is allowed; empty: none
+}
+
+// passedParameters are the parameters of a client's startup packet that the
+// connection to PostgreSQL gets too. Not among them is options, by which anybody could
+// change any setting that the role of the pass-through may change.
+var passedParameters = []string{"application_name", "DateStyle", "TimeZone"}
+
+// setPassThrough makes sure that commands can be passed through. Where the connection
+// string is not one for this purpose, a role without REPLICATION is no error.
+func (c *Cluster) setPassThrough(ctx context.Context, config Config) error {
+	flag, connString := "--passthrough", config.PassThrough
+	if connString == "" {
+		flag, connString = "--cluster", config.ConnString
+	}
+	parsed, err := parse(flag, connString)
+	if err != nil {
+		return err
+	}
+	pass := &passThrough{config: parsed, superuser: config.PassThroughSuperuser}
+	conn, err := c.dialWALSender(ctx, pass, nil)
+	switch {
+	case err == nil:
+		conn.Close()
+		c.pass = pass
+		return nil
+	case config.PassThrough == "" && isCode(err, protocol.CodeInsufficientPrivilege):
+		c.log.Info("no commands are passed through to the cluster: its role lacks REPLICATION",
+			zap.String("role", parsed.User), zap.String("hint", "--passthrough names another role; or: "+replicationGrant(parsed.User)))
+		return nil
+	case isCode(err, protocol.CodeInsufficientPrivilege):
+		return missing("REPLICATION for the pass-through", replicationGrant(parsed.User))
+	}
+	return fmt.Errorf("pass-through: %w", err)
+}
+
+func replicationGrant(role string) string {
+	return `ALTER ROLE "` + strings.ReplaceAll(role, `"`, `""`) + `" REPLICATION`
+}
+
+// DialWALSender opens a replication connection to the cluster's own walsender: always
+// replication=true, which runs no SQL. It is errors.ErrUnsupported where nothing is
+// passed through.
+func (c *Cluster) DialWALSender(ctx context.Context, parameters map[string]string) (*walsender.WALSenderConn, error) {
+	if c.pass == nil {
+		return nil, errors.ErrUnsupported
+	}
+	conn, err := c.dialWALSender(ctx, c.pass, parameters)
+	return conn, c.answer(ctx, err)
+}
+
+func (c *Cluster) dialWALSender(ctx context.Context, pass *passThrough, parameters map[string]string) (*walsender.WALSenderConn, error) {
+	var in io.Reader
+	config := pass.config.Copy()
+	for name, value := range parameters {
+		for _, passed := range passedParameters {
+			if strings.EqualFold(name, passed) {
+				config.RuntimeParams[passed] = value
+			}
+		}
+	}
+	config.RuntimeParams["replication"] = "true"
+	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		in = r
+		return pgproto3.NewFrontend(&messageReader{r: r}, w)
+	}
+	conn, err := connect(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	if err := pass.check(ctx, conn, c); err != nil {
+		conn.Close(ctx)
+		return nil, err
+	}
+	hijacked, err := conn.Hijack()
+	if err != nil {
+		conn.Close(ctx)
+		return nil, fmt.Errorf("could not take over the replication connection: %w", err)
+	}
+	return &walsender.WALSenderConn{Conn: takenOver{hijacked.Conn, in}, Cancel: conn.CancelRequest}, nil
+}
+
+// check makes sure that the connection is one to this cluster, and that nobody gets a
+// superuser's rights by it.
+func (p *passThrough) check(ctx context.Context, conn *pgconn.PgConn, c *Cluster) error {
+	if conn.ParameterStatus("is_superuser") != "off" && (p.superuser == "" || p.config.User != p.superuser) {
+		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the role %q of the pass-through is a superuser", p.config.User).
+			WithHint("Name a role that only has REPLICATION with --passthrough, or allow this one with --passthrough-superuser=%s.", p.config.User)
+	}
+	results, err := conn.Exec(ctx, "IDENTIFY_SYSTEM").ReadAll()
+	if err != nil {
+		return err
+	}
+	control, err := c.Control(ctx)
+	if err != nil {
+		return err
+	}
+	if len(results) != 1 || len(results[0].Rows) != 1 || string(results[0].Rows[0][0]) != strconv.FormatUint(control.SystemID, 10) {
+		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the pass-through leads to another cluster").
+			WithHint("Give --passthrough the connection string of the server that runs on this data directory.")
+	}
+	return nil
+}
+
+// takenOver is a connection whose reader may have read ahead.
+type takenOver struct {
+	net.Conn
+	in io.Reader
+}
+
+func (c takenOver) Read(p []byte) (int, error) { return c.in.Read(p) }
+
+// messageReader reads messages and never a byte beyond the one that it is in: what
+// follows is left for whoever takes the connection over.
+type messageReader struct {
+	r      io.Reader
+	header []byte // of the message that begins, as far as it is known
+	left   int    // bytes of the message's body that have not been read
+}
+
+const headerLength = 5
+
+func (m *messageReader) Read(p []byte) (int, error) {
+	if m.left > 0 {
+		n, err := m.r.Read(p[:min(len(p), m.left)])
+		m.left -= n
+		return n, err
+	}
+	n, err := m.r.Read(p[:min(len(p), headerLength-len(m.header))])
+	m.header = append(m.header, p[:n]...)
+	if len(m.header) == headerLength {
+		h := m.header
+		m.left = max(0, int(h[1])<<24|int(h[2])<<16|int(h[3])<<8|int(h[4])-4)
+		m.header = h[:0]
+	}
+	return n, err
+}

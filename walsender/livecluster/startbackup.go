@@ -1,0 +1,63 @@
+package livecluster
+
+import (
+	"context"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// pageSize is the block size whose page checksums are verified, in bytes.
+const pageSize = 8192
+
+// StartBackup puts the server into backup mode, in a session of its own, which waits
+// for the checkpoint. 08006 is the answer where there is no connection, 55000 where
+// the server is not the data directory's; whatever PostgreSQL says is passed on.
+func (c *Cluster) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.BackupStart, error) {
+	s, found, err := c.connect(ctx)
+	if err != nil {
+		return protocol.BackupStart{}, c.answer(ctx, err)
+	}
+	b := &backup{session: s, dialect: dialectOf(found.versionNum)}
+	start, err := c.start(ctx, b, r, found)
+	if err == nil {
+		b.watch(r.ID)
+		err = c.add(r.ID, b)
+	}
+	if err != nil {
+		b.end()
+		return protocol.BackupStart{}, c.answer(ctx, err)
+	}
+	return start, nil
+}
+
+// start waits for the checkpoint, and finds out what it is called.
+func (c *Cluster) start(ctx context.Context, b *backup, r protocol.BackupRequest, found server) (protocol.BackupStart, error) {
+	b.session.notice = r.Notice
+	defer func() { b.session.notice = func(*protocol.Error) {} }()
+	row, err := b.session.row(ctx, b.dialect.startSQL(r.Label, r.Fast))
+	if err != nil {
+		return protocol.BackupStart{}, err
+	}
+	start := protocol.BackupStart{ID: r.ID}
+	if start.StartPtr, err = protocol.ParseLSN(row[0]); err != nil {
+		return start, err
+	}
+	control, err := c.Control(ctx)
+	if err != nil {
+		return start, err
+	}
+	if control.Redo < start.StartPtr {
+		return start, protocol.Errorf(protocol.CodeObjectNotInPrerequisite,
+			"the server is not the one that runs on the data directory: pg_control there does not know the checkpoint at %v", start.StartPtr)
+	}
+	if control.DataChecksumVersion != 0 && control.BlockSize != pageSize {
+		r.Notice(protocol.Warningf("page checksums are not verified: the cluster's block size is %d bytes, not %d", control.BlockSize, pageSize))
+	}
+	if inRecovery, err := c.InRecovery(ctx); err != nil {
+		return start, err
+	} else if found.inRecovery && !inRecovery {
+		return start, promoted()
+	}
+	start.Timeline, err = c.TimelineAt(ctx, start.StartPtr)
+	return start, err
+}

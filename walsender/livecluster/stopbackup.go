@@ -1,0 +1,44 @@
+package livecluster
+
+import (
+	"context"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// StopBackup ends backup mode. With wait, it waits for the archiving of the WAL where
+// the server archives, and passes on what PostgreSQL has to say meanwhile.
+func (c *Cluster) StopBackup(ctx context.Context, id string, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error) {
+	b := c.take(id)
+	if b == nil {
+		return protocol.BackupStop{}, notInProgress(id)
+	}
+	defer b.end()
+	if err := b.endWatch(); err != nil {
+		return protocol.BackupStop{}, err
+	}
+	b.session.notice = notice
+	row, err := b.session.row(ctx, b.dialect.stopSQL(wait))
+	if err != nil {
+		return protocol.BackupStop{}, c.answer(ctx, err)
+	}
+	stop, err := c.stopped(ctx, row)
+	return stop, c.answer(ctx, err)
+}
+
+// stopped understands the row of pg_backup_stop.
+func (c *Cluster) stopped(ctx context.Context, row []string) (protocol.BackupStop, error) {
+	var stop protocol.BackupStop
+	end, err := protocol.ParseLSN(row[0])
+	if err != nil {
+		return stop, err
+	}
+	label, err := protocol.ParseBackupLabel(row[1])
+	if err != nil {
+		return stop, err
+	}
+	stop = protocol.BackupStop{StartPtr: label.StartPtr, Timeline: label.StartTimeline, Label: row[1], StopPtr: end}
+	// The WAL that is needed ends before stopptr.
+	stop.StopTimeline, err = c.TimelineAt(ctx, max(end, 1)-1)
+	return stop, err
+}

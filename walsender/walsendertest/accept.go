@@ -1,0 +1,137 @@
+package walsendertest
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"time"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender"
+)
+
+// accept gives each connection a goroutine, until the listener is closed.
+func (s *Server) accept() {
+	defer s.running.Done()
+	for {
+		conn, err := s.listener.Accept()
+		if err != nil {
+			return
+		}
+		s.running.Add(1)
+		go func() {
+			defer s.running.Done()
+			defer conn.Close()
+			s.connection(conn)
+		}()
+	}
+}
+
+// connection reads the startup, TLS included: the wire can only look into what is not
+// encrypted.
+func (s *Server) connection(raw net.Conn) {
+	raw.SetReadDeadline(time.Now().Add(walsender.DefaultAuthTimeout)) //nolint:errcheck // the read fails
+	stop := context.AfterFunc(s.ctx, func() { raw.Close() })
+	start, err := s.startup(raw)
+	stop()
+	if err != nil {
+		return // nobody there, or no TLS
+	}
+	raw.SetReadDeadline(time.Time{}) //nolint:errcheck // as above
+	parameters := map[string]string{}
+	switch p := start.packet.(type) {
+	case protocol.CancelRequest:
+		s.cancel(start.bytes)
+		return
+	case protocol.StartupMessage:
+		parameters = p.Parameters
+	}
+	w := s.begin(start.conn, raw)
+	defer s.end(w)
+	s.record.began(w, parameters)
+	w.run(start.bytes)
+}
+
+// startup is how a connection begins, after all that is about encryption.
+type startup struct {
+	conn   net.Conn               // above TLS
+	packet protocol.StartupPacket // nil: not well formed
+	bytes  []byte                 // the packet as it came, which is what the server gets
+}
+
+func (s *Server) startup(raw net.Conn) (startup, error) {
+	conn, err := s.directTLS(raw)
+	for err == nil {
+		var read bytes.Buffer
+		var packet protocol.StartupPacket
+		packet, err = protocol.ReadStartupPacket(io.TeeReader(conn, &read))
+		if malformed := new(protocol.Error); errors.As(err, &malformed) {
+			return startup{conn, nil, read.Bytes()}, nil
+		}
+		switch packet.(type) {
+		case nil:
+		case protocol.SSLRequest:
+			conn, err = s.answerSSLRequest(conn)
+		case protocol.GSSENCRequest:
+			_, err = conn.Write([]byte("N"))
+		default:
+			return startup{conn, packet, read.Bytes()}, nil
+		}
+	}
+	return startup{}, err
+}
+
+// directTLS looks for a handshake that begins without an SSLRequest (§1.2).
+func (s *Server) directTLS(raw net.Conn) (net.Conn, error) {
+	first := make([]byte, 1)
+	if _, err := io.ReadFull(raw, first); err != nil {
+		return nil, err
+	}
+	conn := prefixedConn{raw, io.MultiReader(bytes.NewReader(first), raw)}
+	if first[0] != 0x16 || s.certificate == nil {
+		return conn, nil
+	}
+	encrypted := tls.Server(conn, s.certificate.server)
+	if err := encrypted.Handshake(); err != nil {
+		return nil, err
+	}
+	if encrypted.ConnectionState().NegotiatedProtocol != "postgresql" {
+		return nil, errors.New("direct TLS connection without ALPN protocol negotiation")
+	}
+	return encrypted, nil
+}
+
+func (s *Server) answerSSLRequest(conn net.Conn) (net.Conn, error) {
+	if _, encrypted := conn.(*tls.Conn); encrypted || s.certificate == nil {
+		_, err := conn.Write([]byte("N"))
+		return conn, err
+	}
+	if _, err := conn.Write([]byte("S")); err != nil {
+		return nil, err
+	}
+	return tls.Server(conn, s.certificate.server), nil
+}
+
+// cancel hands a CancelRequest to the server, whose answer is a close.
+func (s *Server) cancel(packet []byte) {
+	inner, server := memPipe()
+	inner.Write(packet)                              //nolint:errcheck // it fits
+	s.Config.ServeConn(context.Background(), server) //nolint:errcheck // there is nobody to tell
+	inner.Close()                                    //nolint:errcheck // never fails
+}
+
+// prefixedConn is a connection of which some bytes have been read.
+type prefixedConn struct {
+	net.Conn
+	in io.Reader
+}
+
+func (c prefixedConn) Read(p []byte) (int, error) { return c.in.Read(p) }
+
+func (c prefixedConn) CloseWrite() error {
+	closeWrite(c.Conn)
+	return nil
+}

@@ -1,0 +1,118 @@
+package walsendertest
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/datadir"
+)
+
+// Cluster is a [Sample] in memory, to be served: a walsender.Cluster, a WALLister and
+// a Historian. It has the files that [Sample.Write] would write, byte for byte, but
+// makes each page when it is read. So a file of a terabyte takes no room, and a
+// million [Sample.SmallFiles] neither.
+//
+// The state of the Sample decides what its backups are:
+//
+//   - [datadir.StateShutDown], the default: no backup_label (§4.1).
+//   - [datadir.StateShutDownInRecovery], [datadir.StateInArchiveRecovery]: the
+//     label of a standby.
+//   - [datadir.StateInProduction]: a primary that runs, and the label of one.
+//   - any other: 55000.
+//
+// Every file was last modified at the same time, and labels name that too, so that
+// what a client writes can be compared with goldens. Any number of servers may serve
+// it. The zero value is a small primary that was shut down.
+type Cluster struct {
+	// Sample describes the files. It must not be changed once the Cluster is used.
+	// A segment size of 0 means 1 MiB here.
+	Sample Sample
+
+	once    sync.Once
+	err     error
+	sample  Sample // complete
+	tree    memTree
+	damaged map[string][]int64 // blocks by path
+	cache   pageCache
+
+	mu      sync.Mutex
+	backups map[string]string // labels by id
+}
+
+// sampleTime is when everything in a sample happened.
+var sampleTime = time.Date(2026, time.January, 2, 3, 4, 5, 0, time.UTC)
+
+// Primary is a small cluster that was shut down: its backups have no label.
+func Primary() *Cluster { return &Cluster{Sample: Sample{State: datadir.StateShutDown}} }
+
+// RunningPrimary is a small primary that runs: its backups have a label.
+func RunningPrimary() *Cluster { return &Cluster{Sample: Sample{State: datadir.StateInProduction}} }
+
+// Standby is a small standby that runs: its backups have a label. The fault
+// [Promotion] promotes it.
+func Standby() *Cluster { return &Cluster{Sample: Sample{State: datadir.StateInArchiveRecovery}} }
+
+// build makes the tree at the first use. An error is one of the Sample.
+func (c *Cluster) build() error {
+	c.once.Do(func() {
+		if c.Sample.WALSegmentSize == 0 {
+			c.Sample.WALSegmentSize = 1 << 20
+		}
+		if c.sample, c.err = c.Sample.complete(); c.err != nil {
+			return
+		}
+		c.tree = memTree{files: map[string]content{}}
+		c.sample.write(&c.tree)
+		if c.sample.State != datadir.StateShutDown {
+			c.tree.remove(unloggedFork)
+		}
+		c.tree.file("global/pg_control", c.sample.control().Encode())
+		c.damaged = map[string][]int64{}
+		for _, p := range c.sample.DamagedPages {
+			c.damaged[p.Path] = append(c.damaged[p.Path], p.Block)
+		}
+		c.backups = map[string]string{}
+	})
+	return c.err
+}
+
+// Directory is another name for each Cluster.
+func (c *Cluster) Directory() string { return fmt.Sprintf("memory:%p", c) }
+
+// Identify tells the system identifier, and the timeline and position where the WAL ends.
+func (c *Cluster) Identify(context.Context) (protocol.System, error) {
+	if err := c.build(); err != nil {
+		return protocol.System{}, err
+	}
+	return protocol.System{SystemID: c.sample.SystemID, Timeline: c.sample.Timeline, XLogPos: c.sample.endLSN()}, nil
+}
+
+// Settings tells what the Sample is made of.
+func (c *Cluster) Settings(context.Context) (protocol.Settings, error) {
+	if err := c.build(); err != nil {
+		return protocol.Settings{}, err
+	}
+	mode := fs.FileMode(0o700)
+	if c.sample.GroupAccess {
+		mode = 0o750
+	}
+	return protocol.Settings{
+		ServerVersion:     fmt.Sprint(c.sample.Version),
+		ServerVersionNum:  c.sample.Version * 10000,
+		WALSegmentSize:    int64(c.sample.WALSegmentSize),
+		BlockSize:         pageSize,
+		DataChecksums:     !c.sample.NoChecksums,
+		DataDirectoryMode: mode,
+		InHotStandby:      c.sample.standby(),
+	}, nil
+}
+
+// InRecovery reports whether the Sample is a standby.
+func (c *Cluster) InRecovery(context.Context) (bool, error) {
+	err := c.build()
+	return c.sample.standby(), err
+}

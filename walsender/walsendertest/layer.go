@@ -1,0 +1,50 @@
+package walsendertest
+
+import (
+	"context"
+	"errors"
+	"iter"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender"
+)
+
+// layer is a cluster under a fault that changes a part of it. What the cluster is able
+// to do besides, it is still able to.
+type layer struct {
+	walsender.Cluster
+}
+
+// WALFiles lists the cluster's WAL, or is 0A000 as a server without is.
+func (l layer) WALFiles(ctx context.Context, start, end protocol.LSN) iter.Seq2[protocol.File, error] {
+	if lister, ok := l.Cluster.(walsender.WALLister); ok {
+		return lister.WALFiles(ctx, start, end)
+	}
+	return func(yield func(protocol.File, error) bool) {
+		yield(protocol.File{}, protocol.Errorf(protocol.CodeFeatureNotSupported, "this server has no write-ahead log to list"))
+	}
+}
+
+// TimelineHistory is the cluster's, or 0A000.
+func (l layer) TimelineHistory(ctx context.Context, tli protocol.Timeline) (protocol.HistoryFile, error) {
+	if historian, ok := l.Cluster.(walsender.Historian); ok {
+		return historian.TimelineHistory(ctx, tli)
+	}
+	return protocol.HistoryFile{}, protocol.Errorf(protocol.CodeFeatureNotSupported, "this server has no timeline history")
+}
+
+// DialWALSender is the cluster's, or errors.ErrUnsupported.
+func (l layer) DialWALSender(ctx context.Context, parameters map[string]string) (*walsender.WALSenderConn, error) {
+	if through, ok := l.Cluster.(walsender.PassThrough); ok {
+		return through.DialWALSender(ctx, parameters)
+	}
+	return nil, errors.ErrUnsupported
+}
+
+// BackupLost is the cluster's, or a channel that never gets anything.
+func (l layer) BackupLost(id string) <-chan error {
+	if watcher, ok := l.Cluster.(walsender.BackupWatcher); ok {
+		return watcher.BackupLost(id)
+	}
+	return nil
+}

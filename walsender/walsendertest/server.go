@@ -1,0 +1,273 @@
+package walsendertest
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgparallel/pgparallel/walsender"
+)
+
+// patience is how long Close waits for sessions to end.
+const patience = 5 * time.Second
+
+// Server is a walsender.Server for tests of clients, in the manner of
+// net/http/httptest. Between it and the clients is a wire that records what is said
+// and lets go wrong what Faults name.
+//
+// Set the fields, call [Server.Start], and [Server.Close] in the end; in a test
+// [NewServer] or [Server.StartTest] do that. The zero value serves [Primary] on
+// loopback. It may be used from many goroutines once it has started.
+type Server struct {
+	// Cluster is what is served; nil means Primary(). It may be any, a *Cluster of
+	// this package or one on disk.
+	Cluster walsender.Cluster
+
+	// Faults are what goes wrong, in the order in which messages pass them.
+	Faults []Fault
+
+	// InMemory makes connections in memory, by [Server.Dial] and
+	// [Server.ConnConfig] only. Such a server works inside of a testing/synctest
+	// bubble: everything that waits does so for a channel or for time, and there is
+	// no cache of pages, whose ticker would hide that a bubble is stuck. Otherwise
+	// it listens on a free port of 127.0.0.1.
+	InMemory bool
+
+	// TLS offers TLS with a certificate that is made for the server; see
+	// [Server.ClientTLS].
+	TLS bool
+
+	// Config is the server itself, for its further fields: MaxWALSenders,
+	// SenderTimeout, Backups, Logger. Cluster is set by Start; TLSConfig is not
+	// used. Its Shutdown tells clients that the server goes (§1.9).
+	Config walsender.Server
+
+	listener    net.Listener
+	certificate *certificate
+	faults      []*armedFault
+	record      recorder
+	ctx         context.Context // ends with the server
+	stop        context.CancelFunc
+	running     sync.WaitGroup // the goroutines that accept and serve
+	closing     sync.Once
+	closeError  error
+
+	mu     sync.Mutex
+	count  int            // sessions so far
+	wires  map[*wire]bool // the sessions there are
+	leader *wire          // the session that last started a backup
+}
+
+// TB is the part of [testing.TB] that this package needs. With it programs that are
+// no tests can import the package without importing testing.
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Failed() bool
+	Logf(format string, args ...any)
+}
+
+// NewServer starts a server on loopback that is closed when the test ends.
+func NewServer(t TB, cluster walsender.Cluster, faults ...Fault) *Server {
+	t.Helper()
+	s := &Server{Cluster: cluster, Faults: faults}
+	s.StartTest(t)
+	return s
+}
+
+// StartTest starts the server and closes it when the test ends. The test fails where
+// Start or Close does; if it failed, whyever, what was said is logged.
+func (s *Server) StartTest(t TB) {
+	t.Helper()
+	if err := s.Start(); err != nil {
+		t.Fatalf("%v", err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("%v", err)
+		}
+		if t.Failed() {
+			t.Logf("what was said:\n%v", s.Transcript())
+		}
+	})
+}
+
+// Start begins to serve. It fails where there is no port, and where the Cluster's
+// Sample cannot be. A server is started once.
+func (s *Server) Start() error {
+	if s.Cluster == nil {
+		s.Cluster = Primary()
+	}
+	if err := s.build(); err != nil {
+		return fmt.Errorf("starting a test server: %w", err)
+	}
+	if err := s.listen(); err != nil {
+		s.releaseCache()
+		return fmt.Errorf("starting a test server: %w", err)
+	}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.wires = map[*wire]bool{}
+	s.arm()
+	s.running.Add(1)
+	go s.accept() // ends with the listener
+	return nil
+}
+
+// build readies a cluster of this package.
+func (s *Server) build() error {
+	own, ok := s.Cluster.(*Cluster)
+	if !ok {
+		return nil
+	}
+	if err := own.build(); err != nil || s.InMemory {
+		return err
+	}
+	return own.cache.hold()
+}
+
+func (s *Server) listen() (err error) {
+	if s.TLS {
+		if s.certificate, err = newCertificate(); err != nil {
+			return err
+		}
+	}
+	if s.InMemory {
+		s.listener = newMemListener()
+		return nil
+	}
+	s.listener, err = net.Listen("tcp", "127.0.0.1:0")
+	return err
+}
+
+// arm readies the faults, and puts those of the cluster around it.
+func (s *Server) arm() {
+	s.Config.Cluster = s.Cluster
+	for _, f := range s.Faults {
+		armed := &armedFault{Fault: f, record: &s.record}
+		s.faults = append(s.faults, armed)
+		if f.cluster != nil {
+			s.Config.Cluster = f.cluster(layer{s.Config.Cluster}, armed)
+		}
+	}
+}
+
+// Close ends the server at once: every connection is closed, backups are aborted. It
+// waits half a second for clients to close their ends too, and at most five seconds for
+// the sessions to end. The error names those that hang then: which, doing what, since
+// when. A second call returns the same.
+func (s *Server) Close() error {
+	s.closing.Do(func() { s.closeError = s.close() })
+	return s.closeError
+}
+
+func (s *Server) close() error {
+	if s.stop == nil {
+		return nil // never started
+	}
+	s.stop()
+	s.listener.Close() //nolint:errcheck // a listener in memory or on loopback
+	ended := make(chan struct{})
+	go func() { // ends with the sessions: later than Close where one hangs
+		defer close(ended)
+		s.Config.Close() //nolint:errcheck // never fails
+		s.running.Wait()
+	}()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-ended:
+		s.releaseCache()
+		return nil
+	case <-timer.C:
+		return errors.New(s.hanging())
+	}
+}
+
+func (s *Server) releaseCache() {
+	if own, ok := s.Cluster.(*Cluster); ok && !s.InMemory {
+		own.cache.release()
+	}
+}
+
+// hanging names the sessions that there are.
+func (s *Server) hanging() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var names []string
+	for w := range s.wires {
+		names = append(names, w.doing())
+	}
+	slices.Sort(names)
+	return fmt.Sprintf("the test server hangs in Close: %s", cmp.Or(strings.Join(names, "; "), "a connection that never became a session"))
+}
+
+// Addr is the address to connect to.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Dial makes a connection, without a word on it.
+func (s *Server) Dial(ctx context.Context) (net.Conn, error) {
+	if m, ok := s.listener.(*memListener); ok {
+		return m.dial(ctx)
+	}
+	var d net.Dialer
+	return d.DialContext(ctx, s.Addr().Network(), s.Addr().String())
+}
+
+// ConnConfig is a configuration of pgconn that leads to the server, for the user
+// backup, with TLS where the server has it.
+func (s *Server) ConnConfig() (*pgconn.Config, error) {
+	port := 5432
+	if a, ok := s.Addr().(*net.TCPAddr); ok {
+		port = a.Port
+	}
+	config, err := pgconn.ParseConfig(fmt.Sprintf("host=127.0.0.1 port=%d user=backup sslmode=disable", port))
+	if err != nil {
+		return nil, fmt.Errorf("configuring a connection to the test server: %w", err)
+	}
+	config.TLSConfig = s.ClientTLS()
+	config.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
+	config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return s.Dial(ctx) }
+	return config, nil
+}
+
+// ClientTLS is a configuration that trusts the server's certificate; nil without TLS.
+func (s *Server) ClientTLS() *tls.Config {
+	if s.certificate == nil {
+		return nil
+	}
+	return s.certificate.client.Clone()
+}
+
+// RootPEM is the certificate to trust, for a client's sslrootcert; nil without TLS.
+func (s *Server) RootPEM() []byte {
+	if s.certificate == nil {
+		return nil
+	}
+	return slices.Clone(s.certificate.pem)
+}
+
+// Transcript is what was said so far. After Close it is complete.
+func (s *Server) Transcript() Transcript { return s.record.transcript() }
+
+// Unused are the faults that did not happen: what such a test proved, it proved
+// without them.
+func (s *Server) Unused() []Fault {
+	var unused []Fault
+	for _, f := range s.faults {
+		if !f.happened() {
+			unused = append(unused, f.Fault)
+		}
+	}
+	return unused
+}
