@@ -7,7 +7,7 @@ FUZZTIME ?= 5s
 # The race detector needs a C compiler; without one the tests run without it.
 RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
-.PHONY: help build run test lint fuzz bench
+.PHONY: help build run test lint fuzz bench conform
 
 help:
 	@echo 'make build   build pgparallel into this directory'
@@ -16,6 +16,7 @@ help:
 	@echo 'make lint    check formatting, go vet, staticcheck'
 	@echo 'make fuzz    run every fuzz target for FUZZTIME ($(FUZZTIME))'
 	@echo 'make bench   run the benchmarks'
+	@echo 'make conform run the conformance kit against pgparallel backup'
 
 build:
 	$(GO) build -o pgparallel ./cmd/pgparallel
@@ -43,3 +44,7 @@ fuzz:
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+conform: build
+	./pgparallel conform --strict -- ./pgparallel backup -h {host} -p {port} -D {dir} \
+		-j {jobs} --min-jobs={min-jobs} -X {wal} -T {tablespace-old}={tablespace-new}

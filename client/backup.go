@@ -22,17 +22,21 @@ func Backup(ctx context.Context, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if err := checkVacant(o.Dir); err != nil {
+	b := &backup{Options: o, events: events{log: o.Log}}
+	if err := b.checkPlaces(); err != nil {
 		return Result{}, err
 	}
-	b := &backup{Options: o, events: events{log: o.Log}}
-	b.dialer = newDialer(o.ConnConfig, b.events.notice)
+	b.dialer = newDialer(o.ConnConfig, o.Timeout, b.events.notice)
 	defer b.progress.report(o.Progress)()
 
 	// The connections end with this context, whoever ends it.
-	connected, disconnect := context.WithCancel(ctx)
-	defer disconnect()
+	connected, disconnect := context.WithCancelCause(ctx)
+	defer disconnect(nil)
+	b.fail = disconnect
 	err = b.run(connected)
+	if failed := (*streamError)(nil); err != nil && errors.As(context.Cause(connected), &failed) {
+		err = failed
+	}
 	if err != nil && ctx.Err() != nil {
 		err = fmt.Errorf("backup was canceled: %w", context.Cause(ctx))
 	}
@@ -41,7 +45,9 @@ func Backup(ctx context.Context, o Options) (Result, error) {
 		b.target.close()
 		return b.result(), b.checksumError()
 	}
-	disconnect()
+	disconnect(nil)
+	b.stopStream()
+	b.dropSlot()
 	b.cleanUp()
 	return Result{}, err
 }
@@ -59,18 +65,22 @@ type backup struct {
 	workers     []*worker
 	cluster     cluster
 	tablespaces []protocol.Tablespace // before START_BACKUP
-	target      *target
+	target      *target               // nil: the backup goes to Output
+	archives    *archives             // nil: it is not in tar format
 	started     protocol.BackupStart
 	plan        *plan
 	stopped     protocol.BackupStop
 	badPages    *protocol.Error // what STOP_BACKUP said about page checksums (§5.7)
 	history     lineage
+	stream      *walStream // nil: WAL is not streamed
+	fail        context.CancelCauseFunc
+	planOnly    bool   // nothing is to change, see DryRun
 	wal         *files // nil: none was copied
 	extra       []file // for the manifest, see contents
 }
 
 // run takes the steps of a backup. Each of them is safe to be killed in: until the
-// last but one, nothing in the target can be started.
+// last but two, nothing in the target can be started.
 func (b *backup) run(ctx context.Context) error {
 	steps := []struct {
 		name string
@@ -79,20 +89,26 @@ func (b *backup) run(ctx context.Context) error {
 		{"connect", b.connect},
 		{"identify", b.identify},
 		{"list tablespaces", b.listTablespaces},
+		{"choose WAL method", b.chooseWAL},
 		{"create target", b.createTarget},
+		{"open stream", b.openStream},
 		{"start backup", b.startBackup},
 		{"join backup", b.joinBackup},
 		{"list files", b.listFiles},
 		{"create directories", b.createDirectories},
+		{"start stream", b.startStream},
 		{"copy files", b.copyFiles},
 		{"copy control file", b.copyControlFile},
 		{"stop backup", b.stopBackup},
 		{"check tablespaces", b.checkTablespaces},
 		{"copy WAL", b.copyWAL},
 		{"write label", b.writeLabel},
+		{"write recovery configuration", b.writeRecoveryConf},
+		{"finish archives", b.finishArchives},
 		{"sync", b.sync},
 		{"release control file", b.releaseControlFile},
 		{"write manifest", b.writeManifest},
+		{"remove marker", b.removeMarker},
 	}
 	for _, step := range steps {
 		b.step(step.name)
@@ -137,11 +153,17 @@ func (b *backup) hangUp() {
 	for _, w := range b.workers {
 		w.conn.close()
 	}
+	if b.stream != nil {
+		b.stream.conn.close()
+	}
 	b.leader.close()
 }
 
 // cleanUp leaves the target as it was found.
 func (b *backup) cleanUp() {
+	if b.archives != nil {
+		b.archives.close()
+	}
 	switch {
 	case b.target == nil:
 	case b.NoClean:

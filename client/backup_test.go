@@ -33,7 +33,7 @@ func TestBackup_5_1_Order(t *testing.T) {
 	}
 	leader := []string{
 		"SHOW data_directory_mode", "SHOW wal_segment_size", "SHOW server_version_num", "IDENTIFY_SYSTEM",
-		"LIST_TABLESPACES PROGRESS", "START_BACKUP LABEL 'it''s' FAST MAX_RATE 64", "LIST_TABLESPACES", "LIST_FILES",
+		"LIST_TABLESPACES PROGRESS", `READ_REPLICATION_SLOT "pgparallel_0"`, "START_BACKUP LABEL 'it''s' FAST MAX_RATE 64", "LIST_TABLESPACES", "LIST_FILES",
 		"SEND_FILE ('global/pg_control')", "STOP_BACKUP NOWAIT", "LIST_TABLESPACES",
 		"LIST_WAL_FILES START_WAL_LOCATION '0/100028' END_WAL_LOCATION '0/200000'",
 	}
@@ -185,7 +185,7 @@ func TestBackup_Label_4_1(t *testing.T) {
 }
 
 func TestBackup_5_11_WALNone(t *testing.T) {
-	for _, label := range []string{"START WAL LOCATION: 0/100028\n", ""} {
+	for _, label := range []string{fakeLabel(0x100028, 1), ""} {
 		f := newFake(t)
 		f.stop.Label = label
 		dir := filepath.Join(t.TempDir(), "copy")

@@ -25,6 +25,7 @@ type conn struct {
 	frames     *protocol.FrameReader
 	out        []byte
 	parameters map[string]string
+	pid        uint32 // of the server's process, by BackendKeyData
 	notice     protocol.NoticeFunc
 	unbind     func() bool
 }
@@ -78,8 +79,11 @@ func (c *conn) ask(command string) error {
 }
 
 func (c *conn) flush() error {
-	_, err := c.net.Write(c.out)
+	err := c.tap.write(c.out)
 	c.out = c.out[:0]
+	if silent := (*silentError)(nil); errors.As(err, &silent) {
+		return err
+	}
 	if err != nil {
 		return c.farewell(lost(fmt.Errorf("could not send command to server: %w", err)))
 	}
@@ -108,6 +112,9 @@ func (c *conn) next() (kind byte, body []byte, err error) {
 		kind, body, err := c.frames.Next()
 		if violation := (*protocol.Error)(nil); errors.As(err, &violation) {
 			return 0, nil, err
+		}
+		if silent := (*silentError)(nil); errors.As(err, &silent) {
+			return 0, nil, silent
 		}
 		if err != nil {
 			return 0, nil, lost(err)

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -27,17 +25,6 @@ func (b *backup) startBackup(context.Context) error {
 	b.events.tell(LevelVerbose, "checkpoint completed")
 	b.events.tell(LevelVerbose, "write-ahead log start point: %v on timeline %d", b.started.StartPtr, b.started.Timeline)
 	return nil
-}
-
-func (b *backup) joinBackup(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	for _, w := range b.workers {
-		group.Go(func() error {
-			defer context.AfterFunc(ctx, w.conn.abort)()
-			return b.join(w.conn)
-		})
-	}
-	return group.Wait()
 }
 
 func (b *backup) join(c *conn) error {
@@ -95,6 +82,9 @@ func isGone(err error) bool {
 }
 
 func (b *backup) createDirectories(context.Context) error {
+	if b.archives != nil {
+		return b.archives.layOut(b.plan)
+	}
 	for _, path := range b.plan.directories {
 		if err := b.target.makeDirectory(path); err != nil {
 			return err
@@ -119,7 +109,7 @@ func (b *backup) createDirectories(context.Context) error {
 
 // newReceiver is what a connection needs to write files.
 func (b *backup) newReceiver() receiver {
-	r := receiver{folders: folders{target: b.target}}
+	r := receiver{sink: b.newSink()}
 	if !b.NoManifest {
 		r.sum = b.ManifestChecksums.New()
 	}
@@ -141,6 +131,8 @@ func (b *backup) copyFiles(ctx context.Context) error {
 		files:     &b.plan.files,
 		queue:     newQueue(b.plan.files.sorted(largestFirst)),
 		jobs:      b.Jobs,
+		minJobs:   b.MinJobs,
+		tell:      b.events.tell,
 		options:   b.verifyOption(),
 		progress:  &b.progress,
 		received:  b.fileReceived,
@@ -178,12 +170,15 @@ func (b *backup) fileReceived(f *file, listed int64, refused *protocol.Error) er
 	}
 	b.progress.files.Add(1)
 	b.progress.totalBytes.Add(f.size - listed)
+	if b.archives != nil {
+		b.asArchived(f, listed)
+	}
 	return nil
 }
 
 // rejoin opens a connection that may send files of the backup.
 func (b *backup) rejoin(ctx, life context.Context) (*conn, error) {
-	c, err := b.dialer.worker(ctx, life)
+	c, err := b.redial(ctx, life)
 	if err != nil {
 		return nil, err
 	}
@@ -195,17 +190,36 @@ func (b *backup) rejoin(ctx, life context.Context) (*conn, error) {
 	return c, nil
 }
 
-// inUseFor is how long the server is given to notice that a connection is lost,
-// which for it may still be sending.
-const inUseFor = 2 * time.Minute
+// redial opens a connection in the place of one that was lost, which for the server
+// may still have its place.
+func (b *backup) redial(ctx, life context.Context) (c *conn, err error) {
+	err = whileRefused(ctx, protocol.CodeTooManyConnections, redialFor, func() error {
+		c, err = b.dialer.worker(ctx, life)
+		return err
+	})
+	return c, err
+}
+
+// How long the server is given to notice that a connection is lost: to have its place
+// again, and to have STOP_BACKUP answered, for which it may still be sending.
+const (
+	redialFor = 30 * time.Second
+	inUseFor  = 2 * time.Minute
+)
 
 // whileInUse repeats a command for as long as the server says that a file is being
 // sent, which can only be over a connection that is lost.
 func (b *backup) whileInUse(ctx context.Context, command func() error) error {
-	for deadline := time.Now().Add(inUseFor); ; {
+	return whileRefused(ctx, protocol.CodeObjectInUse, inUseFor, command)
+}
+
+// whileRefused repeats a command as long as the server refuses it with the SQLSTATE,
+// but not longer than patience.
+func whileRefused(ctx context.Context, code string, patience time.Duration, command func() error) error {
+	for deadline := time.Now().Add(patience); ; {
 		err := command()
 		var e *protocol.Error
-		if !errors.As(err, &e) || e.Code != protocol.CodeObjectInUse || time.Now().After(deadline) {
+		if !errors.As(err, &e) || e.Code != code || time.Now().After(deadline) {
 			return err
 		}
 		select {
@@ -223,7 +237,7 @@ func (b *backup) copyControlFile(ctx context.Context) error {
 	listed := f.size
 	r := b.newReceiver()
 	r.progress = &b.progress
-	defer r.folders.close()
+	defer r.sink.close()
 	err := b.whileInUse(ctx, func() error {
 		if err := b.leader.ask(sendFile(f.path) + b.verifyOption()); err != nil {
 			return err

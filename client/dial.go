@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -17,15 +17,19 @@ import (
 // dialer opens the connections of a backup. The first tries whatever the
 // configuration offers; the others do what succeeded there.
 type dialer struct {
-	config *pgconn.Config
-	notice protocol.NoticeFunc
+	config   *pgconn.Config
+	notice   protocol.NoticeFunc
+	patience time.Duration // see [Options.Timeout]
 	// where the leader's connection was made to: an address, not a host name
 	// that may stand for several servers
 	network, address string
 }
 
-func newDialer(config *pgconn.Config, notice protocol.NoticeFunc) *dialer {
-	d := &dialer{config: config.Copy(), notice: notice}
+func newDialer(config *pgconn.Config, patience time.Duration, notice protocol.NoticeFunc) *dialer {
+	d := &dialer{config: config.Copy(), notice: notice, patience: patience}
+	if d.config.ConnectTimeout == 0 {
+		d.config.ConnectTimeout = patience
+	}
 	if d.config.RuntimeParams == nil {
 		d.config.RuntimeParams = map[string]string{}
 	}
@@ -50,7 +54,7 @@ func (d *dialer) leader(ctx context.Context) (*conn, error) {
 		}
 		return c, err
 	}
-	c, tlsConfig, err := connect(ctx, ctx, config, d.notice)
+	c, tlsConfig, err := d.connect(ctx, ctx, config)
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +74,11 @@ func (d *dialer) pin(tlsConfig *tls.Config) {
 		return c, err
 	}
 	d.config.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
+	if host, port, err := net.SplitHostPort(d.address); err == nil {
+		if n, err := strconv.ParseUint(port, 10, 16); err == nil {
+			d.config.Host, d.config.Port = host, uint16(n) // for the messages
+		}
+	}
 	d.config.TLSConfig = tlsConfig
 	d.config.Fallbacks = nil
 	d.config.ValidateConnect = nil
@@ -78,7 +87,7 @@ func (d *dialer) pin(tlsConfig *tls.Config) {
 // worker opens a further connection, which lives no longer than life; ctx is for
 // the attempt. It may be called by several goroutines.
 func (d *dialer) worker(ctx, life context.Context) (*conn, error) {
-	c, _, err := connect(ctx, life, d.config.Copy(), d.notice)
+	c, _, err := d.connect(ctx, life, d.config.Copy())
 	return c, err
 }
 
@@ -99,7 +108,7 @@ func keepAlive(c net.Conn) error {
 	return nil
 }
 
-func connect(ctx, life context.Context, config *pgconn.Config, notice protocol.NoticeFunc) (*conn, *tls.Config, error) {
+func (d *dialer) connect(ctx, life context.Context, config *pgconn.Config) (*conn, *tls.Config, error) {
 	pg, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {
 		return nil, nil, connectError(err)
@@ -112,7 +121,9 @@ func connect(ctx, life context.Context, config *pgconn.Config, notice protocol.N
 	if err != nil {
 		return nil, nil, connectError(err)
 	}
-	return newConn(life, h.Conn, h.ParameterStatuses, notice), h.TLSConfig, nil
+	c := newConn(life, h.Conn, h.ParameterStatuses, d.notice)
+	c.pid, c.tap.patience = h.PID, d.patience
+	return c, h.TLSConfig, nil
 }
 
 // settle makes sure that nobody reads the connection but us: where a write took
@@ -128,26 +139,6 @@ func settle(ctx context.Context, pg *pgconn.PgConn) error {
 	}
 	return errors.New("the connection does not come to rest")
 }
-
-// connectError is err in one line, and with the server's own error in it where
-// it was the server that refused.
-func connectError(err error) error {
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) {
-		return fmt.Errorf("could not connect to server: %w", fromPgconn(refused))
-	}
-	lines := strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\t' })
-	return &oneLine{"could not connect to server: " + strings.Join(lines, " "), err}
-}
-
-// oneLine is an error with another text.
-type oneLine struct {
-	text string
-	err  error
-}
-
-func (e *oneLine) Error() string { return e.text }
-func (e *oneLine) Unwrap() error { return e.err }
 
 func fromPgconn(e *pgconn.PgError) *protocol.Error {
 	severity := e.SeverityUnlocalized

@@ -92,7 +92,7 @@ func TestBackup_5_4_TooManyConnections(t *testing.T) {
 		}
 		parent := t.TempDir()
 		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(parent, "copy"), Jobs: 3})
-		if err == nil || !strings.Contains(err.Error(), "could not connect to server: FATAL: number of requested standby connections") {
+		if err == nil || !strings.Contains(err.Error(), "failed: FATAL: number of requested standby connections") {
 			t.Errorf("connection %d refused: error is %v", k, err)
 		}
 		sameTree(t, map[string]string{".": tree(t, parent)["."]}, parent)
@@ -141,8 +141,14 @@ func TestBackup_5_2_Success(t *testing.T) {
 		{"short, no label", false, short("base/1/16384"), `file "base/1/16384" is too short: 5 bytes of 8192, and`},
 		{"control file short", true, short("global/pg_control"), `file "global/pg_control" is too short`},
 		{"WAL short", true, short("pg_wal/000000010000000000000001"), "unexpected WAL file size"},
-		{"gap at the start", true, func(f *fake) { f.start.StartPtr, f.stop.StartPtr = 0x1000, 0x1000 }, `could not find WAL file "000000010000000000000000"`},
+		{"gap at the start", true, func(f *fake) {
+			f.start.StartPtr, f.stop.StartPtr, f.stop.Label = 0x1000, 0x1000, fakeLabel(0x1000, 1)
+		}, `could not find WAL file "000000010000000000000000"`},
 		{"gap at the end", true, func(f *fake) { f.stop.StopPtr = 0x200001 }, `could not find WAL file "000000010000000000000002"`},
+		{"another start", true, func(f *fake) { f.stop.StartPtr = 0x100068 }, "was stopped as one that started at 0/100068"},
+		{"label that no server reads", true, func(f *fake) { f.stop.Label = "START WAL LOCATION: 0/100028\n" }, `invalid data in file "backup_label"`},
+		{"label of another backup", true, func(f *fake) { f.stop.Label = fakeLabel(0x100068, 1) }, "backup label is of another backup"},
+		{"label of another timeline", true, func(f *fake) { f.stop.Label = fakeLabel(0x100028, 2) }, "backup label is of another backup"},
 		{"no control file", true, func(f *fake) {
 			f.listed = func(rows []protocol.File) []protocol.File { return rows[:len(rows)-1] }
 		}, `did not list "global/pg_control"`},

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"net"
@@ -37,6 +38,7 @@ type fake struct {
 	start         protocol.BackupStart
 	stop          protocol.BackupStop
 	wal           map[string]string // by name
+	stream        *fakeStream       // nil: nothing is passed on to a server that runs
 	history       string
 	frame         int  // payload of a CopyData
 	stock         bool // does not say that it knows parallel backups
@@ -73,7 +75,7 @@ func newFake(t *testing.T) *fake {
 		},
 		tablespaces: func(int) []protocol.Tablespace { return nil },
 		start:       protocol.BackupStart{StartPtr: 0x100028, Timeline: 1, ID: fakeID},
-		stop:        protocol.BackupStop{StartPtr: 0x100028, Timeline: 1, Label: "START WAL LOCATION: 0/100028\n", StopPtr: 0x200000, StopTimeline: 1},
+		stop:        protocol.BackupStop{StartPtr: 0x100028, Timeline: 1, Label: fakeLabel(0x100028, 1), StopPtr: 0x200000, StopTimeline: 1},
 		wal:         map[string]string{protocol.WALFileName(1, 0x100000, fakeSegment): strings.Repeat("w", fakeSegment)},
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -85,6 +87,14 @@ func newFake(t *testing.T) *fake {
 	go f.serve()
 	t.Cleanup(f.close)
 	return f
+}
+
+// fakeLabel is the label of a backup of a standby.
+func fakeLabel(start protocol.LSN, tli protocol.Timeline) string {
+	return protocol.BackupLabel{
+		StartPtr: start, WALFile: protocol.WALFileName(tli, start, fakeSegment), Checkpoint: start,
+		Method: "streamed", From: "standby", StartTime: "2026-01-02 03:04:05 UTC", Label: "fake", StartTimeline: tli,
+	}.String()
 }
 
 func (f *fake) close() {
@@ -120,7 +130,7 @@ func (f *fake) serve() {
 		}
 		f.mu.Lock()
 		f.open[c] = true
-		s := &fakeSession{fake: f, number: f.connections, conn: c, backend: pgproto3.NewBackend(c, c), queries: make(chan string, 1000)}
+		s := &fakeSession{fake: f, number: f.connections, conn: c, backend: pgproto3.NewBackend(c, c), queries: make(chan string, 1000), statuses: make(chan []byte, 1000), copyDone: make(chan struct{}, 10)}
 		f.connections++
 		f.mu.Unlock()
 		f.sessions.Add(1)
@@ -178,7 +188,11 @@ type fakeSession struct {
 	conn    net.Conn
 	backend *pgproto3.Backend
 	queries chan string // read ahead
-	sending sync.Mutex
+	leads   bool
+	// what comes within a copy
+	statuses chan []byte
+	copyDone chan struct{}
+	sending  sync.Mutex
 }
 
 func (s *fakeSession) run() {
@@ -214,10 +228,20 @@ func (s *fakeSession) run() {
 
 func (s *fakeSession) readAhead() {
 	defer close(s.queries)
+	defer close(s.copyDone)
+	defer close(s.statuses)
 	for {
 		m, err := s.backend.Receive()
 		if err != nil {
 			return
+		}
+		switch m := m.(type) {
+		case *pgproto3.CopyData:
+			s.statuses <- bytes.Clone(m.Data)
+			continue
+		case *pgproto3.CopyDone:
+			s.copyDone <- struct{}{}
+			continue
 		}
 		q, ok := m.(*pgproto3.Query)
 		if !ok {
@@ -271,6 +295,16 @@ func (s *fakeSession) sendFile(content string) {
 	s.complete()
 }
 
+// system is another one where a stream is one of another system, on all connections but
+// the leader's.
+func (s *fakeSession) system() protocol.System {
+	system := protocol.System{SystemID: 7, Timeline: 1, XLogPos: 1}
+	if !s.leads && s.stream != nil && s.stream.systemID != 0 {
+		system.SystemID = s.stream.systemID
+	}
+	return system
+}
+
 func (s *fakeSession) answer(command string) {
 	word, _, _ := strings.Cut(command, " ")
 	argument := ""
@@ -281,11 +315,20 @@ func (s *fakeSession) answer(command string) {
 	case "--":
 		s.fail(protocol.Errorf(protocol.CodeFeatureNotSupported, "cannot execute SQL commands in WAL sender for physical replication"))
 		return
+	case "READ_REPLICATION_SLOT", "DROP_REPLICATION_SLOT", "CREATE_REPLICATION_SLOT", "START_REPLICATION":
+		if s.stream == nil {
+			s.fail(protocol.Errorf(protocol.CodeFeatureNotSupported, "%s is not supported", word))
+			return
+		}
+		if s.stream.answer(s, word, command) {
+			return
+		}
 	case "SHOW":
+		s.leads = true
 		values := map[string]string{"data_directory_mode": s.mode, "wal_segment_size": "1MB", "server_version_num": s.version}
 		s.sendRows([]protocol.Column{{Name: "value", Type: 25}}, protocol.Row{[]byte(values[strings.TrimPrefix(command, "SHOW ")])})
 	case "IDENTIFY_SYSTEM":
-		s.sendRows(protocol.SystemColumns(), protocol.System{SystemID: 7, Timeline: 1, XLogPos: 1}.Row())
+		s.sendRows(protocol.SystemColumns(), s.system().Row())
 	case "TIMELINE_HISTORY":
 		s.sendRows(protocol.HistoryFileColumns(), protocol.HistoryFile{Name: "00000002.history", Content: []byte(s.history)}.Row())
 	case "LIST_TABLESPACES":

@@ -12,7 +12,7 @@ import (
 
 func (b *backup) stopBackup(ctx context.Context) error {
 	command := "STOP_BACKUP"
-	if b.WAL == WALFetch {
+	if b.WAL != WALNone {
 		command += " NOWAIT"
 	}
 	rows := 0
@@ -42,7 +42,30 @@ func (b *backup) stopBackup(ctx context.Context) error {
 			return fmt.Errorf("backup ends at %v, before its start at %v", b.stopped.StopPtr, b.stopped.StartPtr)
 		}
 	}
+	if err := b.checkLabel(); err != nil {
+		return err
+	}
 	return b.excuses.judge(b.stopped.Label)
+}
+
+// checkLabel makes sure that a server will be able to start from the label, and that
+// it is of this backup.
+func (b *backup) checkLabel() error {
+	if b.stopped.StartPtr != b.started.StartPtr {
+		return fmt.Errorf("backup that started at %v was stopped as one that started at %v", b.started.StartPtr, b.stopped.StartPtr)
+	}
+	if b.stopped.Label == "" {
+		return nil
+	}
+	label, err := protocol.ParseBackupLabel(b.stopped.Label)
+	if err != nil {
+		return fmt.Errorf("server sent a backup label that is of no use: %w", err)
+	}
+	if label.StartPtr != b.stopped.StartPtr || label.StartTimeline != 0 && label.StartTimeline != b.stopped.Timeline {
+		return fmt.Errorf("backup label is of another backup: it starts at %v on timeline %d, not at %v on timeline %d",
+			label.StartPtr, label.StartTimeline, b.stopped.StartPtr, b.stopped.Timeline)
+	}
+	return nil
 }
 
 // checkTablespaces makes sure that none was created while the backup ran.
@@ -76,6 +99,9 @@ func (b *backup) copyWAL(ctx context.Context) error {
 	if err := b.readHistory(); err != nil {
 		return err
 	}
+	if _, err := b.walRanges(); err != nil {
+		return err // the end is on a timeline that does not come from the start's
+	}
 	if b.WAL == WALNone {
 		if b.stopped.Label != "" {
 			return nil
@@ -85,21 +111,24 @@ func (b *backup) copyWAL(ctx context.Context) error {
 	need := walNeed{
 		start: b.stopped.StartPtr, stop: b.stopped.StopPtr, history: b.history, segmentSize: b.cluster.segmentSize,
 	}
+	if b.stream != nil {
+		return b.copyStreamedWAL(ctx, need)
+	}
 	var err error
 	if b.wal, err = need.walFiles(b.leader); err != nil {
 		return err
 	}
 	for _, directory := range []string{"pg_wal", "pg_wal/archive_status"} {
-		if err := b.target.ensureDirectory(directory); err != nil {
+		if err := b.ensureDirectory(directory); err != nil {
 			return err
 		}
 	}
 	t := &transfer{
 		files: b.wal,
 		queue: newQueue(b.wal.sorted(byPath)), // the oldest first: it is the next that the server removes
-		jobs:  b.Jobs, received: walReceived,
+		jobs:  b.Jobs, minJobs: b.MinJobs, tell: b.events.tell, received: walReceived,
 		reconnect: func(attempt context.Context) (*conn, error) {
-			return b.dialer.worker(attempt, ctx) // WAL is sent to whoever asks (§3.9)
+			return b.redial(attempt, ctx) // WAL is sent to whoever asks (§3.9)
 		},
 	}
 	if err := t.copyAll(ctx, b.workers); err != nil {
@@ -142,7 +171,7 @@ func (b *backup) markArchived() error {
 	for i := range int32(b.wal.len()) {
 		f := b.wal.at(i)
 		done := doneFile(f.path)
-		if err := b.target.write(done, nil); err != nil {
+		if err := b.writeFile(done, nil, f.modTime); err != nil {
 			return err
 		}
 		b.extra = append(b.extra, summed(done, nil, f.modTime, b.ManifestChecksums))
@@ -154,16 +183,21 @@ func (b *backup) markArchived() error {
 }
 
 func (b *backup) writeLabel(context.Context) error {
+	if b.archives != nil {
+		if err := b.archiveLinks(); err != nil {
+			return err
+		}
+	}
 	if b.stopped.Label == "" {
 		return nil // one that is made up would keep the copy from starting (§4.1)
 	}
 	content := []byte(b.stopped.Label)
 	b.extra = append(b.extra, summed(labelFile, content, b.plan.control.modTime, b.ManifestChecksums))
-	return b.target.write(labelFile, content)
+	return b.writeFile(labelFile, content, b.plan.control.modTime)
 }
 
 func (b *backup) sync(context.Context) error {
-	if b.NoSync {
+	if b.NoSync || b.Output != nil {
 		return nil
 	}
 	b.events.tell(LevelVerbose, "syncing data to disk ...")
@@ -172,22 +206,17 @@ func (b *backup) sync(context.Context) error {
 
 // releaseControlFile makes the backup one that can be started.
 func (b *backup) releaseControlFile(context.Context) error {
+	if b.archives != nil {
+		return b.archives.publish(!b.NoSync)
+	}
 	return b.target.rename(controlFileHeld, controlFile, !b.NoSync)
 }
 
 func (b *backup) writeManifest(context.Context) error {
-	if b.NoManifest {
+	if b.NoManifest || b.Output != nil { // see finishArchives
 		return nil
 	}
-	ranges, err := b.walRanges()
-	if err != nil {
-		return err
-	}
-	o := protocol.ManifestOptions{Version: 1, SystemID: b.cluster.system.SystemID}
-	if b.cluster.versionNum >= 170000 {
-		o.Version = 2
-	}
-	if err := b.target.writeManifest(contents{b.plan, b.extra}, o, b.ManifestChecksums, ranges, !b.NoSync); err != nil {
+	if err := b.target.writeManifest(b.manifestTo, !b.NoSync); err != nil {
 		return err
 	}
 	b.events.tell(LevelVerbose, "renaming %s to %s", manifestFileTmp, manifestFile)

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// maxFolders is how many directories a worker keeps open.
+// maxFolders is how many directories a worker keeps open, where it can.
 const maxFolders = 16
 
 // folders creates files in directories that it keeps open, which takes a sixth of the
@@ -18,13 +18,20 @@ type folders struct {
 }
 
 // create creates a file, which must not exist.
-func (d *folders) create(path string) (*os.File, error) {
+func (d *folders) create(_ *file, path string) (entry, error) {
 	root, rest, err := d.find(path)
 	if err != nil {
 		return nil, err
 	}
-	return d.target.createIn(root, rest, path)
+	out, err := d.target.createIn(root, rest, path)
+	if err != nil {
+		return nil, err
+	}
+	return &folderEntry{d, path, out}, nil
 }
+
+// flush has nothing to do: files are written as they arrive.
+func (d *folders) flush() error { return nil }
 
 // remove removes a file.
 func (d *folders) remove(path string) error {
@@ -57,11 +64,11 @@ func (d *folders) find(path string) (*os.Root, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("could not open directory %q: %w", path[:slash], cause(err))
 	}
-	if len(d.open) >= maxFolders {
+	if len(d.open) >= d.target.maxFolders {
 		d.close()
 	}
 	if d.open == nil {
-		d.open = make(map[string]*os.Root, maxFolders)
+		d.open = make(map[string]*os.Root)
 	}
 	d.open[path[:slash]] = folder
 	return folder, path[slash+1:], nil

@@ -31,7 +31,7 @@ func RunKilledBackup() bool {
 	if err != nil {
 		panic(err)
 	}
-	Backup(context.Background(), Options{ConnConfig: config, Dir: os.Getenv(killedDir), step: func(step string) {
+	Backup(context.Background(), Options{ConnConfig: config, Dir: os.Getenv(killedDir), FastCheckpoint: true, step: func(step string) {
 		if step == name {
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
@@ -55,11 +55,16 @@ func TestBackup_5_6_Killed(t *testing.T) {
 		}
 		_, started := os.Stat(filepath.Join(dir, controlFile))
 		_, listed := os.Stat(filepath.Join(dir, manifestFile))
-		if listed == nil {
-			t.Errorf("step %s: there is a manifest", name)
+		if last := name == "remove marker"; last != (listed == nil) {
+			t.Errorf("step %s: there is a manifest: %v", name, listed == nil)
 		}
-		if last := name == "write manifest"; last != (started == nil) {
+		if last := name == "write manifest" || name == "remove marker"; last != (started == nil) {
 			t.Errorf("step %s: pg_control in place: %v", name, started == nil)
+		}
+		_, exists := os.Stat(dir)
+		_, marked := os.Stat(filepath.Join(dir, markerFile))
+		if (exists == nil) != (marked == nil) {
+			t.Errorf("step %s: the directory: %v, its marker: %v", name, exists, marked)
 		}
 		if started == nil {
 			for _, needed := range []string{labelFile, "pg_wal/000000010000000000000001", "base/1/16384"} {

@@ -3,6 +3,7 @@ package client
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -53,22 +54,36 @@ func summed(path string, content []byte, modTime int64, algorithm protocol.Check
 	return f
 }
 
-// writeManifest writes backup_manifest under its temporary name.
-func (t *target) writeManifest(c contents, o protocol.ManifestOptions, algorithm protocol.ChecksumAlgorithm, ranges []protocol.WALRange, sync bool) error {
+// manifestTo writes the manifest.
+func (b *backup) manifestTo(w io.Writer) error {
+	ranges, err := b.walRanges()
+	if err != nil {
+		return err
+	}
+	o := protocol.ManifestOptions{Version: 1, SystemID: b.cluster.system.SystemID, ForceEncode: b.ManifestForceEncode}
+	if b.cluster.versionNum >= 170000 {
+		o.Version = 2
+	}
+	m := protocol.NewManifestWriter(w, o)
+	err = contents{b.plan, b.extra}.each(func(f *file) error {
+		return m.AddFile(protocol.ManifestFile{
+			Path: f.path, Size: f.size, ModTime: time.Unix(f.modTime, 0), Algorithm: b.ManifestChecksums, Checksum: []byte(f.checksum),
+		})
+	})
+	if err != nil {
+		return err
+	}
+	return m.Close(ranges...)
+}
+
+// writeManifest has backup_manifest written under its temporary name.
+func (t *target) writeManifest(write func(io.Writer) error, sync bool) error {
 	f, err := t.create(manifestFileTmp)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	m := protocol.NewManifestWriter(f, o)
-	err = c.each(func(f *file) error {
-		return m.AddFile(protocol.ManifestFile{
-			Path: f.path, Size: f.size, ModTime: time.Unix(f.modTime, 0), Algorithm: algorithm, Checksum: []byte(f.checksum),
-		})
-	})
-	if err == nil {
-		err = m.Close(ranges...)
-	}
+	err = write(f)
 	if err == nil && sync {
 		err = f.Sync()
 	}

@@ -3,8 +3,10 @@ package client
 import (
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -19,14 +21,22 @@ const DefaultLabel = "pgparallel base backup"
 type WALMethod int
 
 const (
+	// WALDefault is WALStream where the server can stream, which one beside a
+	// running cluster can, and WALFetch elsewhere.
+	WALDefault WALMethod = iota
 	// WALFetch copies the segments at the end of the backup. The server has
-	// to keep them until then (wal_keep_size). It is the default.
-	WALFetch WALMethod = iota
+	// to keep them until then (wal_keep_size).
+	WALFetch
 	// WALNone copies none: they are taken from an archive when the backup is
 	// restored, and the server is asked to wait until they are archived. Of a
 	// cluster that gives no backup_label the segments are copied all the same,
 	// for nothing else could supply them (§5.11).
 	WALNone
+	// WALStream receives the log while the files are copied, over a connection
+	// of its own, with a replication slot that has the server keep what was not
+	// received yet. Of a cluster that is stopped it is fetched all the same:
+	// no more of it is written.
+	WALStream
 )
 
 // Options say what to back up, and to where. ConnConfig and Dir are required; the
@@ -35,12 +45,43 @@ type Options struct {
 	// ConnConfig is where and as whom to connect; it must come from
 	// [pgconn.ParseConfig]. Backup works on a copy: it sets the parameter
 	// replication, and application_name where there is none, and opens Jobs+1
-	// connections, all to the address that the first one reached.
+	// connections, one more for WALStream, all to the address that the first one
+	// reached.
 	ConnConfig *pgconn.Config
 
 	// Dir is the directory to write. It must be empty or absent; missing
 	// parents are created.
 	Dir string
+
+	// Format is what the backup is written as.
+	Format Format
+
+	// Compression is for the archives of FormatTar. Each connection compresses
+	// what it receives, and keeps up to 16 MiB for it beside what the method needs
+	// itself. A file of more than 4 MiB is compressed while the others wait.
+	Compression Compression
+
+	// Output is where base.tar goes, with the manifest in it, instead of into Dir,
+	// which is not used then. It is for FormatTar and clusters without
+	// tablespaces. What has been written cannot be taken back on failure. A write
+	// that nobody takes holds a canceled backup up, unless Output has the method
+	// SetWriteDeadline. Backup does not close it.
+	Output io.Writer
+
+	// WALDir is a directory for the write-ahead log, which pg_wal becomes a link
+	// to; an absolute path. Like Dir it must be empty or absent. It is for
+	// FormatPlain.
+	WALDir string
+
+	// WriteRecoveryConf has a server that is started from the backup become a
+	// standby of the one that ConnConfig leads to: it adds primary_conninfo, with
+	// the password if there is one, and with Slot primary_slot_name to
+	// postgresql.auto.conf, and creates standby.signal.
+	WriteRecoveryConf bool
+
+	// ConnString is what ConnConfig was parsed from: primary_conninfo gets from it
+	// what ConnConfig does not keep, such as sslmode.
+	ConnString string
 
 	// Jobs is the number of connections that copy files; 0 means 1. One more
 	// leads the backup.
@@ -58,8 +99,37 @@ type Options struct {
 	// enforces it.
 	MaxRate int
 
+	// MinJobs is how many of the connections that copy files are enough, where
+	// others cannot be opened or cannot join the backup (§5.4); 0 means that
+	// all of them are needed.
+	MinJobs int
+
 	// WAL says whether the write-ahead log is part of the backup.
 	WAL WALMethod
+
+	// Slot names the replication slot for WALStream, which must exist unless
+	// CreateSlot is set; it stays when the backup is over. Empty means a
+	// temporary one, or with NoSlot none: then the server keeps what
+	// wal_keep_size says.
+	Slot       string
+	CreateSlot bool // create the slot; a backup that fails drops it again
+	NoSlot     bool
+
+	// StatusInterval is how often the server is told how much of the stream has
+	// arrived; 0 means every ten seconds, less than 0 only when it asks.
+	StatusInterval time.Duration
+
+	// Timeout is how long the server may be silent while it owes an answer, on
+	// any connection, before the backup fails; 0 means as long as it likes. It
+	// holds for the checkpoint and for the archiver too, which are waited for
+	// in silence. TCP keepalives, which find a server that is gone within a
+	// minute, are always on.
+	Timeout time.Duration
+
+	// Force removes what a backup that was killed has left in Dir and in the
+	// tablespaces' directories: all that is in a directory with a file
+	// pgparallel.incomplete.
+	Force bool
 
 	// TablespaceMap gives tablespaces another directory: the location on the
 	// server to the one to write, both absolute. A tablespace that is not in
@@ -69,6 +139,9 @@ type Options struct {
 	// ManifestChecksums is the algorithm for the files in backup_manifest.
 	ManifestChecksums protocol.ChecksumAlgorithm
 
+	ManifestForceEncode bool // encode all names in the manifest, not only those that are not UTF-8
+
+	NoEstimateSize    bool // do not have the server sum up sizes: the total is 0 until it has listed the files
 	NoManifest        bool // write no backup_manifest
 	NoVerifyChecksums bool // do not have the server verify the checksums of pages
 	NoSync            bool // do not wait until the backup is on disk: for tests only
@@ -93,14 +166,22 @@ func (o Options) withDefaults() (Options, error) {
 	if o.ConnConfig == nil {
 		return o, errors.New("no server specified")
 	}
-	if o.Dir == "" {
+	if o.Dir == "" && o.Output == nil {
 		return o, errors.New("no target directory specified")
 	}
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
 		return o, fmt.Errorf("could not determine the path of the target directory: %w", err)
 	}
-	o.Dir = dir
+	if o.Dir = dir; o.Output != nil {
+		o.Dir = "" // nothing is written there
+	}
+	if err := o.checkFormat(); err != nil {
+		return o, err
+	}
+	if o.Output != nil && o.WAL == WALDefault {
+		o.WAL = WALFetch
+	}
 	if o.Jobs == 0 {
 		o.Jobs = 1
 	}
@@ -112,6 +193,18 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if strings.IndexByte(o.Label, 0) >= 0 {
 		return o, errors.New("invalid backup label: it holds a zero byte")
+	}
+	if o.MinJobs < 0 || o.MinJobs > o.Jobs {
+		return o, fmt.Errorf("minimum number of parallel jobs %d is out of range (0 to %d)", o.MinJobs, o.Jobs)
+	}
+	if err := o.checkSlot(); err != nil {
+		return o, err
+	}
+	if o.StatusInterval == 0 {
+		o.StatusInterval = 10 * time.Second
+	}
+	if o.Timeout < 0 {
+		return o, fmt.Errorf("invalid timeout: %v", o.Timeout)
 	}
 	if o.MaxRate != 0 && (o.MaxRate < 32 || o.MaxRate > 1<<20) {
 		return o, fmt.Errorf("transfer rate %d kB/s is out of range (32 to 1048576)", o.MaxRate)

@@ -1,8 +1,10 @@
 package client
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -38,5 +40,62 @@ func TestPlace_NotVacant(t *testing.T) {
 			t.Errorf("%s can be occupied", path)
 		}
 		sameTree(t, before, parent)
+	}
+}
+
+// Of two backups that find the same directory empty, only one may ever remove what is
+// in it.
+func TestPlace_5_3_TwoBackups(t *testing.T) {
+	for _, exists := range []bool{true, false} {
+		parent := t.TempDir()
+		dir := filepath.Join(parent, "copy")
+		if exists {
+			must(t, os.Mkdir(dir, 0o755))
+		}
+		first := &place{path: dir}
+		must(t, first.makeDirectories(0o700))
+		must(t, first.mark())
+		must(t, first.root.WriteFile("precious", nil, 0o600))
+
+		// The second has looked before the first wrote its marker.
+		second := &place{path: dir}
+		if err := second.mark(); err == nil || !strings.Contains(err.Error(), "is being written by another backup") {
+			t.Errorf("the second backup: %v", err)
+		}
+		must(t, second.vacate())
+		if _, err := os.Stat(filepath.Join(dir, "precious")); err != nil {
+			t.Errorf("the second backup removed what the first had written: %v", err)
+		}
+		first.close()
+	}
+}
+
+func TestPlace_5_3_SharedParents(t *testing.T) {
+	parent := t.TempDir()
+	before := tree(t, parent)
+	target, err := newTarget(filepath.Join(parent, "new/data"), 0o700)
+	must(t, err)
+	for oid, name := range map[uint32]string{1: "new/a", 2: "new/spaces/b", 3: "new/spaces/c"} {
+		must(t, target.addTablespace(oid, filepath.Join(parent, name)))
+	}
+	target.undo(func(level EventLevel, format string, args ...any) {
+		if level == LevelWarning {
+			t.Errorf(format, args...)
+		}
+	})
+	sameTree(t, before, parent)
+}
+
+func TestPlace_5_3_ModeAsBefore(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "copy")
+	must(t, os.Mkdir(dir, 0o700))
+	must(t, os.Chmod(dir, 0o755|fs.ModeSetgid|fs.ModeSticky))
+	target, err := newTarget(dir, 0o700)
+	must(t, err)
+	target.undo(func(EventLevel, string, ...any) {})
+	info, err := os.Stat(dir)
+	must(t, err)
+	if info.Mode() != fs.ModeDir|fs.ModeSetgid|fs.ModeSticky|0o755 {
+		t.Errorf("the mode is %v", info.Mode())
 	}
 }

@@ -19,6 +19,7 @@ const (
 // plan is what the server has listed, each row of it checked (§5.9).
 type plan struct {
 	directories []string // in an order in which they can be created
+	times       []int64  // when each of them was changed last, in Unix seconds
 	links       []uint32 // the tablespaces to link, by OID
 	files       files    // global/pg_control excepted
 	byPath      []int32  // the order of files by path
@@ -66,6 +67,7 @@ func (p *planner) add(tablespace uint32, f protocol.File) error {
 	p.parents[f.Path] = true
 	if f.Type == protocol.TypeDirectory {
 		p.directories = append(p.directories, f.Path)
+		p.times = append(p.times, f.ModTime.Unix())
 	}
 	return nil
 }
@@ -95,7 +97,7 @@ func (p *planner) addFile(f protocol.File) error {
 	entry := file{path: f.Path, size: f.Size, modTime: f.ModTime.Unix()}
 	p.bytes += f.Size
 	switch f.Path {
-	case labelFile, "tablespace_map", manifestFile, manifestFileTmp, controlFileHeld:
+	case labelFile, "tablespace_map", manifestFile, manifestFileTmp, controlFileHeld, markerFile:
 		return fmt.Errorf("server listed %q, which is no part of a backup", f.Path)
 	case controlFile:
 		if p.control.path != "" {

@@ -10,8 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -34,22 +32,7 @@ func (b *backup) connect(ctx context.Context) error {
 			return notParallel(err)
 		}
 	}
-	conns := make([]*conn, b.Jobs)
-	group, attempt := errgroup.WithContext(ctx)
-	for i := range conns {
-		group.Go(func() (err error) {
-			conns[i], err = b.dialer.worker(attempt, ctx)
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	for i, c := range conns {
-		b.workers = append(b.workers, &worker{conn: c})
-		b.events.tell(LevelVerbose, "backup worker (%d) created", i)
-	}
-	return nil
+	return b.connectWorkers(ctx)
 }
 
 // notParallel names the server where err shows that it is another kind of server
@@ -142,7 +125,11 @@ func (b *backup) askTablespaces(option string) ([]protocol.Tablespace, error) {
 
 func (b *backup) listTablespaces(context.Context) error {
 	var err error
-	if b.tablespaces, err = b.askTablespaces(" PROGRESS"); err != nil {
+	option := " PROGRESS"
+	if b.NoEstimateSize {
+		option = ""
+	}
+	if b.tablespaces, err = b.askTablespaces(option); err != nil {
 		return err
 	}
 	for from := range b.TablespaceMap {
@@ -155,7 +142,10 @@ func (b *backup) listTablespaces(context.Context) error {
 
 // createTarget occupies all directories, so that what is wrong with one of them is
 // known before the checkpoint.
-func (b *backup) createTarget(context.Context) error {
+func (b *backup) createTarget(ctx context.Context) error {
+	if b.Format == FormatTar {
+		return b.createArchives(ctx)
+	}
 	locations, err := b.locations()
 	if err != nil {
 		return err
@@ -163,10 +153,14 @@ func (b *backup) createTarget(context.Context) error {
 	if b.target, err = newTarget(b.Dir, b.cluster.directoryMode); err != nil {
 		return err
 	}
+	b.target.maxFolders = foldersPerWorker(maxOpenFiles(), b.Jobs)
 	for oid, location := range locations {
 		if err := b.target.addTablespace(oid, location); err != nil {
 			return err
 		}
+	}
+	if b.WALDir != "" {
+		return b.target.addWAL(b.WALDir)
 	}
 	return nil
 }
@@ -176,8 +170,15 @@ func (b *backup) createTarget(context.Context) error {
 func (b *backup) locations() (map[uint32]string, error) {
 	locations := map[uint32]string{}
 	taken := map[string]string{b.Dir: "the data directory"}
+	if b.WALDir != "" {
+		taken[b.WALDir] = "the WAL directory"
+	}
 	for _, t := range b.tablespaces {
 		if t.InPlace() {
+			continue
+		}
+		if b.Format == FormatTar {
+			locations[t.OID] = b.Dir // as an archive
 			continue
 		}
 		location, err := b.locationOf(t)
@@ -189,11 +190,14 @@ func (b *backup) locations() (map[uint32]string, error) {
 				return nil, fmt.Errorf("directory %q of tablespace %d overlaps with %q of %s: use tablespace mapping", location, t.OID, other, what)
 			}
 		}
-		if err := checkVacant(location); err != nil {
+		if err := b.makeVacant(location); err != nil {
 			return nil, err
 		}
 		taken[location] = fmt.Sprintf("tablespace %d", t.OID)
 		locations[t.OID] = location
+	}
+	if b.Output != nil && len(locations) > 0 {
+		return nil, fmt.Errorf("can only write single tablespace to stdout, database has %d", len(locations)+1)
 	}
 	return locations, nil
 }

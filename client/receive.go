@@ -1,16 +1,17 @@
 package client
 
 import (
+	"errors"
 	"fmt"
 	"hash"
-	"os"
+	"io"
 
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
 // receiver writes the files that a connection delivers. One goroutine uses it.
 type receiver struct {
-	folders  folders
+	sink     sink
 	sum      hash.Hash // nil: no checksums are wanted
 	progress *progress // nil: the files do not count
 }
@@ -18,7 +19,8 @@ type receiver struct {
 // incoming is a file that is being received.
 type incoming struct {
 	*receiver
-	out      *os.File // nil until the server has begun to send
+	listed   *file
+	out      entry // nil until the server has begun to send
 	size     int64
 	copied   bool // CopyDone was seen
 	complete bool // CommandComplete was seen
@@ -30,17 +32,17 @@ type incoming struct {
 // the size and the checksum of f. On an error it leaves no file; the error of the
 // server is a *protocol.Error, after which the connection can go on.
 func (r *receiver) receive(c *conn, f *file, name string, arrived func(n int) error) error {
-	in := &incoming{receiver: r}
+	if p, ok := r.sink.(patient); ok {
+		p.meanwhile(c.readAhead)
+	}
+	in := &incoming{receiver: r, listed: f}
 	err := in.read(c, name, arrived)
 	if in.out != nil {
-		closed := in.out.Close()
-		if err == nil && closed != nil {
-			err = fmt.Errorf("could not close file %q: %w", name, cause(closed))
+		if err == nil {
+			err = in.out.finish(r.filled())
 		}
 		if err != nil {
-			if kept := r.folders.remove(name); kept != nil {
-				return kept
-			}
+			err = in.discard(err)
 		}
 	}
 	if err != nil {
@@ -52,6 +54,27 @@ func (r *receiver) receive(c *conn, f *file, name string, arrived func(n int) er
 		f.checksum = string(r.sum.Sum(nil))
 	}
 	return nil
+}
+
+// discard takes the file back, which err has ended. Where that cannot be done, the
+// file must not be sent again, as a lostError would have it.
+func (in *incoming) discard(err error) error {
+	kept := in.out.discard()
+	if kept == nil {
+		return err
+	}
+	if gone := (*lostError)(nil); errors.As(err, &gone) {
+		err = gone.err
+	}
+	return fmt.Errorf("%w, and %w", err, kept)
+}
+
+// filled is where a sink says what it has added to a file.
+func (r *receiver) filled() io.Writer {
+	if r.sum == nil {
+		return io.Discard
+	}
+	return r.sum
 }
 
 func (in *incoming) read(c *conn, name string, arrived func(n int) error) error {
@@ -88,12 +111,12 @@ func (in *incoming) message(kind byte, body []byte, name string) (err error) {
 	case kind == 'E' && in.refused == nil:
 		in.refused, err = decodeError(body)
 	case kind == 'H' && in.out == nil && in.refused == nil:
-		in.out, err = in.folders.create(name)
+		in.out, err = in.sink.create(in.listed, name)
 		if in.sum != nil {
 			in.sum.Reset()
 		}
 	case kind == 'd' && copying:
-		err = in.write(body, name)
+		err = in.write(body)
 	case kind == 'c' && copying:
 		in.copied = true
 	case kind == 'C' && in.copied && !in.complete && in.refused == nil:
@@ -104,12 +127,13 @@ func (in *incoming) message(kind byte, body []byte, name string) (err error) {
 	return err
 }
 
-func (in *incoming) write(data []byte, name string) error {
-	if _, err := in.out.Write(data); err != nil {
-		return fmt.Errorf("could not write to file %q: %w", name, cause(err))
+func (in *incoming) write(data []byte) error {
+	kept, err := in.out.write(data)
+	if err != nil {
+		return err
 	}
 	if in.sum != nil {
-		in.sum.Write(data)
+		in.sum.Write(kept)
 	}
 	in.size += int64(len(data))
 	in.count(int64(len(data)))

@@ -169,7 +169,7 @@ func TestTablespace_5_8_InPlaceCreated(t *testing.T) {
 
 // A tablespace can be dropped at any time; its directory is not kept.
 func TestTablespace_5_2_Dropped(t *testing.T) {
-	for _, label := range []string{"START WAL LOCATION: 0/100028\n", ""} {
+	for _, label := range []string{fakeLabel(0x100028, 1), ""} {
 		parent := t.TempDir()
 		location := filepath.Join(parent, "space")
 		f := newFake(t)

@@ -6,7 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/pgparallel/pgparallel/protocol"
 )
@@ -16,23 +18,35 @@ import (
 // that write files may be called by several goroutines.
 type target struct {
 	dirMode, fileMode fs.FileMode
+	maxFolders        int // that a worker keeps open; one at least
 	main              *place
 	spaces            map[uint32]*place // by OID, those that have a link
+	wal               *place            // nil: pg_wal is a directory like others
+	order             []*place          // all of them, as they were occupied: main is the first
 }
 
 // newTarget occupies dir. The mode is that of its directories (§5.10).
 func newTarget(dir string, mode fs.FileMode) (*target, error) {
 	t := &target{dirMode: mode, fileMode: mode &^ 0o111, spaces: map[uint32]*place{}}
 	var err error
-	if t.main, err = occupy(dir, mode); err != nil {
+	if t.main, err = t.occupy(dir); err != nil {
 		return nil, err
 	}
 	return t, nil
 }
 
+// occupy makes a directory one of the target's.
+func (t *target) occupy(path string) (*place, error) {
+	p, err := occupy(path, t.dirMode)
+	if err == nil {
+		t.order = append(t.order, p)
+	}
+	return p, err
+}
+
 // addTablespace occupies the location of a tablespace.
 func (t *target) addTablespace(oid uint32, location string) error {
-	p, err := occupy(location, t.dirMode)
+	p, err := t.occupy(location)
 	if err != nil {
 		return err
 	}
@@ -44,6 +58,7 @@ func (t *target) addTablespace(oid uint32, location string) error {
 func (t *target) dropTablespace(oid uint32) error {
 	p := t.spaces[oid]
 	delete(t.spaces, oid)
+	t.order = slices.DeleteFunc(t.order, func(other *place) bool { return other == p })
 	if err := p.vacate(); err != nil {
 		return fmt.Errorf("could not remove tablespace directory %q: %w", p.path, err)
 	}
@@ -52,17 +67,16 @@ func (t *target) dropTablespace(oid uint32) error {
 
 // places are the directories that were occupied, the data directory first.
 func (t *target) places() []*place {
-	all := []*place{t.main}
-	for _, p := range t.spaces {
-		all = append(all, p)
+	if t == nil {
+		return nil
 	}
-	return all
+	return t.order
 }
 
 // close gives up the directories, as they are.
 func (t *target) close() {
 	for _, p := range t.places() {
-		p.root.Close()
+		p.close()
 	}
 }
 
@@ -73,11 +87,17 @@ func (t *target) locate(path string) (root *os.Root, rest string) {
 			return p.root, rest
 		}
 	}
+	if rest, within := strings.CutPrefix(path, walFolder+"/"); within && t.wal != nil {
+		return t.wal.root, rest
+	}
 	return t.main.root, path
 }
 
 // makeDirectory creates a directory, in one that exists. The umask has no say.
 func (t *target) makeDirectory(path string) error {
+	if path == walFolder && t.wal != nil {
+		return t.linkWAL()
+	}
 	root, rest := t.locate(path)
 	err := root.Mkdir(rest, t.dirMode)
 	if err == nil {
@@ -92,7 +112,7 @@ func (t *target) makeDirectory(path string) error {
 // ensureDirectory is makeDirectory where the directory does not exist yet.
 func (t *target) ensureDirectory(path string) error {
 	root, rest := t.locate(path)
-	if info, err := root.Lstat(rest); err == nil && info.IsDir() {
+	if info, err := root.Lstat(rest); err == nil && (info.IsDir() || path == walFolder && t.wal != nil) {
 		return nil
 	}
 	return t.makeDirectory(path)
@@ -145,7 +165,9 @@ func (t *target) write(path string, content []byte) error {
 // rename renames a file of the data directory within its directory. The new name
 // is on disk when it returns, unless that is not wanted.
 func (t *target) rename(from, to string, sync bool) error {
-	if err := t.main.root.Rename(from, to); err != nil {
+	root, rest := t.locate(from)
+	_, newRest := t.locate(to)
+	if err := root.Rename(rest, newRest); err != nil {
 		return fmt.Errorf("could not rename file %q to %q: %w", from, to, cause(err))
 	}
 	if !sync {
@@ -167,12 +189,16 @@ func (t *target) syncDirectory(path string) error {
 	return nil
 }
 
-// undo leaves all directories as they were found, and says so.
+// undo leaves all directories as they were found, and says so. The last goes first:
+// one may have been created for the sake of another.
 func (t *target) undo(tell func(level EventLevel, format string, args ...any)) {
-	for i, p := range t.places() {
-		what := "data directory"
-		if i > 0 {
-			what = "tablespace directory"
+	for _, p := range slices.Backward(t.places()) {
+		what := "tablespace directory"
+		switch p {
+		case t.main:
+			what = "data directory"
+		case t.wal:
+			what = "WAL directory"
 		}
 		if len(p.made) == 0 {
 			what = "contents of " + what

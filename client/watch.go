@@ -8,9 +8,11 @@ import (
 
 // tap reads a connection, of which it can await the next byte without taking it.
 type tap struct {
-	conn net.Conn
-	byte [1]byte
-	held bool
+	conn     net.Conn
+	patience time.Duration // how long Read and write wait; 0: as long as it takes
+	byte     [1]byte
+	held     bool
+	ahead    []byte // see readAhead
 }
 
 func (t *tap) Read(p []byte) (int, error) {
@@ -18,7 +20,17 @@ func (t *tap) Read(p []byte) (int, error) {
 		t.held = false
 		return copy(p, t.byte[:]), nil
 	}
-	return t.conn.Read(p)
+	if len(t.ahead) > 0 {
+		n := copy(p, t.ahead)
+		if t.ahead = t.ahead[n:]; len(t.ahead) == 0 {
+			t.ahead = nil
+		}
+		return n, nil
+	}
+	if t.patience == 0 {
+		return t.conn.Read(p)
+	}
+	return t.readPatiently(p)
 }
 
 // await returns when there is a byte to read, or the connection's error.
@@ -91,6 +103,9 @@ func (w *watch) begin() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.awaiting = !w.stopped
+	if w.stopped {
+		w.conn.net.SetReadDeadline(time.Time{})
+	}
 	return w.awaiting
 }
 
@@ -106,14 +121,20 @@ func (w *watch) interrupted() bool {
 	return w.stopped
 }
 
+// wholeTime is how long a message that has begun may take to be whole once the watch
+// is to end.
+const wholeTime = 10 * time.Second
+
 // stop ends the watch and returns why the connection is lost, if it is. After nil
 // the connection is as before.
 func (w *watch) stop() error {
 	w.mu.Lock()
 	w.stopped = true
+	deadline := time.Now().Add(wholeTime)
 	if w.awaiting {
-		w.conn.net.SetReadDeadline(time.Unix(1, 0))
+		deadline = time.Unix(1, 0)
 	}
+	w.conn.net.SetReadDeadline(deadline)
 	w.mu.Unlock()
 	<-w.done
 	return w.err

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -15,14 +17,23 @@ import (
 // not cost a round trip. How far it goes ahead is bounded: the queries must fit
 // into what lies between the two ends, for a server that waits until we read may
 // not read itself.
+//
+// It asks again when half of the window is used up, for many files at once: a socket
+// has room for few messages, however short they are.
 const (
-	windowFiles = 256
-	windowText  = 16 << 10 // bytes of queries beyond which none is added
+	windowFiles = 1024
+	windowText  = 32 << 10 // bytes of queries beyond which none is added
 	windowBytes = 16 << 20 // bytes of files beyond which none is added
+
+	// Files that are so few and small are not shared out: nobody is faster with
+	// them than who asks for all at once.
+	trifleFiles = 64
+	trifleBytes = 256 << 10
 )
 
-// maxAttempts is how many connections may be lost over one file (§5.5).
-const maxAttempts = 3
+// maxAttempts is how many connections may be lost over one file: it is sent again at
+// most three times (§5.5).
+const maxAttempts = 4
 
 // transfer is a set of files that the workers copy together.
 type transfer struct {
@@ -30,7 +41,11 @@ type transfer struct {
 	queue    *queue
 	jobs     int
 	options  string // behind SEND_FILE ('…')
+	minJobs  int    // workers that are enough; 0: all
 	progress *progress
+	tell     func(level EventLevel, format string, args ...any)
+	spare    atomic.Int32 // workers that may leave
+	waiting  atomic.Int64 // bytes of the files that nobody has asked for
 	// reconnect replaces a connection that was lost, by one that may send the
 	// same files.
 	reconnect func(context.Context) (*conn, error)
@@ -47,6 +62,7 @@ type worker struct {
 	asked []request // in the order in which the answers come
 	text  int       // bytes of the queries of asked
 	bytes int64     // of the files of asked that are still to arrive
+	left  bool      // it has lost its connection for good, and the others are enough
 }
 
 // request is a file that the server was asked for.
@@ -59,6 +75,13 @@ type request struct {
 // copyAll lets the workers, at least one, copy what the transfer has, and returns when
 // all is there or the first of them has failed; none is at work then.
 func (t *transfer) copyAll(ctx context.Context, workers []*worker) error {
+	for i := range int32(t.files.len()) {
+		t.waiting.Add(t.files.at(i).size)
+	}
+	workers = slices.DeleteFunc(slices.Clone(workers), func(w *worker) bool { return w.left })
+	if t.minJobs > 0 {
+		t.spare.Store(int32(len(workers) - t.minJobs))
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	defer context.AfterFunc(ctx, t.queue.close)()
 	for _, w := range workers {
@@ -70,7 +93,7 @@ func (t *transfer) copyAll(ctx context.Context, workers []*worker) error {
 // run copies files until there are none left. When ctx ends, it ends as well.
 func (w *worker) run(ctx context.Context, t *transfer) error {
 	w.transfer, w.receiver.progress = t, t.progress
-	defer w.folders.close()
+	defer w.sink.close()
 	for {
 		unbind := context.AfterFunc(ctx, w.conn.abort)
 		err := w.copy()
@@ -81,7 +104,7 @@ func (w *worker) run(ctx context.Context, t *transfer) error {
 		if lostErr := (*lostError)(nil); !errors.As(err, &lostErr) {
 			return err
 		}
-		if err := w.replace(ctx, err); err != nil {
+		if replaced, err := w.replace(ctx, err); !replaced {
 			return err
 		}
 	}
@@ -93,7 +116,7 @@ func (w *worker) copy() error {
 			return err
 		}
 		if len(w.asked) == 0 {
-			return nil
+			return w.sink.flush()
 		}
 		if err := w.answer(); err != nil {
 			return err
@@ -104,6 +127,9 @@ func (w *worker) copy() error {
 // ask asks for files as long as there is room for them; with wait it asks for one
 // at least, unless there is none left.
 func (w *worker) ask(wait bool) error {
+	if !w.low() {
+		return nil
+	}
 	for w.room() {
 		i, ok := w.queue.take(wait)
 		if !ok {
@@ -116,6 +142,7 @@ func (w *worker) ask(wait bool) error {
 		w.asked = append(w.asked, r)
 		w.text += r.text
 		w.bytes += r.bytes
+		w.waiting.Add(-r.bytes)
 		if err := w.conn.ask(command); err != nil {
 			return err
 		}
@@ -126,16 +153,38 @@ func (w *worker) ask(wait bool) error {
 	return w.conn.flush()
 }
 
+// low reports whether it is time to ask for more.
+func (w *worker) low() bool {
+	return len(w.asked) <= w.share()/2 && w.text < windowText/2 && w.bytes <= w.shareBytes()/2
+}
+
 func (w *worker) room() bool {
 	if len(w.asked) == 0 {
 		return true
 	}
-	if w.text >= windowText || w.bytes >= windowBytes {
-		return false
+	return len(w.asked) < w.share() && w.text < windowText && w.bytes < w.shareBytes()
+}
+
+// share is how many files the worker may be owed: the last ones are not for one worker
+// alone.
+func (w *worker) share() int {
+	if w.jobs == 1 {
+		return windowFiles
 	}
-	// The last files are not for one worker alone.
-	share := w.queue.left()/(2*w.jobs) + 1
-	return len(w.asked) <= min(share, windowFiles-1)
+	share := w.queue.left()/(2*w.jobs) + 2
+	if w.bytes < trifleBytes {
+		share = max(share, trifleFiles)
+	}
+	return min(share, windowFiles)
+}
+
+// shareBytes is how many bytes the worker may be owed before it asks for no more.
+func (w *worker) shareBytes() int64 {
+	if w.jobs == 1 {
+		return windowBytes
+	}
+	share := w.waiting.Load() / int64(2*w.jobs)
+	return min(max(share, trifleBytes), windowBytes)
 }
 
 // answer receives the file that was asked for first.
@@ -181,25 +230,33 @@ func (w *worker) forget() {
 }
 
 // replace replaces the connection, which err says is lost, and returns what it owed
-// to the queue.
-func (w *worker) replace(ctx context.Context, err error) error {
+// to the queue. Where it reports false without an error, the other workers are enough.
+func (w *worker) replace(ctx context.Context, err error) (bool, error) {
 	if len(w.asked) > 0 {
 		f := w.files.at(w.asked[0].index)
 		if f.lost++; f.lost >= maxAttempts {
-			return fmt.Errorf("gave up after %d attempts: %w", maxAttempts, err)
+			return false, fmt.Errorf("gave up after %d attempts: %w", maxAttempts, err)
 		}
 	}
 	for len(w.asked) > 0 {
-		w.queue.putBack(w.asked[0].index)
+		i := w.asked[0].index
+		w.waiting.Add(w.files.at(i).size)
+		w.queue.putBack(i)
 		w.forget()
 	}
 	w.conn.abort()
 	replacement, failed := w.reconnect(ctx)
-	if failed != nil {
-		return fmt.Errorf("%w (and the connection could not be replaced: %v)", err, failed)
+	switch {
+	case failed == nil:
+		w.conn = replacement
+		w.tell(LevelVerbose, "connection was lost and replaced: %v", err)
+		return true, nil
+	case ctx.Err() == nil && w.spare.Add(-1) >= 0:
+		w.left = true
+		w.tell(LevelWarning, "going on with one worker less: %v (and the connection could not be replaced: %v)", err, failed)
+		return false, nil
 	}
-	w.conn = replacement
-	return nil
+	return false, fmt.Errorf("%w (and the connection could not be replaced: %v)", err, failed)
 }
 
 // sendFile is the command for a file.

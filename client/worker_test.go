@@ -34,7 +34,7 @@ func TestWorker_5_5_Lost(t *testing.T) {
 			f := newFake(t)
 			var lost atomic.Int32
 			f.query = func(s *fakeSession, command string) bool {
-				if command != someFile || lost.Add(1) > 2 {
+				if command != someFile || lost.Add(1) > 3 {
 					return false
 				}
 				fault(s)
@@ -42,22 +42,30 @@ func TestWorker_5_5_Lost(t *testing.T) {
 			}
 			dir := filepath.Join(t.TempDir(), "copy")
 			var last Progress
-			_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Jobs: 2, Progress: func(p Progress) { last = p }})
+			said := 0
+			_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Jobs: 2, Progress: func(p Progress) { last = p }, Log: func(e Event) {
+				if strings.HasPrefix(e.Message, "connection was lost and replaced: could not receive file") && e.Level == LevelVerbose {
+					said++
+				}
+			}})
 			must(t, err)
+			if said != 3 {
+				t.Errorf("three lost connections are told %d times", said)
+			}
 			if got := read(t, dir, "base/1/16384"); got != f.files["base/1/16384"] {
 				t.Errorf("the file has %d bytes", len(got))
 			}
 			if last.Bytes != last.TotalBytes || last.Files != last.TotalFiles || last.Files != int64(len(f.files)) {
 				t.Errorf("progress at the end is %+v", last)
 			}
-			if joined := len(f.commandsWith("JOIN_BACKUP")); joined != 4 || f.connections != 5 {
-				t.Errorf("%d connections, %d joined the backup; want 5 and 4", f.connections, joined)
+			if joined := len(f.commandsWith("JOIN_BACKUP")); joined != 5 || f.connections != 6 {
+				t.Errorf("%d connections, %d joined the backup; want 6 and 5", f.connections, joined)
 			}
 		})
 	}
 }
 
-// A file that costs three connections costs the backup.
+// A file that costs four connections costs the backup.
 func TestWorker_5_5_GivesUp(t *testing.T) {
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
@@ -69,7 +77,7 @@ func TestWorker_5_5_GivesUp(t *testing.T) {
 				fault(s)
 				return true
 			}
-			expectFailure(t, Options{ConnConfig: f.config(), Jobs: 3}, `gave up after 3 attempts: could not receive file "base/1/16384": `)
+			expectFailure(t, Options{ConnConfig: f.config(), Jobs: 3}, `gave up after 4 attempts: could not receive file "base/1/16384": `)
 			if n := len(f.commandsWith(someFile)); n != 2*maxAttempts {
 				t.Errorf("%d attempts in two backups", n)
 			}
@@ -82,7 +90,7 @@ func TestWorker_5_5_NoReplacement(t *testing.T) {
 	f := newFake(t)
 	f.refuse = func(k int) *protocol.Error {
 		if k%3 == 2 {
-			return protocol.Fatalf(protocol.CodeTooManyConnections, "too many")
+			return protocol.Fatalf(protocol.CodeInvalidAuthorization, "not any more")
 		}
 		return nil
 	}
@@ -94,9 +102,30 @@ func TestWorker_5_5_NoReplacement(t *testing.T) {
 		return true
 	}
 	err := expectFailure(t, Options{ConnConfig: f.config(), Jobs: 1}, `could not receive file "base/1/16384": server closed the connection unexpectedly`)
-	if !strings.Contains(err.Error(), "too many") {
+	if !strings.Contains(err.Error(), "not any more") {
 		t.Errorf("error is %v, without the server's refusal", err)
 	}
+}
+
+// For the server a connection that is lost to us may still have its place.
+func TestWorker_5_5_PlaceStillTaken(t *testing.T) {
+	f := newFake(t)
+	f.refuse = func(k int) *protocol.Error {
+		if k == 2 || k == 3 {
+			return protocol.Fatalf(protocol.CodeTooManyConnections, "too many")
+		}
+		return nil
+	}
+	var lost atomic.Bool
+	f.query = func(s *fakeSession, command string) bool {
+		if command != someFile || lost.Swap(true) {
+			return false
+		}
+		s.conn.Close()
+		return true
+	}
+	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(t.TempDir(), "copy")})
+	must(t, err)
 }
 
 func TestWorker_LostWAL(t *testing.T) {

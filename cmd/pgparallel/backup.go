@@ -1,6 +1,9 @@
 package main
 
 import (
+	"context"
+	"errors"
+
 	"github.com/pgparallel/pgparallel/client"
 )
 
@@ -11,37 +14,64 @@ Usage:
 
 Options controlling the output:
   -D, --pgdata=DIRECTORY receive base backup into directory
+  -F, --format=p|t       output format (plain (default), tar); a tar backup to
+                         the directory "-" goes to standard output
   -j, --jobs=NUM         use this many connections to copy files, and one more
                          to lead the backup (default: 1)
   -r, --max-rate=RATE    maximum transfer rate of all connections together
                          (in kB/s, or use suffix "k" or "M")
+  -R, --write-recovery-conf
+                         write configuration for replication
   -T, --tablespace-mapping=OLDDIR=NEWDIR
                          relocate tablespace in OLDDIR to NEWDIR
-  -X, --wal-method=none|fetch
+      --waldir=WALDIR    location for the write-ahead log directory
+  -X, --wal-method=none|fetch|stream
                          include required WAL files with specified method
-                         (default: fetch)
+                         (default: stream from a running cluster, else fetch)
+  -z, --gzip             compress tar output
+  -Z, --compress=[client-]METHOD[:LEVEL]
+                         compress tar output with gzip (1 to 9), lz4 (1 to 12)
+                         or zstd (1 to 22); 0 or none for not at all
 
 General options:
   -c, --checkpoint=fast|spread
                          set fast or spread checkpointing (default: spread)
+  -C, --create-slot      create replication slot
   -l, --label=LABEL      set backup label
   -n, --no-clean         do not clean up after errors
   -N, --no-sync          do not wait for changes to be written safely to disk
   -P, --progress         show progress information
+  -S, --slot=SLOTNAME    replication slot to use
   -v, --verbose          output verbose messages
   -V, --version          output version information, then exit
+      --dry-run          show what would be done, and do nothing
+      --force            remove what a killed backup has left in the directories
+      --json             write progress and result to standard output, each a
+                         JSON object in a line
       --manifest-checksums=SHA{224,256,384,512}|CRC32C|NONE
                          use algorithm for manifest checksums
+      --manifest-force-encode
+                         hex encode all file names in manifest
+      --no-estimate-size do not estimate backup size in server side
+      --min-jobs=NUM     go on with this many connections where others fail
+                         (default: all are needed)
       --no-manifest      suppress generation of backup manifest
+      --no-slot          prevent creation of temporary replication slot
       --no-verify-checksums
                          do not verify checksums
+      --timeout=SECONDS  fail if the server owes an answer and is silent for so
+                         long (default: 0, no limit)
   -?, --help             show this help, then exit
 
 Connection options:
   -d, --dbname=CONNSTR   connection string
   -h, --host=HOSTNAME    server host or socket directory
   -p, --port=PORT        server port number
+  -s, --status-interval=INTERVAL
+                         time between status packets sent to server (in seconds)
   -U, --username=NAME    connect as specified database user
+  -w, --no-password      never prompt for password
+  -W, --password         force password prompt (should happen automatically)
 
 The environment variables, the service file and the password file of libpq are
 used as by PostgreSQL's own programs.
@@ -49,21 +79,30 @@ used as by PostgreSQL's own programs.
 
 type backupCommand struct {
 	Pgdata            string              `short:"D"`
+	Format            outputFormat        `short:"F"`
 	Jobs              jobCount            `short:"j" default:"1"`
 	MaxRate           transferRate        `short:"r"`
+	WriteRecoveryConf bool                `short:"R"`
 	TablespaceMapping []tablespaceMapping `short:"T" sep:"none"`
-	WALMethod         walMethod           `name:"wal-method" short:"X"`
+	Waldir            string
+	WALMethod         walMethod   `name:"wal-method" short:"X"`
+	Gzip              bool        `short:"z"`
+	Compress          compression `short:"Z"`
 
-	Checkpoint        checkpointMode `short:"c"`
-	Label             string         `short:"l"`
-	NoClean           bool           `short:"n"`
-	NoSync            bool           `short:"N"`
-	Progress          bool           `short:"P"`
-	Verbose           bool           `short:"v"`
-	ManifestChecksums checksumAlgorithm
-	NoManifest        bool
-	NoVerifyChecksums bool
+	Checkpoint          checkpointMode `short:"c"`
+	Label               string         `short:"l"`
+	NoClean             bool           `short:"n"`
+	NoSync              bool           `short:"N"`
+	Progress            bool           `short:"P"`
+	Verbose             bool           `short:"v"`
+	ManifestChecksums   checksumAlgorithm
+	ManifestForceEncode bool
+	NoEstimateSize      bool
+	NoManifest          bool
+	NoVerifyChecksums   bool
 
+	runOptions
+	slotOptions
 	connectionOptions
 }
 
@@ -74,20 +113,64 @@ func (c *backupCommand) run(out *console) error {
 	if err != nil {
 		return err
 	}
+	restore, err := c.toStdout(&options, out)
+	if err != nil {
+		return err
+	}
+	defer restore()
 	ctx, release := untilInterrupted()
 	defer release()
+	err = c.withPassword(&options, out, func() error {
+		if c.DryRun {
+			return c.dryRun(ctx, out, options)
+		}
+		return c.backup(ctx, out, options)
+	})
+	if err == nil {
+		return nil
+	}
+	if c.JSON {
+		newJSONLines(out).error(err)
+	}
+	out.error(err)
+	if errors.Is(err, client.ErrUnfinished) {
+		out.hint(forceHint)
+	}
+	return errReported
+}
+
+// forceHint is for those whose target holds what a killed backup has left.
+const forceHint = "Use --force to remove it first."
+
+func (c *backupCommand) backup(ctx context.Context, out *console, options client.Options) error {
+	lines := newJSONLines(out)
+	var progress []func(client.Progress)
+	if c.JSON {
+		progress = append(progress, lines.progress)
+	}
 	if c.Progress {
 		line := newProgressLine(out)
 		defer line.finish()
-		options.Progress = line.update
+		progress = append(progress, line.update)
 	}
-	_, err = client.Backup(ctx, options)
+	options.Progress = func(p client.Progress) {
+		for _, report := range progress {
+			report(p)
+		}
+	}
+	result, err := client.Backup(ctx, options)
+	if c.JSON && (err == nil || errors.Is(err, client.ErrChecksum)) {
+		lines.result(result, options, err != nil)
+	}
 	return err
 }
 
 func (c *backupCommand) options(out *console) (client.Options, error) {
 	if c.Pgdata == "" {
 		return client.Options{}, usagef("no target directory specified")
+	}
+	if err := c.checkFormat(); err != nil {
+		return client.Options{}, err
 	}
 	tablespaces, err := tablespaceMap(c.TablespaceMapping)
 	if err != nil {
@@ -97,22 +180,33 @@ func (c *backupCommand) options(out *console) (client.Options, error) {
 	if err != nil {
 		return client.Options{}, err
 	}
-	return client.Options{
-		ConnConfig:        config,
-		Dir:               c.Pgdata,
-		Jobs:              int(c.Jobs),
-		Label:             c.Label,
-		FastCheckpoint:    c.Checkpoint.fast,
-		MaxRate:           int(c.MaxRate),
-		WAL:               c.WALMethod.WALMethod,
-		TablespaceMap:     tablespaces,
-		ManifestChecksums: c.ManifestChecksums.ChecksumAlgorithm,
-		NoManifest:        c.NoManifest,
-		NoVerifyChecksums: c.NoVerifyChecksums,
-		NoSync:            c.NoSync,
-		NoClean:           c.NoClean,
-		Log:               func(e client.Event) { tell(out, e, c.Verbose) },
-	}, nil
+	options := client.Options{
+		ConnConfig:          config,
+		Dir:                 c.Pgdata,
+		Format:              c.Format.Format,
+		Compression:         c.compression(),
+		WALDir:              c.Waldir,
+		WriteRecoveryConf:   c.WriteRecoveryConf,
+		ConnString:          c.connString(),
+		ManifestForceEncode: c.ManifestForceEncode,
+		NoEstimateSize:      c.NoEstimateSize,
+		Jobs:                int(c.Jobs),
+		Label:               c.Label,
+		FastCheckpoint:      c.Checkpoint.fast,
+		MaxRate:             int(c.MaxRate),
+		WAL:                 c.WALMethod.WALMethod,
+		TablespaceMap:       tablespaces,
+		ManifestChecksums:   c.ManifestChecksums.ChecksumAlgorithm,
+		NoManifest:          c.NoManifest,
+		NoVerifyChecksums:   c.NoVerifyChecksums,
+		NoSync:              c.NoSync,
+		NoClean:             c.NoClean,
+		Log:                 func(e client.Event) { tell(out, e, c.Verbose) },
+	}
+	if err := c.runOptions.apply(&options); err != nil {
+		return options, err
+	}
+	return options, c.slotOptions.apply(&options)
 }
 
 // tell prints an event of a backup.

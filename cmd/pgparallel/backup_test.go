@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -25,11 +26,18 @@ func TestBackupOptions(t *testing.T) {
 		}},
 		{[]string{"--pgdata=new", "--jobs=2", "--max-rate=32k", "--tablespace-mapping=/a=/b", "--wal-method=fetch",
 			"--checkpoint=spread", "--label=it's, or is it", "--no-clean"}, client.Options{
-			Dir: "new", Jobs: 2, MaxRate: 32, TablespaceMap: map[string]string{"/a": "/b"}, Label: "it's, or is it", NoClean: true,
+			Dir: "new", WAL: client.WALFetch, Jobs: 2, MaxRate: 32, TablespaceMap: map[string]string{"/a": "/b"}, Label: "it's, or is it", NoClean: true,
 		}},
 		{[]string{"-D", "new", "--no-sync", "--no-manifest", "--no-verify-checksums", "--manifest-checksums=SHA512"}, client.Options{
 			Dir: "new", Jobs: 1, TablespaceMap: map[string]string{}, NoSync: true, NoManifest: true, NoVerifyChecksums: true,
 			ManifestChecksums: protocol.ChecksumSHA512,
+		}},
+		{[]string{"-D", "new", "-X", "stream", "-C", "-S", "mine", "-s", "0", "--timeout=90", "-j3", "--min-jobs=2", "--force"}, client.Options{
+			Dir: "new", Jobs: 3, MinJobs: 2, TablespaceMap: map[string]string{}, WAL: client.WALStream, Slot: "mine", CreateSlot: true,
+			StatusInterval: -1, Timeout: 90 * time.Second, Force: true,
+		}},
+		{[]string{"-D", "new", "--no-slot", "--status-interval=3"}, client.Options{
+			Dir: "new", Jobs: 1, TablespaceMap: map[string]string{}, NoSlot: true, StatusInterval: 3 * time.Second,
 		}},
 	} {
 		var line commandLine
@@ -46,7 +54,10 @@ func TestBackupOptions(t *testing.T) {
 			t.Errorf("%q: %v", c.args, err)
 			continue
 		}
-		ignored := cmpopts.IgnoreFields(client.Options{}, "ConnConfig", "Log")
+		if c.want.StatusInterval == 0 {
+			c.want.StatusInterval = 10 * time.Second
+		}
+		ignored := cmpopts.IgnoreFields(client.Options{}, "ConnConfig", "ConnString", "Log")
 		if diff := cmp.Diff(c.want, got, ignored, cmpopts.IgnoreUnexported(client.Options{})); diff != "" {
 			t.Errorf("%q: %s", c.args, diff)
 		}

@@ -31,8 +31,10 @@ func (m *walMethod) UnmarshalText(text []byte) error {
 		m.WALMethod = client.WALNone
 	case "f", "fetch":
 		m.WALMethod = client.WALFetch
+	case "s", "stream":
+		m.WALMethod = client.WALStream
 	default:
-		return usagef(`invalid wal-method option %q, must be "fetch" or "none"`, text)
+		return usagef(`invalid wal-method option %q, must be "fetch", "stream", or "none"`, text)
 	}
 	return nil
 }

@@ -16,9 +16,10 @@ Usage:
   pgparallel COMMAND [OPTION]...
 
 Commands:
-  serve   serve the data directory of a stopped cluster
+  serve   serve a data directory for base backups
   backup  take a base backup from such a server
   verify  verify a backup against its manifest
+  conform test clients and servers of others
   demo    show all of it on a cluster that is made for the purpose
 
 Options:
@@ -30,10 +31,11 @@ Try "pgparallel COMMAND --help" for the options of a command.
 
 // commandLine is what the arguments are parsed into.
 type commandLine struct {
-	Serve  serveCommand  `cmd:""`
-	Backup backupCommand `cmd:""`
-	Verify verifyCommand `cmd:""`
-	Demo   demoCommand   `cmd:""`
+	Serve   serveCommand   `cmd:""`
+	Backup  backupCommand  `cmd:""`
+	Verify  verifyCommand  `cmd:""`
+	Conform conformCommand `cmd:""`
+	Demo    demoCommand    `cmd:""`
 
 	Help    helpFlag    `short:"?"`
 	Version versionFlag `short:"V"`

@@ -14,6 +14,9 @@ type connectionOptions struct {
 	Host     string `short:"h"`
 	Port     string `short:"p"` // libpq takes lists, too
 	Username string `short:"U"`
+
+	NoPassword bool `short:"w"`
+	Password   bool `short:"W"`
 }
 
 // config is where to connect to: what the options say, then the connection

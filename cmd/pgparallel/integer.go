@@ -44,3 +44,12 @@ func (n *senderCount) UnmarshalText(text []byte) error {
 	*n = senderCount(value)
 	return err
 }
+
+// workerCount is the value of --min-jobs.
+type workerCount int
+
+func (n *workerCount) UnmarshalText(text []byte) error {
+	value, err := parseInteger(text, "--min-jobs", 1, math.MaxInt32)
+	*n = workerCount(value)
+	return err
+}

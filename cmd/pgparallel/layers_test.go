@@ -21,8 +21,10 @@ var layers = map[string][]string{
 	"sharedstate":                      {"protocol"},
 	"client":                           {"protocol"},
 	"walsender":                        {"protocol", "grammar", "sharedstate"},
+	"walsender/livecluster":            {"protocol", "grammar", "sharedstate", "walsender", "walsender/datadir"},
+	"walsender/conformance":            {"protocol", "grammar", "sharedstate", "walsender", "walsender/datadir", "walsender/walsendertest"},
 	"walsender/datadir":                {"protocol"},
-	"walsender/walsendertest":          {"protocol", "walsender/datadir"},
+	"walsender/walsendertest":          {"protocol", "grammar", "sharedstate", "walsender", "walsender/datadir"},
 	"walsender/walsendertest/postgres": {},
 }
 

@@ -14,6 +14,7 @@ const (
 	exitSuccess = 0
 	exitFailure = 1 // what was asked for was not done
 	exitUsage   = 2 // what was asked for is not clear
+	exitNothing = 3 // what was asked for is nothing
 )
 
 // errReported is the error of a command that has said already what is wrong.
@@ -36,6 +37,9 @@ func run(args []string, stdout, stderr *os.File) int {
 	if !errors.Is(err, errReported) {
 		out.error(err)
 	}
+	if isNothingSelected(err) {
+		return exitNothing
+	}
 	if !errors.As(err, new(*usageError)) {
 		return exitFailure
 	}
@@ -46,11 +50,12 @@ func run(args []string, stdout, stderr *os.File) int {
 // execute parses the arguments and runs the command among them. The name is that
 // of the program with the command, if the arguments have one.
 func execute(args []string, out *console) (name string, err error) {
-	parser, err := newParser(&commandLine{})
+	line := &commandLine{}
+	parser, err := newParser(line)
 	if err != nil {
 		return programName, err
 	}
-	parsed, err := parser.Parse(args)
+	parsed, err := parser.Parse(line.Conform.takeClient(args))
 	if failure := (*kong.ParseError)(nil); errors.As(err, &failure) {
 		name, chosen := selected(failure.Context)
 		return name, explain(err, chosen, out)

@@ -34,7 +34,7 @@ Options:
   -v, --verbose          log every command
 
 Options for a running cluster:
-      --cluster=CONNSTR  connect to the server of the data directory, with a role
+      --cluster=CONNSTR  connect to the server of the data directory, as a role
                          that may take backups
       --passthrough=CONNSTR
                          connect there for all other replication commands

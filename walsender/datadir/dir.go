@@ -40,9 +40,9 @@ type Dir struct {
 // that says what is wrong with path: not there, not to be read by this user, no
 // data directory, another version, or a pg_control that cannot be read.
 func OpenDir(path string) (*Dir, error) {
-	path, err := filepath.Abs(path)
+	absolute, err := filepath.Abs(path)
 	if err != nil {
-		return nil, fmt.Errorf("could not determine the path of the data directory: %w", err)
+		return nil, fmt.Errorf("could not determine the path of data directory %q: %w", path, err)
 	}
 	root, err := openDirectory(path)
 	if err != nil {
@@ -53,6 +53,7 @@ func OpenDir(path string) (*Dir, error) {
 		_ = root.close()
 		return nil, err
 	}
+	d.path = absolute // not before: messages have the path that they were given
 	return d, nil
 }
 

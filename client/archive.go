@@ -1,0 +1,95 @@
+package client
+
+import (
+	"fmt"
+	"io"
+)
+
+// archive is a tar file that is being written.
+type archive interface {
+	// open begins a member that takes size bytes, its header and its padding
+	// included. The batches are those of the worker that writes it.
+	open(b *batches, size int64) (slot, error)
+	// finish writes the end and closes the file, when all members are complete
+	// and all batches are flushed.
+	finish(b *batches) error
+	// close gives up an archive that is not finished.
+	close()
+}
+
+// slot is the place of a member in its archive. Its last call is a commit that
+// succeeds, or discard.
+type slot interface {
+	io.Writer
+	commit() error
+	discard() error
+}
+
+// tarEntry is a file on its way into an archive. It is as long there as it was when
+// it was listed, for its header says so before the server has opened it: of what it has
+// grown by since, and of what is missing, WAL replay makes good, if there is one.
+type tarEntry struct {
+	name string
+	slot slot
+	size int64
+	left int64 // still to come
+}
+
+// newTarEntry begins the member of a header.
+func newTarEntry(a archive, b *batches, h tarHeader) (*tarEntry, error) {
+	block, err := h.encode()
+	if err != nil {
+		return nil, err
+	}
+	slot, err := a.open(b, tarRoom(h.size))
+	if err != nil {
+		return nil, notWritten(h.name, err)
+	}
+	e := &tarEntry{name: h.name, slot: slot, size: h.size, left: h.size}
+	if err := e.put(block); err != nil {
+		slot.discard() // that it was not written is what there is to tell
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *tarEntry) write(data []byte) ([]byte, error) {
+	data = data[:min(int64(len(data)), e.left)]
+	if len(data) == 0 {
+		return data, nil
+	}
+	e.left -= int64(len(data))
+	return data, e.put(data)
+}
+
+func (e *tarEntry) finish(sum io.Writer) error {
+	for e.left > 0 {
+		zeros := make([]byte, min(e.left, 128<<10))
+		if _, err := e.write(zeros); err != nil {
+			return err
+		}
+		sum.Write(zeros)
+	}
+	if n := tarPadding(e.size); n > 0 {
+		if err := e.put(make([]byte, n)); err != nil {
+			return err
+		}
+	}
+	if err := e.slot.commit(); err != nil {
+		return notWritten(e.name, err)
+	}
+	return nil
+}
+
+func (e *tarEntry) discard() error { return e.slot.discard() }
+
+func (e *tarEntry) put(data []byte) error {
+	if _, err := e.slot.Write(data); err != nil {
+		return notWritten(e.name, err)
+	}
+	return nil
+}
+
+func notWritten(name string, err error) error {
+	return fmt.Errorf("could not write file %q to the archive: %w", name, cause(err))
+}

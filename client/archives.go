@@ -1,0 +1,213 @@
+package client
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// incompleteSuffix is what the name of an archive ends in until the backup is
+// complete (§5.6).
+const incompleteSuffix = ".incomplete"
+
+// archives is a backup in tar format: an archive of the data directory, and one of
+// each tablespace. Between layOut and finish, sinks may add files from several
+// goroutines; its own methods are for one goroutine.
+type archives struct {
+	target      *target   // where they lie; unless
+	output      io.Writer // is not nil, to which the data directory's goes
+	fileMode    os.FileMode
+	dirMode     os.FileMode
+	compression Compression
+
+	base    archive
+	spaces  map[uint32]archive // by OID
+	wal     archive            // nil: WAL goes into base
+	names   []string           // of the files, as they will be; the data directory's first
+	folders map[string]bool    // directories that are in base
+	held    map[string]*heldFile
+	// uninterrupt ends what interruptible has begun.
+	uninterrupt func() bool
+	own         *tarSink // for what the client itself writes
+}
+
+// newArchives makes archives without any members, to which hold names files that are
+// kept in memory, to be added by release.
+func newArchives(t *target, output io.Writer, mode os.FileMode, c Compression) *archives {
+	a := &archives{
+		target: t, output: output, compression: c, dirMode: mode, fileMode: mode &^ 0o111,
+		spaces: map[uint32]archive{}, folders: map[string]bool{}, held: map[string]*heldFile{},
+	}
+	a.own = a.newSink()
+	return a
+}
+
+// hold keeps a file in memory that a sink will create under the name, until release.
+func (a *archives) hold(name string) { a.held[name] = &heldFile{name: name} }
+
+// layOut begins the archives, with the directories of the plan.
+func (a *archives) layOut(p *plan) error {
+	base, err := a.begin("base.tar")
+	if err != nil {
+		return err
+	}
+	a.base = base
+	for _, oid := range p.links {
+		space, err := a.begin(strconv.FormatUint(uint64(oid), 10) + ".tar")
+		if err != nil {
+			return err
+		}
+		a.spaces[oid] = space
+	}
+	if err := a.checkNames(p); err != nil {
+		return err
+	}
+	for i, path := range p.directories {
+		if err := a.addDirectory(path, p.times[i]); err != nil {
+			return err
+		}
+	}
+	return a.own.flush() // before what the directories hold
+}
+
+// separateWAL begins an archive for what a sink creates below pg_wal from now on:
+// WAL that arrives while the backup runs.
+func (a *archives) separateWAL() error {
+	wal, err := a.begin("pg_wal.tar")
+	if err != nil {
+		return err
+	}
+	a.wal = wal
+	return nil
+}
+
+// checkNames finds out before anything is copied what cannot be archived.
+func (a *archives) checkNames(p *plan) error {
+	for i := range int32(p.files.len()) {
+		_, name := a.locate(p.files.at(i).path)
+		if err := checkTarName(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begin creates an archive.
+func (a *archives) begin(name string) (archive, error) {
+	if a.output != nil {
+		return newTarStream(a.output, a.compression), nil
+	}
+	name += a.compression.suffix()
+	file, err := a.target.create(name + incompleteSuffix)
+	if err != nil {
+		return nil, err
+	}
+	a.names = append(a.names, name)
+	if a.compression.Method == CompressionNone {
+		return newTarFile(file), nil
+	}
+	stream := newTarStream(file, a.compression)
+	stream.file = file
+	return stream, nil
+}
+
+// locate finds the archive of a path, and its name there.
+func (a *archives) locate(path string) (archive, string) {
+	if oid, rest, within := splitTablespacePath(path); within && rest != "" {
+		if space := a.spaces[oid]; space != nil {
+			return space, rest
+		}
+	}
+	if name, within := strings.CutPrefix(path, "pg_wal/"); within && a.wal != nil {
+		return a.wal, name
+	}
+	return a.base, path
+}
+
+func (a *archives) addDirectory(path string, modTime int64) error {
+	a.folders[path] = true
+	return a.own.add(path, tarHeader{kind: tarDirectory, mode: a.dirMode, modTime: modTime}, nil)
+}
+
+// ensureDirectory adds a directory that may have been listed.
+func (a *archives) ensureDirectory(path string, modTime int64) error {
+	if a.folders[path] {
+		return nil
+	}
+	if err := a.addDirectory(path, modTime); err != nil {
+		return err
+	}
+	return a.own.flush()
+}
+
+func (a *archives) addLink(path, to string, modTime int64) error {
+	return a.own.add(path, tarHeader{kind: tarSymlink, mode: 0o777, modTime: modTime, link: to}, nil)
+}
+
+// addFile adds a file with its content.
+func (a *archives) addFile(path string, content []byte, modTime int64) error {
+	h := tarHeader{kind: tarRegular, size: int64(len(content)), mode: a.fileMode, modTime: modTime}
+	return a.own.add(path, h, content)
+}
+
+// release adds a file that is held, under its path.
+func (a *archives) release(name, path string, modTime int64) error {
+	h := a.held[name]
+	delete(a.held, name)
+	return a.addFile(path, h.content, modTime)
+}
+
+// finish ends the archives.
+func (a *archives) finish() error {
+	if err := a.own.flush(); err != nil {
+		return err
+	}
+	for _, archive := range a.all() {
+		if err := archive.finish(a.own.batches); err != nil {
+			return fmt.Errorf("could not finish an archive: %w", cause(err))
+		}
+	}
+	a.uninterrupt()
+	return nil
+}
+
+// publish gives the archives their names, the data directory's last.
+func (a *archives) publish(sync bool) error {
+	for i := len(a.names) - 1; i >= 0; i-- {
+		name := a.names[i]
+		if err := a.target.rename(name+incompleteSuffix, name, sync && i == 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// close gives up archives that are not finished.
+func (a *archives) close() {
+	for _, archive := range a.all() {
+		archive.close()
+	}
+}
+
+// all is the archives that there are, the data directory's last.
+func (a *archives) all() []archive {
+	var list []archive
+	for _, space := range a.spaces {
+		list = append(list, space)
+	}
+	for _, other := range []archive{a.wal, a.base} {
+		if other != nil {
+			list = append(list, other)
+		}
+	}
+	return list
+}
+
+// tablespaceMapLine is a line of the file tablespace_map, by which recovery makes the
+// links (PostgreSQL's xlogrecovery.c, read_tablespace_map).
+func tablespaceMapLine(oid uint32, location string) string {
+	escaped := strings.NewReplacer(`\`, `\\`, "\n", "\\\n", "\r", "\\\r").Replace(location)
+	return fmt.Sprintf("%d %s\n", oid, escaped)
+}

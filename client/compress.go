@@ -1,0 +1,123 @@
+package client
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+)
+
+// CompressionMethod is a format of compressed files.
+type CompressionMethod int
+
+const (
+	// CompressionNone leaves archives as they are. It is the default.
+	CompressionNone CompressionMethod = iota
+	// CompressionGzip is gzip's format (.gz); levels 1 to 9.
+	CompressionGzip
+	// CompressionLZ4 is the frame format of lz4 (.lz4); levels 1 to 12.
+	CompressionLZ4
+	// CompressionZstd is that of Zstandard (.zst); levels 1 to 22, of which some
+	// come to the same.
+	CompressionZstd
+)
+
+// Compression says how archives are compressed. The zero value is not at all.
+type Compression struct {
+	Method CompressionMethod
+	Level  int // more is smaller and slower; 0 means the method's default
+}
+
+// compressionMethod is what there is to know of a CompressionMethod.
+type compressionMethod struct {
+	name, suffix string
+	levels       int // 1 to that
+	open         func(level int) (compressor, error)
+}
+
+// compressor writes frames: Reset begins one, Close ends it.
+type compressor interface {
+	io.WriteCloser
+	Reset(w io.Writer)
+}
+
+// method is nil where there is no such method.
+func (c Compression) method() *compressionMethod {
+	switch c.Method {
+	case CompressionNone:
+		return &compressionMethod{name: "none", open: func(int) (compressor, error) { return &uncompressed{}, nil }}
+	case CompressionGzip:
+		return &compressionMethod{name: "gzip", suffix: ".gz", levels: 9, open: openGzip}
+	case CompressionLZ4:
+		return &compressionMethod{name: "lz4", suffix: ".lz4", levels: 12, open: openLZ4}
+	case CompressionZstd:
+		return &compressionMethod{name: "zstd", suffix: ".zst", levels: 22, open: openZstd}
+	}
+	return nil
+}
+
+// String is the method's name: "none", "gzip", "lz4" or "zstd".
+func (m CompressionMethod) String() string {
+	if method := (Compression{Method: m}).method(); method != nil {
+		return method.name
+	}
+	return fmt.Sprintf("CompressionMethod(%d)", int(m))
+}
+
+// Check reports an error where the method has no such level, or there is no such
+// method.
+func (c Compression) Check() error {
+	m := c.method()
+	switch {
+	case m == nil:
+		return fmt.Errorf("invalid compression specification: there is no method %d", c.Method)
+	case c.Level == 0 || c.Level > 0 && c.Level <= m.levels:
+		return nil
+	case m.levels == 0:
+		return fmt.Errorf("invalid compression specification: compression algorithm %q does not accept a compression level", m.name)
+	}
+	return fmt.Errorf("invalid compression specification: compression algorithm %q expects a compression level between 1 and %d", m.name, m.levels)
+}
+
+func (c Compression) suffix() string { return c.method().suffix }
+
+func (c Compression) compressor() (compressor, error) {
+	w, err := c.method().open(c.Level)
+	if err != nil {
+		return nil, fmt.Errorf("could not initialize %s compression: %w", c.method().name, err)
+	}
+	return w, nil
+}
+
+// uncompressed is the compressor that does nothing.
+type uncompressed struct{ io.Writer }
+
+func (u *uncompressed) Reset(w io.Writer) { u.Writer = w }
+func (u *uncompressed) Close() error      { return nil }
+
+func openGzip(level int) (compressor, error) {
+	if level == 0 {
+		level = gzip.DefaultCompression
+	}
+	return gzip.NewWriterLevel(io.Discard, level)
+}
+
+// openLZ4 has levels 1 and 2 for the fast method, as the lz4 library has.
+func openLZ4(level int) (compressor, error) {
+	levels := []lz4.CompressionLevel{
+		lz4.Fast, lz4.Level1, lz4.Level2, lz4.Level3, lz4.Level4, lz4.Level5, lz4.Level6, lz4.Level7, lz4.Level8, lz4.Level9,
+	}
+	w := lz4.NewWriter(io.Discard)
+	// No goroutines: it is the workers that are parallel.
+	err := w.Apply(lz4.CompressionLevelOption(levels[min(max(level-2, 0), len(levels)-1)]), lz4.ConcurrencyOption(1))
+	return w, err
+}
+
+func openZstd(level int) (compressor, error) {
+	if level == 0 {
+		level = 3 // Zstandard's own default
+	}
+	return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)), zstd.WithEncoderConcurrency(1))
+}

@@ -1,0 +1,114 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// connectError is err in one line as libpq words it, with the server's own error in
+// it where it was the server that refused. A server that was tried more than once, as
+// with TLS and without, is named once.
+func connectError(err error) error {
+	var refused *pgconn.PgError
+	var lines []string
+	for _, attempt := range attempts(err) {
+		if line := attemptText(attempt); !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	if len(lines) == 1 && errors.As(err, &refused) {
+		wire := fromPgconn(refused)
+		return fmt.Errorf("%s%w", strings.TrimSuffix(lines[0], wire.Error()), wire)
+	}
+	return &oneLine{strings.Join(lines, "; "), err}
+}
+
+// attempts are the errors of the addresses that were tried.
+func attempts(err error) []error {
+	var failed *pgconn.ConnectError
+	if !errors.As(err, &failed) {
+		return []error{err}
+	}
+	err = errors.Unwrap(failed)
+	for {
+		if joined, ok := err.(interface{ Unwrap() []error }); ok {
+			return joined.Unwrap()
+		}
+		inner := errors.Unwrap(err)
+		if _, ok := inner.(interface{ Unwrap() []error }); !ok {
+			return []error{err}
+		}
+		err = inner
+	}
+}
+
+// attemptText is what went wrong with one address. pgconn's error for it begins with
+// the address and the name in parentheses, and wraps what it was doing, which wraps
+// the cause.
+func attemptText(err error) string {
+	var unknown *net.DNSError
+	if errors.As(err, &unknown) {
+		return fmt.Sprintf("could not translate host name %q to address: %s", unknown.Name, unknown.Err)
+	}
+	inner := errors.Unwrap(err)
+	if inner == nil {
+		return "connection to server failed: " + line(err)
+	}
+	where, isAttempt := strings.CutSuffix(err.Error(), ": "+inner.Error())
+	address, host, hasHost := strings.Cut(where, " (")
+	if !isAttempt || !hasHost {
+		return "connection to server failed: " + line(err)
+	}
+	return "connection to server " + serverText(address, strings.TrimSuffix(host, ")")) + " failed: " + attemptCause(inner)
+}
+
+// serverText names a server by its socket, or by its host and port.
+func serverText(address, host string) string {
+	if strings.HasPrefix(address, "/") || strings.HasPrefix(address, "@") {
+		return fmt.Sprintf("on socket %q", address)
+	}
+	ip, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Sprintf("at %q", address)
+	}
+	if ip == host {
+		return fmt.Sprintf("at %q, port %s", host, port)
+	}
+	return fmt.Sprintf("at %q (%s), port %s", host, ip, port)
+}
+
+func attemptCause(err error) string {
+	var refused *pgconn.PgError
+	var errno syscall.Errno
+	switch {
+	case errors.As(err, &refused):
+		return fromPgconn(refused).Error()
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		return "server closed the connection unexpectedly"
+	case errors.As(err, &errno):
+		return errno.Error()
+	case errors.Is(err, context.DeadlineExceeded), pgconn.Timeout(err):
+		return "timeout expired"
+	}
+	return line(err)
+}
+
+// line is the text of an error without its line breaks.
+func line(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+
+// oneLine is an error with another text.
+type oneLine struct {
+	text string
+	err  error
+}
+
+func (e *oneLine) Error() string { return e.text }
+func (e *oneLine) Unwrap() error { return e.err }

@@ -1,0 +1,210 @@
+package client
+
+import (
+	"cmp"
+	"container/heap"
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Plan is what [Backup] would do now. The cluster may change until it does.
+type Plan struct {
+	SystemID      uint64
+	ServerVersion int   // server_version_num
+	Files         int64 // WAL excepted
+	Bytes         int64
+	// Spaces are the data directory, whose OID is 0, and the tablespaces by OID.
+	Spaces []PlannedSpace
+	// Workers are what the connections that copy files would have to do, if all
+	// were equally fast. There are fewer than wanted where [Options.MinJobs]
+	// allows it, and not all can be opened.
+	Workers []PlannedWorker
+	WAL     WALMethod // what would be done: never WALDefault
+	Slot    string    // the replication slot that is used; empty: a temporary one, or none
+	Creates []string  // the directories, and archives, that would be made, each after its parent
+	// Removes are the directories that would be emptied of an unfinished backup
+	// first (Options.Force).
+	Removes []string
+}
+
+// PlannedSpace is a directory to copy.
+type PlannedSpace struct {
+	OID      uint32
+	Location string // on the server; empty for the data directory
+	// Target is the directory or the archive that it goes to: "-" for
+	// [Options.Output], empty for a tablespace within the data directory.
+	Target string
+	Files  int64
+	Bytes  int64
+}
+
+// PlannedWorker is what one connection would copy.
+type PlannedWorker struct {
+	Files int64
+	Bytes int64
+}
+
+// DryRun finds out what [Backup] would do with the same options, and whether it could:
+// it connects as often, and asks for the same lists. Nothing is created or removed,
+// and no backup is started. Progress and NoClean mean nothing here.
+func DryRun(ctx context.Context, o Options) (Plan, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return Plan{}, err
+	}
+	b := &backup{Options: o, events: events{log: o.Log}, planOnly: true}
+	if err := b.checkPlaces(); err != nil {
+		return Plan{}, err
+	}
+	b.dialer = newDialer(o.ConnConfig, o.Timeout, b.events.notice)
+	connected, disconnect := context.WithCancel(ctx)
+	defer disconnect()
+	plan, err := b.dryRun(connected)
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("dry run was canceled: %w", context.Cause(ctx))
+	}
+	if err == nil {
+		b.hangUp()
+	}
+	return plan, err
+}
+
+func (b *backup) dryRun(ctx context.Context) (Plan, error) {
+	for _, step := range []func(context.Context) error{
+		b.connect, b.identify, b.listTablespaces, b.chooseWAL,
+	} {
+		if err := step(ctx); err != nil {
+			return Plan{}, err
+		}
+	}
+	targets, err := b.plannedTargets()
+	if err != nil {
+		return Plan{}, err
+	}
+	if err := b.listFiles(ctx); err != nil {
+		return Plan{}, err
+	}
+	if err := b.tryStream(ctx); err != nil {
+		return Plan{}, err
+	}
+	p := Plan{
+		SystemID: b.cluster.system.SystemID, ServerVersion: b.cluster.versionNum,
+		Files: int64(b.plan.files.len()) + 1, Bytes: b.plan.bytes,
+		Spaces: b.plannedSpaces(targets), Workers: b.plannedWorkers(), WAL: b.WAL, Slot: b.Slot,
+	}
+	places := []string{b.WALDir}
+	if b.Output == nil {
+		places = append(places, b.Dir)
+	}
+	return p, p.planDirectories(places, b.Force)
+}
+
+// plannedTargets are where the data directory, whose OID is 0, and the tablespaces go.
+func (b *backup) plannedTargets() (map[uint32]string, error) {
+	targets, err := b.locations()
+	switch {
+	case err != nil:
+		return nil, err
+	case b.Output != nil:
+		targets[0] = "-"
+	case b.Format == FormatTar:
+		for oid := range targets {
+			targets[oid] = filepath.Join(b.Dir, fmt.Sprintf("%d.tar%s", oid, b.Compression.suffix()))
+		}
+		targets[0] = filepath.Join(b.Dir, "base.tar"+b.Compression.suffix())
+	default:
+		targets[0] = b.Dir
+	}
+	return targets, nil
+}
+
+// tryStream opens the connection that a stream of WAL would need.
+func (b *backup) tryStream(ctx context.Context) error {
+	if b.WAL != WALStream {
+		return nil
+	}
+	c, err := b.dialer.worker(ctx, ctx)
+	if err != nil {
+		return err
+	}
+	c.close()
+	return nil
+}
+
+// plannedSpaces sums up the files by the directories that they belong to.
+func (b *backup) plannedSpaces(targets map[uint32]string) []PlannedSpace {
+	spaces := []PlannedSpace{{Target: targets[0], Files: 1, Bytes: b.plan.control.size}}
+	index := map[uint32]int{}
+	for _, t := range b.tablespaces {
+		index[t.OID] = len(spaces)
+		spaces = append(spaces, PlannedSpace{OID: t.OID, Location: t.Location, Target: targets[t.OID]})
+	}
+	for i := range int32(b.plan.files.len()) {
+		f := b.plan.files.at(i)
+		oid, _, _ := splitTablespacePath(f.path)
+		space := &spaces[index[oid]]
+		space.Files++
+		space.Bytes += f.size
+	}
+	return spaces
+}
+
+// plannedWorkers hands the files out, the largest first, each to the worker that has
+// the least to do.
+func (b *backup) plannedWorkers() []PlannedWorker {
+	workers := make(workload, len(b.workers))
+	for _, i := range b.plan.files.sorted(largestFirst) {
+		workers[0].Files++
+		workers[0].Bytes += b.plan.files.at(i).size
+		heap.Fix(&workers, 0)
+	}
+	slices.SortStableFunc(workers, func(a, b PlannedWorker) int { return cmp.Compare(b.Bytes, a.Bytes) })
+	return workers
+}
+
+// workload is a heap whose first worker has the least to do.
+type workload []PlannedWorker
+
+func (w workload) Len() int      { return len(w) }
+func (w workload) Swap(i, j int) { w[i], w[j] = w[j], w[i] }
+func (w workload) Less(i, j int) bool {
+	if w[i].Bytes != w[j].Bytes {
+		return w[i].Bytes < w[j].Bytes
+	}
+	return w[i].Files < w[j].Files
+}
+func (w *workload) Push(x any) { *w = append(*w, x.(PlannedWorker)) }
+func (w *workload) Pop() any {
+	last := (*w)[len(*w)-1]
+	*w = (*w)[:len(*w)-1]
+	return last
+}
+
+// planDirectories finds out which directories and archives there are.
+func (p *Plan) planDirectories(targets []string, force bool) error {
+	for _, space := range p.Spaces {
+		targets = append(targets, space.Target)
+	}
+	for _, target := range targets {
+		if !filepath.IsAbs(target) {
+			continue // within the data directory, or to standard output
+		}
+		absent, err := absentDirectories(target)
+		if err != nil {
+			return err
+		}
+		for _, dir := range absent {
+			if !slices.Contains(p.Creates, dir) {
+				p.Creates = append(p.Creates, dir)
+			}
+		}
+		if force && len(absent) == 0 && checkVacant(target) != nil && !slices.Contains(p.Removes, target) {
+			p.Removes = append(p.Removes, target)
+		}
+	}
+	slices.SortFunc(p.Creates, strings.Compare)
+	return nil
+}

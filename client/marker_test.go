@@ -1,0 +1,113 @@
+package client
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// unfinished makes a directory as a backup leaves it that was killed.
+func unfinished(t *testing.T, dir string) {
+	t.Helper()
+	must(t, os.MkdirAll(filepath.Join(dir, "base", "1"), 0o700))
+	must(t, os.WriteFile(filepath.Join(dir, "base", "1", "16384"), []byte("half"), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, markerFile), []byte(markerText), 0o600))
+}
+
+// What a killed backup has left is named as such and kept, unless it is to be removed;
+// the directories of tablespaces too.
+func TestMarker_5_6_Force(t *testing.T) {
+	f := newFake(t)
+	parent := t.TempDir()
+	dir, space, precious := filepath.Join(parent, "copy"), filepath.Join(parent, "space"), filepath.Join(parent, "precious")
+	f.tablespaces = func(int) []protocol.Tablespace {
+		return []protocol.Tablespace{{OID: 16500, Location: space}}
+	}
+	f.listed = func(rows []protocol.File) []protocol.File {
+		return append(rows, protocol.File{Path: "pg_tblspc/16500", Type: protocol.TypeLink, ModTime: fakeTime})
+	}
+	must(t, os.Mkdir(precious, 0o700))
+	must(t, os.WriteFile(filepath.Join(precious, "file"), nil, 0o600))
+	unfinished(t, dir)
+	must(t, os.Symlink(precious, filepath.Join(dir, "link")))
+	before := tree(t, parent)
+	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir})
+	if !errors.Is(err, ErrUnfinished) || err.Error() != `directory "`+dir+`" holds an unfinished backup` {
+		t.Errorf("error is %v", err)
+	}
+	sameTree(t, before, parent)
+	if len(f.commands(-1)) > 0 {
+		t.Error("the server was asked")
+	}
+
+	unfinished(t, space)
+	before = tree(t, parent)
+	plan, err := DryRun(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Force: true})
+	must(t, err)
+	if strings.Join(plan.Removes, " ") != dir+" "+space || len(plan.Creates) != 0 {
+		t.Errorf("plan is %+v", plan)
+	}
+	sameTree(t, before, parent)
+
+	_, err = Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Force: true})
+	must(t, err)
+	after := tree(t, parent)
+	for path := range after {
+		if strings.Contains(path, markerFile) || path == "copy/link" {
+			t.Errorf("there is %s after the backup", path)
+		}
+	}
+	if _, kept := after["precious/file"]; !kept {
+		t.Error("a link was followed")
+	}
+}
+
+// What is not marked is never removed.
+func TestMarker_ForceLeavesOthersAlone(t *testing.T) {
+	f := newFake(t)
+	parent := t.TempDir()
+	must(t, os.MkdirAll(filepath.Join(parent, markerFile), 0o700)) // a directory is no marker
+	before := tree(t, parent)
+	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: parent, Force: true})
+	if err == nil || !strings.Contains(err.Error(), "exists but is not empty") {
+		t.Errorf("error is %v", err)
+	}
+	sameTree(t, before, parent)
+}
+
+// A backup that runs is not an unfinished one, whatever force is used.
+func TestMarker_Running(t *testing.T) {
+	f := newFake(t)
+	dir := filepath.Join(t.TempDir(), "copy")
+	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, step: func(name string) {
+		if name != "copy files" {
+			return
+		}
+		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Force: true})
+		if err == nil || !strings.Contains(err.Error(), "is being written by another backup") {
+			t.Errorf("error is %v", err)
+		}
+	}})
+	must(t, err)
+}
+
+// The marker is there from the first file on until all is there.
+func TestMarker_5_6_EveryStep(t *testing.T) {
+	f := newFake(t)
+	dir := filepath.Join(t.TempDir(), "copy")
+	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, step: func(name string) {
+		entries, _ := os.ReadDir(dir)
+		_, err := os.Stat(filepath.Join(dir, markerFile))
+		if marked := err == nil; marked != (len(entries) > 0) {
+			t.Errorf("step %s: %d entries, marked: %v", name, len(entries), marked)
+		}
+	}})
+	must(t, err)
+	if _, err := os.Stat(filepath.Join(dir, markerFile)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the marker is still there: %v", err)
+	}
+}

@@ -1,0 +1,38 @@
+package client
+
+import "time"
+
+// A server gives up a connection from which nothing is read for a minute
+// (wal_sender_timeout). A worker that waits longer than that for its turn with an
+// archive takes a little of what has come every now and then, into memory.
+const (
+	readAheadInterval = 10 * time.Second
+	readAheadBytes    = 512 << 10 // in an interval: more than what the server sends at once
+	readAheadMost     = 64 << 20  // after twenty minutes; then the connection is left to its fate
+)
+
+// readAhead takes what has come from the server, within the bounds. What is wrong with
+// the connection shows when it is read the next time.
+func (c *conn) readAhead() {
+	t := c.tap
+	if len(t.ahead)+readAheadBytes > readAheadMost {
+		return
+	}
+	if t.conn.SetReadDeadline(time.Now().Add(100*time.Millisecond)) != nil {
+		return
+	}
+	defer t.conn.SetReadDeadline(time.Time{}) //nolint:errcheck // as above
+	buffer := make([]byte, readAheadBytes)
+	for len(buffer) > 0 {
+		n, err := t.conn.Read(buffer)
+		t.ahead = append(t.ahead, buffer[:n]...)
+		if err != nil {
+			return
+		}
+		buffer = buffer[n:]
+	}
+}
+
+// patient is a sink that may have to wait until others have had their turn: then it
+// calls meanwhile every readAheadInterval.
+type patient interface{ meanwhile(do func()) }

@@ -1,0 +1,74 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// writeRecoveryConf makes a server that is started from the backup a standby of the
+// one that the backup is taken from, as pg_basebackup -R does.
+func (b *backup) writeRecoveryConf(context.Context) error {
+	if !b.WriteRecoveryConf {
+		return nil
+	}
+	settings := recoverySettings(primaryConnInfo(b.ConnConfig, b.ConnString), b.Slot)
+	now := time.Now().Unix()
+	if b.archives == nil {
+		if err := b.target.append(autoConfFile, settings); err != nil {
+			return err
+		}
+	} else {
+		held := b.archives.held[autoConfFile]
+		held.content = append(held.content, settings...)
+		if err := b.archives.release(autoConfFile, autoConfFile, now); err != nil {
+			return err
+		}
+	}
+	if b.plan.has(standbySignalFile) { // of a standby it comes with the rest
+		return nil
+	}
+	return b.writeFile(standbySignalFile, nil, now)
+}
+
+// has reports whether a file is part of the backup.
+func (p *plan) has(path string) bool {
+	i, found := slices.BinarySearchFunc(p.byPath, path, func(i int32, path string) int {
+		return cmp.Compare(p.files.at(i).path, path)
+	})
+	return found && !p.files.at(p.byPath[i]).gone
+}
+
+// recoverySettings is the lines for postgresql.auto.conf (PostgreSQL's recovery_gen.c).
+func recoverySettings(connInfo, slot string) string {
+	quoted := strings.NewReplacer(`'`, `''`, `\`, `\\`).Replace(connInfo)
+	settings := "primary_conninfo = '" + quoted + "'\n"
+	if slot != "" {
+		settings += "primary_slot_name = '" + slot + "'\n" // its name needs no quoting
+	}
+	return settings
+}
+
+// append adds to a file, or creates it.
+func (t *target) append(path, content string) error {
+	root, rest := t.locate(path)
+	f, err := root.OpenFile(rest, os.O_WRONLY|os.O_CREATE|os.O_APPEND, t.fileMode)
+	if err != nil {
+		return fmt.Errorf("could not open file %q: %w", path, cause(err))
+	}
+	defer f.Close()
+	if err := f.Chmod(t.fileMode); err != nil {
+		return fmt.Errorf("could not change permissions of file %q: %w", path, cause(err))
+	}
+	if _, err := f.WriteString(content); err != nil {
+		return fmt.Errorf("could not write to file %q: %w", path, cause(err))
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("could not close file %q: %w", path, cause(err))
+	}
+	return nil
+}

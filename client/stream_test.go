@@ -1,0 +1,343 @@
+package client
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+const (
+	segment1 = "000000010000000000000001"
+	segment2 = "000000010000000000000002"
+)
+
+// A server that streams is streamed from: the slot comes before the backup, the last
+// segment is filled up, and nothing is fetched.
+func TestStream_Default(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		o     Options
+		slot  string // the command that makes it
+		start string
+	}{
+		{"temporary slot", Options{}, `CREATE_REPLICATION_SLOT "pgparallel_0" TEMPORARY PHYSICAL RESERVE_WAL`,
+			`START_REPLICATION SLOT "pgparallel_0" PHYSICAL 0/100000 TIMELINE 1`},
+		{"no slot", Options{NoSlot: true}, "", "START_REPLICATION PHYSICAL 0/100000 TIMELINE 1"},
+		{"given slot", Options{Slot: "mine", WAL: WALStream}, "", `START_REPLICATION SLOT "mine" PHYSICAL 0/100000 TIMELINE 1`},
+		{"new slot", Options{Slot: "new", CreateSlot: true}, `CREATE_REPLICATION_SLOT "new" PHYSICAL RESERVE_WAL`,
+			`START_REPLICATION SLOT "new" PHYSICAL 0/100000 TIMELINE 1`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFake(t)
+			f.withStream().slots["mine"] = true
+			test.o.ConnConfig, test.o.Dir, test.o.Jobs = f.config(), filepath.Join(t.TempDir(), "copy"), 2
+			result, err := Backup(t.Context(), test.o)
+			must(t, err)
+			want := strings.Repeat("w", 0x80000) + strings.Repeat("\x00", 0x80000)
+			if got := read(t, test.o.Dir, "pg_wal/"+segment1); got != want {
+				t.Errorf("the segment has %d bytes, or others", len(got))
+			}
+			names := namesIn(t, filepath.Join(test.o.Dir, "pg_wal"))
+			if diff := cmp.Diff([]string{segment1, "archive_status"}, names); diff != "" {
+				t.Error(diff)
+			}
+			read(t, test.o.Dir, "pg_wal/archive_status/"+segment1+".done")
+			if result.WALFiles != 1 {
+				t.Errorf("%d WAL files in the result", result.WALFiles)
+			}
+			commands := f.commands(-1)
+			if slot := slices.Index(commands, test.slot); test.slot != "" && (slot < 0 || slot > slices.IndexFunc(commands, isStart)) {
+				t.Errorf("the slot is not created before the backup: %q", commands)
+			}
+			if !slices.Contains(commands, test.start) || slices.ContainsFunc(commands, func(c string) bool { return strings.HasPrefix(c, "LIST_WAL") }) {
+				t.Errorf("commands are %q", commands)
+			}
+			if f.stream.slots["new"] != test.o.CreateSlot {
+				t.Errorf("slots are %v", f.stream.slots)
+			}
+		})
+	}
+}
+
+func isStart(command string) bool { return strings.HasPrefix(command, "START_BACKUP") }
+
+func namesIn(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// WAL that spans segments is cut where they end, whatever the messages are.
+func TestStream_Segments(t *testing.T) {
+	f := newFake(t)
+	f.wal[segment2] = strings.Repeat("v", fakeSegment)
+	f.withStream().end = 0x280000
+	f.stop.StopPtr = 0x200001
+	f.stream.before = func(s *fakeSession) bool {
+		all := f.wal[segment1] + f.wal[segment2]
+		s.sendWAL(0x100000, all[:0xc0000])
+		s.sendWAL(0x1c0000, all[0xc0000:0x180000])
+		<-s.copyDone
+		s.sendWAL(0x280000, "late") // of no use to anybody
+		s.send(copyDoneMessage)
+		s.complete()
+		return false
+	}
+	dir := filepath.Join(t.TempDir(), "copy")
+	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir})
+	must(t, err)
+	if read(t, dir, "pg_wal/"+segment1) != f.wal[segment1] {
+		t.Error("the first segment differs")
+	}
+	if want := f.wal[segment2][:0x80000] + strings.Repeat("\x00", 0x80000); read(t, dir, "pg_wal/"+segment2) != want {
+		t.Error("the second segment differs")
+	}
+}
+
+// The stream follows the server to its next timeline, with the history.
+func TestStream_Timeline(t *testing.T) {
+	const onTwo = "000000020000000000000001"
+	f := newFake(t)
+	st := f.withStream()
+	f.history = "1\t0/140000\tno recovery target specified\n"
+	f.wal[onTwo] = strings.Repeat("n", fakeSegment)
+	st.switches = map[protocol.Timeline]branch{1: {2, 0x140000}}
+	f.stop.StopTimeline = 2
+	dir := filepath.Join(t.TempDir(), "copy")
+	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir})
+	must(t, err)
+	names := namesIn(t, filepath.Join(dir, "pg_wal"))
+	if diff := cmp.Diff([]string{segment1, "00000002.history", onTwo, "archive_status"}, names); diff != "" {
+		t.Error(diff)
+	}
+	if want := strings.Repeat("w", 0x40000) + strings.Repeat("\x00", 0xc0000); read(t, dir, "pg_wal/"+segment1) != want {
+		t.Error("the segment of the first timeline differs")
+	}
+	if want := strings.Repeat("n", 0x80000) + strings.Repeat("\x00", 0x80000); read(t, dir, "pg_wal/"+onTwo) != want {
+		t.Error("the segment of the second timeline differs")
+	}
+	if read(t, dir, "pg_wal/00000002.history") != f.history {
+		t.Error("the history differs")
+	}
+	report, err := Verify(t.Context(), dir, VerifyOptions{})
+	must(t, err)
+	if len(report.Problems) > 0 {
+		t.Errorf("problems: %v", report.Problems)
+	}
+}
+
+// What goes wrong with the stream ends the backup at once, though nobody sends the
+// files any more, and leaves no slot behind.
+func TestStream_FailsAtOnce(t *testing.T) {
+	for name, test := range map[string]struct {
+		before func(s *fakeSession) bool
+		want   string
+	}{
+		"lost": {func(s *fakeSession) bool { s.conn.Close(); return false }, "server closed the connection unexpectedly"},
+		"removed": {func(s *fakeSession) bool {
+			s.fail(protocol.Errorf(protocol.CodeUndefinedFile, "requested WAL segment has already been removed"))
+			return false
+		}, "already been removed"},
+		"gap":       {func(s *fakeSession) bool { s.sendWAL(0x100001, "x"); return false }, "expected 0/100000"},
+		"ended":     {func(s *fakeSession) bool { s.send(copyDoneMessage); s.complete(); return false }, "server ended the stream"},
+		"violation": {func(s *fakeSession) bool { s.sendFile("x"); return false }, "unexpected"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			st := f.withStream()
+			held := make(chan struct{}, 10)
+			st.before = func(s *fakeSession) bool {
+				<-held // a file is under way
+				return test.before(s)
+			}
+			f.query = func(s *fakeSession, command string) bool {
+				if command != someFile {
+					return false
+				}
+				s.sendCopy("half")
+				held <- struct{}{}
+				for range s.queries { // until the client gives up
+				}
+				return true
+			}
+			err := expectFailure(t, Options{ConnConfig: f.config(), Slot: "mine", CreateSlot: true}, "could not receive write-ahead log stream: ")
+			if !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error is %v, want %s", err, test.want)
+			}
+			if st.slots["mine"] {
+				t.Error("the slot is still there")
+			}
+		})
+	}
+}
+
+var copyDoneMessage = &pgproto3.CopyDone{}
+
+func TestStream_Refused(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		script func(f *fake)
+		o      Options
+		want   string
+	}{
+		{"other system", func(f *fake) { f.stream.systemID = 8 }, Options{}, "WAL comes from another system"},
+		{"no such slot", func(*fake) {}, Options{Slot: "nonexistent"}, `replication slot "nonexistent" does not exist`},
+		{"slot exists", func(f *fake) { f.stream.slots["old"] = true }, Options{Slot: "old", CreateSlot: true}, `replication slot "old" already exists`},
+		{"no slots left", func(f *fake) { f.failOn("CREATE_REPLICATION_SLOT", protocol.CodeConfigurationLimitExceeded) }, Options{}, "could not create replication slot"},
+		{"no such slot, stopped", func(f *fake) { f.stream = nil }, Options{Slot: "nonexistent"}, `could not use replication slot "nonexistent"`},
+		{"wrong history", func(f *fake) { f.stream.switches = map[protocol.Timeline]branch{1: {3, 0x140000}} }, Options{}, "unexpected history file name"},
+		{"back to the past", func(f *fake) { f.stream.switches = map[protocol.Timeline]branch{1: {1, 0x140000}} }, Options{}, "timeline 1 as the next after 1"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFake(t)
+			f.withStream()
+			test.script(f)
+			test.o.ConnConfig = f.config()
+			expectFailure(t, test.o, test.want)
+			if n := len(f.commandsWith("START_BACKUP")); n > 0 && !strings.Contains(test.want, "history") && !strings.Contains(test.want, "timeline") {
+				t.Errorf("the backup was started %d times", n)
+			}
+			if test.name == "slot exists" && !f.stream.slots["old"] {
+				t.Error("a slot was dropped that was there before")
+			}
+		})
+	}
+}
+
+// Where nothing can be streamed it is said, to those who asked for it.
+func TestStream_Unsupported(t *testing.T) {
+	for method, level := range map[WALMethod]EventLevel{WALDefault: LevelVerbose, WALStream: LevelInfo} {
+		f := newFake(t)
+		said := EventLevel(-1)
+		dir := filepath.Join(t.TempDir(), "copy")
+		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, WAL: method, Log: func(e Event) {
+			if strings.Contains(e.Message, "does not stream") {
+				said = e.Level
+			}
+		}})
+		must(t, err)
+		if said != level {
+			t.Errorf("method %d: it is said at level %d, want %d", method, said, level)
+		}
+		if len(f.commandsWith("LIST_WAL_FILES")) == 0 || f.connections != 2 {
+			t.Errorf("method %d: %d connections, %q", method, f.connections, f.commands(-1))
+		}
+	}
+}
+
+// The probe for servers without READ_REPLICATION_SLOT finds what it should.
+func TestStream_OldServer(t *testing.T) {
+	for _, streams := range []bool{false, true} {
+		f := newFake(t)
+		f.version = "140000"
+		if streams {
+			f.withStream()
+		}
+		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(t.TempDir(), "copy")})
+		must(t, err)
+		if n := len(f.commandsWith("START_REPLICATION")); (n == 1) != streams {
+			t.Errorf("streamed %d times from a server of which %v", n, streams)
+		}
+		if len(f.commandsWith("READ_REPLICATION_SLOT")) > 0 {
+			t.Error("the server was asked what it does not know")
+		}
+	}
+}
+
+// Whoever asks for a reply gets it, with what has arrived; only with a slot there is a
+// use for what is on disk.
+func TestStream_Status(t *testing.T) {
+	for _, slot := range []bool{true, false} {
+		f := newFake(t)
+		f.withStream()
+		f.stop.StopPtr = 0x200000
+		var written, flushed []protocol.LSN
+		f.stream.before = func(s *fakeSession) bool {
+			s.sendWAL(0x100000, f.wal[segment1][:0x80000])
+			s.sendWAL(0x180000, f.wal[segment1][0x80000:])
+			s.sendKeepalive()
+			for range 2 { // one came at the beginning
+				status := <-s.statuses
+				if len(status) != 34 || status[0] != 'r' {
+					t.Errorf("status is %q", status)
+				}
+				written = append(written, protocol.LSN(binary.BigEndian.Uint64(status[1:])))
+				flushed = append(flushed, protocol.LSN(binary.BigEndian.Uint64(status[9:])))
+				since := time.Duration(binary.BigEndian.Uint64(status[25:])) * time.Microsecond
+				if now := postgresEpoch.Add(since); time.Since(now).Abs() > time.Minute {
+					t.Errorf("the status is of %v", now)
+				}
+			}
+			<-s.copyDone
+			s.send(copyDoneMessage)
+			s.complete()
+			return false
+		}
+		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(t.TempDir(), "copy"), NoSlot: !slot, StatusInterval: -1})
+		must(t, err)
+		want := []protocol.LSN{0, 0x200000}
+		if !slot {
+			want[1] = 0
+		}
+		if diff := cmp.Diff([]protocol.LSN{0x100000, 0x200000}, written); diff != "" {
+			t.Error(diff)
+		}
+		if diff := cmp.Diff(want, flushed); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+func TestStream_StatusInterval(t *testing.T) {
+	f := newFake(t)
+	f.withStream()
+	f.stream.before = func(s *fakeSession) bool {
+		for range 4 {
+			<-s.statuses
+		}
+		return true
+	}
+	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(t.TempDir(), "copy"), StatusInterval: time.Millisecond})
+	must(t, err)
+}
+
+func TestStream_Cancel(t *testing.T) {
+	f := newFake(t)
+	f.withStream()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	f.stream.before = func(*fakeSession) bool { cancel(errors.New("enough")); return false }
+	_, err := Backup(ctx, Options{ConnConfig: f.config(), Dir: filepath.Join(t.TempDir(), "copy")})
+	if err == nil || err.Error() != "backup was canceled: enough" {
+		t.Errorf("error is %v", err)
+	}
+}
+
+// Whatever the bytes of a message in the stream are, there is an answer to them.
+func FuzzStreamData(f *testing.F) {
+	f.Add([]byte("k\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"))
+	f.Add(append([]byte("w\x00\x00\x00\x00\x00\x10\x00\x00"), make([]byte, 40)...))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, body []byte) {
+		s := &walStream{segmentSize: fakeSegment, sink: discardSink{}, copying: true, written: 0x100000, folder: nil}
+		err := s.data(body, 1)
+		if taken := int(s.written - 0x100000); err == nil && len(body) > 0 && body[0] == 'w' && taken != len(body)-xlogDataHeader {
+			t.Errorf("%d bytes taken of %q", taken, body)
+		}
+	})
+}

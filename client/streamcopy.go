@@ -1,0 +1,201 @@
+package client
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// The messages within the copy of START_REPLICATION, by their first byte (PostgreSQL,
+// Streaming Replication Protocol).
+const (
+	xlogData      = 'w' // int64 start, int64 end of WAL, int64 time, WAL
+	keepalive     = 'k' // int64 end of WAL, int64 time, byte reply requested
+	standbyStatus = 'r' // int64 written, flushed, applied, time, byte reply requested
+
+	xlogDataHeader  = 1 + 3*8
+	keepaliveLength = 1 + 2*8 + 1
+)
+
+// answer reads the answer to START_REPLICATION to its end: CopyBothResponse and
+// CopyData up to CopyDone of both sides, unless there is nothing to be had of the
+// timeline; then where the next timeline begins, unless it was us who ended the copy.
+func (s *walStream) answer(start protocol.LSN, tli protocol.Timeline) (next branch, err error) {
+	var refused *protocol.Error
+	for {
+		kind, body, err := s.conn.next()
+		if err != nil {
+			return next, err
+		}
+		switch kind {
+		case 'W':
+			s.beginCopy(start)
+		case 'd':
+			err = s.data(body, tli)
+		case 'c':
+			s.endCopy()
+		case 'T', 'C':
+		case 'D':
+			var m pgproto3.DataRow
+			if err = m.Decode(body); err == nil {
+				next, err = decodeNextTimeline(m.Values)
+			}
+		case 'E':
+			refused, err = decodeError(body)
+		case 'Z':
+			if refused != nil {
+				return branch{}, refused
+			}
+			return next, nil
+		default:
+			err = unexpected(kind)
+		}
+		if err != nil {
+			return branch{}, err
+		}
+	}
+}
+
+func (s *walStream) beginCopy(start protocol.LSN) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.copying, s.written = true, start
+	s.report(false)
+	s.finishIfReached()
+}
+
+// endCopy answers the server's CopyDone.
+func (s *walStream) endCopy() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.copying && !s.finished {
+		s.send(copyDone)
+	}
+	s.copying = false
+}
+
+func (s *walStream) data(body []byte, tli protocol.Timeline) error {
+	switch {
+	case len(body) >= xlogDataHeader && body[0] == xlogData:
+		begin := protocol.LSN(binary.BigEndian.Uint64(body[1:]))
+		return s.wal(begin, body[xlogDataHeader:], tli)
+	case len(body) >= keepaliveLength && body[0] == keepalive:
+		if body[keepaliveLength-1] != 0 {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.report(false)
+		}
+		return nil
+	}
+	return protocol.Fatalf(protocol.CodeProtocolViolation, "invalid message of %d bytes in the stream", len(body))
+}
+
+// wal takes WAL that has arrived. What comes after the stop position is of no use.
+func (s *walStream) wal(begin protocol.LSN, data []byte, tli protocol.Timeline) error {
+	s.mu.Lock()
+	written, finished, copying := s.written, s.finished, s.copying
+	s.mu.Unlock()
+	switch {
+	case finished:
+		return nil
+	case !copying:
+		return unexpected('d')
+	case begin != written:
+		return fmt.Errorf("got write-ahead log from %v on, expected %v", begin, written)
+	}
+	flushed, err := s.write(begin, data, tli)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.written += protocol.LSN(len(data))
+	s.flushed = max(s.flushed, flushed)
+	s.finishIfReached()
+	return nil
+}
+
+// stopAt tells where the stream ends, which may be behind it already.
+func (s *walStream) stopAt(stop protocol.LSN) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stop = stop
+	s.finishIfReached()
+}
+
+// finishIfReached ends the copy where the stop position has arrived. The caller holds
+// the lock, as for all that follow.
+func (s *walStream) finishIfReached() {
+	if s.copying && !s.finished && s.stop != 0 && s.written >= s.stop {
+		s.report(false)
+		s.finished = true
+		s.send(copyDone)
+	}
+}
+
+var copyDone = []byte{'c', 0, 0, 0, 4}
+
+// report tells the server what has arrived; with reply it has to answer. Without a
+// slot it has no use for what is on disk.
+func (s *walStream) report(reply bool) {
+	if !s.copying || s.finished {
+		return
+	}
+	flushed := s.flushed
+	if s.slot == "" {
+		flushed = 0
+	}
+	message := []byte{'d', 0, 0, 0, 4 + 1 + 4*8 + 1, standbyStatus}
+	for _, position := range []protocol.LSN{s.written, flushed, 0} {
+		message = binary.BigEndian.AppendUint64(message, uint64(position))
+	}
+	message = binary.BigEndian.AppendUint64(message, uint64(time.Since(postgresEpoch).Microseconds()))
+	if reply {
+		s.send(append(message, 1))
+		return
+	}
+	s.send(append(message, 0))
+}
+
+// postgresEpoch is where PostgreSQL's time begins.
+var postgresEpoch = time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// send sends a message. Where that fails the connection is lost, and the reader, who
+// may be another goroutine, finds out why.
+func (s *walStream) send(message []byte) {
+	s.conn.tap.write(message) //nolint:errcheck // see above
+}
+
+// reportRegularly starts the goroutine that reports at intervals. It ends when the
+// returned function is called, which returns after it. Where a server must not be
+// silent for long, it is asked to answer.
+func (s *walStream) reportRegularly() (stop func()) {
+	interval, patience := s.interval, s.conn.tap.patience
+	if patience > 0 && (interval <= 0 || interval > patience/2) {
+		interval = patience / 2
+	}
+	if interval <= 0 {
+		return func() {}
+	}
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		ticker := time.NewTicker(interval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				s.mu.Lock()
+				s.report(patience > 0)
+				s.mu.Unlock()
+			case <-quit:
+				return
+			}
+		}
+	}()
+	return func() { close(quit); <-done }
+}

@@ -1,0 +1,119 @@
+package client
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// partialSuffix is behind the name of a segment that is being received into a
+// directory.
+const partialSuffix = ".partial"
+
+// walSegment is a segment that is being received.
+type walSegment struct {
+	file  file
+	entry entry
+	left  int64 // bytes that are still to come
+}
+
+// write writes WAL into the segments that it belongs to, and returns up to where it is
+// on disk, 0 where this has not changed.
+func (s *walStream) write(begin protocol.LSN, data []byte, tli protocol.Timeline) (flushed protocol.LSN, err error) {
+	for len(data) > 0 {
+		if s.segment == nil {
+			if err := s.createSegment(begin, tli); err != nil {
+				return flushed, err
+			}
+		}
+		n := min(len(data), int(s.segment.left))
+		if _, err := s.segment.entry.write(data[:n]); err != nil {
+			return flushed, err
+		}
+		s.segment.left -= int64(n)
+		begin, data = begin+protocol.LSN(n), data[n:]
+		if s.segment.left == 0 {
+			if err := s.finishSegment(); err != nil {
+				return flushed, err
+			}
+			flushed = begin
+		}
+	}
+	return flushed, nil
+}
+
+func (s *walStream) createSegment(begin protocol.LSN, tli protocol.Timeline) error {
+	f := file{
+		path: "pg_wal/" + protocol.WALFileName(tli, begin, s.segmentSize),
+		size: s.segmentSize, modTime: time.Now().Unix(),
+	}
+	e, err := s.sink.create(&f, s.partialName(f.path))
+	if err != nil {
+		return err
+	}
+	s.segment = &walSegment{file: f, entry: e, left: s.segmentSize}
+	return nil
+}
+
+// partialName is what a segment is called until it is complete. In an archive nothing
+// can be renamed.
+func (s *walStream) partialName(path string) string {
+	if s.folder == nil {
+		return path
+	}
+	return path + partialSuffix
+}
+
+// finishSegment fills what is missing of the segment with zeros, and gives it its name
+// when it is on disk.
+func (s *walStream) finishSegment() error {
+	if s.segment == nil {
+		return nil
+	}
+	segment := s.segment
+	for zeros := make([]byte, min(segment.left, 128<<10)); segment.left > 0; segment.left -= int64(len(zeros)) {
+		zeros = zeros[:min(segment.left, int64(len(zeros)))]
+		if _, err := segment.entry.write(zeros); err != nil {
+			return err
+		}
+	}
+	s.segment = nil
+	if err := segment.entry.finish(io.Discard); err != nil {
+		return err
+	}
+	s.files.add(segment.file)
+	if s.folder == nil {
+		return nil
+	}
+	partial := s.partialName(segment.file.path)
+	if s.sync {
+		if err := s.folder.syncFile(partial); err != nil {
+			return err
+		}
+	}
+	return s.folder.rename(partial, segment.file.path, false) // the directory is synchronized with all others
+}
+
+// closeSegment gives up a segment that is not complete.
+func (s *walStream) closeSegment() {
+	if s.segment != nil {
+		s.segment.entry.discard() //nolint:errcheck // the backup has failed, for another reason
+		s.segment = nil
+	}
+}
+
+// syncFile makes a file's content durable.
+func (t *target) syncFile(path string) error {
+	root, rest := t.locate(path)
+	f, err := root.Open(rest)
+	if err == nil {
+		err = f.Sync()
+		f.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("could not synchronize file %q: %w", path, cause(err))
+	}
+	return nil
+}

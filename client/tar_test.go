@@ -1,0 +1,272 @@
+package client_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgparallel/pgparallel/client"
+	"github.com/pgparallel/pgparallel/walsender"
+	"github.com/pgparallel/pgparallel/walsender/datadir"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest"
+)
+
+// names are what a directory holds.
+func names(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	var list []string
+	for _, entry := range entries {
+		list = append(list, entry.Name())
+	}
+	return list
+}
+
+// expectWhole verifies a directory with the manifest that lies in it.
+func expectWhole(t *testing.T, dir string) {
+	t.Helper()
+	report, err := client.Verify(t.Context(), dir, client.VerifyOptions{})
+	must(t, err)
+	if len(report.Problems) > 0 {
+		t.Errorf("problems: %v", report.Problems)
+	}
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	content, err := os.ReadFile(from)
+	must(t, err)
+	must(t, os.WriteFile(to, content, 0o600))
+}
+
+// Whatever the compression and the number of jobs, what is unpacked is what the
+// manifest says. Tablespaces are unpacked into where the links in base.tar lead, or
+// where tablespace_map says.
+func TestTar_EachCompression(t *testing.T) {
+	for _, state := range []datadir.DBState{datadir.StateShutDown, datadir.StateShutDownInRecovery} {
+		source := writeSample(t, walsendertest.Sample{
+			State: state, SmallFiles: 300, Unlogged: true,
+			Tablespaces: []walsendertest.SampleTablespace{{OID: 16400, Location: filepath.Join(t.TempDir(), "space")}},
+		})
+		config := serve(t, source, &walsender.Server{})
+		for suffix, c := range map[string]client.Compression{
+			"":         {},
+			gzipSuffix: {Method: client.CompressionGzip, Level: 1},
+			lz4Suffix:  {Method: client.CompressionLZ4},
+			zstdSuffix: {Method: client.CompressionZstd, Level: 5},
+		} {
+			for _, jobs := range []int{1, 5} {
+				t.Run(c.Method.String(), func(t *testing.T) {
+					dir, space := filepath.Join(t.TempDir(), "copy"), t.TempDir()
+					_, err := client.Backup(t.Context(), client.Options{
+						ConnConfig: config, Dir: dir, Jobs: jobs, WAL: client.WALFetch, Format: client.FormatTar, Compression: c,
+						TablespaceMap: map[string]string{tablespaceOf(t, source): space},
+					})
+					must(t, err)
+					want := []string{"16400.tar" + suffix, "backup_manifest", "base.tar" + suffix}
+					if diff := cmp.Diff(want, names(t, dir)); diff != "" {
+						t.Errorf("names in the target (-want +got):\n%s", diff)
+					}
+
+					unpacked := t.TempDir()
+					headers := extract(t, decompressed(t, filepath.Join(dir, "base.tar"+suffix)), unpacked)
+					extract(t, decompressed(t, filepath.Join(dir, "16400.tar"+suffix)), space)
+					if last := headers[len(headers)-1].Name; last != "global/pg_control" {
+						t.Errorf("%s is the last member", last)
+					}
+					if state == datadir.StateShutDownInRecovery {
+						content, err := os.ReadFile(filepath.Join(unpacked, "tablespace_map"))
+						must(t, err)
+						if want := "16400 " + space + "\n"; string(content) != want {
+							t.Errorf("tablespace_map is %q, want %q", content, want)
+						}
+						must(t, os.Symlink(space, filepath.Join(unpacked, "pg_tblspc/16400")))
+					}
+					copyFile(t, filepath.Join(dir, "backup_manifest"), filepath.Join(unpacked, "backup_manifest"))
+					expectWhole(t, unpacked)
+				})
+			}
+		}
+	}
+}
+
+// tablespaceOf is where the tablespace of a sample lies.
+func tablespaceOf(t *testing.T, source string) string {
+	t.Helper()
+	to, err := os.Readlink(filepath.Join(source, "pg_tblspc/16400"))
+	must(t, err)
+	return to
+}
+
+// On standard output the manifest is the last member, as there is no other place.
+func TestTar_Output(t *testing.T) {
+	config := serve(t, writeSample(t, walsendertest.Sample{SmallFiles: 100}), &walsender.Server{})
+	for _, c := range []client.Compression{{}, {Method: client.CompressionGzip}} {
+		var out bytes.Buffer
+		_, err := client.Backup(t.Context(), client.Options{
+			ConnConfig: config, Output: &out, Jobs: 3, Format: client.FormatTar, Compression: c,
+		})
+		must(t, err)
+		suffix := ""
+		if c.Method == client.CompressionGzip {
+			suffix = gzipSuffix
+		}
+		dir := t.TempDir()
+		headers := extract(t, library(t, &out, suffix), dir)
+		if last := headers[len(headers)-1].Name; last != "backup_manifest" {
+			t.Errorf("%s is the last member", last)
+		}
+		expectWhole(t, dir)
+	}
+}
+
+func TestTar_OutputWithTablespaces(t *testing.T) {
+	source := writeSample(t, walsendertest.Sample{
+		Tablespaces: []walsendertest.SampleTablespace{{OID: 16400, Location: filepath.Join(t.TempDir(), "space")}},
+	})
+	var out bytes.Buffer
+	_, err := client.Backup(t.Context(), client.Options{
+		ConnConfig: serve(t, source, &walsender.Server{}), Output: &out, Format: client.FormatTar,
+	})
+	if err == nil || err.Error() != "can only write single tablespace to stdout, database has 2" {
+		t.Errorf("error is %v", err)
+	}
+	if out.Len() > 0 {
+		t.Errorf("%d bytes were written", out.Len())
+	}
+}
+
+// stuckOutput takes nothing until its deadline has passed.
+type stuckOutput struct {
+	stuck  func()
+	passed chan struct{}
+}
+
+func (o *stuckOutput) SetWriteDeadline(time.Time) error {
+	close(o.passed)
+	return nil
+}
+
+func (o *stuckOutput) Write([]byte) (int, error) {
+	o.stuck()
+	<-o.passed
+	return 0, os.ErrDeadlineExceeded
+}
+
+// A backup that is canceled ends although nobody reads what it writes.
+func TestTar_5_3_StuckOutput(t *testing.T) {
+	config := serve(t, writeSample(t, walsendertest.Sample{}), &walsender.Server{})
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := client.Backup(ctx, client.Options{
+		ConnConfig: config, Output: &stuckOutput{cancel, make(chan struct{})}, Jobs: 3, Format: client.FormatTar,
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestTar_TablespaceMapEscapes(t *testing.T) {
+	location := filepath.Join(t.TempDir(), "a\\b\nc\rd")
+	source := writeSample(t, walsendertest.Sample{
+		State:       datadir.StateShutDownInRecovery,
+		Tablespaces: []walsendertest.SampleTablespace{{OID: 16400, Location: filepath.Join(t.TempDir(), "space")}},
+	})
+	dir := filepath.Join(t.TempDir(), "copy")
+	_, err := client.Backup(t.Context(), client.Options{
+		ConnConfig: serve(t, source, &walsender.Server{}), Dir: dir, Format: client.FormatTar,
+		TablespaceMap: map[string]string{tablespaceOf(t, source): location},
+	})
+	must(t, err)
+	unpacked := t.TempDir()
+	extract(t, decompressed(t, filepath.Join(dir, "base.tar")), unpacked)
+	content, err := os.ReadFile(filepath.Join(unpacked, "tablespace_map"))
+	must(t, err)
+	escaped := strings.NewReplacer("\\", "\\\\", "\n", "\\\n", "\r", "\\\r").Replace(location)
+	if want := "16400 " + escaped + "\n"; string(content) != want {
+		t.Errorf("tablespace_map is %q, want %q", content, want)
+	}
+	if left := names(t, filepath.Join(unpacked, "pg_tblspc")); len(left) > 0 {
+		t.Errorf("pg_tblspc holds %v", left)
+	}
+}
+
+// A standby is made of the backup: with a server's parameters and a password, in
+// either format.
+func TestRecoveryConf(t *testing.T) {
+	config := serve(t, writeSample(t, walsendertest.Sample{}), &walsender.Server{})
+	config.Password = `it's \`
+	for _, format := range []client.Format{client.FormatPlain, client.FormatTar} {
+		dir := filepath.Join(t.TempDir(), "copy")
+		_, err := client.Backup(t.Context(), client.Options{
+			ConnConfig: config, ConnString: "sslmode=disable", Dir: dir, Format: format, WriteRecoveryConf: true,
+		})
+		must(t, err)
+		if format == client.FormatTar {
+			unpacked := t.TempDir()
+			extract(t, decompressed(t, filepath.Join(dir, "base.tar")), unpacked)
+			copyFile(t, filepath.Join(dir, "backup_manifest"), filepath.Join(unpacked, "backup_manifest"))
+			dir = unpacked
+		}
+		content, err := os.ReadFile(filepath.Join(dir, "postgresql.auto.conf"))
+		must(t, err)
+		lines := strings.Split(strings.TrimSuffix(string(content), "\n"), "\n")
+		want := `primary_conninfo = 'user=postgres password=''it\\''s \\\\'' host=127.0.0.1 port=` + portOf(config) + ` sslmode=disable'`
+		if got := lines[len(lines)-1]; got != want {
+			t.Errorf("the last line is\n%s, want\n%s", got, want)
+		}
+		if len(lines) < 2 {
+			t.Error("what was in postgresql.auto.conf is lost")
+		}
+		if info, err := os.Stat(filepath.Join(dir, "standby.signal")); err != nil || info.Size() != 0 || info.Mode().Perm() != 0o600 {
+			t.Errorf("standby.signal: %v, %v", info, err)
+		}
+		expectWhole(t, dir)
+	}
+}
+
+func portOf(config *pgconn.Config) string { return strconv.Itoa(int(config.Port)) }
+
+func TestWALDir(t *testing.T) {
+	config := serve(t, writeSample(t, walsendertest.Sample{}), &walsender.Server{})
+	for _, existed := range []bool{false, true} {
+		parent := t.TempDir()
+		dir, wal := filepath.Join(parent, "copy"), filepath.Join(parent, "far/wal")
+		if existed {
+			must(t, os.MkdirAll(wal, 0o755))
+		}
+		_, err := client.Backup(t.Context(), client.Options{ConnConfig: config, Dir: dir, WALDir: wal})
+		must(t, err)
+		expectWhole(t, dir)
+		if to, err := os.Readlink(filepath.Join(dir, "pg_wal")); err != nil || to != wal {
+			t.Errorf("pg_wal leads to %q, %v", to, err)
+		}
+		if left := names(t, wal); len(left) < 2 || !slices.Contains(left, "archive_status") {
+			t.Errorf("the WAL directory holds %v", left)
+		}
+	}
+}
+
+// A full disk is told once, by what could not be written.
+func TestTar_5_3_NoSpace(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer full.Close()
+	config := serve(t, writeSample(t, walsendertest.Sample{}), &walsender.Server{})
+	_, err = client.Backup(t.Context(), client.Options{ConnConfig: config, Output: full, Jobs: 3, Format: client.FormatTar})
+	if want := "could not write to the archive: no space left on device"; err == nil || err.Error() != want {
+		t.Errorf("error is %v, want %s", err, want)
+	}
+}

@@ -1,0 +1,117 @@
+package client
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"sync"
+)
+
+// tarFile is an archive on disk that is not compressed. Several goroutines write it
+// at once, each in the room of its own member.
+type tarFile struct {
+	file *os.File
+	mu   sync.Mutex
+	end  int64             // of all rooms
+	free map[int64][]int64 // rooms that were given back: offsets by size
+}
+
+func newTarFile(file *os.File) *tarFile {
+	return &tarFile{file: file, free: map[int64][]int64{}}
+}
+
+// open gives room to a member. One that is sent once more, over another connection,
+// gets the room that it had.
+func (a *tarFile) open(_ *batches, size int64) (slot, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if offsets := a.free[size]; len(offsets) > 0 {
+		last := len(offsets) - 1
+		a.free[size] = offsets[:last]
+		return &room{archive: a, size: size, next: offsets[last]}, nil
+	}
+	offset := a.end
+	a.end += size
+	return &room{archive: a, size: size, next: offset}, nil
+}
+
+// room is where a member goes. One goroutine uses it.
+type room struct {
+	archive *tarFile
+	size    int64
+	next    int64 // where the next bytes go
+	written int64
+}
+
+func (r *room) Write(p []byte) (int, error) {
+	n, err := r.archive.file.WriteAt(p, r.next)
+	r.next += int64(n)
+	r.written += int64(n)
+	return n, err
+}
+
+func (r *room) commit() error { return nil }
+
+func (r *room) discard() error {
+	a := r.archive
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.free[r.size] = append(a.free[r.size], r.next-r.written)
+	return nil
+}
+
+// finish ends the archive, when no member is open any more.
+func (a *tarFile) finish(*batches) error {
+	if err := a.closeGaps(); err != nil {
+		return err
+	}
+	if _, err := a.file.WriteAt(make([]byte, tarTrailer), a.end); err != nil {
+		return err
+	}
+	// A gap at the end was longer than the trailer, perhaps.
+	if err := a.file.Truncate(a.end + tarTrailer); err != nil {
+		return err
+	}
+	return a.file.Close()
+}
+
+func (a *tarFile) close() { a.file.Close() }
+
+// gap is a room that nobody uses: that of a file of which a connection was lost, and
+// which had vanished when it was asked for again.
+type gap struct{ offset, size int64 }
+
+// closeGaps moves what lies behind a gap into it.
+func (a *tarFile) closeGaps() error {
+	var gaps []gap
+	for size, offsets := range a.free {
+		for _, offset := range offsets {
+			gaps = append(gaps, gap{offset, size})
+		}
+	}
+	if len(gaps) == 0 {
+		return nil
+	}
+	slices.SortFunc(gaps, func(a, b gap) int { return cmp.Compare(a.offset, b.offset) })
+	in, err := os.Open(a.file.Name())
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	to := gaps[0].offset
+	for i, g := range gaps {
+		from, until := g.offset+g.size, a.end
+		if i+1 < len(gaps) {
+			until = gaps[i+1].offset
+		}
+		n, err := io.Copy(io.NewOffsetWriter(a.file, to), io.NewSectionReader(in, from, until-from))
+		if err != nil {
+			return fmt.Errorf("could not close a gap: %w", err)
+		}
+		to += n
+	}
+	a.end, a.free = to, nil
+	return nil
+}

@@ -1,0 +1,95 @@
+package client
+
+import (
+	"archive/tar"
+	"bytes"
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+// Go's reader finds in every header what was written into it.
+func TestTarHeader_Property(t *testing.T) {
+	kinds := map[byte]byte{tarRegular: tar.TypeReg, tarSymlink: tar.TypeSymlink, tarDirectory: tar.TypeDir}
+	rapid.Check(t, func(t *rapid.T) {
+		h := tarHeader{
+			name:    rapid.StringMatching(`[a-zA-Z0-9_.][ -~]{0,97}[a-zA-Z0-9_.]`).Draw(t, "name"),
+			kind:    rapid.SampledFrom([]byte{tarRegular, tarSymlink, tarDirectory}).Draw(t, "kind"),
+			mode:    fs.FileMode(rapid.Uint32Range(0, 0o777).Draw(t, "mode")),
+			modTime: rapid.OneOf(rapid.Int64Range(0, 1<<34), rapid.Int64Min(0)).Draw(t, "mtime"),
+		}
+		switch h.kind {
+		case tarRegular:
+			h.size = rapid.OneOf(rapid.Int64Range(0, 1<<34), rapid.Int64Min(0)).Draw(t, "size")
+		case tarSymlink:
+			h.link = rapid.StringMatching(`/[ -~]{0,98}`).Draw(t, "link")
+		}
+		block, err := h.encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := tar.NewReader(bytes.NewReader(block)).Next()
+		if err != nil {
+			t.Fatalf("%v in %q", err, block)
+		}
+		name := h.name
+		if h.kind != tarRegular {
+			name += "/"
+		}
+		want := tar.Header{
+			Typeflag: kinds[h.kind], Name: name, Linkname: h.link, Size: h.size, Mode: int64(h.mode),
+			Uid: os.Geteuid(), Gid: os.Getegid(), Uname: tarOwner, Gname: tarOwner, ModTime: time.Unix(h.modTime, 0),
+			Format: got.Format,
+		}
+		if diff := cmp.Diff(want, *got); diff != "" {
+			t.Fatalf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
+// The bytes are those that PostgreSQL writes: digits with a space behind them, and
+// base 256 from 8 GiB on.
+func TestTarHeader_Fields(t *testing.T) {
+	for _, test := range []struct {
+		size int64
+		want string
+	}{
+		{0, "00000000000 "},
+		{8192, "00000020000 "},
+		{8<<30 - 1, "77777777777 "},
+		{8 << 30, "\x80\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00"},
+	} {
+		block, err := tarHeader{name: "base/1/16384", kind: tarRegular, size: test.size, mode: 0o600}.encode()
+		must(t, err)
+		if got := string(block[124:136]); got != test.want {
+			t.Errorf("size %d is %q, want %q", test.size, got, test.want)
+		}
+		if got, want := string(block[100:108]), "0000600 "; got != want {
+			t.Errorf("mode is %q, want %q", got, want)
+		}
+		if got, want := string(block[257:265]), "ustar\x0000"; got != want {
+			t.Errorf("magic is %q, want %q", got, want)
+		}
+	}
+}
+
+func TestTarHeader_TooLong(t *testing.T) {
+	name := strings.Repeat("n", 100)
+	for _, test := range []struct {
+		h    tarHeader
+		want string
+	}{
+		{tarHeader{name: name, kind: tarRegular}, `file name too long for tar format: "` + name + `"`},
+		{tarHeader{name: name, kind: tarDirectory}, `file name too long for tar format: "` + name + `"`},
+		{tarHeader{name: "a", kind: tarSymlink, link: name}, `symbolic link target too long for tar format: file name "a", target "` + name + `"`},
+	} {
+		if _, err := test.h.encode(); err == nil || err.Error() != test.want {
+			t.Errorf("error is %v, want %s", err, test.want)
+		}
+	}
+}

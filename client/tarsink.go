@@ -1,0 +1,81 @@
+package client
+
+import (
+	"fmt"
+	"io"
+)
+
+// tarSink puts files into archives.
+type tarSink struct {
+	*archives
+	batches *batches
+}
+
+func (a *archives) newSink() *tarSink { return &tarSink{a, &batches{}} }
+
+func (s *tarSink) meanwhile(do func()) { s.batches.meanwhile = do }
+
+func (s *tarSink) create(f *file, name string) (entry, error) {
+	if h := s.held[name]; h != nil {
+		h.content = h.content[:0]
+		return h, nil
+	}
+	archive, name := s.locate(name)
+	h := tarHeader{name: name, kind: tarRegular, size: f.size, mode: s.fileMode, modTime: f.modTime}
+	e, err := newTarEntry(archive, s.batches, h)
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+func (s *tarSink) flush() error {
+	if err := s.batches.flush(); err != nil {
+		return fmt.Errorf("could not write to the archive: %w", cause(err))
+	}
+	return nil
+}
+
+func (s *tarSink) close() { s.batches.drop() }
+
+// add adds a member as a whole. Its header lacks only the name.
+func (s *tarSink) add(path string, h tarHeader, content []byte) error {
+	archive, name := s.locate(path)
+	h.name = name
+	e, err := newTarEntry(archive, s.batches, h)
+	if err != nil {
+		return err
+	}
+	if _, err = e.write(content); err == nil {
+		err = e.finish(io.Discard)
+	}
+	if err != nil {
+		e.discard() // why it is not there is what there is to tell
+	}
+	return err
+}
+
+// heldFile is a small file that is kept in memory.
+type heldFile struct {
+	name    string
+	content []byte
+}
+
+// maxHeld is the most that a held file may have: of those that are held, none comes
+// near it.
+const maxHeld = 16 << 20
+
+func (h *heldFile) write(data []byte) ([]byte, error) {
+	if len(h.content)+len(data) > maxHeld {
+		return nil, fmt.Errorf("file %q is too large: more than %d bytes", h.name, maxHeld)
+	}
+	h.content = append(h.content, data...)
+	return data, nil
+}
+
+func (h *heldFile) finish(io.Writer) error { return nil }
+
+func (h *heldFile) discard() error {
+	h.content = nil
+	return nil
+}

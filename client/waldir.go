@@ -1,0 +1,39 @@
+package client
+
+import "fmt"
+
+// walFolder is where WAL lies in a data directory.
+const walFolder = "pg_wal"
+
+// checkPlaces makes sure that the directories which the options name can be filled,
+// before the server is asked anything.
+func (b *backup) checkPlaces() error {
+	if b.Output != nil {
+		return nil
+	}
+	if err := b.makeVacant(b.Dir); err != nil {
+		return err
+	}
+	if b.WALDir == "" {
+		return nil
+	}
+	return b.makeVacant(b.WALDir)
+}
+
+// addWAL occupies the directory that pg_wal will be a link to.
+func (t *target) addWAL(path string) error {
+	p, err := t.occupy(path)
+	if err != nil {
+		return err
+	}
+	t.wal = p
+	return nil
+}
+
+// linkWAL creates the link pg_wal.
+func (t *target) linkWAL() error {
+	if err := t.main.root.Symlink(t.wal.path, walFolder); err != nil {
+		return fmt.Errorf("could not create symbolic link %q: %w", walFolder, cause(err))
+	}
+	return nil
+}

@@ -1,0 +1,57 @@
+package client
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+func TestWALDir_InUse(t *testing.T) {
+	f := newFake(t)
+	parent := t.TempDir()
+	wal := filepath.Join(parent, "wal")
+	must(t, os.MkdirAll(filepath.Join(wal, "precious"), 0o755))
+	before := tree(t, parent)
+	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(parent, "copy"), WALDir: wal})
+	if err == nil || !strings.HasSuffix(err.Error(), `wal" exists but is not empty`) {
+		t.Errorf("error is %v", err)
+	}
+	sameTree(t, before, parent)
+	if f.connections != 0 {
+		t.Error("the server was asked all the same")
+	}
+}
+
+func TestFormat_Options(t *testing.T) {
+	server := &pgconn.Config{}
+	gzip := Compression{Method: CompressionGzip}
+	for _, test := range []struct {
+		o    Options
+		want string
+	}{
+		{Options{Dir: "/x", Format: 2}, "invalid output format 2"},
+		{Options{Dir: "/x", Compression: gzip}, "only tar mode backups can be compressed"},
+		{Options{Dir: "/x", Format: FormatTar, Compression: Compression{Method: CompressionGzip, Level: 10}}, "expects a compression level between 1 and 9"},
+		{Options{Dir: "/x", Format: FormatTar, Compression: Compression{Method: 9}}, "there is no method 9"},
+		{Options{Output: os.Stdout}, "only a backup in tar format can be written to stdout"},
+		{Options{Output: os.Stdout, Format: FormatTar, WAL: WALStream}, "cannot stream write-ahead logs in tar mode to stdout"},
+		{Options{Dir: "/x", Format: FormatTar, WALDir: "/wal"}, "WAL directory location can only be specified in plain mode"},
+		{Options{Dir: "/x", WALDir: "wal"}, "WAL directory location must be an absolute path"},
+		{Options{Dir: "/x", WALDir: "/x/wal"}, `WAL directory "/x/wal" overlaps with the data directory "/x"`},
+		{Options{Dir: "/x/data", WALDir: "/x/"}, `WAL directory "/x" overlaps with the data directory "/x/data"`},
+		{Options{Dir: "/x", NoManifest: true, ManifestForceEncode: true}, "a manifest cannot be both encoded and omitted"},
+		{Options{Dir: "/x", Format: FormatTar, Compression: gzip}, ""},
+		{Options{Output: os.Stdout, Format: FormatTar}, ""},
+	} {
+		test.o.ConnConfig = server
+		_, err := test.o.withDefaults()
+		if test.want == "" {
+			must(t, err)
+		} else if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("error is %v, want %s", err, test.want)
+		}
+	}
+}

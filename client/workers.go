@@ -1,0 +1,89 @@
+package client
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// connectWorkers opens the connections that copy files.
+func (b *backup) connectWorkers(ctx context.Context) error {
+	jobs, err := b.checkOpenFiles(maxOpenFiles())
+	if err != nil {
+		return err
+	}
+	b.workers = make([]*worker, jobs)
+	for i := range b.workers {
+		b.workers[i] = &worker{}
+	}
+	err = b.withWorkers(ctx, func(attempt context.Context, w *worker) (err error) {
+		w.conn, err = b.dialer.worker(attempt, ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for i := range b.workers {
+		b.events.tell(LevelVerbose, "backup worker (%d) created", i)
+	}
+	return nil
+}
+
+func (b *backup) joinBackup(ctx context.Context) error {
+	return b.withWorkers(ctx, func(ctx context.Context, w *worker) error {
+		defer context.AfterFunc(ctx, w.conn.abort)()
+		return b.join(w.conn)
+	})
+}
+
+// withWorkers does something with all workers at once, and parts with those that fail,
+// where enough are left (§5.4). Otherwise it returns the first error as soon as there
+// cannot be enough any more.
+func (b *backup) withWorkers(ctx context.Context, do func(context.Context, *worker) error) error {
+	least := b.MinJobs
+	if least == 0 {
+		least = len(b.workers)
+	}
+	var mu sync.Mutex
+	var first error
+	failed := map[*worker]bool{}
+	group, attempt := errgroup.WithContext(ctx)
+	for _, w := range b.workers {
+		group.Go(func() error {
+			err := do(attempt, w)
+			if err == nil || ctx.Err() != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if failed[w] = true; first == nil {
+				first = err
+			}
+			if len(b.workers)-len(failed) < least {
+				return first
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	if len(failed) > 0 {
+		b.partWith(failed, first)
+	}
+	return nil
+}
+
+func (b *backup) partWith(failed map[*worker]bool, why error) {
+	wanted := len(b.workers)
+	b.workers = slices.DeleteFunc(b.workers, func(w *worker) bool {
+		if failed[w] && w.conn != nil {
+			w.conn.abort()
+		}
+		return failed[w]
+	})
+	b.Jobs = len(b.workers)
+	b.events.tell(LevelWarning, "going on with %d of %d workers: %v", b.Jobs, wanted, why)
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/pgparallel/pgparallel/client"
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// jsonLines writes what --json is for: objects that programs read, each in a line of
+// standard output. Their member "event" says which one it is:
+//
+//	progress  how far the backup is; once a second at the most, and at its end
+//	result    of a backup that is complete
+//	plan      of --dry-run
+//	error     of whatever failed; the last line, with exit status 1
+//
+// Sizes are in bytes, positions as PostgreSQL prints them. Members may be added.
+type jsonLines struct {
+	encoder *json.Encoder
+	began   time.Time
+	shownAt time.Time
+	shown   client.Progress
+}
+
+func newJSONLines(out *console) *jsonLines {
+	return &jsonLines{encoder: json.NewEncoder(out.stdout), began: time.Now()}
+}
+
+type jsonProgress struct {
+	Event      string `json:"event"`
+	Bytes      int64  `json:"bytes"`
+	TotalBytes int64  `json:"total_bytes"` // an estimate until the files are listed
+	Files      int64  `json:"files"`
+	TotalFiles int64  `json:"total_files"` // 0 until then
+}
+
+func (l *jsonLines) progress(p client.Progress) {
+	if p != l.shown && time.Since(l.shownAt) >= time.Second || p.TotalFiles > 0 && p.Files == p.TotalFiles && p != l.shown {
+		l.encoder.Encode(jsonProgress{"progress", p.Bytes, max(p.TotalBytes, p.Bytes), p.Files, p.TotalFiles})
+		l.shown, l.shownAt = p, time.Now()
+	}
+}
+
+type jsonResult struct {
+	Event         string  `json:"event"`
+	Directory     string  `json:"directory"`
+	SystemID      uint64  `json:"system_identifier,string"` // too large for many readers' numbers
+	StartLSN      string  `json:"start_lsn"`
+	StartTimeline uint32  `json:"start_timeline"`
+	StopLSN       *string `json:"stop_lsn"` // null where it is not known
+	StopTimeline  uint32  `json:"stop_timeline"`
+	BackupLabel   bool    `json:"backup_label"` // false: it starts without recovery
+	Files         int64   `json:"files"`
+	Bytes         int64   `json:"bytes"`
+	WALFiles      int64   `json:"wal_files"`
+	Vanished      int64   `json:"vanished_files"`
+	BadChecksums  bool    `json:"checksum_failures"` // the server found damaged pages
+	Seconds       float64 `json:"seconds"`
+}
+
+func (l *jsonLines) result(r client.Result, o client.Options, badChecksums bool) {
+	line := jsonResult{
+		Event: "result", Directory: o.Dir, SystemID: r.SystemID,
+		StartLSN: r.StartPtr.String(), StartTimeline: uint32(r.Timeline), StopTimeline: uint32(r.StopTimeline),
+		BackupLabel: r.HasLabel, Files: r.Files, Bytes: r.Bytes, WALFiles: r.WALFiles, Vanished: r.Vanished,
+		BadChecksums: badChecksums, Seconds: time.Since(l.began).Seconds(),
+	}
+	if r.StopPtr != 0 {
+		stop := r.StopPtr.String()
+		line.StopLSN = &stop
+	}
+	l.encoder.Encode(line)
+}
+
+type jsonError struct {
+	Event    string `json:"event"`
+	Message  string `json:"message"`
+	SQLState string `json:"sqlstate,omitempty"` // where the server refused
+	Detail   string `json:"detail,omitempty"`
+	Hint     string `json:"hint,omitempty"`
+}
+
+func (l *jsonLines) error(err error) {
+	line := jsonError{Event: "error", Message: err.Error()}
+	if refused := (*protocol.Error)(nil); errors.As(err, &refused) {
+		line.SQLState, line.Detail, line.Hint = refused.Code, refused.Detail, refused.Hint
+	}
+	if errors.Is(err, client.ErrUnfinished) {
+		line.Hint = forceHint
+	}
+	l.encoder.Encode(line)
+}
+
+type jsonPlan struct {
+	Event         string       `json:"event"`
+	SystemID      uint64       `json:"system_identifier,string"`
+	ServerVersion int          `json:"server_version_num"`
+	Files         int64        `json:"files"`
+	Bytes         int64        `json:"bytes"`
+	Spaces        []jsonSpace  `json:"tablespaces"` // the data directory first
+	Workers       []jsonWorker `json:"workers"`
+	WAL           string       `json:"wal_method"`
+	Slot          string       `json:"slot,omitempty"`
+	Creates       []string     `json:"creates"`
+	Removes       []string     `json:"removes"`
+}
+
+type jsonSpace struct {
+	OID      uint32 `json:"oid"` // 0: the data directory
+	Location string `json:"location,omitempty"`
+	Target   string `json:"target,omitempty"` // none: within the data directory
+	Files    int64  `json:"files"`
+	Bytes    int64  `json:"bytes"`
+}
+
+type jsonWorker struct {
+	Files int64 `json:"files"`
+	Bytes int64 `json:"bytes"`
+}
+
+func (l *jsonLines) plan(p client.Plan) {
+	line := jsonPlan{
+		Event: "plan", SystemID: p.SystemID, ServerVersion: p.ServerVersion, Files: p.Files, Bytes: p.Bytes,
+		WAL: walMethodName(p.WAL), Slot: p.Slot, Creates: append([]string{}, p.Creates...), Removes: append([]string{}, p.Removes...),
+	}
+	for _, s := range p.Spaces {
+		line.Spaces = append(line.Spaces, jsonSpace(s))
+	}
+	for _, w := range p.Workers {
+		line.Workers = append(line.Workers, jsonWorker(w))
+	}
+	l.encoder.Encode(line)
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/pgparallel/pgparallel/client"
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// codeInvalidPassword is the SQLSTATE of a wrong password, and of none.
+const codeInvalidPassword = "28P01"
+
+// withPassword does something that connects, with a password from the user where that
+// was asked for, or where the server wants one and nothing else supplies it.
+func (o connectionOptions) withPassword(options *client.Options, out *console, do func() error) error {
+	if o.Password {
+		if err := askPassword(options, out); err != nil {
+			return err
+		}
+	}
+	given := options.ConnConfig.Password != ""
+	err := do()
+	var refused *protocol.Error
+	if given || o.NoPassword || o.Password || !errors.As(err, &refused) || refused.Code != codeInvalidPassword {
+		return err
+	}
+	if err := askPassword(options, out); err != nil {
+		return err
+	}
+	return do()
+}
+
+func askPassword(options *client.Options, out *console) error {
+	terminal, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	in, prompt := io.Reader(terminal), io.Writer(terminal)
+	if err != nil {
+		in, prompt = os.Stdin, out.stderr // as libpq's programs do
+	} else {
+		defer terminal.Close()
+	}
+	password, err := readPassword(in, prompt, terminal)
+	if err != nil {
+		return fmt.Errorf("could not read password: %w", err)
+	}
+	options.ConnConfig.Password = password
+	return nil
+}
+
+// readPassword asks for a line, which the terminal, where there is one, does not show.
+func readPassword(in io.Reader, prompt io.Writer, terminal *os.File) (string, error) {
+	fmt.Fprint(prompt, "Password: ")
+	if terminal != nil {
+		show, err := hideInput(int(terminal.Fd()))
+		if err != nil {
+			return "", err
+		}
+		defer func() {
+			show()
+			fmt.Fprintln(prompt)
+		}()
+	}
+	line, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil && (err != io.EOF || line == "") {
+		return "", err
+	}
+	return strings.TrimRight(line, "\r\n"), nil
+}
+
+// hideInput turns the terminal's echo off, until the function returned is called.
+func hideInput(fd int) (show func(), err error) {
+	before, err := unix.IoctlGetTermios(fd, getTermios)
+	if err != nil {
+		return nil, err
+	}
+	hidden := *before
+	hidden.Lflag &^= unix.ECHO
+	if err := unix.IoctlSetTermios(fd, setTermios, &hidden); err != nil {
+		return nil, err
+	}
+	return func() { unix.IoctlSetTermios(fd, setTermios, before) }, nil //nolint:errcheck // nothing else can be done
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgparallel/pgparallel/client"
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+func TestReadPassword(t *testing.T) {
+	for in, want := range map[string]string{"secret\n": "secret", "se cret\r\n": "se cret", "no end": "no end", "\n": ""} {
+		var prompt bytes.Buffer
+		got, err := readPassword(strings.NewReader(in), &prompt, nil)
+		if err != nil || got != want || prompt.String() != "Password: " {
+			t.Errorf("%q: got %q, %v, after %q", in, got, err, prompt.String())
+		}
+	}
+	if _, err := readPassword(strings.NewReader(""), io.Discard, nil); err != io.EOF {
+		t.Errorf("nothing to read: error is %v", err)
+	}
+}
+
+// Only a server that wants a password, and gets none from elsewhere, has the user asked
+// for it.
+func TestWithPassword_DoesNotAsk(t *testing.T) {
+	wrong := fmt.Errorf("connection failed: %w", &protocol.Error{Code: codeInvalidPassword})
+	for name, c := range map[string]struct {
+		o        connectionOptions
+		password string
+		err      error
+	}{
+		"success":           {},
+		"other error":       {err: errors.New("no")},
+		"never":             {o: connectionOptions{NoPassword: true}, err: wrong},
+		"there is one":      {password: "x", err: wrong},
+		"refused otherwise": {err: &protocol.Error{Code: protocol.CodeTooManyConnections}},
+	} {
+		calls := 0
+		options := client.Options{ConnConfig: &pgconn.Config{Password: c.password}}
+		err := c.o.withPassword(&options, &console{stderr: io.Discard}, func() error { calls++; return c.err })
+		if calls != 1 || err != c.err {
+			t.Errorf("%s: %d attempts, error %v", name, calls, err)
+		}
+	}
+}

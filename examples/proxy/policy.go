@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+	"log"
+	"slices"
+	"strings"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender"
+)
+
+// policy decides about the commands of replication sessions: it allows, denies and
+// writes down. Ordinary sessions never get here.
+type policy struct {
+	denied []string // names of commands, in upper case
+	log    *log.Logger
+}
+
+// authorize is a Server's Authorize. An error that is a *protocol.Error is the answer to
+// the client.
+func (p policy) authorize(_ context.Context, s walsender.Session, command string) error {
+	name := commandName(command)
+	if slices.Contains(p.denied, name) {
+		p.log.Printf("%d %q: %s denied", s.ProcessID, s.User, name)
+		return protocol.Errorf(protocol.CodeInsufficientPrivilege, "%s is not allowed here", name)
+	}
+	if name != "SEND_FILE" { // there are as many of these as files
+		p.log.Printf("%d %q: %s", s.ProcessID, s.User, name)
+	}
+	return nil
+}
+
+// commandName is the first word of a command. The others stay out of the log: among them
+// may be the id of a backup, by which anybody could join it.
+func commandName(command string) string {
+	words := strings.FieldsFunc(strings.ToUpper(command), func(r rune) bool { return (r < 'A' || r > 'Z') && r != '_' })
+	if len(words) == 0 {
+		return "nothing"
+	}
+	return words[0]
+}

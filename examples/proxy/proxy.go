@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender"
+)
+
+// startupTime bounds what comes before a session, as authentication_timeout does.
+const startupTime = time.Minute
+
+// proxy gives each connection to the one that it is for, by its startup packet.
+type proxy struct {
+	server           *walsender.Server // for replication
+	network, address string            // of PostgreSQL, for all else
+}
+
+// serve accepts connections until ctx ends, then ends them all.
+func (p *proxy) serve(ctx context.Context, l net.Listener) error {
+	var connections sync.WaitGroup
+	defer connections.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	connections.Go(func() {
+		<-ctx.Done()
+		l.Close()
+		p.server.Shutdown(context.Background()) //nolint:errcheck // a context that does not end
+	})
+	for {
+		conn, err := l.Accept()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		}
+		connections.Go(func() { p.handle(ctx, conn.(duplex)) })
+	}
+}
+
+// handle reads what a connection begins with and hands it on, with that.
+func (p *proxy) handle(ctx context.Context, conn duplex) {
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })() //nolint:errcheck // it is closed then
+	if conn.SetReadDeadline(time.Now().Add(startupTime)) != nil {
+		return
+	}
+	for {
+		var read bytes.Buffer
+		packet, err := protocol.ReadStartupPacket(io.TeeReader(conn, &read))
+		switch packet.(type) {
+		case protocol.SSLRequest, protocol.GSSENCRequest:
+			if _, err := conn.Write([]byte("N")); err != nil { // no encryption here
+				return
+			}
+			continue
+		}
+		if errors.Is(err, io.EOF) || conn.SetReadDeadline(time.Time{}) != nil {
+			return
+		}
+		if isForPostgreSQL(packet) {
+			p.relay(ctx, conn, read.Bytes())
+			return
+		}
+		p.server.ServeConn(context.Background(), begun{conn, io.MultiReader(&read, conn)}) //nolint:errcheck // ends at Shutdown at the latest
+		return
+	}
+}
+
+// isForPostgreSQL reports whether PostgreSQL is to answer the packet. What is wrong in one
+// the server says.
+func isForPostgreSQL(packet protocol.StartupPacket) bool {
+	switch p := packet.(type) {
+	case protocol.StartupMessage:
+		var wire *protocol.Error
+		_, err := p.Replication()
+		return errors.As(err, &wire) && wire.Code == protocol.CodeFeatureNotSupported
+	case protocol.CancelRequest:
+		return p.ProcessID <= 1<<22 // the server's own are larger (§1.3)
+	}
+	return false
+}
+
+// relay connects to PostgreSQL and passes bytes on, in both directions, until either end
+// has no more. What was read already goes first.
+func (p *proxy) relay(ctx context.Context, conn duplex, read []byte) {
+	dialed, err := new(net.Dialer).DialContext(ctx, p.network, p.address)
+	if err != nil {
+		refuse(conn, protocol.Fatalf(protocol.CodeConnectionFailure, "the proxy could not connect to PostgreSQL"))
+		return
+	}
+	defer dialed.Close()
+	postgres := dialed.(duplex)
+	defer context.AfterFunc(ctx, func() {
+		conn.Close()
+		postgres.Close()
+	})()
+	if _, err := postgres.Write(read); err != nil {
+		return
+	}
+	var upward sync.WaitGroup
+	defer upward.Wait()
+	upward.Go(func() { // ends when the client's end does, or a second after PostgreSQL's
+		_, _ = io.Copy(postgres, conn)
+		_ = postgres.CloseWrite()
+	})
+	_, _ = io.Copy(conn, postgres)
+	_ = conn.CloseWrite()
+	_ = conn.SetReadDeadline(time.Now().Add(time.Second))
+}
+
+// refuse tells the client why there is no session.
+func refuse(conn net.Conn, why *protocol.Error) {
+	if message, err := why.Response().Encode(nil); err == nil {
+		_, _ = conn.Write(message) // it is closed all the same
+	}
+}
+
+// duplex is a TCP or Unix connection: one that can be closed in one direction, and whose
+// descriptor tells the server that the client is gone.
+type duplex interface {
+	net.Conn
+	syscall.Conn
+	CloseWrite() error
+}
+
+// begun is a connection of which something was read already.
+type begun struct {
+	duplex
+	in io.Reader
+}
+
+func (b begun) Read(p []byte) (int, error) { return b.in.Read(p) }

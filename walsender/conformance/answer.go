@@ -1,0 +1,128 @@
+package conformance
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// answer is what a server says up to ReadyForQuery, or to the end of the connection.
+type answer struct {
+	command   string
+	columns   []protocol.Column
+	rows      []protocol.Row
+	tag       string // of CommandComplete
+	severity  string // of the error
+	code      string
+	message   string
+	position  int
+	kinds     string // of all messages, notices left out; a file's data is one d
+	size      int64  // of a file
+	longest   int    // payload of a CopyData
+	negotiate *pgproto3.NegotiateProtocolVersion
+	ready     bool
+	closed    bool
+}
+
+// name is the command, short enough for a report.
+func (a answer) name() string { return protocol.Shorten(a.command, 60) }
+
+// String says how a command ended.
+func (a answer) String() string {
+	switch {
+	case a.code != "":
+		return fmt.Sprintf("%s %s %s", a.severity, a.code, a.message)
+	case a.tag != "":
+		return "CommandComplete " + a.tag
+	case a.closed:
+		return "the connection was closed"
+	}
+	return fmt.Sprintf("messages %q", a.kinds)
+}
+
+// answer reads an answer. Nothing of it is judged but whether it can be read.
+func (p *peer) answer() answer {
+	var a answer
+	for p.found == nil && !a.ready && !a.closed {
+		kind, body, err := p.frames.Next()
+		if ended := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isReset(err); ended {
+			a.closed = true
+			break
+		}
+		if err == nil {
+			err = a.take(kind, body)
+		}
+		if err != nil {
+			p.fail("messages of the protocol", "%v", err)
+		}
+	}
+	return a
+}
+
+func isReset(err error) bool { return err != nil && strings.Contains(err.Error(), "reset by peer") }
+
+// take adds a message.
+func (a *answer) take(kind byte, body []byte) error {
+	if kind != 'N' && kind != 'S' && (kind != 'd' || !strings.HasSuffix(a.kinds, "d")) {
+		a.kinds += string(kind)
+	}
+	switch kind {
+	case 'T':
+		var m pgproto3.RowDescription
+		err := m.Decode(body)
+		for _, f := range m.Fields {
+			a.columns = append(a.columns, protocol.Column{Name: string(f.Name), Type: f.DataTypeOID})
+		}
+		return err
+	case 'D':
+		var m pgproto3.DataRow
+		err := m.Decode(body)
+		a.rows = append(a.rows, copyRow(m.Values))
+		return err
+	case 'E':
+		var m pgproto3.ErrorResponse
+		err := m.Decode(body)
+		a.severity, a.code, a.message, a.position = m.Severity, m.Code, m.Message, int(m.Position)
+		return err
+	case 'v':
+		a.negotiate = &pgproto3.NegotiateProtocolVersion{}
+		return a.negotiate.Decode(body)
+	case 'C':
+		a.tag = strings.TrimSuffix(string(body), "\x00")
+	case 'd':
+		a.size += int64(len(body))
+		a.longest = max(a.longest, len(body))
+	case 'Z':
+		a.ready = true
+	}
+	return nil
+}
+
+// copyRow is a row that outlives the message.
+func copyRow(values [][]byte) protocol.Row {
+	row := make(protocol.Row, len(values))
+	for i, v := range values {
+		if v != nil {
+			row[i] = append([]byte{}, v...)
+		}
+	}
+	return row
+}
+
+// text is a value of the first row; empty for NULL, and where there is none.
+func (a answer) text(column int) string {
+	if len(a.rows) == 0 || column >= len(a.rows[0]) {
+		return ""
+	}
+	return string(a.rows[0][column])
+}
+
+// shaped wants a result with these columns, in text.
+func (p *peer) shaped(a answer, columns []protocol.Column) {
+	p.want(fmt.Sprint(a.columns) == fmt.Sprint(columns), fmt.Sprintf("%s: the columns %v", a.name(), columns), "the columns %v", a.columns)
+}

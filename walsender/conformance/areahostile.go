@@ -1,0 +1,49 @@
+package conformance
+
+import (
+	"time"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest"
+)
+
+func hostileCases() []clientCase {
+	return []clientCase{
+		hostileRow("001", "A path with .. leads out of the target.", "../evil", protocol.TypeDirectory),
+		hostileRow("002", "A path with .. in its middle leads out of the target.", "base/../../evil", protocol.TypeDirectory),
+		hostileRow("003", "An absolute path is not below the target.", "/", protocol.TypeDirectory),
+		hostileRow("004", "An empty path names the target itself.", "", protocol.TypeFile),
+		hostileRow("005", "Two names of one file are a way around every check.", "base//1", protocol.TypeDirectory),
+		hostileRow("006", "A dot gives a file a second name.", "./evil", protocol.TypeDirectory),
+		hostileRow("007", "A file is listed once: the second could be another.", relation, protocol.TypeFile),
+		hostileRow("008", "A link to nowhere known is a way out of the target.", "pg_tblspc/99999", protocol.TypeLink),
+		hostileRow("009", "Links lie in pg_tblspc.", "base/evil", protocol.TypeLink),
+		{
+			Case: Case{"HOSTILE/010", "§5.9", Must, "What is listed for a tablespace lies in it."},
+			scenario: scenario{needs: mapping(), sample: withTablespace, faults: func(at site) []walsendertest.Fault {
+				row := protocol.File{Path: "base/evil", Type: protocol.TypeDirectory, ModTime: time.Unix(0, 0)}
+				return []walsendertest.Fault{
+					walsendertest.ListedRow(at.target.TablespaceOld, row),
+					walsendertest.ListedRow("16500", row), // by its OID
+				}
+			}},
+			judge: refuses(),
+		},
+	}
+}
+
+// hostileRow is a case of a row in LIST_FILES that must not be there. The path / stands
+// for an absolute one, beside the target.
+func hostileRow(number, why, path string, kind protocol.FileType) clientCase {
+	return clientCase{
+		Case: Case{"HOSTILE/" + number, "§5.9", Must, why},
+		scenario: scenario{state: running, faults: func(at site) []walsendertest.Fault {
+			row := protocol.File{Path: path, Type: kind, ModTime: time.Unix(0, 0)}
+			if path == "/" {
+				row.Path = at.target.Dir + "-evil"
+			}
+			return []walsendertest.Fault{walsendertest.ListedRow("", row)}
+		}},
+		judge: refuses(),
+	}
+}

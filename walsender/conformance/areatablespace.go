@@ -1,0 +1,77 @@
+package conformance
+
+import (
+	"github.com/pgparallel/pgparallel/walsender"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest"
+)
+
+func tablespaceCases() []clientCase {
+	inPlace := func(s *walsendertest.Sample, _ site) {
+		s.Tablespaces = append(s.Tablespaces, walsendertest.SampleTablespace{OID: inPlaceOID})
+	}
+	dropped := always(walsendertest.TablespaceDropped(tablespaceOID))
+	return []clientCase{{
+		Case:     Case{"TABLESPACE/001", "§5.1", Must, "A tablespace is part of the cluster, and its link leads to where the copy has it."},
+		scenario: scenario{state: running, needs: mapping(), sample: withTablespace},
+		judge:    completes(),
+	}, {
+		Case:     Case{"TABLESPACE/002", "§4.4", Must, "A tablespace in pg_tblspc itself has no link, and nothing to be mapped."},
+		scenario: scenario{state: running, sample: inPlace},
+		judge:    completes(),
+	}, {
+		Case: Case{"TABLESPACE/003", "§5.8", Must, "Replay would make a link of a new tablespace to the directory of the source, and change its data."},
+		scenario: scenario{state: running, faults: func(at site) []walsendertest.Fault {
+			return []walsendertest.Fault{walsendertest.TablespaceAppears(tablespaceOID, at.target.TablespaceOld)}
+		}},
+		judge: with(refuses(), tablespacesAgain),
+	}, {
+		Case:     Case{"TABLESPACE/004", "§5.8", Must, "A new tablespace in pg_tblspc itself harms nobody."},
+		scenario: scenario{state: running, faults: always(walsendertest.TablespaceAppears(inPlaceOID, inPlaceLink))},
+		judge:    completes(),
+	}, {
+		Case:     Case{"TABLESPACE/005", "§5.2", Must, "A tablespace that was dropped during the backup is gone: replay drops it again."},
+		scenario: scenario{state: running, needs: mapping(), sample: withTablespace, faults: dropped},
+		judge:    []check{succeeds, whole(tolerance{missing: []string{tablespaceLink}})},
+	}, {
+		Case:     Case{"TABLESPACE/006", "§5.2", Must, "Without a label no tablespace may be gone."},
+		scenario: scenario{needs: mapping(), sample: withTablespace, faults: dropped},
+		judge:    refuses(),
+	}, {
+		Case: Case{"TABLESPACE/007", "§5.2", Must, "A file system that is not mounted is not a tablespace that was dropped."},
+		scenario: scenario{state: running, needs: mapping(), sample: withTablespace, wrap: func(c *walsendertest.Cluster) walsender.Cluster {
+			return unreadableTablespace{c}
+		}},
+		judge: refuses(),
+	}, {
+		Case:     Case{"TABLESPACE/008", "§5.2", Must, "A relation that vanished from a tablespace is excused like any other."},
+		scenario: scenario{state: running, needs: mapping(), sample: withTablespace, faults: always(walsendertest.Vanished(inTablespace))},
+		judge:    []check{succeeds, whole(tolerance{missing: []string{inTablespace}})},
+	}}
+}
+
+// inTablespace is a relation in the tablespace.
+const inTablespace = tablespaceLink + "/PG_15_202209061/1/20000"
+
+func modeCases() []clientCase {
+	group := func(s *walsendertest.Sample, at site) {
+		s.GroupAccess = true
+		withTablespace(s, at)
+	}
+	return []clientCase{{
+		Case:     Case{"MODE/001", "§5.10", Must, "PostgreSQL refuses a data directory that others can enter."},
+		scenario: scenario{state: running},
+		judge:    []check{succeeds, modes(0o700, 0o600)},
+	}, {
+		Case:     Case{"MODE/002", "§5.10", Must, "Where the source is open to the group, the copy is."},
+		scenario: scenario{state: running, sample: func(s *walsendertest.Sample, _ site) { s.GroupAccess = true }},
+		judge:    []check{succeeds, modes(0o750, 0o640)},
+	}, {
+		Case:     Case{"MODE/003", "§5.10", Must, "A tablespace has the modes of the data directory."},
+		scenario: scenario{state: running, needs: mapping(), sample: group},
+		judge:    []check{succeeds, modes(0o750, 0o640)},
+	}, {
+		Case:     Case{"MODE/004", "§5.10", Must, "An empty directory gets the mode, too, whatever it had before."},
+		scenario: scenario{state: running, existing: 0o755},
+		judge:    []check{succeeds, modes(0o700, 0o600)},
+	}}
+}

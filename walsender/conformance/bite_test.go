@@ -1,0 +1,134 @@
+package conformance_test
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pgparallel/pgparallel/walsender/conformance"
+)
+
+const (
+	wrongClient = "github.com/pgparallel/pgparallel/walsender/conformance/testdata/wrongclient"
+	biteGolden  = "testdata/bite.golden"
+)
+
+// TestCheckClient_Bites shows that the kit notices mistakes. testdata/bite.golden says
+// for each mistake of the wrong client which cases it fails; -update finds that out
+// anew, in many minutes. Without it some of them are tried.
+func TestCheckClient_Bites(t *testing.T) {
+	program := build(t, wrongClient)
+	if *update {
+		writeBites(t, program)
+	}
+	bites := readBites(t)
+	if diff := slices.Compare(slices.Sorted(maps.Keys(bites)), mistakes(t, program)); diff != 0 {
+		t.Errorf("%s is not about the mistakes that there are: run the test with -update", biteGolden)
+	}
+	for mistake, ids := range bites {
+		t.Run(mistake, func(t *testing.T) {
+			some := slices.Compact([]string{ids[0], ids[len(ids)/2], ids[len(ids)-1]})
+			for _, result := range check(t, wrongCommand(program, mistake), some).Results {
+				if result.Verdict != conformance.Fail {
+					t.Errorf("%s: %s %s", result.ID, result.Verdict, result.Happened)
+				}
+			}
+		})
+	}
+}
+
+// TestCheckClient_BitesEverywhere holds each case to be failed by a client that does
+// something particular wrong: one that passes half of the cases or more.
+func TestCheckClient_BitesEverywhere(t *testing.T) {
+	failed := map[string]bool{}
+	all := conformance.Cases()
+	for _, ids := range readBites(t) {
+		for _, id := range ids {
+			failed[id] = failed[id] || len(ids) <= len(all)/2
+		}
+	}
+	for _, c := range all {
+		if !failed[c.ID] {
+			t.Errorf("%s is failed by no client that does something particular wrong", c.ID)
+		}
+	}
+}
+
+// TestCheckClient_Right has the same client pass everything when it makes no mistake.
+func TestCheckClient_Right(t *testing.T) {
+	for _, result := range check(t, wrongCommand(build(t, wrongClient), ""), nil).Results {
+		if result.Verdict != conformance.Pass {
+			t.Errorf("%s: %s\nexpected: %s\nhappened: %s\n%s", result.ID, result.Verdict, result.Expected, result.Happened, result.Output)
+		}
+	}
+}
+
+func wrongCommand(program, mistake string) []string {
+	return []string{
+		program, "-wrong", mistake, "-h", "{host}", "-p", "{port}", "-D", "{dir}", "-j", "{jobs}", "-min-jobs", "{min-jobs}",
+		"-X", "{wal}", "-T", "{tablespace-old}={tablespace-new}",
+	}
+}
+
+func check(t *testing.T, command, ids []string) conformance.Report {
+	t.Helper()
+	report, err := conformance.CheckClient(t.Context(), conformance.Options{Command: command, Select: ids, Strict: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+// mistakes are those that the wrong client knows.
+func mistakes(t *testing.T, program string) []string {
+	t.Helper()
+	out, err := exec.Command(program, "-list").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for line := range strings.Lines(string(out)) {
+		name, _, _ := strings.Cut(line, "\t")
+		names = append(names, name)
+	}
+	return names
+}
+
+// writeBites runs everything with every mistake.
+func writeBites(t *testing.T, program string) {
+	t.Helper()
+	var golden strings.Builder
+	for _, mistake := range mistakes(t, program) {
+		fmt.Fprintf(&golden, "%s:", mistake)
+		for _, result := range check(t, wrongCommand(program, mistake), nil).Results {
+			if result.Verdict != conformance.Pass {
+				fmt.Fprintf(&golden, " %s", result.ID)
+			}
+		}
+		golden.WriteString("\n")
+	}
+	if err := os.WriteFile(biteGolden, []byte(golden.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func readBites(t *testing.T) map[string][]string {
+	t.Helper()
+	text, err := os.ReadFile(biteGolden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bites := map[string][]string{}
+	for line := range strings.Lines(string(text)) {
+		mistake, ids, _ := strings.Cut(strings.TrimSpace(line), ":")
+		if bites[mistake] = strings.Fields(ids); len(bites[mistake]) == 0 {
+			t.Errorf("nothing shows that the client with %s is wrong", mistake)
+			delete(bites, mistake)
+		}
+	}
+	return bites
+}

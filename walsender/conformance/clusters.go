@@ -1,0 +1,142 @@
+package conformance
+
+import (
+	"context"
+	"io/fs"
+	"iter"
+	"sync"
+	"sync/atomic"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest"
+)
+
+// holdPoint is where a server waits.
+type holdPoint struct {
+	open string // until this file is asked for
+	stop bool   // until STOP_BACKUP
+	wal  bool   // until LIST_WAL_FILES
+}
+
+// heldCluster waits at a point, so that something can happen to the client there.
+type heldCluster struct {
+	*walsendertest.Cluster
+	point   holdPoint
+	once    sync.Once
+	reached chan struct{} // closed at the point
+	release chan struct{} // closed by the runner
+}
+
+func newHeldCluster(c *walsendertest.Cluster, point holdPoint) *heldCluster {
+	return &heldCluster{Cluster: c, point: point, reached: make(chan struct{}), release: make(chan struct{})}
+}
+
+func (c *heldCluster) wait(here bool) {
+	if here {
+		c.once.Do(func() { close(c.reached) })
+		<-c.release
+	}
+}
+
+func (c *heldCluster) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs.File, error) {
+	c.wait(name == c.point.open)
+	return c.Cluster.Open(ctx, name, o)
+}
+
+func (c *heldCluster) StopBackup(ctx context.Context, id string, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error) {
+	c.wait(c.point.stop)
+	return c.Cluster.StopBackup(ctx, id, wait, notice)
+}
+
+func (c *heldCluster) WALFiles(ctx context.Context, start, end protocol.LSN) iter.Seq2[protocol.File, error] {
+	c.wait(c.point.wal)
+	return c.Cluster.WALFiles(ctx, start, end)
+}
+
+// brokenListing has LIST_FILES fail after some rows.
+type brokenListing struct {
+	*walsendertest.Cluster
+	rows int
+}
+
+func (c brokenListing) Files(ctx context.Context, tablespace string, notice protocol.NoticeFunc) iter.Seq2[protocol.File, error] {
+	return func(yield func(protocol.File, error) bool) {
+		n := 0
+		for row, err := range c.Cluster.Files(ctx, tablespace, notice) {
+			if n++; n > c.rows {
+				row, err = protocol.File{}, protocol.Errorf(protocol.CodeIOError, "could not read directory: Input/output error")
+			}
+			if !yield(row, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// unreadableTablespace has LIST_FILES of a tablespace fail as where a file system is
+// not mounted.
+type unreadableTablespace struct{ *walsendertest.Cluster }
+
+func (c unreadableTablespace) Files(ctx context.Context, tablespace string, notice protocol.NoticeFunc) iter.Seq2[protocol.File, error] {
+	if tablespace == "" {
+		return c.Cluster.Files(ctx, tablespace, notice)
+	}
+	return func(yield func(protocol.File, error) bool) {
+		yield(protocol.File{}, protocol.Errorf(protocol.CodeIOError, "could not open directory: Input/output error"))
+	}
+}
+
+// hostileWAL adds a row to LIST_WAL_FILES.
+type hostileWAL struct {
+	*walsendertest.Cluster
+	row protocol.File
+}
+
+func (c hostileWAL) WALFiles(ctx context.Context, start, end protocol.LSN) iter.Seq2[protocol.File, error] {
+	return func(yield func(protocol.File, error) bool) {
+		if !yield(c.row, nil) {
+			return
+		}
+		for row, err := range c.Cluster.WALFiles(ctx, start, end) {
+			if !yield(row, err) {
+				return
+			}
+		}
+	}
+}
+
+// busyControl says once that files are still being sent when pg_control is asked for.
+type busyControl struct {
+	*walsendertest.Cluster
+	said *atomic.Bool
+}
+
+func (c busyControl) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs.File, error) {
+	if name == controlFile && !c.said.Swap(true) {
+		return nil, protocol.Errorf(protocol.CodeObjectInUse, "backup is in use by 1 SEND_FILE command")
+	}
+	return c.Cluster.Open(ctx, name, o)
+}
+
+// otherEnds changes what START_BACKUP and STOP_BACKUP return.
+type otherEnds struct {
+	*walsendertest.Cluster
+	start func(*protocol.BackupStart)
+	stop  func(*protocol.BackupStop)
+}
+
+func (c otherEnds) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.BackupStart, error) {
+	start, err := c.Cluster.StartBackup(ctx, r)
+	if err == nil && c.start != nil {
+		c.start(&start)
+	}
+	return start, err
+}
+
+func (c otherEnds) StopBackup(ctx context.Context, id string, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error) {
+	stop, err := c.Cluster.StopBackup(ctx, id, wait, notice)
+	if err == nil && c.stop != nil {
+		c.stop(&stop)
+	}
+	return stop, err
+}

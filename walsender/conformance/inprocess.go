@@ -1,0 +1,49 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+)
+
+// T is what [Run] needs of a *testing.T. (This package does not import testing, so that
+// programs can import it.)
+type T[Self any] interface {
+	Context() context.Context
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Helper()
+	Run(name string, f func(Self)) bool
+	Skipf(format string, args ...any)
+}
+
+// Run runs all cases against a client of the same program, each as a subtest:
+//
+//	func TestConformance(t *testing.T) {
+//		conformance.Run(t, func(ctx context.Context, target conformance.Target) error {
+//			return backup(ctx, target.Host, target.Port, target.Dir, target.Jobs)
+//		})
+//	}
+//
+// Cases of SHOULD count. Those that kill the client are skipped: run the kit against
+// your program for them. For anything else there is [CheckClient].
+func Run[Test T[Test]](t Test, client Client) {
+	t.Helper()
+	for _, c := range Cases() {
+		t.Run(c.ID, func(t Test) {
+			t.Helper()
+			report, err := CheckClient(t.Context(), Options{Client: client, Select: []string{c.ID}, Strict: true})
+			if err != nil && !errors.Is(err, context.Canceled) {
+				t.Fatalf("%v", err)
+			}
+			for _, result := range report.Results {
+				switch result.Verdict {
+				case Pass:
+				case NotSupported:
+					t.Skipf("%s", result.Happened)
+				default:
+					t.Errorf("%s (%s %s): %s\nexpected: %s\nhappened: %s", result.Verdict, result.Level, result.Section, result.Why, result.Expected, result.Happened)
+				}
+			}
+		})
+	}
+}

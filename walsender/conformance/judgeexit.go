@@ -1,0 +1,121 @@
+package conformance
+
+import (
+	"fmt"
+	"strings"
+)
+
+// check is a rule that a client is held to; nil means that it was kept.
+type check func(*evidence) *finding
+
+func found(expected, format string, args ...any) *finding {
+	return &finding{expected, fmt.Sprintf(format, args...)}
+}
+
+// says is how the client ended, in words.
+func (o outcome) says() string {
+	text := fmt.Sprintf("it ended with exit status %d", o.status)
+	switch {
+	case o.timedOut:
+		text = "it did not end in time and was killed"
+	case o.signal != nil:
+		text = fmt.Sprintf("it was ended by the signal %q", o.signal)
+	}
+	if last := lastLine(o.output); last != "" {
+		text += ", saying: " + last
+	}
+	return text
+}
+
+func lastLine(text string) string {
+	text = strings.TrimSpace(text)
+	return text[strings.LastIndexByte(text, '\n')+1:]
+}
+
+// succeeds: the exit status is 0.
+func succeeds(e *evidence) *finding {
+	if !e.outcome.success() {
+		return found("the client takes the backup: exit status 0", "%s", e.outcome.says())
+	}
+	return nil
+}
+
+// fails: the exit status is not 0, and that by the client's own decision.
+func fails(e *evidence) *finding {
+	switch {
+	case e.outcome.success():
+		return found("the client fails: an exit status other than 0", "it reported success")
+	case e.outcome.timedOut, e.outcome.signal != nil && e.scenario.signal == nil:
+		return found("the client ends by itself, with an exit status other than 0", "%s", e.outcome.says())
+	}
+	if trace := crashTrace(e.outcome.output); trace != "" {
+		return found("the client fails in an orderly way", "it crashed: %s", trace)
+	}
+	return nil
+}
+
+// crashTrace is the first line of a client's output that a runtime prints when a
+// program crashes, and that may end in any exit status; empty if there is none.
+func crashTrace(output string) string {
+	for line := range strings.Lines(output) {
+		for _, trace := range []string{
+			"panic: ", "fatal error: ", "Traceback (most recent call last)", "Exception in thread", "AddressSanitizer", "thread 'main' panicked",
+		} {
+			if strings.Contains(line, trace) {
+				return strings.TrimSpace(line)
+			}
+		}
+	}
+	return ""
+}
+
+// givesReason: a client that failed printed something.
+func givesReason(e *evidence) *finding {
+	if strings.TrimSpace(e.outcome.output) == "" {
+		return found("the client says why it fails", "it printed nothing")
+	}
+	return nil
+}
+
+// saysAtMostOnce: the words of the server's error are printed no more than once.
+func saysAtMostOnce(words string) check {
+	return func(e *evidence) *finding {
+		if n := strings.Count(e.outcome.output, words); n > 1 {
+			return found("the client says why it fails once", "it printed %q %d times", words, n)
+		}
+		return nil
+	}
+}
+
+// untouched: the target, the tablespaces and all around them are as they were.
+func untouched(e *evidence) *finding {
+	if difference := e.after.difference(e.before); difference != "" {
+		return found("the target and all around it are as they were before", "%s", difference)
+	}
+	return nil
+}
+
+// refuses is what most failures are judged by.
+func refuses() []check { return []check{fails, givesReason, untouched} }
+
+// completes is what most successes are judged by.
+func completes() []check { return []check{succeeds, whole(tolerance{})} }
+
+// wholeOrNothing: a backup that is said to be good is, and a failed one leaves nothing.
+func wholeOrNothing(e *evidence) *finding {
+	checks := refuses()
+	if e.outcome.success() {
+		checks = completes()
+	}
+	return first(checks, e)
+}
+
+// first is the first finding of the checks.
+func first(checks []check, e *evidence) *finding {
+	for _, c := range checks {
+		if f := c(e); f != nil {
+			return f
+		}
+	}
+	return nil
+}

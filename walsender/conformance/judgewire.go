@@ -1,0 +1,221 @@
+package conformance
+
+import (
+	"strings"
+
+	"github.com/pgparallel/pgparallel/grammar"
+)
+
+// isOurs reports whether a verb is that of one of the seven commands of the protocol.
+func isOurs(verb string) bool {
+	switch verb {
+	case "START_BACKUP", "JOIN_BACKUP", "STOP_BACKUP", "LIST_TABLESPACES", "LIST_FILES", "LIST_WAL_FILES", "SEND_FILE":
+		return true
+	}
+	return false
+}
+
+// wellFormed: every command of the protocol is one by the grammar.
+func wellFormed(e *evidence) *finding {
+	for _, x := range e.exchanges {
+		if !isOurs(x.verb) {
+			continue
+		}
+		if _, err := grammar.Parse(x.text); err != nil {
+			return found("every Query is one command of the grammar", "%q: %v", x.text, err)
+		}
+	}
+	return nil
+}
+
+// upperCase: keywords are written in upper case.
+func upperCase(e *evidence) *finding {
+	for _, x := range e.exchanges {
+		if !isOurs(x.verb) {
+			continue
+		}
+		if keywords := withoutStrings(x.text); keywords != strings.ToUpper(keywords) {
+			return found("keywords are in upper case", "%q", x.text)
+		}
+	}
+	return nil
+}
+
+// withoutStrings is a command without what is in quotes.
+func withoutStrings(text string) string {
+	parts := strings.Split(text, "'")
+	var outside strings.Builder
+	for i := 0; i < len(parts); i += 2 {
+		outside.WriteString(parts[i])
+	}
+	return outside.String()
+}
+
+// othersJoin: the files come over more than one session, and each that is not the
+// leader has joined.
+func othersJoin(e *evidence) *finding {
+	start := e.succeeded("START_BACKUP")
+	if start == nil {
+		return found("START_BACKUP on one connection", "there was none")
+	}
+	sessions := map[string]bool{}
+	for _, x := range e.sent() {
+		sessions[x.session] = true
+	}
+	delete(sessions, start.session)
+	if len(sessions) < e.target.Jobs-1 {
+		return found("files come over the sessions that joined, as many as were asked for", "%d sessions besides the leader sent files", len(sessions))
+	}
+	return nil
+}
+
+// inOrder: the last success of one verb comes before the first of another is asked.
+func inOrder(earlier, later string) check {
+	return func(e *evidence) *finding {
+		expected := earlier + " is answered before " + later + " is sent"
+		a, b := e.succeeded(earlier), e.succeeded(later)
+		switch {
+		case a == nil:
+			return found(expected, "there was no %s", earlier)
+		case b == nil:
+			return found(expected, "there was no %s", later)
+		case !a.before(b):
+			return found(expected, "%s was sent first", later)
+		}
+		return nil
+	}
+}
+
+// listedAfterStart: the files are listed while the backup runs.
+func listedAfterStart(e *evidence) *finding {
+	start := e.succeeded("START_BACKUP")
+	for _, x := range e.asked("LIST_FILES") {
+		if start != nil && start.before(x) {
+			return nil
+		}
+	}
+	return found("LIST_FILES comes after START_BACKUP", "the files were listed before, or not at all")
+}
+
+// sentOnce: every file that was listed is sent exactly once with success.
+func sentOnce(e *evidence) *finding {
+	const expected = "each file is sent exactly once with success"
+	times := map[string]int{}
+	for _, x := range e.exchanges {
+		if x.data() && x.ok() {
+			times[x.path]++
+		}
+	}
+	for path, n := range times {
+		if n > 1 {
+			return found(expected, "%q was sent %d times", path, n)
+		}
+	}
+	for _, x := range e.asked("LIST_FILES") {
+		for _, row := range x.rows {
+			if len(row) > 1 && row[1] == "f" && times[row[0]] == 0 {
+				return found(expected, "%q was listed and never sent", row[0])
+			}
+		}
+	}
+	return nil
+}
+
+// controlLast: pg_control is asked for when every other file has been answered.
+func controlLast(e *evidence) *finding {
+	const expected = "pg_control is asked for when every other file has been answered"
+	control := e.control()
+	if control == nil {
+		return found(expected, "it was never sent")
+	}
+	for _, x := range e.sent() {
+		if !x.before(control) {
+			return found(expected, "%q was not yet answered", x.path)
+		}
+	}
+	return nil
+}
+
+// stopLast: STOP_BACKUP comes when every file has been answered.
+func stopLast(e *evidence) *finding {
+	const expected = "STOP_BACKUP comes when every file of the backup has been answered"
+	stops := e.asked("STOP_BACKUP")
+	if len(stops) == 0 {
+		return found(expected, "it never came")
+	}
+	for _, x := range append(e.sent(), e.control()) {
+		if x != nil && !x.before(stops[0]) {
+			return found(expected, "%q was not yet answered", x.path)
+		}
+	}
+	return nil
+}
+
+// stopNoWait: STOP_BACKUP has NOWAIT.
+func stopNoWait(e *evidence) *finding {
+	for _, x := range e.asked("STOP_BACKUP") {
+		if !strings.Contains(strings.ToUpper(x.text), "NOWAIT") {
+			return found("STOP_BACKUP NOWAIT, as the client takes the WAL itself", "%q", x.text)
+		}
+	}
+	return nil
+}
+
+// walAfterStop: WAL is asked for after STOP_BACKUP.
+func walAfterStop(e *evidence) *finding {
+	const expected = "the WAL is listed and sent after STOP_BACKUP"
+	stop := e.succeeded("STOP_BACKUP")
+	if stop == nil {
+		return found(expected, "there was no STOP_BACKUP")
+	}
+	for _, x := range e.exchanges {
+		wal := x.verb == "LIST_WAL_FILES" || strings.HasPrefix(x.path, "pg_wal/")
+		if wal && !stop.before(x) {
+			return found(expected, "%q came before", x.text)
+		}
+	}
+	return nil
+}
+
+// tablespacesAgain: LIST_TABLESPACES comes after STOP_BACKUP, too.
+func tablespacesAgain(e *evidence) *finding {
+	stop := e.succeeded("STOP_BACKUP")
+	for _, x := range e.asked("LIST_TABLESPACES") {
+		if stop != nil && stop.before(x) {
+			return nil
+		}
+	}
+	return found("LIST_TABLESPACES is sent after STOP_BACKUP, too", "it was not")
+}
+
+// attempts: a file is asked for no more than n times.
+func attempts(path string, n int) check {
+	return func(e *evidence) *finding {
+		times := 0
+		for _, x := range e.exchanges {
+			if x.path == path {
+				times++
+			}
+		}
+		if times > n {
+			return found("a file is sent again at most 3 times", "%q was asked for %d times", path, times)
+		}
+		return nil
+	}
+}
+
+// againElsewhere: the file is sent whole over another session than the one it was lost with.
+func againElsewhere(path string) check {
+	return func(e *evidence) *finding {
+		sessions := map[string]bool{}
+		for _, x := range e.exchanges {
+			if x.path == path {
+				sessions[x.session] = true
+			}
+		}
+		if len(sessions) < 2 {
+			return found("the file is sent again over another session", "only %d asked for it", len(sessions))
+		}
+		return nil
+	}
+}

@@ -1,0 +1,42 @@
+package conformance_test
+
+import (
+	"flag"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+var update = flag.Bool("update", false, "write the goldens anew")
+
+// programs is the environment variable with the directory of the programs that were built.
+const programs = "CONFORMANCE_TEST_PROGRAMS"
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "programs")
+	if err != nil {
+		panic(err)
+	}
+	os.Setenv(programs, dir)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(status int) {
+		os.RemoveAll(dir)
+		os.Exit(status)
+	}))
+}
+
+// build builds a program of the module, once a run of the tests.
+func build(t *testing.T, pkg string) string {
+	t.Helper()
+	program := filepath.Join(os.Getenv(programs), path.Base(pkg))
+	if _, err := os.Stat(program); err == nil {
+		return program
+	}
+	if out, err := exec.Command("go", "build", "-o", program, pkg).CombinedOutput(); err != nil {
+		t.Fatalf("go build %s: %v\n%s", pkg, err, out)
+	}
+	return program
+}

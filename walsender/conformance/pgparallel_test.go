@@ -1,0 +1,28 @@
+package conformance_test
+
+import (
+	"testing"
+
+	"github.com/pgparallel/pgparallel/walsender/conformance"
+)
+
+// TestCheckClient_Pgparallel has the client of this project pass every case, SHOULD
+// included.
+func TestCheckClient_Pgparallel(t *testing.T) {
+	program := build(t, "github.com/pgparallel/pgparallel/cmd/pgparallel")
+	report, err := conformance.CheckClient(t.Context(), conformance.Options{
+		Command: []string{
+			program, "backup", "-h", "{host}", "-p", "{port}", "-D", "{dir}", "-j", "{jobs}", "--min-jobs", "{min-jobs}",
+			"-X", "{wal}", "-T", "{tablespace-old}={tablespace-new}",
+		},
+		Strict: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, result := range report.Results {
+		if result.Verdict != conformance.Pass {
+			t.Errorf("%s: %s\nexpected: %s\nhappened: %s\n%s", result.ID, result.Verdict, result.Expected, result.Happened, result.Output)
+		}
+	}
+}

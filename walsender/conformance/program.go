@@ -1,0 +1,159 @@
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// subject is a client under test.
+type subject interface {
+	// lacks is a placeholder of those needed that the client has no place for.
+	lacks(needed []string) string
+	// canBeKilled reports whether signals reach the client.
+	canBeKilled() bool
+	// take has the client take a backup. When the channel is closed, it gets the
+	// signal.
+	take(ctx context.Context, t Target, signaled <-chan struct{}, signal os.Signal) (outcome, error)
+}
+
+// program is a client that is run as a program.
+type program []string
+
+func (p program) lacks(needed []string) string {
+	for _, placeholder := range needed {
+		if !strings.Contains(strings.Join(p, "\x00"), placeholder) {
+			return placeholder
+		}
+	}
+	return ""
+}
+
+func (p program) canBeKilled() bool { return true }
+
+// arguments are the program's with the placeholders replaced.
+func (p program) arguments(t Target) []string {
+	values := strings.NewReplacer(
+		"{host}", t.Host, "{port}", strconv.Itoa(t.Port), "{dir}", t.Dir, "{jobs}", strconv.Itoa(t.Jobs), "{min-jobs}", strconv.Itoa(t.MinJobs),
+		"{case}", t.Case, "{wal}", t.WAL, "{tablespace-old}", t.TablespaceOld, "{tablespace-new}", t.TablespaceNew,
+	)
+	var args []string
+	for _, arg := range p {
+		args = append(args, values.Replace(arg))
+	}
+	return args
+}
+
+func (p program) take(ctx context.Context, t Target, signaled <-chan struct{}, signal os.Signal) (outcome, error) {
+	output := &tail{}
+	args := p.arguments(t)
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Env = environment()
+	cmd.Stdout, cmd.Stderr = output, output
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.WaitDelay = time.Second // its children may hold the pipe
+	if err := cmd.Start(); err != nil {
+		return outcome{}, fmt.Errorf("could not start the client: %w", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }() // ends with the program, which is killed at the latest when ctx ends
+	timedOut, waitErr := p.watch(ctx, cmd, ended, signaled, signal)
+	syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) //nolint:errcheck // children that are left, if any
+	if exit := (*exec.ExitError)(nil); waitErr != nil && !errors.As(waitErr, &exit) && !errors.Is(waitErr, exec.ErrWaitDelay) {
+		return outcome{}, fmt.Errorf("could not wait for the client: %w", waitErr)
+	}
+	o := outcome{status: cmd.ProcessState.ExitCode(), timedOut: timedOut, output: output.String()}
+	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		o.signal = status.Signal()
+	}
+	o.notSupported = o.status == StatusNotSupported
+	return o, nil
+}
+
+// watch waits for the program's end, and brings it about where it has to.
+func (p program) watch(ctx context.Context, cmd *exec.Cmd, ended <-chan error, signaled <-chan struct{}, signal os.Signal) (timedOut bool, err error) {
+	for {
+		select {
+		case err := <-ended:
+			return timedOut, err
+		case <-signaled:
+			signaled = nil
+			if signal == os.Kill {
+				syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) //nolint:errcheck // it has ended
+			} else {
+				cmd.Process.Signal(signal) //nolint:errcheck // it has ended
+			}
+		case <-ctx.Done():
+			timedOut = true
+			syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) //nolint:errcheck // it has ended
+			return timedOut, <-ended
+		}
+	}
+}
+
+// environment is this process's without what libpq would heed.
+func environment() []string {
+	var kept []string
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "PG") {
+			kept = append(kept, v)
+		}
+	}
+	return kept
+}
+
+// tail keeps the end of what is written to it.
+type tail struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+// longestOutput is how much of a client's output is kept, in bytes.
+const longestOutput = 16 << 10
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.buf.Write(p)
+	if over := t.buf.Len() - longestOutput; over > 0 {
+		t.buf.Next(over)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.buf.String()
+}
+
+// function is a client in this process.
+type function Client
+
+func (function) lacks([]string) string { return "" }
+func (function) canBeKilled() bool     { return false }
+
+func (f function) take(ctx context.Context, t Target, _ <-chan struct{}, _ os.Signal) (outcome, error) {
+	ended := make(chan error, 1)
+	go func() { ended <- f(ctx, t) }() // ends when the client obeys ctx
+	var err error
+	select {
+	case err = <-ended:
+	case <-ctx.Done():
+		err = <-ended
+		return outcome{status: -1, timedOut: true, output: fmt.Sprint(err)}, nil
+	}
+	o := outcome{notSupported: errors.Is(err, ErrNotSupported)}
+	if err != nil {
+		o.status, o.output = 1, err.Error()
+	}
+	return o, nil
+}

@@ -1,0 +1,79 @@
+package conformance
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// WriteTable writes a line for each case: its ID, section and level, the verdict, and why
+// it is there; for what did not pass two lines more, what was expected and what
+// happened. The last line counts. The errors are those of w.
+func (r Report) WriteTable(w io.Writer) error {
+	out := bufio.NewWriter(w)
+	for _, result := range r.Results {
+		r.writeResult(out, result)
+	}
+	fmt.Fprintln(out, r.summary())
+	return out.Flush()
+}
+
+func (r Report) writeResult(out io.Writer, result Result) {
+	fmt.Fprintf(out, "%-15s %-5s %-6s  %-13s  %s\n", result.ID, result.Section, result.Level, result.Verdict, result.Why)
+	detail := func(name, text string) {
+		if text != "" {
+			fmt.Fprintf(out, "    %s: %s\n", name, text)
+		}
+	}
+	switch result.Verdict {
+	case Fail:
+		detail("expected", result.Expected)
+		detail("happened", result.Happened)
+	case NotSupported, NotRun:
+		detail("reason", result.Happened)
+	}
+	switch {
+	case result.KnownFailing && result.Verdict == Pass:
+		detail("note", "it is in the list of known failures and passes: take it off the list")
+	case result.KnownFailing && result.Verdict == Fail:
+		detail("note", "a known failure: it does not count")
+	case result.Verdict == Fail && !r.Counts(result):
+		detail("note", "a SHOULD: it counts in strict runs only")
+	}
+}
+
+// summary counts the verdicts.
+func (r Report) summary() string {
+	counts := map[Verdict]int{}
+	counting := 0
+	for _, result := range r.Results {
+		counts[result.Verdict]++
+		if r.Counts(result) {
+			counting++
+		}
+	}
+	var parts []string
+	for _, v := range []Verdict{Pass, Fail, NotSupported, NotRun} {
+		if counts[v] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", counts[v], v))
+		}
+	}
+	text := fmt.Sprintf("%s: %s", count(len(r.Results), "case", "cases"), strings.Join(parts, ", "))
+	if counting > 0 {
+		text += "; " + count(counting, "counts as a failure", "count as failures")
+	}
+	return text
+}
+
+// count is a number with the word for it.
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// took is a duration in seconds, as JUnit has it.
+func took(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) }

@@ -1,0 +1,71 @@
+package conformance
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Verdict is how a case ended.
+type Verdict string
+
+// The verdicts.
+const (
+	Pass         Verdict = "pass"
+	Fail         Verdict = "fail"
+	NotSupported Verdict = "not supported" // the client says so
+	NotRun       Verdict = "not run"       // the kit could not: this counts as a failure
+)
+
+// Result is what a case came to.
+type Result struct {
+	Case
+	Verdict Verdict
+	// Expected and Happened are what a failure is about, in a line each. For the other
+	// verdicts Expected is empty, and Happened is the reason where there is one.
+	Expected, Happened string
+	KnownFailing       bool          // it is among [Options.KnownFailing]
+	Output             string        // the end of what the client printed
+	Duration           time.Duration // from the start of the server to the verdict
+}
+
+// Report is what a run came to.
+type Report struct {
+	Seed    uint64
+	Strict  bool
+	Results []Result // in the order of [Cases]
+}
+
+// Counts reports whether a result makes the run a failure: a failure or a case that was
+// not run, unless it is known or of a SHOULD that nobody asked for; and a case that
+// passes though it is known to fail.
+func (r Report) Counts(result Result) bool {
+	if result.KnownFailing {
+		return result.Verdict == Pass || result.Verdict == NotRun
+	}
+	return (result.Verdict == Fail || result.Verdict == NotRun) && (result.Level == Must || r.Strict)
+}
+
+// OK reports whether the run is a success: at least one case passed, or failed as it is
+// known to, and no result counts as a failure.
+func (r Report) OK() bool {
+	proved := func(result Result) bool { return result.Verdict == Pass || result.Verdict == Fail }
+	return slices.ContainsFunc(r.Results, proved) && !slices.ContainsFunc(r.Results, r.Counts)
+}
+
+// finding is why a case fails.
+type finding struct{ expected, happened string }
+
+func sortResults(results []Result, order []string) {
+	slices.SortFunc(results, func(a, b Result) int { return slices.Index(order, a.ID) - slices.Index(order, b.ID) })
+}
+
+// oneLine is text without line feeds, cut to a length that fits a report.
+func oneLine(text string) string {
+	const longest = 300
+	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "�")), " ")
+	if runes := []rune(text); len(runes) > longest {
+		text = string(runes[:longest]) + "…"
+	}
+	return text
+}

@@ -1,0 +1,110 @@
+package conformance_test
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"golang.org/x/sys/unix"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/conformance"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest"
+)
+
+// TestCheckServer_Pgparallel has the server of this project pass every case.
+func TestCheckServer_Pgparallel(t *testing.T) {
+	base := t.TempDir()
+	sample := walsendertest.Sample{
+		WALSegmentSize: 1 << 20, Timeline: 2, Unlogged: true,
+		Tablespaces: []walsendertest.SampleTablespace{{OID: 16500, Location: base + "/it's"}, {OID: 16501}},
+	}
+	if err := sample.Write(base + "/data"); err != nil {
+		t.Fatal(err)
+	}
+	config, err := pgconn.ParseConfig("user=backup port=5433 host=" + serve(t, base+"/data"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := conformance.CheckServer(t.Context(), conformance.ServerOptions{Config: config, Strict: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, result := range report.Results {
+		if result.Verdict != conformance.Pass {
+			t.Errorf("%s: %s\nexpected: %s\nhappened: %s", result.ID, result.Verdict, result.Expected, result.Happened)
+		}
+	}
+}
+
+// serve serves a data directory with the program until the test ends. It returns the
+// directory of the socket.
+func serve(t *testing.T, dir string) string {
+	t.Helper()
+	sock, err := os.MkdirTemp("/tmp", "pgp") // a name that is short enough for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(build(t, "github.com/pgparallel/pgparallel/cmd/pgparallel"), "serve", "-D", dir, "-k", sock)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	log := bufio.NewScanner(stderr)
+	t.Cleanup(func() {
+		cmd.Process.Signal(unix.SIGTERM)
+		for log.Scan() { // to its end
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("pgparallel serve: %v", err)
+		}
+		os.RemoveAll(sock)
+	})
+	for log.Scan() {
+		if strings.Contains(log.Text(), "ready to serve") {
+			return sock
+		}
+	}
+	t.Fatal("pgparallel serve does not listen")
+	return ""
+}
+
+// TestCheckServer_Bites has servers with faults fail cases.
+func TestCheckServer_Bites(t *testing.T) {
+	ioError := protocol.Errorf(protocol.CodeIOError, "could not read")
+	for _, test := range []struct {
+		fault walsendertest.Fault
+		fails string
+	}{
+		{walsendertest.FailCommand("LIST_TABLESPACES", 1, ioError), "S-LIST/001"},
+		{walsendertest.ListedTwice("PG_VERSION"), "S-LIST/002"},
+		{walsendertest.Unlisted("global/pg_control"), "S-LIST/002"},
+		{walsendertest.ErrorAfterCopyDone("PG_VERSION", ioError), "S-FILE/001"},
+		{walsendertest.ShortFile("global/pg_control", 100), "S-FILE/002"},
+		{walsendertest.WrongID(), "S-SESSION/007"},
+		{walsendertest.StopFails(ioError), "S-BACKUP/004"},
+		{walsendertest.LateErrorAtStop(ioError), "S-BACKUP/004"},
+		{walsendertest.RefuseConnection(1, walsendertest.StartingUp), "S-CONNECT/006"},
+	} {
+		t.Run(test.fault.String(), func(t *testing.T) {
+			server := walsendertest.NewServer(t, walsendertest.RunningPrimary(), test.fault)
+			config, err := server.ConnConfig()
+			if err != nil {
+				t.Fatal(err)
+			}
+			report, err := conformance.CheckServer(t.Context(), conformance.ServerOptions{Config: config, Select: []string{test.fails}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if result := report.Results[0]; result.Verdict != conformance.Fail {
+				t.Errorf("%s: %s %s", result.ID, result.Verdict, result.Happened)
+			}
+		})
+	}
+}

@@ -1,0 +1,123 @@
+package conformance
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+func serverConnectCases() []serverCase {
+	return []serverCase{
+		{Case{"S-CONNECT/001", "§1.2", Must, "A request for encryption is answered by one byte."}, func(t *talk) {
+			b := t.raw(protocol.SSLRequest{}.Encode(nil)).one()
+			t.want(b == 'S' || b == 'N', "SSLRequest: S or N", "%q", b)
+			b = t.raw(protocol.GSSENCRequest{}.Encode(nil)).one()
+			t.want(b == 'N', "GSSENCRequest: N", "%q", b)
+		}},
+		{Case{"S-CONNECT/002", "§1.4", Must, "Whoever asks for no replication is told that there is nothing else."}, func(t *talk) {
+			t.refusedStartup("0A000", "without replication")
+			t.refusedStartup("0A000", "replication=off", "replication", "off")
+		}},
+		{Case{"S-CONNECT/003", "§1.4", Must, "What is no boolean is a mistake."}, func(t *talk) {
+			t.refusedStartup("22023", "replication=maybe", "replication", "maybe")
+		}},
+		{Case{"S-CONNECT/004", "§1.1", Must, "Later clients ask for more than 3.0, and are told what they get."}, func(t *talk) {
+			a := t.raw(startup(2, []string{"_pq_.conformance"}, "replication", "true")).greeting()
+			t.want(a.negotiate != nil, "NegotiateProtocolVersion for 3.2", "%s", a)
+			if a.negotiate != nil {
+				options := strings.Join(a.negotiate.UnrecognizedOptions, " ")
+				t.want(options == "_pq_.conformance", "it names the options that are not known", "%q", options)
+			}
+		}},
+		{Case{"S-CONNECT/005", "§1.1", Must, "Another major version is another protocol."}, func(t *talk) {
+			packet := startup(0, nil, "replication", "true")
+			binary.BigEndian.PutUint32(packet[4:], 2<<16)
+			a := t.raw(packet).answer()
+			t.want(a.severity == "FATAL", "protocol 2.0: a FATAL error", "%s", a)
+		}},
+		{Case{"S-CONNECT/006", "§1.5", Must, "The parameters tell a client what it talks to, before it has asked."}, func(t *talk) {
+			p := t.session()
+			for _, name := range []string{
+				"server_version", "server_encoding", "client_encoding", "DateStyle", "TimeZone", "in_hot_standby",
+				"is_superuser", "session_authorization", "application_name",
+			} {
+				_, given := p.parameters[name]
+				t.want(given, "a ParameterStatus of "+name, "there is none")
+			}
+			for _, fixed := range [][2]string{{"integer_datetimes", "on"}, {"standard_conforming_strings", "on"}, {"parallel_backup_protocol", "1"}} {
+				t.want(p.parameters[fixed[0]] == fixed[1], fmt.Sprintf("%s=%s", fixed[0], fixed[1]), "%q", p.parameters[fixed[0]])
+			}
+		}},
+		{Case{"S-CONNECT/007", "§1.4", Must, "replication=database is the same as true: there is no SQL."}, func(t *talk) {
+			p := t.sessionFor("database")
+			p.done("LIST_TABLESPACES")
+			a := p.ask("SELECT 1")
+			t.want(a.code == "0A000" && a.ready, "SELECT 1: 0A000", "%s", a)
+		}},
+		{Case{"S-CONNECT/008", "§1.3", Must, "Whether a CancelRequest was right is nobody's business: the answer is a close."}, func(t *talk) {
+			request := protocol.CancelRequest{ProcessID: 1, SecretKey: []byte{1, 2, 3, 4}}
+			a := t.raw(request.Encode(nil)).answer()
+			t.want(a.closed && a.kinds == "", "a plain close", "%s", a)
+			p := t.session()
+			request = protocol.CancelRequest{ProcessID: p.pid, SecretKey: p.secret}
+			a = t.raw(request.Encode(nil)).answer()
+			t.want(a.closed && a.kinds == "", "a plain close", "%s", a)
+			p.done("LIST_TABLESPACES") // nothing was running
+		}},
+		{Case{"S-CONNECT/009", "§1.6", Must, "The extended protocol has no place here, and does no harm."}, func(t *talk) {
+			p := t.session()
+			p.send(message('P', "\x00LIST_TABLESPACES\x00\x00\x00"))
+			p.send(message('E', "\x00\x00\x00\x00\x00"))
+			p.send(message('S', ""))
+			a := p.answer()
+			t.want(a.code == "08P01" && a.ready && strings.Count(a.kinds, "E") == 1, "Parse, Execute, Sync: one 08P01, and ReadyForQuery", "%s (%s)", a, a.kinds)
+			p.done("LIST_TABLESPACES")
+		}},
+		{Case{"S-CONNECT/010", "§1.7", Must, "Commands can be sent ahead, and an error in one does not skip the next."}, func(t *talk) {
+			p := t.session()
+			p.send(append(append(query("LIST_TABLESPACES"), query("STOP_BACKUP")...), query("IDENTIFY_SYSTEM")...))
+			first, second, third := p.answer(), p.answer(), p.answer()
+			t.want(first.tag != "" && second.code == "55000" && third.tag != "", "three answers in order, of which the second is 55000", "%s; %s; %s", first, second, third)
+		}},
+		{Case{"S-CONNECT/011", "§1.2", Must, "What follows an SSLRequest in the same packet was put there by somebody else."}, func(t *talk) {
+			p := t.raw(append(protocol.SSLRequest{}.Encode(nil), startup(0, nil, "replication", "true")...))
+			t.want(p.closes(), "the connection is closed", "it stays open")
+		}},
+	}
+}
+
+// refusedStartup wants a FATAL error for a startup packet.
+func (t *talk) refusedStartup(code, what string, parameters ...string) {
+	a := t.raw(startup(0, nil, parameters...)).answer()
+	t.want(a.severity == "FATAL" && a.code == code && a.closed, what+": FATAL "+code+", and the end", "%s", a)
+}
+
+// closes reports whether the server closes the connection within some seconds.
+func (p *peer) closes() bool {
+	if p.found != nil {
+		return false
+	}
+	p.conn.SetReadDeadline(time.Now().Add(busyFor)) //nolint:errcheck // the read fails
+	_, err := io.Copy(io.Discard, p.conn)
+	return err == nil || isReset(err)
+}
+
+// greeting reads what comes before authentication is over: a server may ask for a password.
+func (p *peer) greeting() answer {
+	var a answer
+	for p.found == nil && !a.closed && !strings.ContainsAny(a.kinds, "RE") {
+		kind, body, err := p.frames.Next()
+		if err != nil {
+			a.closed = true
+			break
+		}
+		if err := a.take(kind, body); err != nil {
+			p.fail("messages of the protocol", "%v", err)
+		}
+	}
+	return a
+}

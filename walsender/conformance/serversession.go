@@ -1,0 +1,121 @@
+package conformance
+
+import (
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// start begins a backup.
+func (p *peer) start() protocol.BackupStart {
+	a := p.done("START_BACKUP LABEL 'conformance' FAST")
+	if p.found != nil {
+		return protocol.BackupStart{}
+	}
+	if len(a.rows) != 1 {
+		p.fail("START_BACKUP: one row", "%d rows", len(a.rows))
+		return protocol.BackupStart{}
+	}
+	start, err := protocol.DecodeBackupStart(a.rows[0])
+	if err != nil {
+		p.fail("START_BACKUP: a row of the right form", "%v", err)
+	}
+	return start
+}
+
+// joined is another session, in the same backup.
+func (t *talk) joined(id string) *peer {
+	p := t.session()
+	a := p.done("JOIN_BACKUP '%s'", id)
+	t.want(a.tag == "JOIN_BACKUP" && len(a.columns) == 0, "JOIN_BACKUP: CommandComplete JOIN_BACKUP and no result", "%s", a)
+	return p
+}
+
+var validID = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+func serverSessionCases() []serverCase {
+	return []serverCase{
+		{Case{"S-SESSION/001", "§3.2", Must, "The id of a backup cannot be guessed."}, func(t *talk) {
+			p := t.session()
+			first := p.start()
+			p.done("STOP_BACKUP NOWAIT")
+			second := p.start()
+			t.want(validID.MatchString(first.ID) && first.ID != second.ID, "32 lower-case hexadecimal characters, others each time", "%q, %q", first.ID, second.ID)
+		}},
+		{Case{"S-SESSION/002", "§3.1", Must, "A session is in one backup at a time."}, func(t *talk) {
+			p := t.session()
+			start := p.start()
+			p.refused("55000", "START_BACKUP FAST")
+			p.refused("55000", "JOIN_BACKUP '%s'", start.ID)
+			p.done("STOP_BACKUP NOWAIT")
+		}},
+		{Case{"S-SESSION/003", "§3.8", Must, "Files are sent in a backup only; lists are free."}, func(t *talk) {
+			p := t.session()
+			p.refused("55000", "SEND_FILE ('PG_VERSION')")
+			p.done("LIST_FILES")
+		}},
+		{Case{"S-SESSION/004", "§3.7", Must, "Only the leader stops a backup."}, func(t *talk) {
+			leader := t.session()
+			worker := t.joined(leader.start().ID)
+			worker.refused("55000", "STOP_BACKUP")
+			t.session().refused("55000", "STOP_BACKUP")
+			leader.done("STOP_BACKUP NOWAIT")
+		}},
+		{Case{"S-SESSION/005", "§4.2", Must, "An id that there is not, is not."}, func(t *talk) {
+			p := t.session()
+			p.refused("42704", "JOIN_BACKUP '00000000000000000000000000000000'")
+		}},
+		{Case{"S-SESSION/006", "§4.2", Must, "Nobody guesses ids for long: after five wrong ones the session is closed."}, func(t *talk) {
+			p := t.session()
+			var a answer
+			for range 5 {
+				a = p.ask("JOIN_BACKUP '00000000000000000000000000000000'")
+			}
+			t.want(a.code == "42704" && a.closed, "42704, and the end, for the fifth", "%s", a)
+		}},
+		{Case{"S-SESSION/007", "§3.6", Must, "A worker that goes away changes nothing."}, func(t *talk) {
+			leader := t.session()
+			start := leader.start()
+			worker := t.joined(start.ID)
+			worker.done("SEND_FILE ('PG_VERSION')")
+			if worker.conn != nil {
+				worker.conn.Close() //nolint:errcheck // that is the point
+			}
+			t.joined(start.ID).done("SEND_FILE ('PG_VERSION')")
+			leader.done("STOP_BACKUP NOWAIT")
+		}},
+		{Case{"S-SESSION/008", "§3.5", Must, "A backup lives as long as its leader: workers are told within a second."}, func(t *talk) {
+			leader := t.session()
+			start := leader.start()
+			worker := t.joined(start.ID)
+			if leader.conn != nil {
+				leader.conn.Close() //nolint:errcheck // that is the point
+			}
+			time.Sleep(time.Second)
+			a := worker.ask("SEND_FILE ('PG_VERSION')")
+			t.want(a.closed && a.code != "" || a.code == "55000", "SEND_FILE: 55000, the backup was aborted", "%s", a)
+			t.session().refused("42704", "JOIN_BACKUP '%s'", start.ID)
+		}},
+		{Case{"S-SESSION/009", "§3.7", Must, "After STOP_BACKUP the workers are told once, and are then free."}, func(t *talk) {
+			leader := t.session()
+			start := leader.start()
+			worker := t.joined(start.ID)
+			leader.done("STOP_BACKUP NOWAIT")
+			a := worker.refused("55000", "SEND_FILE ('PG_VERSION')")
+			t.want(strings.Contains(a.message, "has ended"), `55000 backup "…" has ended`, "%s", a)
+			t.session().refused("42704", "JOIN_BACKUP '%s'", start.ID)
+			worker.start()
+			worker.done("STOP_BACKUP NOWAIT")
+		}},
+		{Case{"S-SESSION/010", "§3.3", Must, "Ids are secrets: messages show no more than eight characters."}, func(t *talk) {
+			leader := t.session()
+			start := leader.start()
+			worker := t.joined(start.ID)
+			leader.done("STOP_BACKUP NOWAIT")
+			a := worker.ask("SEND_FILE ('PG_VERSION')")
+			t.want(start.ID != "" && !strings.Contains(a.message, start.ID), "a message without the id", "%s", a.message)
+		}},
+	}
+}

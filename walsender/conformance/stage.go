@@ -1,0 +1,116 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"hash/fnv"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/pgparallel/pgparallel/walsender"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest"
+)
+
+// run has the client meet the scenario. unused is what should have gone wrong for it
+// and did not.
+func (r runner) run(ctx context.Context, c clientCase, scratch string) (e *evidence, unused string, err error) {
+	if scratch, err = filepath.EvalSymlinks(scratch); err != nil {
+		return nil, "", err
+	}
+	at := site{target: newTarget(c, scratch), random: caseRandom(r.Seed, c.ID)}
+	e = &evidence{scenario: c.scenario, cluster: c.cluster(at)}
+	server, held := c.server(e.cluster, at)
+	if err := server.Start(); err != nil {
+		return nil, "", err
+	}
+	at.target.Port = server.Addr().(*net.TCPAddr).Port
+	e.target = at.target
+	if err := c.prepare(e.target); err != nil {
+		server.Close() //nolint:errcheck // that error is not the first
+		return nil, "", err
+	}
+	if e.before, err = takeSnapshot(filepath.Join(scratch, "work")); err == nil {
+		e.outcome, err = r.take(ctx, c, e.target, held)
+	}
+	if err := errors.Join(err, server.Close()); err != nil {
+		return nil, "", err
+	}
+	if e.after, err = takeSnapshot(filepath.Join(scratch, "work")); err != nil {
+		return nil, "", err
+	}
+	e.transcript = server.Transcript()
+	e.exchanges = exchanges(e.transcript)
+	if all := server.Unused(); len(all) > 0 && len(all) == len(server.Faults) {
+		unused = all[0].String()
+	}
+	return e, unused, r.trace(c, e.transcript)
+}
+
+// server makes the server of a scenario. held is nil unless it waits somewhere.
+func (s scenario) server(cluster *walsendertest.Cluster, at site) (server *walsendertest.Server, held *heldCluster) {
+	var served walsender.Cluster = cluster
+	if s.wrap != nil {
+		served = s.wrap(cluster)
+	}
+	if s.hold != nil {
+		held = newHeldCluster(cluster, *s.hold)
+		served = held
+	}
+	server = &walsendertest.Server{Cluster: served}
+	server.Config.MaxWALSenders = 20
+	if s.faults != nil {
+		server.Faults = s.faults(at)
+	}
+	return server, held
+}
+
+// take runs the client within the time limit, and lets a server go on that was held.
+func (r runner) take(ctx context.Context, c clientCase, t Target, held *heldCluster) (outcome, error) {
+	limit := r.Timeout
+	if limit <= 0 {
+		limit = DefaultTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	var reached chan struct{}
+	if held != nil {
+		defer close(held.release)
+		reached = held.reached
+	}
+	return r.who.take(ctx, t, reached, c.signal)
+}
+
+// jobs is how many connections clients are to copy files over.
+const jobs = 3
+
+// newTarget names the places below the scratch directory; work is the one that is
+// looked at before and after.
+func newTarget(c clientCase, scratch string) Target {
+	work := filepath.Join(scratch, "work")
+	os.Mkdir(work, 0o700) //nolint:errcheck // the snapshot fails
+	t := Target{
+		Case: c.ID, Host: "127.0.0.1", Jobs: jobs, MinJobs: jobs, WAL: "fetch",
+		Dir:           filepath.Join(work, "data"),
+		TablespaceOld: filepath.Join(scratch, "server", "tablespace"),
+		TablespaceNew: filepath.Join(work, "tablespace"),
+	}
+	if c.minJobs != 0 {
+		t.MinJobs = c.minJobs
+	}
+	if c.wal != "" {
+		t.WAL = c.wal
+	}
+	if c.parents {
+		t.Dir = filepath.Join(work, "parent", "of", "data")
+	}
+	return t
+}
+
+// caseRandom is the same for a case whichever others are run.
+func caseRandom(seed uint64, id string) *rand.Rand {
+	h := fnv.New64a()
+	h.Write([]byte(id)) // never fails
+	return rand.New(rand.NewPCG(seed, h.Sum64()))
+}

@@ -1,0 +1,182 @@
+package conformance
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// talk is what a case has to say to a server. After the first finding nothing is said
+// any more, and every answer is empty.
+type talk struct {
+	ctx    context.Context
+	config *pgconn.Config
+	found  *finding
+	conns  []net.Conn
+}
+
+// fail notes a finding, if it is the first.
+func (t *talk) fail(expected, format string, args ...any) {
+	if t.found == nil {
+		t.found = found(expected, format, args...)
+	}
+}
+
+// want is fail unless a condition holds.
+func (t *talk) want(holds bool, expected, format string, args ...any) {
+	if !holds {
+		t.fail(expected, format, args...)
+	}
+}
+
+func (t *talk) hangUp() {
+	for _, c := range t.conns {
+		c.Close() //nolint:errcheck // it may be closed already
+	}
+}
+
+// peer is a session with the server.
+type peer struct {
+	*talk
+	conn       net.Conn
+	frames     *protocol.FrameReader
+	parameters map[string]string
+	pid        uint32
+	secret     []byte
+}
+
+// busyFor is how long a server may take to notice that the sessions of the case before
+// have ended.
+const busyFor = 5 * time.Second
+
+// session opens a session that is ready for a command.
+func (t *talk) session() *peer { return t.sessionFor("true") }
+
+// sessionFor is session with a value for the parameter replication.
+func (t *talk) sessionFor(replication string) *peer {
+	p := &peer{talk: t}
+	if t.found != nil {
+		return p
+	}
+	config := t.config.Copy()
+	if config.RuntimeParams == nil {
+		config.RuntimeParams = map[string]string{}
+	}
+	config.RuntimeParams["replication"] = replication
+	pg, err := pgconn.ConnectConfig(t.ctx, config)
+	for until := time.Now().Add(busyFor); tooMany(err) && time.Now().Before(until); {
+		time.Sleep(50 * time.Millisecond)
+		pg, err = pgconn.ConnectConfig(t.ctx, config)
+	}
+	if err != nil {
+		t.fail("a session with replication="+replication, "%v", err)
+		return p
+	}
+	h, err := pg.Hijack()
+	if err != nil {
+		t.fail("a session that waits for a command", "%v", err)
+		return p
+	}
+	p.take(h.Conn)
+	p.parameters, p.pid, p.secret = h.ParameterStatuses, h.PID, h.SecretKey
+	return p
+}
+
+func tooMany(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && refused.Code == protocol.CodeTooManyConnections
+}
+
+func (p *peer) take(c net.Conn) {
+	deadline, _ := p.ctx.Deadline()
+	c.SetDeadline(deadline) //nolint:errcheck // the next read fails
+	p.conns = append(p.conns, c)
+	p.conn, p.frames = c, protocol.NewFrameReader(c, protocol.MaxFrame)
+}
+
+// raw opens a connection and sends bytes over it: what comes before a session.
+func (t *talk) raw(packet []byte) *peer {
+	p := &peer{talk: t}
+	if t.found != nil {
+		return p
+	}
+	network, address := pgconn.NetworkAddress(t.config.Host, t.config.Port)
+	c, err := t.config.DialFunc(t.ctx, network, address)
+	if err != nil {
+		t.fail("a connection", "%v", err)
+		return p
+	}
+	p.take(c)
+	p.send(packet)
+	return p
+}
+
+func (p *peer) send(bytes []byte) {
+	if p.found != nil {
+		return
+	}
+	if _, err := p.conn.Write(bytes); err != nil {
+		p.fail("a server that listens", "%v", err)
+	}
+}
+
+// one reads a single byte, as the answer to a request for encryption is.
+func (p *peer) one() byte {
+	if p.found != nil {
+		return 0
+	}
+	var b [1]byte
+	if _, err := io.ReadFull(p.conn, b[:]); err != nil {
+		p.fail("an answer of one byte", "%v", err)
+	}
+	return b[0]
+}
+
+// startup is a startup packet with these parameters, names and values in turn.
+func startup(minor uint16, options []string, parameters ...string) []byte {
+	m := protocol.StartupMessage{Major: 3, Minor: minor, Options: options, Parameters: map[string]string{"user": "conformance"}}
+	for i := 0; i+1 < len(parameters); i += 2 {
+		m.Parameters[parameters[i]] = parameters[i+1]
+	}
+	return m.Encode(nil)
+}
+
+// message is a message of a client.
+func message(kind byte, body string) []byte {
+	head := binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(body)+4))
+	return append(head, body...)
+}
+
+// query is a Query message.
+func query(text string) []byte { return message('Q', text+"\x00") }
+
+// ask sends a command and reads its answer.
+func (p *peer) ask(format string, args ...any) answer {
+	command := fmt.Sprintf(format, args...)
+	p.send(query(command))
+	a := p.answer()
+	a.command = command
+	return a
+}
+
+// refused wants an error with the SQLSTATE for a command, after which the session goes on.
+func (p *peer) refused(code, format string, args ...any) answer {
+	a := p.ask(format, args...)
+	p.want(a.code == code && a.ready, fmt.Sprintf("%s: %s, and ReadyForQuery", a.name(), code), "%s", a)
+	return a
+}
+
+// done wants a command to succeed.
+func (p *peer) done(format string, args ...any) answer {
+	a := p.ask(format, args...)
+	p.want(a.code == "" && a.ready && a.tag != "", a.name()+": CommandComplete", "%s", a)
+	return a
+}
