@@ -3,17 +3,19 @@
 
 GO       ?= go
 FUZZTIME ?= 5s
+SOAKTIME ?= 60s
 
 # The race detector needs a C compiler; without one the tests run without it.
 RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
-.PHONY: help build run test lint fuzz bench conform
+.PHONY: help build run test lint fuzz bench conform soak
 
 help:
 	@echo 'make build   build pgparallel into this directory'
 	@echo 'make run     show it at work: make a cluster, serve it, back it up, restore it'
 	@echo 'make test    run all tests, with the race detector where there is a C compiler'
 	@echo 'make lint    check formatting, go vet, staticcheck'
+	@echo 'make soak    take many backups with random faults for SOAKTIME ($(SOAKTIME))'
 	@echo 'make fuzz    run every fuzz target for FUZZTIME ($(FUZZTIME))'
 	@echo 'make bench   run the benchmarks'
 	@echo 'make conform run the conformance kit against pgparallel backup'
@@ -26,6 +28,10 @@ run:
 
 test:
 	$(GO) test $(RACE) ./...
+
+# It prints its seed; PGPARALLEL_SOAK_SEED replays one.
+soak:
+	PGPARALLEL_SOAK=$(SOAKTIME) $(GO) test $(RACE) -count=1 -v -run '^TestSoak$$' ./cmd/pgparallel
 
 lint:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted: $$unformatted"; exit 1; }

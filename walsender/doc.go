@@ -31,7 +31,7 @@
 // # Security
 //
 // The server has no authentication yet: whoever can open a connection can read the
-// whole cluster, and do what the role may that commands are passed through as. Listen on a unix socket that only the right user can open
-// ([ListenUnix] makes such a one), or on the loopback interface of a machine whose
-// users are all trusted.
+// whole cluster, and do what the role may that commands are passed through as. Listen
+// on a unix socket that only the right user can open ([ListenUnix] makes such a one),
+// or on the loopback interface of a machine whose users are all trusted.
 package walsender

@@ -54,10 +54,11 @@ type Server struct {
 	AuthTimeout time.Duration
 
 	// Authorize is asked before each command, with its text as it was sent, which
-	// is of any kind and may hold a backup's id, a secret. Nil lets it go ahead; a
+	// is of any kind (package grammar reads those of this protocol) and may hold a
+	// backup's id, a secret. If it returns nil the command goes ahead; a
 	// *[protocol.Error] is the answer to it, so that a program can allow, deny or
 	// merely watch. It is called on the session's goroutine, for many sessions at
-	// once, and ends soon after ctx. Nil allows everything.
+	// once, and ends soon after ctx. Without it everything is allowed.
 	Authorize func(ctx context.Context, s Session, command string) error
 
 	// Logger gets a line a session and a command: SEND_FILE and the LIST
@@ -137,6 +138,12 @@ func pause(ctx context.Context, err error) bool {
 // ended and conn is closed; ctx ends it early. The error says why it ended, nil
 // that the client said goodbye. A panic of the Cluster ends the session, not the
 // process: it is logged, and the session's backup is aborted.
+//
+// A program that reads the startup packet itself ([protocol.ReadStartupPacket]), to
+// decide who is to serve the connection, hands over one whose Read begins with that
+// packet again. Several goroutines may read from it at once, as from any net.Conn.
+// Where it has methods SyscallConn and CloseWrite, as those of package net have, they
+// are used: keep them.
 func (s *Server) ServeConn(ctx context.Context, conn net.Conn) (err error) {
 	s.init()
 	if err := s.trackConn(conn); err != nil {
@@ -172,7 +179,8 @@ func setKeepAlive(conn net.Conn) {
 // first, Shutdown closes the connections that are left and returns ctx's error at
 // once.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.end()
+	s.closeListeners()
+	s.stop(errShutdown())
 	done := make(chan struct{})
 	go func() {
 		s.sessions.Wait()
@@ -191,21 +199,22 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // listeners and every connection without a word, and returns when all sessions
 // have ended, as soon as their calls of the [Cluster] return. Backups are aborted.
 func (s *Server) Close() error {
-	s.end()
-	s.closeConns()
+	s.closeListeners()
+	s.closeConns() // before the sessions end, which would tell their clients
+	s.stop(errShutdown())
 	s.sessions.Wait()
 	return nil
 }
 
-func (s *Server) end() {
+// closeListeners lets no connection in any more.
+func (s *Server) closeListeners() {
 	s.init()
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.closed = true
 	for l := range s.listeners {
 		l.Close()
 	}
-	s.mu.Unlock()
-	s.stop(errShutdown())
 }
 
 func (s *Server) closeConns() {

@@ -8,6 +8,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -46,7 +47,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		defer opened.Close()
 		files = opened
 	default:
-		return fmt.Errorf("usage: embed [ARCHIVE.zip]")
+		return errors.New("usage: embed [ARCHIVE.zip]")
 	}
 	cluster, err := openArchive(files)
 	if err != nil {
@@ -88,7 +89,7 @@ func sampleArchive() (*zip.Reader, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	if err := (walsendertest.Sample{WALSegmentSize: 1 << 20}).Write(dir); err != nil {
+	if err := (walsendertest.Sample{WALSegmentSize: 1 << 20, RecycledSegment: true}).Write(dir); err != nil {
 		return nil, err
 	}
 	return pack(os.DirFS(dir))

@@ -49,9 +49,23 @@ func (p *proxy) serve(ctx context.Context, l net.Listener) error {
 // handle reads what a connection begins with and hands it on, with that.
 func (p *proxy) handle(ctx context.Context, conn duplex) {
 	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })() //nolint:errcheck // it is closed then
-	if conn.SetReadDeadline(time.Now().Add(startupTime)) != nil {
-		return
+	packet, read, err := begin(ctx, conn)
+	switch {
+	case err != nil: // nobody is left to tell
+	case isForPostgreSQL(packet):
+		p.relay(ctx, conn, read)
+	default:
+		whole := &begun{duplex: conn, read: read}
+		p.server.ServeConn(context.Background(), whole) //nolint:errcheck // ends at Shutdown at the latest
+	}
+}
+
+// begin reads the startup packet and tells its bytes too. The packet is nil where it is
+// malformed, which is the server's to say. The error says that the connection is gone.
+func begin(ctx context.Context, conn duplex) (protocol.StartupPacket, []byte, error) {
+	defer context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })() //nolint:errcheck // it is closed soon
+	if err := conn.SetReadDeadline(time.Now().Add(startupTime)); err != nil {
+		return nil, nil, err
 	}
 	for {
 		var read bytes.Buffer
@@ -59,19 +73,14 @@ func (p *proxy) handle(ctx context.Context, conn duplex) {
 		switch packet.(type) {
 		case protocol.SSLRequest, protocol.GSSENCRequest:
 			if _, err := conn.Write([]byte("N")); err != nil { // no encryption here
-				return
+				return nil, nil, err
 			}
 			continue
 		}
-		if errors.Is(err, io.EOF) || conn.SetReadDeadline(time.Time{}) != nil {
-			return
+		if _, malformed := errors.AsType[*protocol.Error](err); err != nil && !malformed {
+			return nil, nil, err
 		}
-		if isForPostgreSQL(packet) {
-			p.relay(ctx, conn, read.Bytes())
-			return
-		}
-		p.server.ServeConn(context.Background(), begun{conn, io.MultiReader(&read, conn)}) //nolint:errcheck // ends at Shutdown at the latest
-		return
+		return packet, read.Bytes(), conn.SetReadDeadline(time.Time{})
 	}
 }
 
@@ -80,9 +89,9 @@ func (p *proxy) handle(ctx context.Context, conn duplex) {
 func isForPostgreSQL(packet protocol.StartupPacket) bool {
 	switch p := packet.(type) {
 	case protocol.StartupMessage:
-		var wire *protocol.Error
 		_, err := p.Replication()
-		return errors.As(err, &wire) && wire.Code == protocol.CodeFeatureNotSupported
+		wire, ok := errors.AsType[*protocol.Error](err)
+		return ok && wire.Code == protocol.CodeFeatureNotSupported // an ordinary session
 	case protocol.CancelRequest:
 		return p.ProcessID <= 1<<22 // the server's own are larger (§1.3)
 	}
@@ -132,10 +141,20 @@ type duplex interface {
 	CloseWrite() error
 }
 
-// begun is a connection of which something was read already.
+// begun is a connection of which something was read already, and is read again first.
 type begun struct {
 	duplex
-	in io.Reader
+	mu   sync.Mutex // anybody may read from a net.Conn, at any time
+	read []byte
 }
 
-func (b begun) Read(p []byte) (int, error) { return b.in.Read(p) }
+func (b *begun) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	n := copy(p, b.read)
+	b.read = b.read[n:]
+	b.mu.Unlock()
+	if n > 0 {
+		return n, nil
+	}
+	return b.duplex.Read(p)
+}

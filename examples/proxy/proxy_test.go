@@ -6,14 +6,19 @@ import (
 	"errors"
 	"io"
 	"log"
+	"net"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"go.uber.org/goleak"
 
 	"github.com/pgparallel/pgparallel/client"
+	"github.com/pgparallel/pgparallel/walsender"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
 
@@ -42,13 +47,13 @@ func newPostgres(t *testing.T) *postgres.Cluster {
 	return c
 }
 
-// start runs the proxy until the test ends, and tells its address.
-func start(t *testing.T, c *postgres.Cluster, listen string) (address string) {
+// start runs the proxy until it is stopped, or the test ends, and tells its address.
+func start(t *testing.T, c *postgres.Cluster, listen string) (address string, stop func()) {
 	t.Helper()
 	as := func(role string) string {
 		return strings.Replace(c.ConnString("postgres"), "user=postgres", "user="+role, 1)
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
 	said, out := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
@@ -70,12 +75,13 @@ func start(t *testing.T, c *postgres.Cluster, listen string) (address string) {
 			t.Log(lines.Text())
 		}
 	}()
-	t.Cleanup(func() {
-		stop()
+	stop = sync.OnceFunc(func() {
+		cancel()
 		must(t, <-done)
 		<-logged
 	})
-	return address
+	t.Cleanup(stop)
+	return address, stop
 }
 
 func TestProxy(t *testing.T) {
@@ -83,7 +89,8 @@ func TestProxy(t *testing.T) {
 	socketDir := c.Programs.TempDir(t)
 	for name, listen := range map[string]string{"tcp": "127.0.0.1:0", "unix": socketDir} {
 		t.Run(name, func(t *testing.T) {
-			host, port, isTCP := strings.Cut(start(t, c, listen), ":")
+			address, stop := start(t, c, listen)
+			host, port, isTCP := strings.Cut(address, ":")
 			if !isTCP {
 				host, port = socketDir, "5433"
 			}
@@ -91,6 +98,7 @@ func TestProxy(t *testing.T) {
 			t.Run("SQL", func(t *testing.T) { testSQL(t, through) })
 			t.Run("replication", func(t *testing.T) { testReplication(t, through) })
 			t.Run("backup", func(t *testing.T) { testBackup(t, c.Programs, through) })
+			t.Run("shutdown", func(t *testing.T) { testShutdown(t, through, stop) })
 		})
 	}
 }
@@ -119,19 +127,22 @@ func testSQL(t *testing.T, through string) {
 	if sum, code := ask(t, conn, "SELECT sum(n) FROM numbers"); sum != "500500" {
 		t.Errorf("sum %q, error %q", sum, code)
 	}
-	answer := make(chan string)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	answer := make(chan error, 1)
 	go func() {
-		_, code := ask(t, conn, "SELECT pg_sleep(600)")
-		answer <- code
+		_, err := conn.Exec(ctx, "SELECT pg_sleep(600)").ReadAll()
+		answer <- err
 	}()
-	for code := ""; code == ""; { // the request may come before the query
-		must(t, conn.CancelRequest(t.Context()))
+	for {
+		_ = conn.CancelRequest(ctx) // it may come before the query: the next one does not
 		select {
-		case code = <-answer:
-			if code != "57014" {
-				t.Errorf("a cancelled query ended with %q", code)
+		case err := <-answer:
+			if refused, ok := errors.AsType[*pgconn.PgError](err); !ok || refused.Code != "57014" {
+				t.Errorf("a cancelled query ended with %v", err)
 			}
-		default:
+			return
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }
@@ -164,6 +175,43 @@ func testBackup(t *testing.T, programs postgres.Programs, through string) {
 	if sum != "500500" {
 		t.Errorf("the numbers of the restored cluster add up to %s", sum)
 	}
+}
+
+// testShutdown: replication sessions are told why they end (§1.9), the others just end.
+func testShutdown(t *testing.T, through string, stop func()) {
+	ordinary, replication := connect(t, through), connect(t, through+" replication=true")
+	stop()
+	refused, ok := errors.AsType[*pgconn.PgError](replication.WaitForNotification(t.Context()))
+	if !ok || refused.Code != "57P01" {
+		t.Errorf("a replication session ended with %v", refused)
+	}
+	if ordinary.WaitForNotification(t.Context()) == nil {
+		t.Error("an ordinary session goes on")
+	}
+}
+
+// TestProxy_Malformed: PostgreSQL's words for what is no startup packet come from the
+// server.
+func TestProxy_Malformed(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	done := make(chan error, 1)
+	p := &proxy{server: &walsender.Server{Cluster: walsendertest.Primary()}}
+	go func() { done <- p.serve(ctx, listener) }()
+	conn, err := net.Dial("tcp", listener.Addr().String())
+	must(t, err)
+	defer conn.Close()
+	_, err = conn.Write([]byte{0, 0, 0, 9, 0, 2, 0, 0, 0}) // protocol 2.0
+	must(t, err)
+	answer, err := io.ReadAll(conn)
+	must(t, err)
+	if !strings.Contains(string(answer), "0A000") {
+		t.Errorf("the answer is %q", answer)
+	}
+	stop()
+	must(t, <-done)
 }
 
 func TestListen_Loopback(t *testing.T) {

@@ -19,11 +19,12 @@ type clientCase struct {
 
 // scenario is the server and the target that a client meets.
 type scenario struct {
-	state  datadir.DBState                   // of the cluster; 0 is one that was shut down
-	sample func(*walsendertest.Sample, site) // changes to the cluster; may be nil
-	faults func(site) []walsendertest.Fault  // may be nil
-	wrap   func(*walsendertest.Cluster) walsender.Cluster
-	slow   bool // it takes longer than others, and begins first
+	state    datadir.DBState                   // of the cluster; 0 is one that was shut down
+	sample   func(*walsendertest.Sample, site) // changes to the cluster; may be nil
+	faults   func(site) []walsendertest.Fault  // may be nil
+	anyFault bool                              // one of the faults is enough, else all have to happen
+	wrap     func(*walsendertest.Cluster) walsender.Cluster
+	slow     bool // it takes longer than others, and begins first
 
 	needs    []string    // placeholders without which the client cannot take part
 	wal      string      // empty means fetch

@@ -42,8 +42,8 @@ func (r runner) run(ctx context.Context, c clientCase, scratch string) (e *evide
 	}
 	e.transcript = server.Transcript()
 	e.exchanges = exchanges(e.transcript)
-	if all := server.Unused(); len(all) > 0 && len(all) == len(server.Faults) {
-		unused = all[0].String()
+	if none := server.Unused(); len(none) > 0 && (!c.anyFault || len(none) == len(server.Faults)) {
+		unused = none[0].String()
 	}
 	return e, unused, r.trace(c, e.transcript)
 }

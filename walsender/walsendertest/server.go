@@ -225,7 +225,8 @@ func (s *Server) Dial(ctx context.Context) (net.Conn, error) {
 }
 
 // ConnConfig is a configuration of pgconn that leads to the server, for the user
-// backup, with TLS where the server has it.
+// backup, with TLS where the server has it. The parameter replication is left to the
+// client.
 func (s *Server) ConnConfig() (*pgconn.Config, error) {
 	port := 5432
 	if a, ok := s.Addr().(*net.TCPAddr); ok {
