@@ -1,0 +1,45 @@
+package client_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/pgparallel/pgparallel/client"
+	"github.com/pgparallel/pgparallel/walsender"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest"
+)
+
+// A disk that is full at various points of the backup: the error says so, and nothing
+// is left. It takes a file system of a size of its own, which only root can mount.
+func TestServer_5_3_DiskFull(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	must(t, walsendertest.Sample{WALSegmentSize: 1 << 20, RelationPages: 50}.Write(dir))
+	config := serve(t, dir, &walsender.Server{})
+	for name, format := range map[string]client.Format{"plain": client.FormatPlain, "tar": client.FormatTar} {
+		for _, size := range []string{"64k", "1m", "3m"} {
+			t.Run(name+"/"+size, func(t *testing.T) {
+				small := t.TempDir()
+				must(t, os.Chmod(small, 0o755))
+				if err := syscall.Mount("tmpfs", small, "tmpfs", 0, "mode=755,size="+size); err != nil {
+					t.Skipf("cannot mount a small file system: %v", err)
+				}
+				t.Cleanup(func() { must(t, syscall.Unmount(small, 0)) })
+				_, err := client.Backup(t.Context(), client.Options{ConnConfig: config, Dir: small, Jobs: 4, Format: format})
+				if err == nil || !strings.Contains(err.Error(), "no space left on device") {
+					t.Errorf("error is %v, want one that says that the disk is full", err)
+				}
+				left, err := os.ReadDir(small)
+				must(t, err)
+				if len(left) > 0 {
+					t.Errorf("left behind: %v", left)
+				}
+				if info, err := os.Stat(small); err != nil || info.Mode().Perm() != 0o755 {
+					t.Errorf("mode %v, %v; want 0755 as before", info.Mode(), err)
+				}
+			})
+		}
+	}
+}
