@@ -82,7 +82,11 @@ func TestFault_ClientForgives(t *testing.T) {
 	for _, fault := range forgiven() {
 		t.Run(fault.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				server := &walsendertest.Server{Cluster: damaged(), InMemory: true, Faults: []walsendertest.Fault{fault}}
+				cluster := damaged()
+				// More than lies between the two ends: the server of a stalled
+				// connection must notice that nobody reads (§7.1).
+				cluster.Sample.RelationPages = 100
+				server := &walsendertest.Server{Cluster: cluster, InMemory: true, Faults: []walsendertest.Fault{fault}}
 				server.StartTest(t)
 				dir, result, err := backUp(t, server)
 				// LateNotices needs a notice, which a damaged page gives.
