@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -329,12 +330,18 @@ func TestStream_Cancel(t *testing.T) {
 }
 
 // Whatever the bytes of a message in the stream are, there is an answer to them.
+// deafConn takes what is written to it.
+type deafConn struct{ net.Conn }
+
+func (deafConn) Write(p []byte) (int, error) { return len(p), nil }
+
 func FuzzStreamData(f *testing.F) {
 	f.Add([]byte("k\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"))
 	f.Add(append([]byte("w\x00\x00\x00\x00\x00\x10\x00\x00"), make([]byte, 40)...))
+	f.Add([]byte("k00000000000000000")) // a reply is requested
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, body []byte) {
-		s := &walStream{segmentSize: fakeSegment, sink: discardSink{}, copying: true, written: 0x100000, folder: nil}
+		s := &walStream{segmentSize: fakeSegment, sink: discardSink{}, copying: true, written: 0x100000, conn: &conn{tap: &tap{conn: deafConn{}}}}
 		err := s.data(body, 1)
 		if taken := int(s.written - 0x100000); err == nil && len(body) > 0 && body[0] == 'w' && taken != len(body)-xlogDataHeader {
 			t.Errorf("%d bytes taken of %q", taken, body)
