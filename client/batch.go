@@ -91,6 +91,7 @@ type draft struct {
 	start   int
 }
 
+// Write implements io.Writer.
 func (d *draft) Write(p []byte) (int, error) {
 	d.batch.content = append(d.batch.content, p...)
 	d.batches.bytes += int64(len(p))

@@ -94,8 +94,11 @@ func (c Compression) compressor() (compressor, error) {
 // uncompressed is the compressor that does nothing.
 type uncompressed struct{ io.Writer }
 
+// Reset has nothing to set back.
 func (u *uncompressed) Reset(w io.Writer) { u.Writer = w }
-func (u *uncompressed) Close() error      { return nil }
+
+// Close implements io.Closer.
+func (u *uncompressed) Close() error { return nil }
 
 func openGzip(level int) (compressor, error) {
 	if level == 0 {

@@ -61,7 +61,10 @@ func (c *conn) abort() {
 // here. Another connection may do better.
 type lostError struct{ err error }
 
+// Error implements error.
 func (e *lostError) Error() string { return e.err.Error() }
+
+// Unwrap gives errors.Is and errors.As the cause.
 func (e *lostError) Unwrap() error { return e.err }
 
 func lost(err error) error {

@@ -110,5 +110,8 @@ type oneLine struct {
 	err  error
 }
 
+// Error implements error.
 func (e *oneLine) Error() string { return e.text }
+
+// Unwrap gives errors.Is and errors.As the cause.
 func (e *oneLine) Unwrap() error { return e.err }

@@ -31,7 +31,14 @@ func serve(t *testing.T, dir string, server *walsender.Server) *pgconn.Config {
 	t.Helper()
 	cluster, err := datadir.Open(dir, datadir.Options{})
 	must(t, err)
+	t.Cleanup(func() { must(t, cluster.Close()) })
 	server.Cluster = cluster
+	return listen(t, server)
+}
+
+// listen runs the server until the test ends, and says how to get there.
+func listen(t *testing.T, server *walsender.Server) *pgconn.Config {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	served := make(chan struct{})
@@ -42,7 +49,6 @@ func serve(t *testing.T, dir string, server *walsender.Server) *pgconn.Config {
 	t.Cleanup(func() {
 		server.Close()
 		<-served
-		cluster.Close()
 	})
 	return connConfig(t, listener.Addr())
 }

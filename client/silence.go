@@ -12,6 +12,7 @@ import (
 // connection would do better.
 type silentError struct{ patience time.Duration }
 
+// Error implements error.
 func (e *silentError) Error() string {
 	return fmt.Sprintf("server has been silent for %v", e.patience)
 }

@@ -43,9 +43,12 @@ type walStream struct {
 // streamError says that the WAL does not arrive any more, which ends the backup.
 type streamError struct{ err error }
 
+// Error implements error.
 func (e *streamError) Error() string {
 	return "could not receive write-ahead log stream: " + e.err.Error()
 }
+
+// Unwrap gives errors.Is and errors.As the cause.
 func (e *streamError) Unwrap() error { return e.err }
 
 // startStream starts to receive WAL from the segment on that the backup begins in.

@@ -2,7 +2,6 @@ package client_test
 
 import (
 	"errors"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,20 +23,8 @@ func beside(t *testing.T, c *postgres.Cluster) *pgconn.Config {
 		ConnString: c.ConnString("postgres"), PassThroughSuperuser: "postgres",
 	})
 	must(t, err)
-	server := &walsender.Server{Cluster: live}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		server.Serve(listener) //nolint:errcheck // always ErrServerClosed
-	}()
-	t.Cleanup(func() {
-		server.Close()
-		<-served
-		must(t, live.Close())
-	})
-	return connConfig(t, listener.Addr())
+	t.Cleanup(func() { must(t, live.Close()) })
+	return listen(t, &walsender.Server{Cluster: live})
 }
 
 func answer(t *testing.T, c *postgres.Cluster, sql string) string {

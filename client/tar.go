@@ -149,6 +149,7 @@ func (b *backup) archiveManifest() error {
 // counter counts what is written to it.
 type counter int64
 
+// Write implements io.Writer.
 func (c *counter) Write(p []byte) (int, error) {
 	*c += counter(len(p))
 	return len(p), nil
@@ -157,6 +158,7 @@ func (c *counter) Write(p []byte) (int, error) {
 // entryWriter writes to a file whose size is known.
 type entryWriter struct{ entry }
 
+// Write implements io.Writer.
 func (w entryWriter) Write(p []byte) (int, error) {
 	kept, err := w.write(p)
 	if err == nil && len(kept) < len(p) {

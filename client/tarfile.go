@@ -45,6 +45,7 @@ type room struct {
 	written int64
 }
 
+// Write implements io.Writer.
 func (r *room) Write(p []byte) (int, error) {
 	n, err := r.archive.file.WriteAt(p, r.next)
 	r.next += int64(n)

@@ -112,6 +112,7 @@ type frame struct {
 	start      int64
 }
 
+// Write implements io.Writer.
 func (f *frame) Write(p []byte) (int, error) { return f.compressor.Write(p) }
 
 func (f *frame) commit() error {

@@ -15,6 +15,7 @@ type tap struct {
 	ahead    []byte // see readAhead
 }
 
+// Read implements io.Reader.
 func (t *tap) Read(p []byte) (int, error) {
 	if t.held && len(p) > 0 {
 		t.held = false

@@ -22,6 +22,7 @@ func newManifestSource(r io.Reader) *manifestSource {
 	return &manifestSource{r: r, sum: sha256.New()}
 }
 
+// Read implements io.Reader.
 func (s *manifestSource) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
 	if n > 0 {

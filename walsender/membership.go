@@ -77,6 +77,7 @@ func (s *session) requireBackup() (*sharedstate.Backup, error) {
 // get it one after the other.
 type toldError struct{ error }
 
+// Unwrap gives errors.Is and errors.As the cause.
 func (e toldError) Unwrap() error { return e.error }
 
 // learn looks whether the session's backup has ended or was aborted under it. If

@@ -180,6 +180,7 @@ func (r *relay) back(ctx, wanted context.Context) error {
 // upstreamWriter marks its errors.
 type upstreamWriter struct{ io.Writer }
 
+// Write implements io.Writer.
 func (w upstreamWriter) Write(p []byte) (int, error) {
 	n, err := w.Writer.Write(p)
 	if err != nil {
@@ -191,8 +192,10 @@ func (w upstreamWriter) Write(p []byte) (int, error) {
 // upstreamError is a failure to write to the cluster's walsender.
 type upstreamError struct{ err error }
 
+// Error implements error.
 func (e upstreamError) Error() string { return "could not send data to the cluster: " + e.err.Error() }
 
+// Unwrap gives errors.Is and errors.As the cause.
 func (e upstreamError) Unwrap() error { return e.err }
 
 // messageLength is the length of a message, its header included, from that header.

@@ -187,4 +187,5 @@ type replayConn struct {
 
 func replay(conn net.Conn, in *bufio.Reader) net.Conn { return replayConn{conn, in} }
 
+// Read implements io.Reader.
 func (c replayConn) Read(p []byte) (int, error) { return c.in.Read(p) }

@@ -10,6 +10,7 @@ import (
 // checkpointMode is the value of -c.
 type checkpointMode struct{ fast bool }
 
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
 func (m *checkpointMode) UnmarshalText(text []byte) error {
 	switch strings.ToLower(string(text)) {
 	case "fast":
@@ -25,6 +26,7 @@ func (m *checkpointMode) UnmarshalText(text []byte) error {
 // walMethod is the value of -X.
 type walMethod struct{ client.WALMethod }
 
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
 func (m *walMethod) UnmarshalText(text []byte) error {
 	switch string(text) {
 	case "n", "none":
@@ -42,6 +44,7 @@ func (m *walMethod) UnmarshalText(text []byte) error {
 // checksumAlgorithm is the value of --manifest-checksums.
 type checksumAlgorithm struct{ protocol.ChecksumAlgorithm }
 
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
 func (a *checksumAlgorithm) UnmarshalText(text []byte) error {
 	if err := a.ChecksumAlgorithm.UnmarshalText(text); err != nil {
 		return &usageError{err.Error()}
@@ -52,6 +55,7 @@ func (a *checksumAlgorithm) UnmarshalText(text []byte) error {
 // authMethod is the value of --auth.
 type authMethod string
 
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
 func (m *authMethod) UnmarshalText(text []byte) error {
 	if string(text) != "trust" {
 		return usagef(`invalid authentication method %q, must be "trust"`, text)

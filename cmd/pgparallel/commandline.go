@@ -75,6 +75,7 @@ func version() string {
 // usageError says what is wrong with the arguments.
 type usageError struct{ text string }
 
+// Error implements error.
 func (e *usageError) Error() string { return e.text }
 
 func usagef(format string, args ...any) error {

@@ -10,6 +10,7 @@ import (
 // outputFormat is the value of -F.
 type outputFormat struct{ client.Format }
 
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
 func (f *outputFormat) UnmarshalText(text []byte) error {
 	switch string(text) {
 	case "p", "plain":

@@ -62,6 +62,7 @@ func (c *conformCommand) seed() uint64 {
 // caseCount is the value of --parallel.
 type caseCount int
 
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
 func (n *caseCount) UnmarshalText(text []byte) error {
 	value, err := parseInteger(text, "--parallel", 1, 64)
 	*n = caseCount(value)
@@ -71,6 +72,7 @@ func (n *caseCount) UnmarshalText(text []byte) error {
 // caseTimeout is the value of --timeout of conform, in seconds.
 type caseTimeout int
 
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
 func (n *caseTimeout) UnmarshalText(text []byte) error {
 	value, err := parseInteger(text, "--timeout", 1, math.MaxInt32/1000)
 	*n = caseTimeout(value)

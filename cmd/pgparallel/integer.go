@@ -20,6 +20,7 @@ func parseInteger(text []byte, option string, least, most int) (int, error) {
 // jobCount is the value of -j.
 type jobCount int
 
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
 func (n *jobCount) UnmarshalText(text []byte) error {
 	value, err := parseInteger(text, "-j/--jobs", 1, math.MaxInt32)
 	*n = jobCount(value)
@@ -29,6 +30,7 @@ func (n *jobCount) UnmarshalText(text []byte) error {
 // portNumber is the number of a TCP port, or in the name of a Unix socket.
 type portNumber int
 
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
 func (n *portNumber) UnmarshalText(text []byte) error {
 	value, err := parseInteger(text, "-p/--port", 1, math.MaxUint16)
 	*n = portNumber(value)
@@ -38,6 +40,7 @@ func (n *portNumber) UnmarshalText(text []byte) error {
 // senderCount is the value of --max-wal-senders.
 type senderCount int
 
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
 func (n *senderCount) UnmarshalText(text []byte) error {
 	// PostgreSQL's own limit of the parameter (MAX_BACKENDS).
 	value, err := parseInteger(text, "--max-wal-senders", 1, 1<<18-1)
@@ -48,6 +51,7 @@ func (n *senderCount) UnmarshalText(text []byte) error {
 // workerCount is the value of --min-jobs.
 type workerCount int
 
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
 func (n *workerCount) UnmarshalText(text []byte) error {
 	value, err := parseInteger(text, "--min-jobs", 1, math.MaxInt32)
 	*n = workerCount(value)

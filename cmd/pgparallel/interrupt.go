@@ -11,6 +11,7 @@ import (
 // interruption is the cause of a context that a signal has ended.
 type interruption struct{ signal unix.Signal }
 
+// Error implements error.
 func (i *interruption) Error() string { return "interrupted by " + unix.SignalName(i.signal) }
 
 // untilInterrupted is a context that SIGINT or SIGTERM ends, with an [interruption]

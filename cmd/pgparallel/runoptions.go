@@ -28,6 +28,7 @@ func (o runOptions) apply(to *client.Options) error {
 // silenceLength is the value of --timeout, in seconds.
 type silenceLength int
 
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
 func (n *silenceLength) UnmarshalText(text []byte) error {
 	value, err := parseInteger(text, "--timeout", 0, math.MaxInt32/1000)
 	*n = silenceLength(value)

@@ -40,6 +40,7 @@ func (o slotOptions) apply(to *client.Options) error {
 // it asks.
 type statusInterval int
 
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
 func (n *statusInterval) UnmarshalText(text []byte) error {
 	value, err := parseInteger(text, "-s/--status-interval", 0, math.MaxInt32/1000)
 	*n = statusInterval(value)

@@ -48,7 +48,7 @@ func TestSoak(t *testing.T) {
 		held := t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 0))
 			if random.IntN(3) == 0 {
-				s.library(t, random)
+				s.inProcess(t, random)
 			} else {
 				s.program(t, random)
 			}
@@ -285,8 +285,8 @@ func (s *soak) checkKilled(t *testing.T, to target, tar bool) {
 // soakFiles is the number of small files in the library's clusters.
 const soakFiles = 20
 
-// library takes a backup in this process, from a server with faults of all kinds.
-func (s *soak) library(t *testing.T, random *rand.Rand) {
+// inProcess takes a backup in this process, from a server with faults of all kinds.
+func (s *soak) inProcess(t *testing.T, random *rand.Rand) {
 	leaks := goleak.IgnoreCurrent()
 	cluster := []func() *walsendertest.Cluster{
 		walsendertest.Primary, walsendertest.RunningPrimary, walsendertest.Standby,

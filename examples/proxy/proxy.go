@@ -148,6 +148,7 @@ type begun struct {
 	read []byte
 }
 
+// Read implements io.Reader.
 func (b *begun) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	n := copy(p, b.read)

@@ -38,16 +38,19 @@ func (c *heldCluster) wait(here bool) {
 	}
 }
 
+// Open is the Cluster's, held at its point.
 func (c *heldCluster) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs.File, error) {
 	c.wait(name == c.point.open)
 	return c.Cluster.Open(ctx, name, o)
 }
 
+// StopBackup is the Cluster's, held at its point.
 func (c *heldCluster) StopBackup(ctx context.Context, id string, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error) {
 	c.wait(c.point.stop)
 	return c.Cluster.StopBackup(ctx, id, wait, notice)
 }
 
+// WALFiles is the WALLister's, held at its point.
 func (c *heldCluster) WALFiles(ctx context.Context, start, end protocol.LSN) iter.Seq2[protocol.File, error] {
 	c.wait(c.point.wal)
 	return c.Cluster.WALFiles(ctx, start, end)
@@ -59,6 +62,7 @@ type brokenListing struct {
 	rows int
 }
 
+// Files is the Cluster's, with the fault.
 func (c brokenListing) Files(ctx context.Context, tablespace string, notice protocol.NoticeFunc) iter.Seq2[protocol.File, error] {
 	return func(yield func(protocol.File, error) bool) {
 		n := 0
@@ -77,6 +81,7 @@ func (c brokenListing) Files(ctx context.Context, tablespace string, notice prot
 // not mounted.
 type unreadableTablespace struct{ *walsendertest.Cluster }
 
+// Files is the Cluster's, with the fault.
 func (c unreadableTablespace) Files(ctx context.Context, tablespace string, notice protocol.NoticeFunc) iter.Seq2[protocol.File, error] {
 	if tablespace == "" {
 		return c.Cluster.Files(ctx, tablespace, notice)
@@ -92,6 +97,7 @@ type hostileWAL struct {
 	row protocol.File
 }
 
+// WALFiles is the WALLister's, with the fault.
 func (c hostileWAL) WALFiles(ctx context.Context, start, end protocol.LSN) iter.Seq2[protocol.File, error] {
 	return func(yield func(protocol.File, error) bool) {
 		if !yield(c.row, nil) {
@@ -111,6 +117,7 @@ type busyControl struct {
 	said *atomic.Bool
 }
 
+// Open is the Cluster's, with the fault.
 func (c busyControl) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs.File, error) {
 	if name == controlFile && !c.said.Swap(true) {
 		return nil, protocol.Errorf(protocol.CodeObjectInUse, "backup is in use by 1 SEND_FILE command")
@@ -125,6 +132,7 @@ type otherEnds struct {
 	stop  func(*protocol.BackupStop)
 }
 
+// StartBackup is the Cluster's, with the fault.
 func (c otherEnds) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.BackupStart, error) {
 	start, err := c.Cluster.StartBackup(ctx, r)
 	if err == nil && c.start != nil {
@@ -133,6 +141,7 @@ func (c otherEnds) StartBackup(ctx context.Context, r protocol.BackupRequest) (p
 	return start, err
 }
 
+// StopBackup is the Cluster's, with the fault.
 func (c otherEnds) StopBackup(ctx context.Context, id string, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error) {
 	stop, err := c.Cluster.StopBackup(ctx, id, wait, notice)
 	if err == nil && c.stop != nil {

@@ -119,6 +119,7 @@ type tail struct {
 // longestOutput is how much of a client's output is kept, in bytes.
 const longestOutput = 16 << 10
 
+// Write implements io.Writer.
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -129,6 +130,7 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// String implements fmt.Stringer.
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

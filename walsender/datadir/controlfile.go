@@ -85,5 +85,8 @@ type memoryFile struct {
 	info fileInfo
 }
 
+// Stat implements fs.File.
 func (f *memoryFile) Stat() (fs.FileInfo, error) { return f.info, nil }
-func (f *memoryFile) Close() error               { return nil }
+
+// Close implements io.Closer.
+func (f *memoryFile) Close() error { return nil }

@@ -127,6 +127,7 @@ func (d *directory) names(n int) ([]string, error) { return d.file.Readdirnames(
 // preader reads a descriptor at offsets.
 type preader int
 
+// ReadAt implements io.ReaderAt.
 func (fd preader) ReadAt(p []byte, offset int64) (int, error) {
 	done := 0
 	for done < len(p) {

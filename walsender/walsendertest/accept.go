@@ -129,8 +129,10 @@ type prefixedConn struct {
 	in io.Reader
 }
 
+// Read implements io.Reader.
 func (c prefixedConn) Read(p []byte) (int, error) { return c.in.Read(p) }
 
+// CloseWrite closes the writing side.
 func (c prefixedConn) CloseWrite() error {
 	closeWrite(c.Conn)
 	return nil

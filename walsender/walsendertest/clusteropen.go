@@ -155,9 +155,19 @@ func (f *memFile) Close() error { return nil }
 func (f *memFile) Stat() (fs.FileInfo, error) { return f, nil }
 
 // Name, Size and the others make the file its own fs.FileInfo.
-func (f *memFile) Name() string       { return path.Base(f.name) }
-func (f *memFile) Size() int64        { return f.content.size }
-func (f *memFile) Mode() fs.FileMode  { return 0o600 }
+func (f *memFile) Name() string { return path.Base(f.name) }
+
+// Size implements fs.FileInfo.
+func (f *memFile) Size() int64 { return f.content.size }
+
+// Mode implements fs.FileInfo.
+func (f *memFile) Mode() fs.FileMode { return 0o600 }
+
+// ModTime implements fs.FileInfo.
 func (f *memFile) ModTime() time.Time { return sampleTime }
-func (f *memFile) IsDir() bool        { return false }
-func (f *memFile) Sys() any           { return nil }
+
+// IsDir implements fs.FileInfo.
+func (f *memFile) IsDir() bool { return false }
+
+// Sys implements fs.FileInfo.
+func (f *memFile) Sys() any { return nil }

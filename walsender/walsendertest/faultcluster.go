@@ -37,6 +37,7 @@ type shortFile struct {
 	in io.Reader
 }
 
+// Read implements io.Reader.
 func (s shortFile) Read(p []byte) (int, error) { return s.in.Read(p) }
 
 // opener opens the file that a fault is about.
@@ -55,6 +56,7 @@ type otherOpen struct {
 	act  func(opener) (fs.File, error)
 }
 
+// Open is the Cluster's, with the fault.
 func (c otherOpen) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs.File, error) {
 	open := func() (fs.File, error) { return c.layer.Open(ctx, name, o) }
 	if name != c.path {
@@ -78,6 +80,7 @@ type promoted struct {
 	done  atomic.Bool
 }
 
+// Open is the Cluster's, with the fault.
 func (p *promoted) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs.File, error) {
 	if name == p.path && p.fault.happens(nil) {
 		p.done.Store(true)
@@ -85,6 +88,7 @@ func (p *promoted) Open(ctx context.Context, name string, o protocol.OpenOptions
 	return p.layer.Open(ctx, name, o)
 }
 
+// InRecovery is the Cluster's, with the fault.
 func (p *promoted) InRecovery(ctx context.Context) (bool, error) {
 	in, err := p.layer.InRecovery(ctx)
 	return in && !p.done.Load(), err
@@ -103,6 +107,7 @@ type stopFails struct {
 	failure *protocol.Error
 }
 
+// StopBackup is the Cluster's, with the fault.
 func (s stopFails) StopBackup(ctx context.Context, id string, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error) {
 	if s.fault.happens(nil) {
 		s.layer.AbortBackup(id)

@@ -96,10 +96,12 @@ type turnedListing struct {
 	turn func(row protocol.File) []protocol.File
 }
 
+// Files is the Cluster's, with the fault.
 func (t turnedListing) Files(ctx context.Context, tablespace string, notice protocol.NoticeFunc) iter.Seq2[protocol.File, error] {
 	return t.turned(t.layer.Files(ctx, tablespace, notice))
 }
 
+// WALFiles is the WALLister's, with the fault.
 func (t turnedListing) WALFiles(ctx context.Context, start, end protocol.LSN) iter.Seq2[protocol.File, error] {
 	return t.turned(t.layer.WALFiles(ctx, start, end))
 }

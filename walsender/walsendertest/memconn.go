@@ -24,11 +24,13 @@ func memPipe() (client, server *memConn) {
 	return client, server
 }
 
+// Read implements io.Reader.
 func (c *memConn) Read(p []byte) (int, error) {
 	n, err := c.in.Read(p)
 	return n, c.opError("read", err)
 }
 
+// Write implements io.Writer.
 func (c *memConn) Write(p []byte) (int, error) {
 	n, err := c.out.Write(p)
 	return n, c.opError("write", err)
@@ -67,18 +69,24 @@ func (c *memConn) reset() {
 	c.in.reset()
 }
 
-func (c *memConn) LocalAddr() net.Addr  { return c.local }
+// LocalAddr implements net.Conn.
+func (c *memConn) LocalAddr() net.Addr { return c.local }
+
+// RemoteAddr implements net.Conn.
 func (c *memConn) RemoteAddr() net.Addr { return c.remote }
 
+// SetDeadline implements net.Conn.
 func (c *memConn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
+// SetReadDeadline implements net.Conn.
 func (c *memConn) SetReadDeadline(t time.Time) error {
 	c.in.setDeadline(&c.in.read, t)
 	return nil
 }
 
+// SetWriteDeadline implements net.Conn.
 func (c *memConn) SetWriteDeadline(t time.Time) error {
 	c.out.setDeadline(&c.out.write, t)
 	return nil
@@ -87,5 +95,8 @@ func (c *memConn) SetWriteDeadline(t time.Time) error {
 // memAddr is the address of an end.
 type memAddr string
 
-func (memAddr) Network() string  { return "memory" }
+// Network implements net.Addr.
+func (memAddr) Network() string { return "memory" }
+
+// String implements net.Addr.
 func (a memAddr) String() string { return string(a) }
