@@ -3,6 +3,8 @@ package datadir
 import (
 	"fmt"
 	"strings"
+
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
 // place is a kind of directory in a data directory: where a name lies decides
@@ -69,15 +71,15 @@ func (r rules) judge(in place, name string) (verdict, place) {
 	case inDataDirectory:
 		return judgeTop(name)
 	case inBase, inVersion:
-		if isDigits(name) {
+		if _, valid := protocol.ParseOID(name); valid {
 			return keep, inDatabase
 		}
 	case inDatabase:
-		if isTemporary(name) {
+		if protocol.IsTemporaryRelation(name) {
 			return leaveOut, elsewhere
 		}
 	case inTablespaceList:
-		if _, valid := parseNumber(name); valid {
+		if _, valid := protocol.ParseOID(name); valid {
 			return keep, inTablespace
 		}
 	case inTablespace:
@@ -156,6 +158,3 @@ func emptiedName(name string) bool {
 func (r rules) mayBeUnlogged(in place) bool {
 	return in == inDatabase || in == inGlobal && r.major >= 17
 }
-
-// holdsRelations reports whether files named as a relation's are one there.
-func holdsRelations(in place) bool { return in == inDatabase || in == inGlobal }

@@ -75,7 +75,7 @@ type location struct {
 	in         place // of the directory that holds it
 	tablespace protocol.Tablespace
 	directory  bool // a directory by the rules, even where a link is in its place
-	relation   relation
+	relation   protocol.Relation
 	isRelation bool // by name and place
 	unlogged   bool // a fork that recovery makes anew if there is an init fork
 }
@@ -121,16 +121,17 @@ func (l *location) judge(r rules, name string) error {
 		}
 		l.in = within
 	}
-	l.relation, l.isRelation = parseRelation(path.Base(name))
-	l.isRelation = l.isRelation && holdsRelations(l.in)
-	l.unlogged = l.isRelation && r.mayBeUnlogged(l.in) && l.relation.fork != "init"
+	if l.isRelation = protocol.KindOfPath(name) == protocol.PathRelation; l.isRelation {
+		l.relation, _ = protocol.ParseRelation(path.Base(name))
+	}
+	l.unlogged = l.isRelation && r.mayBeUnlogged(l.in) && l.relation.Fork != "init"
 	return nil
 }
 
 // enterTablespace makes the tablespace's directory the one to open beneath.
 func (d *Dir) enterTablespace(l *location, name, rest string) error {
 	text, within, deeper := strings.Cut(rest, "/")
-	oid, valid := parseNumber(text)
+	oid, valid := protocol.ParseOID(text)
 	if !deeper || !valid {
 		return nil
 	}
@@ -196,7 +197,7 @@ func (d *Dir) checkFork(c Control, at *location, name string) error {
 	if !at.unlogged || !d.recovers(c) {
 		return nil
 	}
-	there, err := at.dir.exists(join(strings.TrimSuffix(path.Dir(at.path), "."), at.relation.initFork()))
+	there, err := at.dir.exists(join(strings.TrimSuffix(path.Dir(at.path), "."), at.relation.InitFork()))
 	switch {
 	case err != nil:
 		return ioError("stat file", name, err)

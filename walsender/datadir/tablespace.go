@@ -64,7 +64,7 @@ func (d *Dir) tablespaces() ([]protocol.Tablespace, error) {
 	}
 	var list []protocol.Tablespace
 	for _, name := range names {
-		oid, valid := parseNumber(name)
+		oid, valid := protocol.ParseOID(name)
 		if !valid {
 			continue
 		}

@@ -32,7 +32,7 @@ func newVerifiedFile(f *file, recovers bool, relSegSize uint32, at *location, o 
 	v := &verifiedFile{
 		file:       f,
 		display:    displayName(at.tablespace, f.name),
-		firstBlock: at.relation.segment * relSegSize,
+		firstBlock: at.relation.Segment * relSegSize,
 		start:      math.MaxUint64, // nothing replaces a page without recovery: every one counts
 		live:       recovers,
 		notice:     o.Notice,

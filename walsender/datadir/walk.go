@@ -257,11 +257,11 @@ func (w *walker) unlogged(dir *directory, in place, name string) (bool, error) {
 	if !w.recovers || !w.rules.mayBeUnlogged(in) {
 		return false, nil
 	}
-	r, valid := parseRelation(name)
-	if !valid || r.fork == "init" {
+	r, valid := protocol.ParseRelation(name)
+	if !valid || r.Fork == "init" {
 		return false, nil
 	}
-	return dir.exists(r.initFork())
+	return dir.exists(r.InitFork())
 }
 
 func (w *walker) emit(f protocol.File) error {

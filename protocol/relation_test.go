@@ -1,4 +1,4 @@
-package datadir
+package protocol
 
 import (
 	"fmt"
@@ -11,16 +11,16 @@ import (
 func TestParseRelation(t *testing.T) {
 	for _, test := range []struct {
 		name  string
-		want  relation
+		want  Relation
 		valid bool
 	}{
-		{"16384", relation{16384, "", 0}, true},
-		{"1", relation{1, "", 0}, true},
-		{"4294967295", relation{4294967295, "", 0}, true},
-		{"16384.1", relation{16384, "", 1}, true},
-		{"16384_fsm", relation{16384, "fsm", 0}, true},
-		{"16384_vm.12", relation{16384, "vm", 12}, true},
-		{"16384_init", relation{16384, "init", 0}, true},
+		{"16384", Relation{16384, "", 0}, true},
+		{"1", Relation{1, "", 0}, true},
+		{"4294967295", Relation{4294967295, "", 0}, true},
+		{"16384.1", Relation{16384, "", 1}, true},
+		{"16384_fsm", Relation{16384, "fsm", 0}, true},
+		{"16384_vm.12", Relation{16384, "vm", 12}, true},
+		{"16384_init", Relation{16384, "init", 0}, true},
 		{name: ""},
 		{name: "0"},
 		{name: "016384"},
@@ -39,21 +39,21 @@ func TestParseRelation(t *testing.T) {
 		{name: "pg_filenode.map"},
 		{name: "PG_VERSION"},
 	} {
-		got, valid := parseRelation(test.name)
+		got, valid := ParseRelation(test.name)
 		if got != test.want || valid != test.valid {
-			t.Errorf("parseRelation(%q) = %+v, %v, want %+v, %v", test.name, got, valid, test.want, test.valid)
+			t.Errorf("ParseRelation(%q) = %+v, %v, want %+v, %v", test.name, got, valid, test.want, test.valid)
 		}
 	}
 }
 
-func TestIsTemporary(t *testing.T) {
+func TestIsTemporaryRelation(t *testing.T) {
 	for name, want := range map[string]bool{
 		"t3_16384": true, "t12_16384.1": true, "t3_16384_fsm": true, "t3_16384_vm.2": true, "t3_16384_init": true,
 		"t": false, "t3": false, "t3_": false, "t_3": false, "t3_16384_": false, "t3_16384_foo": false, "t3_16384.": false,
 		"t3_16384.x": false, "16384": false, "toast": false, "t3_16384_fsm_vm": false, "T3_16384": false,
 	} {
-		if got := isTemporary(name); got != want {
-			t.Errorf("isTemporary(%q) = %v", name, got)
+		if got := IsTemporaryRelation(name); got != want {
+			t.Errorf("IsTemporaryRelation(%q) = %v", name, got)
 		}
 	}
 }
@@ -65,7 +65,7 @@ var (
 	nearlyName    = rapid.StringMatching(`t?[0-9]{0,3}[_.]?(fsm|vm|init|[0-9]{0,11})[_.]?(fsm|x|[0-9]{0,3})\.?[0-9]{0,2}`)
 )
 
-func TestNames_Model(t *testing.T) {
+func TestRelationNames_Model(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) { checkNames(t, nearlyName.Draw(t, "name")) })
 }
 
@@ -79,25 +79,25 @@ func FuzzParseRelation(f *testing.F) {
 func checkNames(t interface {
 	Errorf(string, ...any)
 }, name string) {
-	if got, want := isTemporary(name), temporaryName.MatchString(name); got != want {
-		t.Errorf("isTemporary(%q) = %v", name, got)
+	if got, want := IsTemporaryRelation(name), temporaryName.MatchString(name); got != want {
+		t.Errorf("IsTemporaryRelation(%q) = %v", name, got)
 	}
-	r, valid := parseRelation(name)
+	r, valid := ParseRelation(name)
 	if !valid {
 		// The model does not know that ten digits may be too many.
 		if relationName.MatchString(name) && !regexp.MustCompile(`[0-9]{10}`).MatchString(name) {
-			t.Errorf("parseRelation(%q) is not valid", name)
+			t.Errorf("ParseRelation(%q) is not valid", name)
 		}
 		return
 	}
-	again := fmt.Sprint(r.number)
-	if r.fork != "" {
-		again += "_" + r.fork
+	again := fmt.Sprint(r.Number)
+	if r.Fork != "" {
+		again += "_" + r.Fork
 	}
-	if r.segment != 0 {
-		again += fmt.Sprint(".", r.segment)
+	if r.Segment != 0 {
+		again += fmt.Sprint(".", r.Segment)
 	}
 	if again != name {
-		t.Errorf("parseRelation(%q) = %+v, which is the name %q", name, r, again)
+		t.Errorf("ParseRelation(%q) = %+v, which is the name %q", name, r, again)
 	}
 }
