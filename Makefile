@@ -8,13 +8,14 @@ SOAKTIME ?= 60s
 # The race detector needs a C compiler; without one the tests run without it.
 RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
-.PHONY: help build run test lint fuzz bench conform soak
+.PHONY: help build run test lint fuzz bench conform soak postgres
 
 help:
 	@echo 'make build   build pgparallel into this directory'
 	@echo 'make run     show it at work: make a cluster, serve it, back it up, restore it'
 	@echo 'make test    run all tests, with the race detector where there is a C compiler'
 	@echo 'make lint    check formatting, go vet, staticcheck'
+	@echo 'make postgres fetch every major of PostgreSQL that the tests know, into a cache folder'
 	@echo 'make soak    take many backups with random faults for SOAKTIME ($(SOAKTIME))'
 	@echo 'make fuzz    run every fuzz target for FUZZTIME ($(FUZZTIME))'
 	@echo 'make bench   run the benchmarks'
@@ -32,6 +33,9 @@ test:
 # It prints its seed; PGPARALLEL_SOAK_SEED replays one.
 soak:
 	PGPARALLEL_SOAK=$(SOAKTIME) $(GO) test $(RACE) -count=1 -v -run '^TestSoak$$' ./cmd/pgparallel
+
+postgres:
+	walsender/walsendertest/postgres/fetch
 
 lint:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted: $$unformatted"; exit 1; }

@@ -13,12 +13,12 @@ import (
 )
 
 // Command prepares a program of the installation, or one that is given by a
-// path with a slash. It runs as the server's user, in the root directory (which
+// path with a slash; the majors of [All] lend each other some. It runs as the server's user, in the root directory (which
 // every user may read), with LC_ALL=C and without this process's PG* variables.
 // It is killed when ctx ends; the caller starts it and waits for it.
 func (p Programs) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	if !strings.Contains(name, "/") {
-		name = filepath.Join(p.BinDir, name)
+		name = filepath.Join(p.dirOf(name), name)
 	}
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = "/"

@@ -3,6 +3,9 @@
 // questions. It serves tests, where the real thing is the judge, and
 // demonstrations. Nothing here is meant for a cluster that somebody needs.
 //
+// The script fetch beside this file (make postgres) fetches other majors than the
+// installed one into a cache folder; [All] finds them.
+//
 // PostgreSQL refuses to run as root. Where the process is root's, the programs
 // run as the user postgres, or as nobody where there is no such user, and work
 // in directories that this user owns and can reach: see [Programs.MkdirTemp]
@@ -33,14 +36,17 @@ type Programs struct {
 	Version string // as the server tells it: 15.18, 19devel
 	Major   int    // the leading number of Version
 
-	user *account // nil where the programs run as the user of this process
+	user   *account // nil where the programs run as the user of this process
+	others []string // the directories of other majors, the nearest first, to borrow from: see [All]
 }
 
-// Find looks for a PostgreSQL server: the initdb on PATH (through symbolic
-// links), pg_config --bindir, then the places of Debian, of the PostgreSQL RPMs
-// and of Homebrew, the newest version first. A directory counts if it holds
-// initdb, pg_ctl, postgres and psql. The error wraps [ErrNotFound] where none
-// does; others tell that the programs are there but do not run.
+// Find looks for a PostgreSQL server: in the directories that the variable
+// PGPARALLEL_POSTGRES lists (bin, or the one above it), for the initdb on PATH
+// (through symbolic links), with pg_config --bindir, in the places of Debian, of
+// the PostgreSQL RPMs and of Homebrew, then where the script fetch puts them, the
+// newest version first. A directory counts if it holds initdb, pg_ctl, postgres
+// and psql. The error wraps [ErrNotFound] where none does; others tell that the
+// programs are there but do not run.
 func Find() (Programs, error) { return find(places()) }
 
 func find(places []string) (Programs, error) {
@@ -49,12 +55,17 @@ func find(places []string) (Programs, error) {
 		return Programs{}, err
 	}
 	dirs := candidates(places)
-	i := slices.IndexFunc(dirs, isBinDir)
+	i := slices.IndexFunc(dirs, func(dir string) bool { return isBinDir(dir) && isProgram(dir, "psql") })
 	if i < 0 {
 		return Programs{}, fmt.Errorf("%w: no initdb on PATH, none in %s, nor in %s",
 			ErrNotFound, listing(dirs), strings.Join(places, ", "))
 	}
-	p := Programs{BinDir: dirs[i], user: account}
+	return open(dirs[i], account)
+}
+
+// open asks the programs in a directory for their version.
+func open(binDir string, user *account) (Programs, error) {
+	p := Programs{BinDir: binDir, user: user}
 	line, err := p.Run(context.Background(), "postgres", "--version")
 	if err != nil {
 		return Programs{}, fmt.Errorf("asking for the version of PostgreSQL: %w", err)
@@ -68,6 +79,9 @@ func find(places []string) (Programs, error) {
 // candidates are the directories that may hold the programs, the best first.
 func candidates(places []string) []string {
 	var dirs []string
+	for _, dir := range filepath.SplitList(os.Getenv("PGPARALLEL_POSTGRES")) {
+		dirs = append(dirs, dir, filepath.Join(dir, "bin"))
+	}
 	if path, err := exec.LookPath("initdb"); err == nil {
 		if path, err = filepath.EvalSymlinks(path); err == nil {
 			dirs = append(dirs, filepath.Dir(path))
@@ -85,14 +99,19 @@ func candidates(places []string) []string {
 }
 
 func places() []string {
-	return []string{
+	places := []string{
 		"/usr/lib/postgresql/*/bin",
 		"/usr/pgsql-*/bin",
 		"/opt/homebrew/opt/postgresql@*/bin",
 		"/usr/local/opt/postgresql@*/bin",
 		"/home/linuxbrew/.linuxbrew/opt/postgresql@*/bin",
 		"/usr/local/pgsql/bin",
+		"/var/cache/pgparallel/postgres/*/bin", // where root fetches to
 	}
+	if cache, err := os.UserCacheDir(); err == nil {
+		places = append(places, filepath.Join(cache, "pgparallel/postgres/*/bin"))
+	}
+	return places
 }
 
 // versionOf is the major version in the name of a directory of [places]: the
@@ -103,14 +122,14 @@ func versionOf(binDir string) int {
 	return n
 }
 
+// isBinDir reports whether a directory holds the programs of a server.
 func isBinDir(dir string) bool {
-	for _, name := range []string{"initdb", "pg_ctl", "postgres", "psql"} {
-		info, err := os.Stat(filepath.Join(dir, name))
-		if err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
-			return false
-		}
-	}
-	return true
+	return isProgram(dir, "initdb") && isProgram(dir, "pg_ctl") && isProgram(dir, "postgres")
+}
+
+func isProgram(dir, name string) bool {
+	info, err := os.Stat(filepath.Join(dir, name))
+	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
 }
 
 func listing(dirs []string) string {

@@ -40,6 +40,8 @@ func TestVersionOf(t *testing.T) {
 		"/usr/pgsql-17/bin":                   17,
 		"/opt/homebrew/opt/postgresql@16/bin": 16,
 		"/usr/local/pgsql/bin":                0,
+
+		"/var/cache/pgparallel/postgres/19/bin": 19,
 	} {
 		if got := versionOf(dir); got != want {
 			t.Errorf("versionOf(%s) = %d, want %d", dir, got, want)
@@ -48,6 +50,7 @@ func TestVersionOf(t *testing.T) {
 }
 
 func TestFind_PATHComesFirst(t *testing.T) {
+	t.Setenv("PGPARALLEL_POSTGRES", "")
 	real := Require(t)
 	installed := filepath.Join(real.TempDir(t), "lib", "99", "bin")
 	must(t, os.MkdirAll(installed, 0o755))
@@ -140,6 +143,7 @@ func TestOwn_Unreachable(t *testing.T) {
 // A skip says what is missing; with PGPARALLEL_REQUIRE_POSTGRES=1 it is a failure.
 func TestRequire_WithoutPostgreSQL(t *testing.T) {
 	t.Setenv("PATH", "")
+	t.Setenv("PGPARALLEL_POSTGRES", "")
 	_, err := find([]string{"/nosuch/*/bin"})
 	if !errors.Is(err, ErrNotFound) {
 		t.Fatalf("find in a place that is not there: %v", err)

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 )
@@ -27,6 +28,23 @@ func Require(t TB) Programs {
 		giveUp(t, err)
 	}
 	return p
+}
+
+// RequireMajor is the one of [All] that a test asks for. Where the machine does
+// not have that major, the test is skipped, or fails as in [Require].
+func RequireMajor(t TB, major int) Programs {
+	t.Helper()
+	all, err := All()
+	if err != nil {
+		giveUp(t, err)
+	}
+	for _, p := range all {
+		if p.Major == major {
+			return p
+		}
+	}
+	giveUp(t, fmt.Errorf("%w: there is none of major version %d; make postgres fetches it", ErrNotFound, major))
+	return Programs{} // giveUp does not return
 }
 
 func giveUp(t TB, err error) {
