@@ -25,9 +25,10 @@ type slot interface {
 	discard() error
 }
 
-// tarEntry is a file on its way into an archive. It is as long there as it was when
-// it was listed, for its header says so before the server has opened it: of what it has
-// grown by since, and of what is missing, WAL replay makes good, if there is one.
+// tarEntry is a file on its way into an archive. It is as long there as it was expected
+// to be, for its header says so before the server has opened it. What is cut off or
+// filled up so is of a kind for which that does not matter (§5.2): of what a relation
+// has grown by since, and of what is missing, WAL replay makes good.
 type tarEntry struct {
 	name string
 	slot slot

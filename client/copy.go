@@ -50,7 +50,7 @@ func (b *backup) listFiles(context.Context) error {
 	for _, t := range now {
 		err := b.listInto(p, t.OID, "LIST_FILES "+quote(t.Location))
 		if isGone(err) {
-			b.excuses.add(fmt.Sprintf("tablespace %d has been dropped", t.OID))
+			b.excuses.add(protocol.PathState, fmt.Sprintf("tablespace %d has been dropped", t.OID))
 			continue
 		}
 		if err != nil {
@@ -170,8 +170,8 @@ func (b *backup) fileReceived(f *file, listed int64, refused *protocol.Error) er
 	}
 	b.progress.files.Add(1)
 	b.progress.totalBytes.Add(f.size - listed)
-	if b.archives != nil {
-		b.asArchived(f, listed)
+	if b.archives != nil && f != &b.plan.control && b.archives.held[f.path] == nil {
+		f.size = listed // as it is in its archive
 	}
 	return nil
 }

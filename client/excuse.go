@@ -2,62 +2,78 @@ package client
 
 import (
 	"fmt"
-	"strings"
 	"sync"
 
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// excuses are the files that are missing or short. Whether WAL replay makes up for
-// them is known when the backup has its label (§5.2).
+// excuses are the files that are missing, or not as long as they were listed. Whether
+// WAL replay makes up for them is known when the backup has its label (§5.2).
 type excuses struct {
 	mu       sync.Mutex
 	vanished int64
 	first    string // what the first of them is, for the message
+	foreign  foreignExcuses
 }
 
-// file judges what SEND_FILE of f came to: whole, excused for now, or the error.
+// foreignExcuses are those of files that are not the cluster's.
+type foreignExcuses struct {
+	files int64
+	first string
+}
+
+// file judges what SEND_FILE of f came to: as listed, excused for now, or the error.
 func (e *excuses) file(f *file, listed int64, refused *protocol.Error) error {
+	kind := protocol.KindOfPath(f.path)
 	switch {
-	case refused != nil && (refused.Code != protocol.CodeUndefinedFile || indispensable(f.path)):
+	case refused != nil && (refused.Code != protocol.CodeUndefinedFile || kind == protocol.PathPermanent || kind == protocol.PathWAL):
 		return fmt.Errorf("could not receive file %q: %w", f.path, refused)
 	case refused != nil:
 		f.gone = true
-		e.add(fmt.Sprintf("file %q has vanished", f.path))
+		e.add(kind, fmt.Sprintf("file %q has vanished", f.path))
 		e.mu.Lock()
 		e.vanished++
 		e.mu.Unlock()
-	case f.size < listed && indispensable(f.path):
-		return fmt.Errorf("file %q is too short: %d bytes of %d", f.path, f.size, listed)
-	case f.size < listed:
-		e.add(fmt.Sprintf("file %q is too short: %d bytes of %d", f.path, f.size, listed))
+	case f.size != listed:
+		e.add(kind, changed(f.path, f.size, listed))
 	}
 	return nil
 }
 
-func (e *excuses) add(what string) {
+func changed(path string, size, listed int64) string {
+	how := "grown"
+	if size < listed {
+		how = "shrunk"
+	}
+	return fmt.Sprintf("file %q has %s from %d bytes to %d", path, how, listed, size)
+}
+
+func (e *excuses) add(kind protocol.PathKind, what string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.first == "" {
-		e.first = what
+	first := &e.first
+	if kind == protocol.PathForeign {
+		e.foreign.files++
+		first = &e.foreign.first
+	}
+	if *first == "" {
+		*first = what
 	}
 }
 
-// judge says whether the excuses hold.
-func (e *excuses) judge(label string) error {
+// judge says whether the excuses hold, and tells of the files that need none, in a
+// cluster where nothing should change.
+func (e *excuses) judge(label string, tell func(level EventLevel, format string, args ...any)) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.first == "" || label != "" {
+	if label != "" {
 		return nil
 	}
-	return fmt.Errorf("%s, and there is no recovery that could make up for it", e.first)
-}
-
-// indispensable reports whether there is no cluster without the file.
-func indispensable(path string) bool {
-	switch path {
-	case "PG_VERSION", controlFile, "global/pg_filenode.map":
-		return true
+	if e.first != "" {
+		return fmt.Errorf("%s, and there is no recovery that could make up for it", e.first)
 	}
-	return strings.HasPrefix(path, "pg_wal/")
+	if e.foreign.files > 0 {
+		tell(LevelWarning, "%s; files that are not PostgreSQL's and have changed: %d", e.foreign.first, e.foreign.files)
+	}
+	return nil
 }

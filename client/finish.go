@@ -45,7 +45,7 @@ func (b *backup) stopBackup(ctx context.Context) error {
 	if err := b.checkLabel(); err != nil {
 		return err
 	}
-	return b.excuses.judge(b.stopped.Label)
+	return b.excuses.judge(b.stopped.Label, b.events.tell)
 }
 
 // checkLabel makes sure that a server will be able to start from the label, and that

@@ -29,14 +29,17 @@ type incoming struct {
 
 // receive reads the answer to SEND_FILE of f to its end and writes the file under
 // name, which must not exist. What has arrived it tells piece by piece. It sets
-// the size and the checksum of f. On an error it leaves no file; the error of the
-// server is a *protocol.Error, after which the connection can go on.
+// the size and the checksum of f. On an error it leaves no file; after the server's, a
+// *protocol.Error, and a *changedError the connection can go on.
 func (r *receiver) receive(c *conn, f *file, name string, arrived func(n int) error) error {
 	if p, ok := r.sink.(patient); ok {
 		p.meanwhile(c.readAhead)
 	}
 	in := &incoming{receiver: r, listed: f}
 	err := in.read(c, name, arrived)
+	if err == nil {
+		err = checkWhole(f, in.size)
+	}
 	if in.out != nil {
 		if err == nil {
 			err = in.out.finish(r.filled())
@@ -57,7 +60,7 @@ func (r *receiver) receive(c *conn, f *file, name string, arrived func(n int) er
 }
 
 // discard takes the file back, which err has ended. Where that cannot be done, the
-// file must not be sent again, as a lostError would have it.
+// file must not be sent again, as a lostError and a changedError would have it.
 func (in *incoming) discard(err error) error {
 	kept := in.out.discard()
 	if kept == nil {
@@ -65,6 +68,9 @@ func (in *incoming) discard(err error) error {
 	}
 	if gone := (*lostError)(nil); errors.As(err, &gone) {
 		err = gone.err
+	}
+	if changed := (*changedError)(nil); errors.As(err, &changed) {
+		return fmt.Errorf("%v, and %w", changed, kept)
 	}
 	return fmt.Errorf("%w, and %w", err, kept)
 }

@@ -52,17 +52,6 @@ func (b *backup) newSink() sink {
 	return &folders{target: b.target}
 }
 
-// asArchived notes how long a file is in its archive: as long as it was listed.
-func (b *backup) asArchived(f *file, listed int64) {
-	if f == &b.plan.control || b.archives.held[f.path] != nil {
-		return
-	}
-	if f.size > listed {
-		b.excuses.add(fmt.Sprintf("file %q has grown from %d bytes to %d", f.path, listed, f.size))
-	}
-	f.size = listed
-}
-
 // writeFile writes a small file of the client's own.
 func (b *backup) writeFile(path string, content []byte, modTime int64) error {
 	if b.archives != nil {

@@ -62,7 +62,9 @@ type worker struct {
 	asked []request // in the order in which the answers come
 	text  int       // bytes of the queries of asked
 	bytes int64     // of the files of asked that are still to arrive
-	left  bool      // it has lost its connection for good, and the others are enough
+	// canceled is closed when the worker is to end.
+	canceled <-chan struct{}
+	left     bool // it has lost its connection for good, and the others are enough
 }
 
 // request is a file that the server was asked for.
@@ -92,7 +94,7 @@ func (t *transfer) copyAll(ctx context.Context, workers []*worker) error {
 
 // run copies files until there are none left. When ctx ends, it ends as well.
 func (w *worker) run(ctx context.Context, t *transfer) error {
-	w.transfer, w.receiver.progress = t, t.progress
+	w.transfer, w.receiver.progress, w.canceled = t, t.progress, ctx.Done()
 	defer w.sink.close()
 	for {
 		unbind := context.AfterFunc(ctx, w.conn.abort)
@@ -200,8 +202,14 @@ func (w *worker) answer() error {
 		return w.ask(false)
 	})
 	var refused *protocol.Error
-	if err != nil && (!errors.As(err, &refused) || refused.Fatal()) {
+	var changed *changedError
+	switch {
+	case errors.As(err, &changed):
+		return w.takeAgain(changed.size, err)
+	case err != nil && (!errors.As(err, &refused) || refused.Fatal()):
 		return notReceived(f.path, err)
+	case isAway(f, refused):
+		return w.takeAgain(listed, notReceived(f.path, err))
 	}
 	if err := w.received(f, listed, refused); err != nil {
 		return err

@@ -19,6 +19,9 @@ const (
 	// PathSLRU is a segment of the commit log or one like it (pg_xact,
 	// pg_multixact, pg_commit_ts), which WAL replay mends as it does relations.
 	PathSLRU
+	// PathMapping is a file of pg_logical/mappings, which logical decoding keeps over
+	// a rewrite of a catalog. WAL replay writes it again.
+	PathMapping
 	// PathState is another file of the cluster that a running server makes,
 	// replaces and removes. While it is there, it must be whole. Where WAL is
 	// replayed it may be gone: replay removes it too (the files of a database, a
@@ -27,8 +30,11 @@ const (
 	PathState
 	// PathPermanent is a file of the cluster that is always there, and without
 	// which a copy does not start, or loses something: PG_VERSION, pg_control, the
-	// configuration, the progress of replication origins, WAL.
+	// configuration, the progress of replication origins.
 	PathPermanent
+	// PathWAL is what lies below pg_wal. LIST_WAL_FILES lists what is complete for
+	// good (§4.7).
+	PathWAL
 )
 
 // String is the name of the kind, for messages: "relation", "foreign file", ….
@@ -38,17 +44,25 @@ func (k PathKind) String() string {
 		return "relation"
 	case PathSLRU:
 		return "SLRU segment"
+	case PathMapping:
+		return "logical mapping"
 	case PathState:
 		return "file of the cluster"
 	case PathPermanent:
 		return "permanent file of the cluster"
+	case PathWAL:
+		return "WAL"
 	}
 	return "foreign file"
 }
 
 // Replayed reports whether WAL replay mends the content: then, and only then, a file
 // may be shorter or longer than it was a moment ago.
-func (k PathKind) Replayed() bool { return k == PathRelation || k == PathSLRU }
+func (k PathKind) Replayed() bool { return k == PathRelation || k == PathSLRU || k == PathMapping }
+
+// Whole reports whether a file is of use only as a whole: one that changed while it was
+// copied must be copied again.
+func (k PathKind) Whole() bool { return k == PathState || k == PathPermanent }
 
 // KindOfPath says what the file of a path is, which is valid by [CheckPath]. It knows
 // the name only: that a path is a relation's does not mean that there is such a
@@ -73,12 +87,9 @@ func KindOfPath(name string) PathKind {
 		_, segment, _ := strings.Cut(rest, "/") // behind offsets or members
 		return kindInSLRU(segment)
 	case "pg_wal":
-		return PathPermanent
+		return PathWAL
 	case "pg_logical":
-		if rest == "replorigin_checkpoint" {
-			return PathPermanent
-		}
-		return PathState
+		return kindInLogical(rest)
 	case "pg_twophase", "pg_stat", "pg_replslot", "pg_subtrans", "pg_notify", "pg_serial", "pg_snapshots":
 		return PathState
 	}
@@ -109,6 +120,16 @@ func kindInGlobal(name string) PathKind {
 	}
 	if _, relation := ParseRelation(name); relation {
 		return PathRelation
+	}
+	return PathState
+}
+
+func kindInLogical(name string) PathKind {
+	switch {
+	case name == "replorigin_checkpoint":
+		return PathPermanent
+	case strings.HasPrefix(name, "mappings/map-"):
+		return PathMapping
 	}
 	return PathState
 }
