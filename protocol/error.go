@@ -38,6 +38,7 @@ const (
 	CodeObjectInUse                = "55006"
 	CodeQueryCanceled              = "57014"
 	CodeAdminShutdown              = "57P01"
+	CodeCannotConnectNow           = "57P03"
 	CodeIOError                    = "58030"
 	CodeUndefinedFile              = "58P01"
 	CodeDataCorrupted              = "XX001"

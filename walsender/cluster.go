@@ -16,8 +16,8 @@ import (
 // An error that is a *[protocol.Error] is the answer to the peer. Any other
 // reaches the peer as XX000 with a fixed text, and the log with its own. The
 // cluster's further abilities are optional interfaces: [WALLister],
-// [Historian], [PassThrough], [BackupWatcher]. What is absent is answered with
-// 0A000.
+// [Historian], [PassThrough], [BackupWatcher], [Reopener]. A command whose
+// ability is absent is answered with 0A000.
 type Cluster interface {
 	// Directory names the data directory: two clusters with the same name
 	// read the same files (device, inode, system identifier). A backup is
@@ -109,6 +109,18 @@ type BackupWatcher interface {
 	// gets the reason when the backup is no longer in backup mode in the cluster,
 	// as soon as that is known, and nothing when it was stopped or aborted.
 	BackupLost(id string) <-chan error
+}
+
+// Reopener is a [Cluster] whose directory can be replaced by another while it is
+// served, as when a node is made anew: then it is served anew, too.
+type Reopener interface {
+	// Reopen is the cluster as it is to be served now: a [Cluster] that stays with
+	// one directory, with all the abilities that it has. (It has no type here, so
+	// that a package of a cluster need not know this one.) A session asks for it
+	// when it begins, and before each command until it takes part in a backup, which
+	// stays where it began; it calls release once, when it needs the result no more.
+	// The error is the answer to the command, or FATAL at the session's beginning.
+	Reopen(ctx context.Context) (cluster any, release func(), err error)
 }
 
 // CheckedFile is a file of a [Cluster] that can turn into another under its

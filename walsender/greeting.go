@@ -13,7 +13,11 @@ import (
 
 // greet says what follows a successful authentication (§1.5), up to ReadyForQuery.
 func (s *session) greet(ctx context.Context, m protocol.StartupMessage) error {
-	settings, err := s.server.Cluster.Settings(ctx)
+	err := s.reopen(ctx)
+	var settings protocol.Settings
+	if err == nil {
+		settings, err = s.cluster.Settings(ctx)
+	}
 	if err != nil {
 		var wire *protocol.Error
 		if !errors.As(err, &wire) {

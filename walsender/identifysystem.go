@@ -8,7 +8,7 @@ import (
 
 // identifySystem answers IDENTIFY_SYSTEM (§4.9).
 func (s *session) identifySystem(ctx context.Context) error {
-	system, err := s.server.Cluster.Identify(ctx)
+	system, err := s.cluster.Identify(ctx)
 	if err != nil {
 		return err
 	}

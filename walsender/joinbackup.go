@@ -1,6 +1,7 @@
 package walsender
 
 import (
+	"context"
 	"errors"
 
 	"github.com/pgparallel/pgparallel/grammar"
@@ -8,11 +9,14 @@ import (
 )
 
 // joinBackup answers JOIN_BACKUP (§4.2). The fifth wrong id ends the session.
-func (s *session) joinBackup(c grammar.JoinBackup) error {
+func (s *session) joinBackup(ctx context.Context, c grammar.JoinBackup) error {
 	if err := s.requireIdle(); err != nil {
 		return err
 	}
-	b, err := s.server.Backups.Join(c.ID, s.user, s.server.Cluster.Directory())
+	if err := s.reopen(ctx); err != nil {
+		return err
+	}
+	b, err := s.server.Backups.Join(c.ID, s.user, s.cluster.Directory())
 	if err != nil {
 		return s.countWrongID(err)
 	}

@@ -9,7 +9,7 @@ import (
 
 // listTablespaces answers LIST_TABLESPACES (§4.4).
 func (s *session) listTablespaces(ctx context.Context, c grammar.ListTablespaces) error {
-	tablespaces, err := s.server.Cluster.Tablespaces(ctx, c.Progress)
+	tablespaces, err := s.cluster.Tablespaces(ctx, c.Progress)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 // listWALFiles answers LIST_WAL_FILES (§4.7). In a backup the list begins with the
 // backup's start unless told otherwise.
 func (s *session) listWALFiles(ctx context.Context, c grammar.ListWALFiles) error {
-	lister, ok := s.server.Cluster.(WALLister)
+	lister, ok := s.cluster.(WALLister)
 	if !ok {
 		return protocol.Errorf(protocol.CodeFeatureNotSupported, "this server has no write-ahead log to list")
 	}

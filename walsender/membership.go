@@ -101,7 +101,7 @@ func (s *session) learn() error {
 // watch aborts the backup that the session leads once the cluster has lost it. The
 // goroutine ends with the backup.
 func (s *session) watch(b *sharedstate.Backup) {
-	watcher, ok := s.server.Cluster.(BackupWatcher)
+	watcher, ok := s.cluster.(BackupWatcher)
 	if !ok {
 		return
 	}
@@ -133,7 +133,7 @@ func lostBackup(b *sharedstate.Backup, err error) *protocol.Error {
 func (s *session) detach() {
 	if s.leading {
 		s.backup.Abort()
-		s.server.Cluster.AbortBackup(s.backup.ID)
+		s.cluster.AbortBackup(s.backup.ID)
 	} else {
 		s.backup.Leave()
 	}

@@ -24,7 +24,12 @@ func (s *session) openUpstream(ctx context.Context) error {
 	if s.upstream != nil {
 		return nil
 	}
-	conn, err := s.server.Cluster.(PassThrough).DialWALSender(ctx, s.asked)
+	if s.last == nil {
+		if err := s.reopen(ctx); err != nil {
+			return err
+		}
+	}
+	conn, err := s.cluster.(PassThrough).DialWALSender(ctx, s.asked)
 	if err != nil {
 		return err
 	}

@@ -81,7 +81,7 @@ func (s *session) transfer(ctx context.Context, c grammar.SendFile, t *transfer)
 	if t.backup != nil {
 		options.StartPtr = t.backup.StartPtr
 	}
-	file, err := s.server.Cluster.Open(ctx, c.Path, options)
+	file, err := s.cluster.Open(ctx, c.Path, options)
 	if err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func (s *session) checkRecovery(ctx context.Context, t *transfer) error {
 	if t.wal || !t.backup.InRecovery {
 		return nil
 	}
-	inRecovery, err := s.server.Cluster.InRecovery(ctx)
+	inRecovery, err := s.cluster.InRecovery(ctx)
 	if err != nil {
 		return err
 	}

@@ -40,6 +40,9 @@ type session struct {
 	application string
 	key         cancelKey
 
+	cluster Cluster // the server's, as the session has it (see reopen)
+	release func()  // lets go of it; nil when there is nothing to let go of
+
 	membership
 	upstream *upstream               // where commands are passed through to, nil before the first
 	end      context.CancelCauseFunc // ends the session; from any goroutine
@@ -159,6 +162,11 @@ func (s *session) execute(ctx context.Context, command grammar.Command) error {
 	if command == nil {
 		return s.out.send(&pgproto3.EmptyQueryResponse{})
 	}
+	if s.last == nil {
+		if err := s.reopen(ctx); err != nil {
+			return err
+		}
+	}
 	return s.dispatch(ctx, command)
 }
 
@@ -168,7 +176,7 @@ func (s *session) dispatch(ctx context.Context, command grammar.Command) error {
 	case grammar.StartBackup:
 		return s.startBackup(ctx, c)
 	case grammar.JoinBackup:
-		return s.joinBackup(c)
+		return s.joinBackup(ctx, c)
 	case grammar.StopBackup:
 		return s.stopBackup(ctx, c)
 	case grammar.ListTablespaces:

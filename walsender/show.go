@@ -12,7 +12,7 @@ import (
 func (s *session) show(ctx context.Context, c grammar.Show) error {
 	value, known := strconv.Itoa(s.server.maxWALSenders()), c.Name == "max_wal_senders"
 	if !known {
-		settings, err := s.server.Cluster.Settings(ctx)
+		settings, err := s.cluster.Settings(ctx)
 		if err != nil {
 			return err
 		}

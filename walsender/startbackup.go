@@ -15,10 +15,13 @@ func (s *session) startBackup(ctx context.Context, c grammar.StartBackup) error 
 	if err := s.requireIdle(); err != nil {
 		return err
 	}
+	if err := s.reopen(ctx); err != nil {
+		return err
+	}
 	b, err := s.server.Backups.Start(sharedstate.Request{
 		Owner:     s.user,
 		Label:     c.Label,
-		Directory: s.server.Cluster.Directory(),
+		Directory: s.cluster.Directory(),
 		MaxRate:   c.MaxRate,
 	})
 	if err != nil {
@@ -34,7 +37,7 @@ func (s *session) startBackup(ctx context.Context, c grammar.StartBackup) error 
 }
 
 func (s *session) enterBackupMode(ctx context.Context, b *sharedstate.Backup, c grammar.StartBackup) (protocol.BackupStart, error) {
-	start, err := s.server.Cluster.StartBackup(ctx, protocol.BackupRequest{
+	start, err := s.cluster.StartBackup(ctx, protocol.BackupRequest{
 		ID:     b.ID,
 		Label:  c.Label,
 		Fast:   c.Fast,
@@ -45,7 +48,7 @@ func (s *session) enterBackupMode(ctx context.Context, b *sharedstate.Backup, c 
 	}
 	start.ID = b.ID
 	s.watch(b)
-	inRecovery, err := s.server.Cluster.InRecovery(ctx)
+	inRecovery, err := s.cluster.InRecovery(ctx)
 	if err != nil {
 		return start, err
 	}

@@ -32,6 +32,7 @@ func (s *Server) serve(ctx context.Context, cancel context.CancelCauseFunc, raw 
 	log := s.Logger.With(zap.String("remote", remoteName(raw.RemoteAddr())))
 	stall := &stallConn{Conn: raw, timeout: max(0, cmp.Or(s.SenderTimeout, DefaultSenderTimeout))}
 	sess := &session{server: s, stall: stall, log: log, start: time.Now()}
+	defer sess.closeCluster()
 	err := s.startup(ctx, sess)
 	if err == nil {
 		defer s.dismiss(sess)

@@ -20,7 +20,7 @@ func (s *session) stopBackup(ctx context.Context, c grammar.StopBackup) error {
 	if err := b.Stop(); err != nil {
 		return err
 	}
-	stop, err := s.server.Cluster.StopBackup(ctx, b.ID, !c.NoWait, s.noticeNow)
+	stop, err := s.cluster.StopBackup(ctx, b.ID, !c.NoWait, s.noticeNow)
 	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}

@@ -9,7 +9,7 @@ import (
 
 // timelineHistory answers TIMELINE_HISTORY (§4.9).
 func (s *session) timelineHistory(ctx context.Context, c grammar.TimelineHistory) error {
-	historian, ok := s.server.Cluster.(Historian)
+	historian, ok := s.cluster.(Historian)
 	if !ok {
 		return protocol.Errorf(protocol.CodeFeatureNotSupported, "this server has no timeline history files")
 	}

@@ -21,7 +21,9 @@ const (
 
 // Dir is an open data directory: listing, opening, WAL and tablespaces, for a
 // cluster that runs as well as for one that does not. It holds no state but the
-// open directory, and may be used from many goroutines until it is closed.
+// open directory, and may be used from many goroutines until it is closed. It stays
+// with that directory when another comes to lie under its path: [Dir.Reopen] is
+// for that.
 type Dir struct {
 	// RecoveryOnRestore says that a copy of the directory replays WAL before it
 	// is used, whatever pg_control says: set it, before the first use, where
@@ -30,10 +32,14 @@ type Dir struct {
 	// relations (§4.5), and every page is verified (§4.6).
 	RecoveryOnRestore bool
 
-	path  string
-	name  string // what Directory says
-	root  *directory
-	major int
+	path     string
+	name     string // what Directory says
+	root     *directory
+	major    int
+	systemID uint64
+
+	succession *succession
+	users      int // who have not left; under the succession's lock
 }
 
 // OpenDir opens a data directory of PostgreSQL 13 to 18. The error is one line
@@ -54,12 +60,10 @@ func OpenDir(path string) (*Dir, error) {
 		return nil, err
 	}
 	d.path = absolute // not before: messages have the path that they were given
+	d.succession = &succession{first: d, latest: d}
+	d.users = 1 // the caller, or the succession
 	return d, nil
 }
-
-// Close releases the directory. Files that are open stay readable. No other method
-// may be called any more: end the server before.
-func (d *Dir) Close() error { return d.root.close() }
 
 // identify finds out the version and whether pg_control goes with it.
 func (d *Dir) identify() error {
@@ -89,6 +93,7 @@ func (d *Dir) identify() error {
 		return fmt.Errorf("could not stat %q: %w", d.path, err)
 	}
 	id := identity(st)
+	d.systemID = c.SystemID
 	d.name = fmt.Sprintf("%d:%d:%d", id.device, id.inode, c.SystemID)
 	return nil
 }
@@ -107,6 +112,25 @@ func controlVersion(major int) uint32 {
 // Directory names the data directory: "device:inode:system identifier" in
 // decimal numbers, as it was found when it was opened (§4.2).
 func (d *Dir) Directory() string { return d.name }
+
+// Major is PostgreSQL's major version, as PG_VERSION had it when the directory was
+// opened.
+func (d *Dir) Major() int { return d.major }
+
+// SystemID is the system identifier, as pg_control had it when the directory was
+// opened.
+func (d *Dir) SystemID() uint64 { return d.systemID }
+
+// ReadFile reads a small file that is no part of a backup, as postmaster.pid, in the
+// directory that is open. The error is fs.ErrNotExist where it is not there.
+func (d *Dir) ReadFile(name string) ([]byte, error) {
+	const most = 1 << 16
+	data, _, err := d.root.read(name, most)
+	if err != nil {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: err}
+	}
+	return data, nil
+}
 
 // Settings tells what PG_VERSION, pg_control and the mode of the directory say.
 // The version is the major one alone.

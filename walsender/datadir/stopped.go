@@ -3,12 +3,10 @@ package datadir
 import (
 	"bytes"
 	"context"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/pgparallel/pgparallel/protocol"
-	"golang.org/x/sys/unix"
 )
 
 // Options say how a stopped cluster is treated.
@@ -25,9 +23,13 @@ type Options struct {
 type Stopped struct {
 	*Dir
 	options Options
+	backups *coldBackups // also those of a directory that had the path before
+}
 
-	mu      sync.Mutex
-	backups map[string]*coldBackup // by id
+// coldBackups are the backups that run, by id.
+type coldBackups struct {
+	mu sync.Mutex
+	by map[string]*coldBackup
 }
 
 // coldBackup is what a running backup must find unchanged at its end.
@@ -45,7 +47,17 @@ func Open(dir string, o Options) (*Stopped, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Stopped{Dir: d, options: o, backups: make(map[string]*coldBackup)}, nil
+	return &Stopped{Dir: d, options: o, backups: &coldBackups{by: make(map[string]*coldBackup)}}, nil
+}
+
+// Reopen is of walsender.Reopener: the cluster in the directory that the path leads to
+// now, as by [Dir.Reopen].
+func (s *Stopped) Reopen(context.Context) (cluster any, release func(), err error) {
+	d, release, err := s.Dir.Reopen()
+	if err != nil {
+		return nil, nil, err
+	}
+	return &Stopped{Dir: d, options: s.options, backups: s.backups}, release, nil
 }
 
 // Identify tells the system identifier of pg_control, and the timeline and the
@@ -93,6 +105,9 @@ func (s *Stopped) StartBackup(ctx context.Context, r protocol.BackupRequest) (pr
 	if err := s.checkStopped(c); err != nil {
 		return protocol.BackupStart{}, err
 	}
+	if err := s.CheckPath(); err != nil {
+		return protocol.BackupStart{}, err
+	}
 	stop, err := s.plan(ctx, c, r.Label)
 	if err != nil {
 		return protocol.BackupStart{}, err
@@ -100,12 +115,12 @@ func (s *Stopped) StartBackup(ctx context.Context, r protocol.BackupRequest) (pr
 	if c.DataChecksumVersion != 0 && c.BlockSize != pageSize {
 		r.Notice(protocol.Warningf("page checksums are not verified: the cluster's block size is %d bytes, not %d", c.BlockSize, pageSize))
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.backups[r.ID] != nil {
+	s.backups.mu.Lock()
+	defer s.backups.mu.Unlock()
+	if s.backups.by[r.ID] != nil {
 		return protocol.BackupStart{}, protocol.Errorf(protocol.CodeObjectNotInPrerequisite, `backup "%s" is already in progress`, protocol.ShortID(r.ID))
 	}
-	s.backups[r.ID] = &coldBackup{control: file.data, stop: stop}
+	s.backups.by[r.ID] = &coldBackup{control: file.data, stop: stop}
 	return protocol.BackupStart{StartPtr: stop.StartPtr, Timeline: stop.Timeline, Label: stop.Label, ID: r.ID}, nil
 }
 
@@ -113,10 +128,10 @@ func (s *Stopped) StartBackup(ctx context.Context, r protocol.BackupRequest) (pr
 // where the cluster is not what it was at the start: its server was started, or
 // the directory is another. There is no archiving to wait for.
 func (s *Stopped) StopBackup(ctx context.Context, id string, _ bool, _ protocol.NoticeFunc) (protocol.BackupStop, error) {
-	s.mu.Lock()
-	b := s.backups[id]
-	delete(s.backups, id)
-	s.mu.Unlock()
+	s.backups.mu.Lock()
+	b := s.backups.by[id]
+	delete(s.backups.by, id)
+	s.backups.mu.Unlock()
 	if b == nil {
 		return protocol.BackupStop{}, protocol.Errorf(protocol.CodeObjectNotInPrerequisite, `backup "%s" is not in progress`, protocol.ShortID(id))
 	}
@@ -128,9 +143,9 @@ func (s *Stopped) StopBackup(ctx context.Context, id string, _ bool, _ protocol.
 
 // AbortBackup forgets the backup. An unknown id is nothing to it.
 func (s *Stopped) AbortBackup(id string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.backups, id)
+	s.backups.mu.Lock()
+	defer s.backups.mu.Unlock()
+	delete(s.backups.by, id)
 }
 
 // checkStopped refuses a cluster that runs, or that may, and one that is itself a
@@ -215,16 +230,6 @@ func (s *Stopped) checkUnchanged(ctx context.Context, b *coldBackup) error {
 		return changed("pg_control is another")
 	}
 	return nil
-}
-
-// samePath reports whether the directory's path still leads to the directory.
-func (d *Dir) samePath() (bool, error) {
-	var now unix.Stat_t
-	if err := retry(func() error { return unix.Stat(d.path, &now) }); err != nil {
-		return false, &os.PathError{Op: "stat", Path: d.path, Err: err}
-	}
-	held, err := d.root.lstat(".")
-	return err == nil && identity(held) == identity(now), err
 }
 
 // standbyLabel is the backup_label of a standby that was shut down: recovery then

@@ -15,8 +15,17 @@ import (
 
 // Cluster is a running cluster. It is a walsender.Cluster with all of the optional
 // interfaces. Its methods may be called from many goroutines.
+//
+// It stays with the directory that was opened. When another has come to lie under the
+// path, that is another Cluster, which [Cluster.Reopen] opens.
 type Cluster struct {
 	*datadir.Dir
+	*source
+}
+
+// source is what the clusters have in common that one path leads to, one after the
+// other.
+type source struct {
 	path string
 	log  *zap.Logger
 	sql  *pgconn.Config
@@ -34,9 +43,9 @@ type Cluster struct {
 //
 // The error is one line that says what to do: a directory that [datadir.OpenDir]
 // refuses; a connection string that cannot be read, or does not connect; a
-// connection pooler; another cluster's server, by its system identifier, its port
-// and the time it was started; a missing right, with the GRANT that gives it; a
-// superuser for the pass-through that [Config.PassThroughSuperuser] does not name.
+// connection pooler; a server that runs on another directory, if only on a copy of
+// this one; a missing right, with the GRANT that gives it; a superuser for the
+// pass-through that [Config.PassThroughSuperuser] does not name.
 func Open(ctx context.Context, dir string, config Config) (*Cluster, error) {
 	c, err := newCluster(dir, config)
 	if err != nil {
@@ -59,7 +68,7 @@ func newCluster(dir string, config Config) (*Cluster, error) {
 		return nil, err
 	}
 	d.RecoveryOnRestore = true
-	c := &Cluster{Dir: d, path: dir, log: config.Logger, sql: sql, backups: make(map[string]*backup)}
+	c := &Cluster{d, &source{path: dir, log: config.Logger, sql: sql, backups: make(map[string]*backup)}}
 	if c.log == nil {
 		c.log = zap.NewNop()
 	}
@@ -68,7 +77,7 @@ func newCluster(dir string, config Config) (*Cluster, error) {
 
 // check asks the server everything that a backup will need.
 func (c *Cluster) check(ctx context.Context, config Config) error {
-	if _, err := readPostmaster(c.path); err != nil {
+	if _, err := c.readPostmaster(); err != nil {
 		return err
 	}
 	s, found, err := c.connect(ctx)
@@ -90,7 +99,7 @@ func startError(err error) error {
 		return fmt.Errorf("%w; the connection string must lead to the server that runs on this data directory", err)
 	case !errors.As(err, &wire):
 		return err
-	case wire.Code == codeCannotConnectNow:
+	case wire.Code == protocol.CodeCannotConnectNow:
 		return fmt.Errorf("%s; start the server, or leave --cluster out to back up a stopped cluster", wire.Message)
 	case wire.Hint == "":
 		return errors.New(wire.Message)
@@ -116,18 +125,27 @@ func (c *Cluster) connect(ctx context.Context) (*sqlSession, server, error) {
 	return s, found, nil
 }
 
-// current is the server that runs now. It is asked only where it is another than it
-// was: PostgreSQL may have been restarted, as another minor version perhaps.
-func (c *Cluster) current(ctx context.Context) (server, error) {
-	now, err := readPostmaster(c.path)
+// known is the server as it was when it was last asked, if it still is that one; else
+// the zero server.
+func (c *Cluster) known() (server, error) {
+	now, err := c.readPostmaster()
 	if err != nil {
 		return server{}, err
 	}
 	c.mu.Lock()
-	known := c.server
-	c.mu.Unlock()
-	if known.postmaster == now {
-		return known, nil
+	defer c.mu.Unlock()
+	if c.server.directory != c.Directory() || c.server.postmaster != now {
+		return server{}, nil
+	}
+	return c.server, nil
+}
+
+// current is the server that runs now. It is asked only where it is another than it
+// was: PostgreSQL may have been restarted, as another minor version perhaps.
+func (c *Cluster) current(ctx context.Context) (server, error) {
+	known, err := c.known()
+	if err != nil || known.versionNum != 0 {
+		return known, err
 	}
 	s, found, err := c.connect(ctx)
 	if err != nil {
@@ -135,6 +153,17 @@ func (c *Cluster) current(ctx context.Context) (server, error) {
 	}
 	s.close()
 	return found, nil
+}
+
+// Reopen is of walsender.Reopener: the cluster in the directory that the path leads to
+// now, as by [datadir.Dir.Reopen]. A backup that began in another directory does not
+// become one of the new.
+func (c *Cluster) Reopen(context.Context) (cluster any, release func(), err error) {
+	d, release, err := c.Dir.Reopen()
+	if err != nil {
+		return nil, nil, err
+	}
+	return &Cluster{d, c.source}, release, nil
 }
 
 // Close aborts the backups that still run and releases the data directory.

@@ -12,9 +12,6 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// codeCannotConnectNow is PostgreSQL's SQLSTATE for a server that takes no sessions.
-const codeCannotConnectNow = "57P03"
-
 // answer makes of err what the client is told: PostgreSQL's own words where it said
 // some, the end of ctx as it is, and that there is no connection otherwise. What is
 // not for the wire goes to the log.

@@ -3,7 +3,6 @@ package livecluster_test
 import (
 	"bytes"
 	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,23 +16,12 @@ import (
 // TestOpen_Refusals holds every error of Open to one line that says what to do.
 func TestOpen_Refusals(t *testing.T) {
 	c := newPrimary(t, nil)
-	sql(t, c, "CREATE ROLE poor LOGIN; CREATE ROLE \"half one\" LOGIN; GRANT EXECUTE ON FUNCTION pg_backup_start TO \"half one\"; CREATE ROLE blind LOGIN; REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC; GRANT EXECUTE ON FUNCTION pg_control_system() TO poor, backup, \"half one\"")
+	sql(t, c, "CREATE ROLE poor LOGIN; CREATE ROLE \"half one\" LOGIN; GRANT EXECUTE ON FUNCTION pg_backup_start TO \"half one\"; CREATE ROLE blind LOGIN; CREATE ROLE still LOGIN; REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC; GRANT EXECUTE ON FUNCTION pg_control_system() TO poor, backup, still, \"half one\";"+
+		"REVOKE EXECUTE ON FUNCTION pg_export_snapshot() FROM PUBLIC; GRANT EXECUTE ON FUNCTION pg_export_snapshot() TO poor, backup, \"half one\"")
 	other := newPrimary(t, nil)
 	stopped := newPrimary(t, nil)
 	must(t, stopped.Stop(t.Context(), "fast"))
 	backup, passer := as(c, "backup"), as(c, "passer")
-
-	// A copy of the cluster's files, as of another server with its identifier.
-	twin := filepath.Join(c.Programs.TempDir(t), "twin")
-	must(t, os.CopyFS(twin, os.DirFS(c.Dir)))
-	pid, err := os.ReadFile(filepath.Join(twin, "postmaster.pid"))
-	must(t, err)
-	withPid := func(t *testing.T, line int, value string) string {
-		lines := strings.Split(string(pid), "\n")
-		lines[line] = value
-		must(t, os.WriteFile(filepath.Join(twin, "postmaster.pid"), []byte(strings.Join(lines, "\n")), 0o600))
-		return twin
-	}
 
 	for name, test := range map[string]struct {
 		dir    func(*testing.T) string
@@ -76,16 +64,6 @@ func TestOpen_Refusals(t *testing.T) {
 			config: livecluster.Config{ConnString: backup, PassThrough: passer},
 			want:   []string{"the server is not the one that runs on", "system identifier", "Give the connection string"},
 		},
-		"another port": {
-			dir:    func(t *testing.T) string { return withPid(t, 3, "5444") },
-			config: livecluster.Config{ConnString: backup, PassThrough: passer},
-			want:   []string{"its port is 5432, postmaster.pid has 5444"},
-		},
-		"another start": {
-			dir:    func(t *testing.T) string { return withPid(t, 2, "1000000000") },
-			config: livecluster.Config{ConnString: backup, PassThrough: passer},
-			want:   []string{"it was not started when postmaster.pid says"},
-		},
 		"no right at all": {
 			config: livecluster.Config{ConnString: as(c, "poor"), PassThrough: passer},
 			want:   []string{"GRANT EXECUTE ON FUNCTION " + backupFunctions(c.Programs) + " TO poor;"},
@@ -97,6 +75,10 @@ func TestOpen_Refusals(t *testing.T) {
 		"no pg_control_system": {
 			config: livecluster.Config{ConnString: as(c, "blind"), PassThrough: passer},
 			want:   []string{"GRANT EXECUTE ON FUNCTION pg_control_system() TO blind;"},
+		},
+		"no pg_export_snapshot": {
+			config: livecluster.Config{ConnString: as(c, "still"), PassThrough: passer},
+			want:   []string{"GRANT EXECUTE ON FUNCTION pg_export_snapshot() TO still;"},
 		},
 		"a superuser passes through": {
 			config: livecluster.Config{ConnString: backup, PassThrough: as(c, "postgres")},

@@ -82,6 +82,10 @@ func (c *Cluster) dialWALSender(ctx context.Context, pass *passThrough, paramete
 		}
 	}
 	config.RuntimeParams["replication"] = "true"
+	// The connection waits for the client's next command, hours in a long backup.
+	if c.Major() >= 14 { // older ones do not know the parameter, nor the time-out
+		config.RuntimeParams["idle_session_timeout"] = "0"
+	}
 	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
 		in = r
 		return pgproto3.NewFrontend(&messageReader{r: r}, w)
@@ -113,15 +117,44 @@ func (p *passThrough) check(ctx context.Context, conn *pgconn.PgConn, c *Cluster
 	if err != nil {
 		return err
 	}
-	control, err := c.Control(ctx)
+	if len(results) != 1 || len(results[0].Rows) != 1 || string(results[0].Rows[0][0]) != strconv.FormatUint(c.SystemID(), 10) {
+		return passesElsewhere()
+	}
+	return p.prove(ctx, conn, c)
+}
+
+// prove makes sure that the connection's process is one of the server that runs on the
+// data directory, and not of a copy: the postmaster itself is at the other end of the
+// Unix socket, or the server knows the process as one of its own.
+func (p *passThrough) prove(ctx context.Context, conn *pgconn.PgConn, c *Cluster) error {
+	known, err := c.known()
 	if err != nil {
 		return err
 	}
-	if len(results) != 1 || len(results[0].Rows) != 1 || string(results[0].Rows[0][0]) != strconv.FormatUint(control.SystemID, 10) {
-		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the pass-through leads to another cluster").
-			WithHint("Give --passthrough the connection string of the server that runs on this data directory.")
+	// The first process of a container says nothing: each container has one.
+	if pid := peerPID(conn.Conn()); pid > 1 && pid == known.postmaster.pid {
+		return nil
+	}
+	s, _, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	// What every role may see of every session.
+	row, err := s.row(ctx, fmt.Sprintf("SELECT count(*) FROM pg_stat_activity WHERE pid = %d AND usename = %s",
+		conn.PID(), literal(p.config.User)))
+	if err != nil {
+		return err
+	}
+	if row[0] != "1" {
+		return passesElsewhere()
 	}
 	return nil
+}
+
+func passesElsewhere() error {
+	return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the pass-through leads to another cluster, or to a copy of this one").
+		WithHint("Give --passthrough the connection string of the server that runs on this data directory.")
 }
 
 // takenOver is a connection whose reader may have read ahead.

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -16,17 +14,16 @@ import (
 // (miscadmin.h).
 type postmaster struct {
 	pid     int
-	started int64 // Unix seconds
-	port    int
+	started string // as it is written: no clock here is compared with it
 }
 
-// readPostmaster reads the file of the data directory. 57P03 says that no server
-// runs there.
-func readPostmaster(dir string) (postmaster, error) {
-	text, err := os.ReadFile(filepath.Join(dir, "postmaster.pid"))
+// readPostmaster reads the file of the data directory that is open. 57P03 says that no
+// server runs there.
+func (c *Cluster) readPostmaster() (postmaster, error) {
+	text, err := c.ReadFile("postmaster.pid")
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return postmaster{}, protocol.Errorf(codeCannotConnectNow, "no server runs on the cluster's data directory: it has no postmaster.pid").
+		return postmaster{}, protocol.Errorf(protocol.CodeCannotConnectNow, "no server runs on the cluster's data directory: it has no postmaster.pid").
 			WithHint("Start the server.")
 	case err != nil:
 		return postmaster{}, fmt.Errorf("could not read postmaster.pid: %w", err)
@@ -34,7 +31,7 @@ func readPostmaster(dir string) (postmaster, error) {
 	p, err := parsePostmaster(string(text))
 	if err != nil {
 		// A server that starts writes the file bit by bit.
-		return postmaster{}, protocol.Errorf(codeCannotConnectNow, "the server on this data directory is starting up, or postmaster.pid is damaged: %v", err)
+		return postmaster{}, protocol.Errorf(protocol.CodeCannotConnectNow, "the server on this data directory is starting up, or postmaster.pid is damaged: %v", err)
 	}
 	return p, nil
 }
@@ -44,10 +41,6 @@ func parsePostmaster(text string) (postmaster, error) {
 	if len(lines) < 5 {
 		return postmaster{}, fmt.Errorf("it has only %d lines", len(lines)-1)
 	}
-	var p postmaster
-	var err [3]error
-	p.pid, err[0] = strconv.Atoi(strings.TrimSpace(lines[0]))
-	p.started, err[1] = strconv.ParseInt(strings.TrimSpace(lines[2]), 10, 64)
-	p.port, err[2] = strconv.Atoi(strings.TrimSpace(lines[3]))
-	return p, errors.Join(err[:]...)
+	pid, err := strconv.Atoi(strings.TrimSpace(lines[0]))
+	return postmaster{pid: pid, started: strings.TrimSpace(lines[2])}, err
 }

@@ -2,22 +2,25 @@ package livecluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"strconv"
+	"strings"
 
 	"github.com/pgparallel/pgparallel/protocol"
-	"github.com/pgparallel/pgparallel/walsender/datadir"
 )
 
 // server is what a session found out about the server that it is connected to.
 type server struct {
 	systemID   uint64
-	started    int64 // Unix seconds
-	port       int
 	version    string // as server_version has it
 	versionNum int
 	inRecovery bool
-	postmaster postmaster // the file that it was held against
+	senders    int // max_wal_senders
+
+	directory  string     // of the data directory on which it was found to run
+	postmaster postmaster // the file there
 }
 
 // identify asks the server who it is, and makes sure that it is the one that runs on
@@ -27,41 +30,35 @@ func (c *Cluster) identify(ctx context.Context, s *sqlSession) (server, error) {
 	if err != nil {
 		return server{}, err
 	}
-	control, err := c.Control(ctx)
-	if err != nil {
+	found.directory = c.Directory()
+	if found.postmaster, err = c.readPostmaster(); err != nil {
 		return server{}, err
 	}
-	if found.postmaster, err = readPostmaster(c.path); err != nil {
-		return server{}, err
+	if found.systemID != c.SystemID() {
+		return server{}, c.elsewhere("its system identifier is %d, the data directory has %d", found.systemID, c.SystemID())
 	}
-	return found, found.check(c.path, control)
+	return found, c.prove(ctx, s)
 }
 
 // server asks for everything at once.
 func (s *sqlSession) server(ctx context.Context) (server, error) {
 	id, err := s.row(ctx, "SELECT system_identifier FROM pg_control_system()")
-	if isCode(err, protocol.CodeInsufficientPrivilege) {
-		return server{}, missing("EXECUTE on pg_control_system()", "GRANT EXECUTE ON FUNCTION pg_control_system() TO "+s.role(ctx))
+	if err != nil {
+		return server{}, s.mayRun(ctx, err, "pg_control_system()")
 	}
+	row, err := s.row(ctx, "SELECT current_setting('server_version'), current_setting('server_version_num'), "+
+		"pg_is_in_recovery(), current_setting('max_wal_senders')")
 	if err != nil {
 		return server{}, err
 	}
-	row, err := s.row(ctx, "SELECT floor(extract(epoch from pg_postmaster_start_time()))::bigint, current_setting('port'), "+
-		"current_setting('server_version'), current_setting('server_version_num'), pg_is_in_recovery()")
-	if err != nil {
-		return server{}, err
-	}
-	found := server{version: row[2], inRecovery: row[4] == "t"}
+	found := server{version: row[0], inRecovery: row[2] == "t"}
 	// A bigint in SQL, which knows no unsigned ones.
 	signed, err := strconv.ParseInt(id[0], 10, 64)
 	if err == nil {
-		found.started, err = strconv.ParseInt(row[0], 10, 64)
+		found.versionNum, err = strconv.Atoi(row[1])
 	}
 	if err == nil {
-		found.port, err = strconv.Atoi(row[1])
-	}
-	if err == nil {
-		found.versionNum, err = strconv.Atoi(row[3])
+		found.senders, err = strconv.Atoi(row[3])
 	}
 	if err != nil {
 		return server{}, fmt.Errorf("could not understand the cluster's answer: %w", err)
@@ -70,24 +67,47 @@ func (s *sqlSession) server(ctx context.Context) (server, error) {
 	return found, nil
 }
 
-// check compares the server with the data directory. Two clusters can have one system
-// identifier, as a primary and its standby do: hence the rest.
-func (s server) check(dir string, control datadir.Control) error {
-	other := func(format string, args ...any) error {
-		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the server is not the one that runs on %q: %s",
-			dir, fmt.Sprintf(format, args...)).
-			WithHint("Give the connection string of the server that runs on this data directory.")
+// prove makes sure that the session's server runs on the data directory that is open.
+// System identifier, port and host do not tell a cluster from its copies. A file does
+// that the server writes into its own directory, wherever that is: every role may
+// export a snapshot, on a standby too, and the file of one names the session's process
+// (snapmgr.c). It is gone with the transaction.
+func (c *Cluster) prove(ctx context.Context, s *sqlSession) error {
+	row, err := s.row(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT pg_export_snapshot()")
+	if err != nil {
+		return s.mayRun(ctx, err, "pg_export_snapshot()")
 	}
-	apart := s.started - s.postmaster.started
+	text, readErr := c.ReadFile("pg_snapshots/" + row[0])
+	if _, err := s.query(ctx, "ROLLBACK"); err != nil {
+		return err
+	}
 	switch {
-	case s.systemID != control.SystemID:
-		return other("its system identifier is %d, the data directory has %d", s.systemID, control.SystemID)
-	case s.port != s.postmaster.port:
-		return other("its port is %d, postmaster.pid has %d", s.port, s.postmaster.port)
-	case apart < -1 || apart > 1:
-		return other("it was not started when postmaster.pid says, but %d seconds apart", apart)
+	case errors.Is(readErr, fs.ErrNotExist):
+		return c.elsewhere("a snapshot that it exports is not there")
+	case readErr != nil:
+		return fmt.Errorf("could not read the snapshot that the cluster has exported: %w", readErr)
+	case !strings.Contains("\n"+string(text), fmt.Sprintf("\npid:%d\n", s.conn.PID())):
+		return c.elsewhere("a snapshot there is another process's")
 	}
 	return nil
+}
+
+// elsewhere is the answer where a server runs on another directory.
+func (c *Cluster) elsewhere(format string, args ...any) error {
+	return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the server is not the one that runs on %q: %s",
+		c.path, fmt.Sprintf(format, args...)).
+		WithHint("Give the connection string of the server that runs on this data directory.")
+}
+
+// mayRun is err, or what mends it where the role may not run the function.
+func (s *sqlSession) mayRun(ctx context.Context, err error, function string) error {
+	if !isCode(err, protocol.CodeInsufficientPrivilege) {
+		return err
+	}
+	if s.conn.TxStatus() != 'I' {
+		_, _ = s.query(ctx, "ROLLBACK") // where it fails the role's name is not known, that is all
+	}
+	return missing("EXECUTE on "+function, "GRANT EXECUTE ON FUNCTION "+function+" TO "+s.role(ctx))
 }
 
 // role is the session's role as SQL has it.

@@ -34,6 +34,9 @@ func (c *Cluster) StartBackup(ctx context.Context, r protocol.BackupRequest) (pr
 func (c *Cluster) start(ctx context.Context, b *backup, r protocol.BackupRequest, found server) (protocol.BackupStart, error) {
 	b.session.notice = r.Notice
 	defer func() { b.session.notice = func(*protocol.Error) {} }()
+	if err := c.CheckPath(); err != nil {
+		return protocol.BackupStart{}, err
+	}
 	row, err := b.session.row(ctx, b.dialect.startSQL(r.Label, r.Fast))
 	if err != nil {
 		return protocol.BackupStart{}, err

@@ -22,6 +22,9 @@ func (c *Cluster) StopBackup(ctx context.Context, id string, wait bool, notice p
 	if err != nil {
 		return protocol.BackupStop{}, c.answer(ctx, err)
 	}
+	if err := c.CheckPath(); err != nil {
+		return protocol.BackupStop{}, err
+	}
 	stop, err := c.stopped(ctx, row)
 	return stop, c.answer(ctx, err)
 }

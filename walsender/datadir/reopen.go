@@ -1,0 +1,100 @@
+package datadir
+
+import (
+	"context"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// succession is what the directories have in common that were opened by one path, one
+// after the other.
+type succession struct {
+	mu            sync.Mutex
+	first, latest *Dir
+}
+
+// Reopen is the directory that the path of d leads to now: the one that was opened
+// last, or, where another has taken its place, that one, opened. Each call is for one
+// user, who calls release when no method of the result runs or will be called. A
+// directory that was replaced is closed with its last user; the first, which the
+// caller of [OpenDir] has, with [Dir.Close].
+//
+// The error is 57P03: the path leads to nothing that [OpenDir] accepts.
+func (d *Dir) Reopen() (now *Dir, release func(), err error) {
+	s := d.succession
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.latest.current() {
+		next, err := OpenDir(s.first.path)
+		if err != nil {
+			return nil, nil, protocol.Errorf(protocol.CodeCannotConnectNow, "the data directory was replaced: %v", err)
+		}
+		next.RecoveryOnRestore, next.succession = s.first.RecoveryOnRestore, s
+		if s.latest != s.first {
+			s.latest.leave()
+		}
+		s.latest = next
+	}
+	now = s.latest
+	now.users++
+	return now, sync.OnceFunc(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		now.leave()
+	}), nil
+}
+
+// leave takes a user away, and closes the directory after the last. The lock is held.
+func (d *Dir) leave() {
+	if d.users--; d.users == 0 {
+		_ = d.root.close() // it was only read
+	}
+}
+
+// Close releases the directory, and the one that has taken its place. Files that are
+// open stay readable. No other method may be called any more: end the server before.
+func (d *Dir) Close() error {
+	s := d.succession
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.latest != d {
+		s.latest.leave()
+	}
+	return d.root.close()
+}
+
+// current reports whether the path leads to the directory, and the cluster in it is the
+// one that was found there: a mount point is emptied and filled again. What cannot be
+// read now is for those to find out who need it.
+func (d *Dir) current() bool {
+	if same, err := d.samePath(); err != nil || !same {
+		return false
+	}
+	c, _, err := d.readControl(context.Background(), controlData)
+	return err != nil || c.SystemID == d.systemID
+}
+
+// CheckPath makes sure that the path by which the directory was opened still leads to
+// it; else 55000: it is not the cluster any more of which a backup was asked for.
+func (d *Dir) CheckPath() error {
+	if same, err := d.samePath(); err != nil || !same {
+		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the data directory %q was replaced", d.path).
+			WithHint("A backup that began before should not be used. Take another backup.")
+	}
+	return nil
+}
+
+// samePath reports whether the path leads to the directory. The error says that it
+// leads nowhere, or cannot be followed.
+func (d *Dir) samePath() (bool, error) {
+	var now unix.Stat_t
+	if err := retry(func() error { return unix.Stat(d.path, &now) }); err != nil {
+		return false, &os.PathError{Op: "stat", Path: d.path, Err: err}
+	}
+	held, err := d.root.lstat(".")
+	return err == nil && identity(held) == identity(now), err
+}

@@ -1,0 +1,37 @@
+package walsender
+
+import (
+	"context"
+	"fmt"
+)
+
+// reopen makes the session's cluster the one that is to be served now. A session that
+// has had part in a backup stays with that backup's until it takes part in another:
+// the WAL that it may still ask for is that cluster's (§3.9).
+func (s *session) reopen(ctx context.Context) error {
+	reopener, ok := s.server.Cluster.(Reopener)
+	if !ok {
+		s.cluster = s.server.Cluster
+		return nil
+	}
+	opened, release, err := reopener.Reopen(ctx)
+	if err != nil {
+		return err
+	}
+	cluster, ok := opened.(Cluster)
+	if !ok {
+		release()
+		return fmt.Errorf("the cluster was opened anew as %T, which is none", opened)
+	}
+	s.closeCluster()
+	s.cluster, s.release = cluster, release
+	return nil
+}
+
+// closeCluster lets go of the session's cluster.
+func (s *session) closeCluster() {
+	if s.release != nil {
+		s.release()
+	}
+	s.release = nil
+}
