@@ -60,7 +60,9 @@ func (b *backup) manifestTo(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	o := protocol.ManifestOptions{Version: 1, SystemID: b.cluster.system.SystemID, ForceEncode: b.ManifestForceEncode}
+	o := protocol.ManifestOptions{
+		Version: 1, Major: b.cluster.versionNum / 10000, SystemID: b.cluster.system.SystemID, ForceEncode: b.ManifestForceEncode,
+	}
 	if b.cluster.versionNum >= 170000 {
 		o.Version = 2
 	}

@@ -21,12 +21,13 @@ type BackupLabel struct {
 	StartTime     string   // by [BackupLabelTime]; text, for no reader can tell what zone an abbreviation means
 	Label         string   // the label that START_BACKUP was given
 	StartTimeline Timeline // the timeline of StartPtr, and of WALFile
+	Major         int      // the version of PostgreSQL in whose form positions are written: see [LSN.Text]; not read
 }
 
 // String is the file, line feeds and all.
 func (l BackupLabel) String() string {
-	return fmt.Sprintf("START WAL LOCATION: %v (file %s)\n", l.StartPtr, l.WALFile) +
-		fmt.Sprintf("CHECKPOINT LOCATION: %v\n", l.Checkpoint) +
+	return fmt.Sprintf("START WAL LOCATION: %s (file %s)\n", l.StartPtr.Text(l.Major), l.WALFile) +
+		fmt.Sprintf("CHECKPOINT LOCATION: %s\n", l.Checkpoint.Text(l.Major)) +
 		fmt.Sprintf("BACKUP METHOD: %s\n", l.Method) +
 		fmt.Sprintf("BACKUP FROM: %s\n", l.From) +
 		fmt.Sprintf("START TIME: %s\n", l.StartTime) +

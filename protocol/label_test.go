@@ -37,6 +37,18 @@ func TestBackupLabel(t *testing.T) {
 	}
 }
 
+func TestBackupLabel_2_3_PostgreSQL19(t *testing.T) {
+	const positions = "START WAL LOCATION: 0/05000028 (file 000000010000000000000005)\nCHECKPOINT LOCATION: 0/05000060\n"
+	l := protocol.BackupLabel{StartPtr: 0x5000028, WALFile: "000000010000000000000005", Checkpoint: 0x5000060, StartTimeline: 1, Major: 19}
+	if text := l.String(); !strings.HasPrefix(text, positions) {
+		t.Errorf("String() is\n%s", text)
+	}
+	got, err := protocol.ParseBackupLabel(l.String() + "\n")
+	if err != nil || got.StartPtr != l.StartPtr || got.Checkpoint != l.Checkpoint {
+		t.Errorf("read back as %+v, %v", got, err)
+	}
+}
+
 func TestBackupLabelRoundTrip(t *testing.T) {
 	line := rapid.String().Filter(func(s string) bool { return !strings.Contains(s, "\n") })
 	rapid.Check(t, func(t *rapid.T) {

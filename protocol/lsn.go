@@ -34,9 +34,18 @@ func parseHex32(s string) (uint64, error) {
 	return strconv.ParseUint(s, 16, 32)
 }
 
-// String is the position as PostgreSQL prints it (%X/%X).
+// String is the position as PostgreSQL 13 to 18 print it (%X/%X).
 func (l LSN) String() string {
 	return fmt.Sprintf("%X/%X", uint32(l>>32), uint32(l))
+}
+
+// Text is the position as a major version of PostgreSQL prints it: from 19 on, the
+// second number has eight digits (%X/%08X). Every version reads both.
+func (l LSN) Text(major int) string {
+	if major < 19 {
+		return l.String()
+	}
+	return fmt.Sprintf("%X/%08X", uint32(l>>32), uint32(l))
 }
 
 // Timeline is a timeline ID (PostgreSQL's TimeLineID). Timelines count from 1.

@@ -40,6 +40,14 @@ func TestParseLSN(t *testing.T) {
 	}
 }
 
+func TestLSNText_2_3(t *testing.T) {
+	for major, want := range map[int]string{0: "16/374D848", 13: "16/374D848", 18: "16/374D848", 19: "16/0374D848", 20: "16/0374D848"} {
+		if got := protocol.LSN(0x160374D848).Text(major); got != want {
+			t.Errorf("PostgreSQL %d prints %s, want %s", major, got, want)
+		}
+	}
+}
+
 func FuzzParseLSN(f *testing.F) {
 	f.Add("16/B374D848")
 	f.Fuzz(func(t *testing.T, text string) {

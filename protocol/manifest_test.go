@@ -100,6 +100,17 @@ func TestManifestGolden(t *testing.T) {
 	}
 }
 
+func TestManifest_2_3_PostgreSQL19(t *testing.T) {
+	var out bytes.Buffer
+	w := protocol.NewManifestWriter(&out, protocol.ManifestOptions{Version: 2, Major: 19})
+	if err := w.Close(protocol.WALRange{Timeline: 1, Start: 0x2000028, End: 0x2000120}); err != nil {
+		t.Fatal(err)
+	}
+	if want := `{ "Timeline": 1, "Start-LSN": "0/02000028", "End-LSN": "0/02000120" }`; !strings.Contains(out.String(), want) {
+		t.Errorf("no %s in\n%s", want, &out)
+	}
+}
+
 func TestManifestRoundTrip(t *testing.T) {
 	file := rapid.Custom(func(t *rapid.T) protocol.ManifestFile {
 		f := protocol.ManifestFile{

@@ -15,6 +15,7 @@ import (
 // ManifestOptions say what a [ManifestWriter] writes.
 type ManifestOptions struct {
 	Version  int    // 1: PostgreSQL 13 to 16; 2: 17 and later
+	Major    int    // the version of PostgreSQL in whose form positions are written: see [LSN.Text]
 	SystemID uint64 // the cluster's system identifier, for version 2
 	// ForceEncode writes every path in hexadecimal. Otherwise only those are
 	// that are not UTF-8.
@@ -90,7 +91,8 @@ func (m *ManifestWriter) Close(ranges ...WALRange) error {
 		if i > 0 {
 			text = append(text, ",\n"...)
 		}
-		text = fmt.Appendf(text, `{ "Timeline": %d, "Start-LSN": "%v", "End-LSN": "%v" }`, r.Timeline, r.Start, r.End)
+		text = fmt.Appendf(text, `{ "Timeline": %d, "Start-LSN": "%s", "End-LSN": "%s" }`,
+			r.Timeline, r.Start.Text(m.options.Major), r.End.Text(m.options.Major))
 	}
 	text = append(text, "\n],\n"...)
 	if err := m.write(text); err != nil {

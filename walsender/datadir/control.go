@@ -14,18 +14,11 @@ import (
 // controlSize is the size of global/pg_control in bytes (PG_CONTROL_FILE_SIZE).
 const controlSize = 8192
 
-// The values of [Control.Version].
-const (
-	controlVersion13 = 1300 // PostgreSQL 13 to 16
-	controlVersion17 = 1700
-	controlVersion18 = 1800
-)
-
 // Control is what a backup needs to know of global/pg_control (PostgreSQL's
 // ControlFileData, catalog/pg_control.h).
 type Control struct {
 	SystemID       uint64
-	Version        uint32 // 1300 (PostgreSQL 13 to 16), 1700 or 1800
+	Version        uint32 // 1300 (PostgreSQL 13 to 16), 1700, 1800 or 1905
 	CatalogVersion uint32 // 202209061 for PostgreSQL 15: a part of the tablespaces' directory names
 	State          DBState
 	Time           time.Time // of the last update, whole seconds, UTC
@@ -63,48 +56,6 @@ var errControlChecksum = errors.New("pg_control has an incorrect checksum")
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// The offsets in the file, the same in all versions.
-const (
-	atSystemID            = 0
-	atVersion             = 8
-	atCatalogVersion      = 12
-	atState               = 16
-	atTime                = 24
-	atCheckpoint          = 32
-	atRedo                = 40
-	atTimeline            = 48
-	atPrevTimeline        = 52
-	atFullPageWrites      = 56
-	atCheckpointWALLevel  = 60 // from 17 on
-	atMinRecoveryPoint    = 136
-	atMinRecoveryTimeline = 144
-	atBackupStartPoint    = 152
-	atBackupEndPoint      = 160
-	atBackupEndRequired   = 168
-	atWALLevel            = 172
-	atMaxAlign            = 204
-	atFloatFormat         = 208
-	atBlockSize           = 216
-	atRelSegSize          = 220
-	atWALBlockSize        = 224
-	atWALSegmentSize      = 228
-	atNameDataLen         = 232
-	atFloat8ByVal         = 248
-	atDataChecksumVersion = 252
-	atCharSignedness      = 256 // from 18 on
-)
-
-// checksumOffset is where the CRC lies, which covers everything before it.
-func checksumOffset(version uint32) (int, bool) {
-	switch version {
-	case controlVersion13, controlVersion17:
-		return 288, true
-	case controlVersion18:
-		return 292, true
-	}
-	return 0, false
-}
-
 // DecodeControl decodes the content of global/pg_control, which is in the byte
 // order of the machine that wrote it. An unknown version, a file of the other
 // byte order, a file cut short, a checksum that does not fit and sizes that no
@@ -114,24 +65,28 @@ func DecodeControl(data []byte) (Control, error) {
 		return Control{}, fmt.Errorf("pg_control has only %d bytes", len(data))
 	}
 	version := binary.NativeEndian.Uint32(data[atVersion:])
-	end, known := checksumOffset(version)
+	layout, known := controlLayoutOf(version)
 	if !known {
-		if _, swapped := checksumOffset(bits.ReverseBytes32(version)); swapped {
+		if _, swapped := controlLayoutOf(bits.ReverseBytes32(version)); swapped {
 			return Control{}, errors.New("pg_control was written by a machine of the other byte order")
 		}
-		return Control{}, fmt.Errorf("pg_control has version %d, known are 1300, 1700 and 1800 (PostgreSQL 13 to 18)", version)
+		return Control{}, fmt.Errorf("pg_control has version %d, known are 1300, 1700, 1800 and 1905 (PostgreSQL 13 to 19)", version)
 	}
-	if len(data) < end+4 {
+	return layout.decode(data)
+}
+
+func (l controlLayout) decode(data []byte) (Control, error) {
+	if len(data) < l.crc+4 {
 		return Control{}, fmt.Errorf("pg_control has only %d bytes", len(data))
 	}
-	if crc32.Checksum(data[:end], castagnoli) != binary.NativeEndian.Uint32(data[end:]) {
+	if crc32.Checksum(data[:l.crc], castagnoli) != binary.NativeEndian.Uint32(data[l.crc:]) {
 		return Control{}, errControlChecksum
 	}
-	c := decodeFields(data)
+	c := l.decodeFields(data)
 	return c, c.checkSizes()
 }
 
-func decodeFields(data []byte) Control {
+func (l controlLayout) decodeFields(data []byte) Control {
 	u32 := func(at int) uint32 { return binary.NativeEndian.Uint32(data[at:]) }
 	u64 := func(at int) uint64 { return binary.NativeEndian.Uint64(data[at:]) }
 	return Control{
@@ -145,18 +100,24 @@ func decodeFields(data []byte) Control {
 		Timeline:            protocol.Timeline(u32(atTimeline)),
 		PrevTimeline:        protocol.Timeline(u32(atPrevTimeline)),
 		FullPageWrites:      data[atFullPageWrites] != 0,
-		MinRecoveryPoint:    protocol.LSN(u64(atMinRecoveryPoint)),
-		MinRecoveryTimeline: protocol.Timeline(u32(atMinRecoveryTimeline)),
-		BackupStartPoint:    protocol.LSN(u64(atBackupStartPoint)),
-		BackupEndPoint:      protocol.LSN(u64(atBackupEndPoint)),
-		BackupEndRequired:   data[atBackupEndRequired] != 0,
-		WALLevel:            int32(u32(atWALLevel)),
-		BlockSize:           u32(atBlockSize),
-		RelSegSize:          u32(atRelSegSize),
-		WALBlockSize:        u32(atWALBlockSize),
-		WALSegmentSize:      u32(atWALSegmentSize),
-		DataChecksumVersion: u32(atDataChecksumVersion),
+		MinRecoveryPoint:    protocol.LSN(u64(l.minRecoveryPoint)),
+		MinRecoveryTimeline: protocol.Timeline(u32(l.minRecoveryPointTLI)),
+		BackupStartPoint:    protocol.LSN(u64(l.backupStartPoint)),
+		BackupEndPoint:      protocol.LSN(u64(l.backupEndPoint)),
+		BackupEndRequired:   data[l.backupEndRequired] != 0,
+		WALLevel:            int32(u32(l.walLevel)),
+		BlockSize:           u32(l.blcksz),
+		RelSegSize:          u32(l.relsegSize),
+		WALBlockSize:        u32(l.xlogBlcksz),
+		WALSegmentSize:      u32(l.xlogSegSize),
+		DataChecksumVersion: u32(l.dataChecksumVersion),
 	}
+}
+
+// writtenBy reports whether a server of that major version writes such a file.
+func (c Control) writtenBy(major int) bool {
+	l, known := controlLayoutOf(c.Version)
+	return known && l.writtenBy(major)
 }
 
 // shutDownStandby reports whether the cluster is a standby that was shut down where
@@ -193,10 +154,10 @@ func powerOfTwo(n, lowest, highest uint32) bool {
 // accepts. A version that is not known (zero, say) is written as 1300. What
 // Control does not hold is zero, or what every build of PostgreSQL has there.
 func (c Control) Encode() []byte {
-	end, known := checksumOffset(c.Version)
+	l, known := controlLayoutOf(c.Version)
 	if !known {
-		c.Version = controlVersion13
-		end, _ = checksumOffset(c.Version)
+		l = controlLayouts[0]
+		c.Version = l.version
 	}
 	data := make([]byte, controlSize)
 	u32 := func(at int, v uint32) { binary.NativeEndian.PutUint32(data[at:], v) }
@@ -216,44 +177,21 @@ func (c Control) Encode() []byte {
 	u32(atTimeline, uint32(c.Timeline))
 	u32(atPrevTimeline, uint32(c.PrevTimeline))
 	flag(atFullPageWrites, c.FullPageWrites)
-	u64(atMinRecoveryPoint, uint64(c.MinRecoveryPoint))
-	u32(atMinRecoveryTimeline, uint32(c.MinRecoveryTimeline))
-	u64(atBackupStartPoint, uint64(c.BackupStartPoint))
-	u64(atBackupEndPoint, uint64(c.BackupEndPoint))
-	flag(atBackupEndRequired, c.BackupEndRequired)
-	u32(atWALLevel, uint32(c.WALLevel))
-	u32(atBlockSize, c.BlockSize)
-	u32(atRelSegSize, c.RelSegSize)
-	u32(atWALBlockSize, c.WALBlockSize)
-	u32(atWALSegmentSize, c.WALSegmentSize)
-	u32(atDataChecksumVersion, c.DataChecksumVersion)
-	c.encodeBuild(u32, u64, flag)
-	u32(end, crc32.Checksum(data[:end], castagnoli))
+	u64(l.minRecoveryPoint, uint64(c.MinRecoveryPoint))
+	u32(l.minRecoveryPointTLI, uint32(c.MinRecoveryTimeline))
+	u64(l.backupStartPoint, uint64(c.BackupStartPoint))
+	u64(l.backupEndPoint, uint64(c.BackupEndPoint))
+	flag(l.backupEndRequired, c.BackupEndRequired)
+	u32(l.walLevel, uint32(c.WALLevel))
+	u32(l.blcksz, c.BlockSize)
+	u32(l.relsegSize, c.RelSegSize)
+	u32(l.xlogBlcksz, c.WALBlockSize)
+	u32(l.xlogSegSize, c.WALSegmentSize)
+	u32(l.dataChecksumVersion, c.DataChecksumVersion)
+	if l.checkpointWALLevel != 0 {
+		u32(l.checkpointWALLevel, uint32(c.WALLevel))
+	}
+	l.encodeBuild(data, c.DataChecksumVersion)
+	u32(l.crc, crc32.Checksum(data[:l.crc], castagnoli))
 	return data
-}
-
-// encodeBuild writes what depends on how PostgreSQL was built, as it is built
-// everywhere.
-func (c Control) encodeBuild(u32 func(int, uint32), u64 func(int, uint64), flag func(int, bool)) {
-	const (
-		floatFormat    = 0x4132D68700000000 // 1234567.0
-		maxAlign       = 8
-		nameDataLen    = 64
-		indexMaxKeys   = 32
-		toastChunkSize = 1996
-		largeObject    = 2048
-	)
-	u32(atMaxAlign, maxAlign)
-	u64(atFloatFormat, floatFormat)
-	u32(atNameDataLen, nameDataLen)
-	u32(atNameDataLen+4, indexMaxKeys)
-	u32(atNameDataLen+8, toastChunkSize)
-	u32(atNameDataLen+12, largeObject)
-	flag(atFloat8ByVal, true)
-	if c.Version >= controlVersion17 {
-		u32(atCheckpointWALLevel, uint32(c.WALLevel))
-	}
-	if c.Version >= controlVersion18 {
-		flag(atCharSignedness, true)
-	}
 }

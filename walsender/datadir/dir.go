@@ -16,7 +16,7 @@ import (
 // The major versions of PostgreSQL whose data directories are known.
 const (
 	oldestMajor = 13
-	newestMajor = 18
+	newestMajor = 19
 )
 
 // Dir is an open data directory: listing, opening, WAL and tablespaces, for a
@@ -42,7 +42,7 @@ type Dir struct {
 	users      int // who have not left; under the succession's lock
 }
 
-// OpenDir opens a data directory of PostgreSQL 13 to 18. The error is one line
+// OpenDir opens a data directory of PostgreSQL 13 to 19. The error is one line
 // that says what is wrong with path: not there, not to be read by this user, no
 // data directory, another version, or a pg_control that cannot be read.
 func OpenDir(path string) (*Dir, error) {
@@ -85,7 +85,7 @@ func (d *Dir) identify() error {
 		return fmt.Errorf("%q is not a PostgreSQL data directory: no global/pg_control", d.path)
 	case err != nil:
 		return fmt.Errorf("could not read global/pg_control in %q: %w", d.path, pathCause(err))
-	case c.Version != controlVersion(d.major):
+	case !c.writtenBy(d.major):
 		return fmt.Errorf("%q is damaged: PG_VERSION says %d, but pg_control has version %d", d.path, d.major, c.Version)
 	}
 	st, err := d.root.lstat(".")
@@ -96,17 +96,6 @@ func (d *Dir) identify() error {
 	d.systemID = c.SystemID
 	d.name = fmt.Sprintf("%d:%d:%d", id.device, id.inode, c.SystemID)
 	return nil
-}
-
-func controlVersion(major int) uint32 {
-	switch major {
-	case 17:
-		return controlVersion17
-	case 18:
-		return controlVersion18
-	default:
-		return controlVersion13
-	}
 }
 
 // Directory names the data directory: "device:inode:system identifier" in

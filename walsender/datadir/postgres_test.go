@@ -18,61 +18,6 @@ import (
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
 
-// pg_controldata is the oracle for pg_control, of a cluster in several states.
-func TestPostgres_Control(t *testing.T) {
-	ctx, p := t.Context(), postgres.Require(t)
-	primary := p.NewCluster(t, postgres.InitOptions{Checksums: true, WALSegmentSizeMB: 1})
-	compareControl(t, primary)
-	must(t, primary.Start(ctx))
-	compareControl(t, primary)
-	standby := primary.NewStandby(t)
-	must(t, standby.Start(ctx))
-	must(t, standby.Stop(ctx, postgres.Fast))
-	compareControl(t, standby)
-	must(t, standby.Start(ctx))
-	must(t, standby.Promote(ctx))
-	sql(t, standby, "checkpoint")
-	compareControl(t, standby)
-	must(t, standby.Stop(ctx, postgres.Immediate))
-	compareControl(t, standby)
-}
-
-func compareControl(t *testing.T, c *postgres.Cluster) {
-	t.Helper()
-	d, err := datadir.OpenDir(c.Dir)
-	must(t, err)
-	defer d.Close()
-	got, err := d.Control(t.Context())
-	must(t, err)
-	oracle, err := c.ControlData(t.Context())
-	must(t, err)
-	flag := map[bool]string{false: "off", true: "on"}
-	for label, value := range map[string]any{
-		"pg_control version number":            got.Version,
-		"Catalog version number":               got.CatalogVersion,
-		"Database system identifier":           got.SystemID,
-		"Database cluster state":               got.State,
-		"Latest checkpoint location":           got.Checkpoint,
-		"Latest checkpoint's REDO location":    got.Redo,
-		"Latest checkpoint's TimeLineID":       got.Timeline,
-		"Latest checkpoint's PrevTimeLineID":   got.PrevTimeline,
-		"Latest checkpoint's full_page_writes": flag[got.FullPageWrites],
-		"Minimum recovery ending location":     got.MinRecoveryPoint,
-		"Min recovery ending loc's timeline":   got.MinRecoveryTimeline,
-		"wal_level setting":                    []string{"minimal", "replica", "logical"}[got.WALLevel],
-		"Database block size":                  got.BlockSize,
-		"Blocks per segment of large relation": got.RelSegSize,
-		"WAL block size":                       got.WALBlockSize,
-		"Bytes per WAL segment":                got.WALSegmentSize,
-		"Data page checksum version":           got.DataChecksumVersion,
-		"Latest checkpoint's REDO WAL file":    protocol.WALFileName(got.Timeline, got.Redo, int64(got.WALSegmentSize)),
-	} {
-		if text := fmt.Sprint(value); text != oracle[label] {
-			t.Errorf("%s is %q, pg_controldata says %q", label, text, oracle[label])
-		}
-	}
-}
-
 // pg_waldump is the oracle for the end of the WAL of a cluster that was shut down:
 // it stops there.
 func TestPostgres_4_1_EndOfWAL(t *testing.T) {

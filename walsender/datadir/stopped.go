@@ -192,7 +192,7 @@ func (s *Stopped) plan(ctx context.Context, c Control, label string) (protocol.B
 		if c.MinRecoveryPoint > end {
 			b.StopPtr, b.StopTimeline = c.MinRecoveryPoint, c.MinRecoveryTimeline
 		}
-		b.Label = standbyLabel(c, label, time.Now())
+		b.Label = standbyLabel(c, s.major, label, time.Now())
 	}
 	if err := s.checkWAL(ctx, b.StartPtr, max(end, c.MinRecoveryPoint)); err != nil {
 		return b, err
@@ -234,7 +234,7 @@ func (s *Stopped) checkUnchanged(ctx context.Context, b *coldBackup) error {
 
 // standbyLabel is the backup_label of a standby that was shut down: recovery then
 // goes to the minimum recovery point of pg_control.
-func standbyLabel(c Control, label string, now time.Time) string {
+func standbyLabel(c Control, major int, label string, now time.Time) string {
 	return protocol.BackupLabel{
 		StartPtr:      c.Redo,
 		WALFile:       protocol.WALFileName(c.Timeline, c.Redo, int64(c.WALSegmentSize)),
@@ -244,5 +244,6 @@ func standbyLabel(c Control, label string, now time.Time) string {
 		StartTime:     now.UTC().Format(protocol.BackupLabelTime),
 		Label:         label,
 		StartTimeline: c.Timeline,
+		Major:         major,
 	}.String()
 }

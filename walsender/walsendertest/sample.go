@@ -18,7 +18,7 @@ import (
 // begins with the checkpoint that pg_control names. [Sample.LeftOut] lists what
 // is there and must not be in a backup.
 type Sample struct {
-	// Version is the major version of PostgreSQL, 13 to 18; 0 means 15.
+	// Version is the major version of PostgreSQL, 13 to 19; 0 means 15.
 	Version int
 	// SystemID is the system identifier; 0 means 7300000000000000001.
 	SystemID uint64
@@ -164,8 +164,8 @@ func (s Sample) complete() (Sample, error) {
 		s.Timeline = 1
 	}
 	switch {
-	case s.Version < 13 || s.Version > 18:
-		return s, fmt.Errorf("sample cluster: PostgreSQL %d is not known, only 13 to 18 are", s.Version)
+	case s.Version < 13 || s.Version > 19:
+		return s, fmt.Errorf("sample cluster: PostgreSQL %d is not known, only 13 to 19 are", s.Version)
 	case s.WALSegmentSize < 1<<20 || s.WALSegmentSize > 1<<30 || bits.OnesCount(uint(s.WALSegmentSize)) != 1:
 		return s, fmt.Errorf("sample cluster: WAL segments of %d bytes", s.WALSegmentSize)
 	case s.Databases < 0 || s.Relations < 0 || s.Relations > emptyRelation-firstRelation || s.RelationPages < 0 || s.SegmentPages < 0 || s.SmallFiles < 0:

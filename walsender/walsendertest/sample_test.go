@@ -255,7 +255,7 @@ func TestSample_LeftOutIsThere(t *testing.T) {
 }
 
 func TestSample_Versions(t *testing.T) {
-	for version := 13; version <= 18; version++ {
+	for version := 13; version <= 19; version++ {
 		dir := filepath.Join(t.TempDir(), "data")
 		must(t, walsendertest.Sample{Version: version, WALSegmentSize: 1 << 20}.Write(dir))
 		c, err := datadir.DecodeControl(read(t, dir+"/global/pg_control"))
