@@ -1,0 +1,37 @@
+package walrecord
+
+import "hash/crc32"
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// A checksum is a polynomial over GF(2), modulo Castagnoli's. The highest bit is the
+// coefficient of x^0.
+const (
+	one    = 1 << 31 // x^0
+	x8     = 1 << 23 // x^8, a byte
+	modulo = crc32.Castagnoli
+)
+
+// multiply is the product of two polynomials.
+func multiply(a, b uint32) uint32 {
+	var product uint32
+	for bit := uint32(one); bit != 0; bit >>= 1 {
+		if a&bit != 0 {
+			product ^= b
+		}
+		b = b>>1 ^ modulo*(b&1)
+	}
+	return product
+}
+
+// shift is what n more bytes make of a checksum, before their own is added to it: the
+// checksum of two pieces in a row is shift(first, length of the second) ^ second.
+func shift(sum uint32, n int64) uint32 {
+	for power := uint32(x8); n > 0; n >>= 1 {
+		if n&1 != 0 {
+			sum = multiply(sum, power)
+		}
+		power = multiply(power, power)
+	}
+	return sum
+}

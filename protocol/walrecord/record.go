@@ -1,0 +1,103 @@
+package walrecord
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// The header of a record (XLogRecord, access/xlogrecord.h), and what follows it in one
+// with little data and without blocks.
+const (
+	recordHeader = 24
+	lengthSize   = 4  // of xl_tot_len, the first field
+	recordCRC    = 20 // the offset of xl_crc, the last field
+	recordPrefix = 34 // header, XLR_BLOCK_ID_DATA_SHORT, its length, the first eight bytes
+
+	dataShort = 255 // XLR_BLOCK_ID_DATA_SHORT
+
+	alignment = 8 // MAXALIGN
+)
+
+// The kinds of records of the manager XLOG (catalog/pg_control.h), in the upper four
+// bits of xl_info.
+const (
+	kindShutdownCheckpoint = 0x00
+	kindCheckpoint         = 0x10
+	kindSwitch             = 0x40
+	kindBackupEnd          = 0x50
+	kindOverwrite          = 0xD0 // XLOG_OVERWRITE_CONTRECORD
+)
+
+// Record is the header of a record whose checksum is right.
+type Record struct {
+	Start protocol.LSN // of its header
+	// End is where the next record begins, or the header of a page does behind
+	// which it begins; of a record that switches to the next segment, its start.
+	End      protocol.LSN
+	Previous protocol.LSN // where the record before it starts
+	Length   uint32       // xl_tot_len, in bytes
+	Manager  uint8        // xl_rmid
+	Info     uint8        // xl_info
+
+	// link is the position that the data of a short record of the manager XLOG
+	// begins with.
+	link protocol.LSN
+}
+
+// is reports whether the record is one of the manager XLOG, of that kind.
+func (r Record) is(kind uint8) bool { return r.Manager == 0 && r.Info&0xF0 == kind }
+
+// IsShutdown reports whether the record is the checkpoint of a cluster that was shut
+// down, behind which it has no WAL.
+func (r Record) IsShutdown() bool { return r.is(kindShutdownCheckpoint) }
+
+// piece is a part of a record.
+type piece struct {
+	start  protocol.LSN // of the record; 0: of a piece that another run begins
+	total  int64        // how long it will be; 0: not known yet
+	got    int64
+	prefix [recordPrefix]byte // its first bytes
+	sum    uint32             // of what is behind the header, or of all where the start is not known
+}
+
+// add takes bytes that follow in a row.
+func (p *piece) add(data []byte) {
+	if p.got < recordPrefix {
+		copy(p.prefix[p.got:], data)
+	}
+	header := int64(0)
+	if p.start != 0 {
+		header = max(0, min(recordHeader-p.got, int64(len(data))))
+	}
+	p.sum = crc32.Update(p.sum, castagnoli, data[header:])
+	p.got += int64(len(data))
+}
+
+// join takes the piece that follows, which another run has read.
+func (p *piece) join(next *piece) {
+	header := max(0, min(recordHeader-p.got, next.got)) // those bytes of next are the header's
+	sum := next.sum ^ shift(crc32.Checksum(next.prefix[:header], castagnoli), next.got-header)
+	p.sum = shift(p.sum, next.got-header) ^ sum
+	if p.got < recordPrefix {
+		copy(p.prefix[p.got:], next.prefix[:min(next.got, recordPrefix)])
+	}
+	p.got += next.got
+}
+
+// record is the record of a piece that is complete. It reports false where the checksum
+// is wrong.
+func (p *piece) record(order binary.ByteOrder, end protocol.LSN) (Record, bool) {
+	h := &p.prefix
+	r := Record{
+		Start: p.start, End: align(end), Length: uint32(p.total),
+		Previous: protocol.LSN(order.Uint64(h[8:])), Info: h[16], Manager: h[17],
+	}
+	if r.Manager == 0 && p.total >= recordPrefix && h[recordHeader] == dataShort {
+		r.link = protocol.LSN(order.Uint64(h[recordHeader+2:]))
+	}
+	return r, crc32.Update(p.sum, castagnoli, h[:recordCRC]) == order.Uint32(h[recordCRC:])
+}
+
+func align(at protocol.LSN) protocol.LSN { return (at + alignment - 1) &^ (alignment - 1) }
