@@ -16,8 +16,8 @@ import (
 // An error that is a *[protocol.Error] is the answer to the peer. Any other
 // reaches the peer as XX000 with a fixed text, and the log with its own. The
 // cluster's further abilities are optional interfaces: [WALLister],
-// [Historian], [PassThrough], [BackupWatcher], [Reopener]. A command whose
-// ability is absent is answered with 0A000.
+// [Historian], [PassThrough], [RunningCluster], [BackupWatcher], [Reopener]. A
+// command whose ability is absent is answered with 0A000.
 type Cluster interface {
 	// Directory names the data directory: two clusters with the same name
 	// read the same files (device, inode, system identifier). A backup is
@@ -91,6 +91,13 @@ type PassThrough interface {
 	// next command tries again. [errors.ErrUnsupported] says that there is nothing
 	// to be passed through: the server then answers what it can by itself.
 	DialWALSender(ctx context.Context, parameters map[string]string) (*WALSenderConn, error)
+}
+
+// RunningCluster is a [Cluster] that runs, and may remove WAL that a backup still needs.
+type RunningCluster interface {
+	// WALAccess tells every session at its beginning how WAL can be had (§1.5). It
+	// returns at once.
+	WALAccess() protocol.WALAccess
 }
 
 // WALSenderConn is a connection to PostgreSQL's walsender that waits for a command:

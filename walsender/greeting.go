@@ -59,7 +59,16 @@ func (s *session) parameters(settings protocol.Settings, m protocol.StartupMessa
 		{"server_version", settings.ServerVersion},
 		{"server_encoding", "UTF8"},
 		{"parallel_backup_protocol", "1"},
+		{protocol.ParameterWAL, string(s.server.walAccess())},
 	}
+}
+
+// walAccess tells how WAL can be had. Of a cluster that does not run, it stays.
+func (s *Server) walAccess() protocol.WALAccess {
+	if running, ok := s.Cluster.(RunningCluster); ok {
+		return running.WALAccess()
+	}
+	return protocol.WALKept
 }
 
 func orDefault(value, otherwise string) string {

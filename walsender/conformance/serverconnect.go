@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,6 +52,8 @@ func serverConnectCases() []serverCase {
 			for _, fixed := range [][2]string{{"integer_datetimes", "on"}, {"standard_conforming_strings", "on"}, {"parallel_backup_protocol", "1"}} {
 				t.want(p.parameters[fixed[0]] == fixed[1], fmt.Sprintf("%s=%s", fixed[0], fixed[1]), "%q", p.parameters[fixed[0]])
 			}
+			t.want(slices.Contains([]string{"stream", "kept", "transient"}, p.parameters["parallel_backup_wal"]),
+				"parallel_backup_wal is stream, kept or transient", "%q", p.parameters["parallel_backup_wal"])
 		}},
 		{Case{"S-CONNECT/007", "§1.4", Must, "replication=database is the same as true: there is no SQL."}, func(t *talk) {
 			p := t.sessionFor("database")

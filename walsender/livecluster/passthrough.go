@@ -71,6 +71,14 @@ func (c *Cluster) DialWALSender(ctx context.Context, parameters map[string]strin
 	return conn, c.answer(ctx, err)
 }
 
+// WALAccess tells whether WAL can be streamed (§1.5).
+func (c *Cluster) WALAccess() protocol.WALAccess {
+	if c.pass == nil {
+		return protocol.WALTransient
+	}
+	return protocol.WALStreamed
+}
+
 func (c *Cluster) dialWALSender(ctx context.Context, pass *passThrough, parameters map[string]string) (*walsender.WALSenderConn, error) {
 	var in io.Reader
 	config := pass.config.Copy()

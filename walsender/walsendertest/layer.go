@@ -41,6 +41,14 @@ func (l layer) DialWALSender(ctx context.Context, parameters map[string]string) 
 	return nil, errors.ErrUnsupported
 }
 
+// WALAccess is the cluster's, or that of one that does not run.
+func (l layer) WALAccess() protocol.WALAccess {
+	if running, ok := l.Cluster.(walsender.RunningCluster); ok {
+		return running.WALAccess()
+	}
+	return protocol.WALKept
+}
+
 // BackupLost is the cluster's, or a channel that never gets anything.
 func (l layer) BackupLost(id string) <-chan error {
 	if watcher, ok := l.Cluster.(walsender.BackupWatcher); ok {

@@ -1,0 +1,18 @@
+package protocol
+
+// WALAccess is what becomes of the write-ahead log of a cluster while a backup of it
+// runs: the value of the parameter [ParameterWAL] (§1.5).
+type WALAccess string
+
+const (
+	// WALStreamed can be had by START_REPLICATION, which is passed on.
+	WALStreamed WALAccess = "stream"
+	// WALKept is removed by nobody: the cluster does not run.
+	WALKept WALAccess = "kept"
+	// WALTransient is kept as long as a cluster that runs likes to, and not to be had
+	// but by SEND_FILE.
+	WALTransient WALAccess = "transient"
+)
+
+// ParameterWAL is the name of the parameter that tells a [WALAccess].
+const ParameterWAL = "parallel_backup_wal"
