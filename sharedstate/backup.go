@@ -44,9 +44,11 @@ type Backup struct {
 	done     chan struct{}
 
 	// Guarded by table.mu.
-	state   State
-	sending int    // SEND_FILE commands at work
-	over    string // how the backup ended, for Err; empty while it lives
+	state          State
+	sending        int    // SEND_FILE commands at work
+	sendingControl bool   // one of them, and then the only one, sends a ControlFile
+	controlLast    bool   // a ControlFile was sent, and nothing has begun since
+	over           string // how the backup ended, for Err; empty while it lives
 }
 
 // Started tells that the checkpoint is done: start is the answer to START_BACKUP,
@@ -71,17 +73,22 @@ func (b *Backup) Started(start protocol.BackupStart, inRecovery bool) error {
 // SEND_FILE is at work and none begins from here on. The caller stops the cluster's
 // backup and then calls End, or Abort where that failed.
 //
-// While a SEND_FILE is at work the error is 55006, nothing has changed and Stop
-// may be tried again. In any state but Running, and when the backup is over, it
-// is 55000.
+// While a SEND_FILE is at work the error is 55006. Where the backup began in recovery
+// it is 55000 until a [ControlFile] is the last that was sent (§4.8). Both change
+// nothing, and Stop may be tried again. In any state but Running, and when the backup
+// is over, it is 55000 too.
 func (b *Backup) Stop() error {
 	b.table.mu.Lock()
 	defer b.table.mu.Unlock()
 	if err := b.checkRunning(); err != nil {
 		return err
 	}
-	if b.sending > 0 {
+	switch {
+	case b.sending > 0:
 		return b.inUse()
+	case b.InRecovery && !b.controlLast:
+		return b.refusef("backup %q has no global/pg_control yet that was sent after every other file").
+			WithHint("Ask for global/pg_control, then stop the backup.")
 	}
 	b.state = Stopping
 	return nil
@@ -141,7 +148,7 @@ func (b *Backup) checkRunning() error {
 func (b *Backup) overError() error { return b.refusef("backup %q " + b.over) }
 
 // refusef makes a 55000 of a format that takes the shortened id.
-func (b *Backup) refusef(format string) error {
+func (b *Backup) refusef(format string) *protocol.Error {
 	return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, format, protocol.ShortID(b.ID))
 }
 

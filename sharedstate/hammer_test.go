@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
 const (
@@ -49,19 +51,28 @@ func TestTable_3_Hammer(t *testing.T) {
 	}
 }
 
+// hammered is a backup as its sessions know it.
+type hammered struct {
+	*Backup
+	table    *Table
+	sending  atomic.Int64 // SEND_FILE commands at work
+	begun    atomic.Int64 // data files
+	control  atomic.Int64 // what begun was when pg_control was last sent
+	accepted atomic.Bool  // whether a Stop was
+}
+
 // hammerBackup runs one backup to its end and reports whether it was stopped.
 // leaving is called before the backup leaves the table.
 func hammerBackup(t *testing.T, table *Table, b *Backup, random *rand.Rand, leaving func()) (stopped bool) {
-	var sending atomic.Int64 // SEND_FILE commands at work, as the sessions know it
-	var accepted atomic.Bool // whether a Stop was
+	h := &hammered{Backup: b, table: table}
 	leave := sync.OnceFunc(leaving)
 	var sessions sync.WaitGroup
 	defer sessions.Wait()
-	if err := b.Started(started, false); err != nil {
+	if err := b.Started(started, true); err != nil {
 		t.Error(err)
 	}
-	for range 3 {
-		sessions.Go(func() { hammerSession(t, table, b, &sending, &accepted) })
+	for i := range 3 {
+		sessions.Go(func() { h.session(t, i) })
 	}
 	if random.IntN(4) == 0 {
 		sessions.Go(func() { leave(); b.Abort() })
@@ -69,9 +80,12 @@ func hammerBackup(t *testing.T, table *Table, b *Backup, random *rand.Rand, leav
 	for {
 		switch err := b.Stop(); {
 		case err == nil:
-			accepted.Store(true)
-			if n := sending.Load(); n != 0 {
+			h.accepted.Store(true)
+			if n := h.sending.Load(); n != 0 {
 				t.Errorf("stopped with %d files at work", n)
+			}
+			if before, begun := h.control.Load(), h.begun.Load(); before != begun {
+				t.Errorf("stopped with pg_control sent after %d of %d files", before, begun)
 			}
 			runtime.Gosched()
 			leave()
@@ -84,28 +98,43 @@ func hammerBackup(t *testing.T, table *Table, b *Backup, random *rand.Rand, leav
 	}
 }
 
-// hammerSession sends files until it is told that the backup is stopping or over.
-func hammerSession(t *testing.T, table *Table, b *Backup, sending *atomic.Int64, accepted *atomic.Bool) {
-	joined, err := table.Join(b.ID, request.Owner, request.Directory)
+// session sends files until it is told that the backup is stopping or over.
+func (h *hammered) session(t *testing.T, number int) {
+	joined, err := h.table.Join(h.ID, request.Owner, request.Directory)
 	if err != nil {
 		return
 	}
 	defer func() { <-joined.Done() }()
 	defer joined.Leave()
-	for {
-		late := accepted.Load()
-		end, err := joined.BeginFile(DataFile)
+	for i := number; ; i++ {
+		late := h.accepted.Load()
+		kind := DataFile
+		if i%3 == 0 {
+			kind = ControlFile
+		}
+		end, err := joined.BeginFile(kind)
+		if refused, ok := err.(*protocol.Error); ok && refused.Code == protocol.CodeObjectInUse {
+			runtime.Gosched()
+			continue
+		}
 		if err != nil {
 			return
 		}
 		if late {
 			t.Error("a file began after the stop")
 		}
-		sending.Add(1)
-		if n := len(table.Backups()); n > hammerLimit {
+		if n := h.sending.Add(1); n != 1 && kind == ControlFile {
+			t.Errorf("pg_control is sent beside %d other files", n-1)
+		}
+		if kind == ControlFile {
+			h.control.Store(h.begun.Load())
+		} else {
+			h.begun.Add(1)
+		}
+		if n := len(h.table.Backups()); n > hammerLimit {
 			t.Errorf("%d backups in a table of %d", n, hammerLimit)
 		}
-		sending.Add(-1)
+		h.sending.Add(-1)
 		end(true)
 		runtime.Gosched()
 	}

@@ -13,7 +13,10 @@ import (
 type model struct {
 	owner, directory string
 	state            string // starting, running, stopping, has ended, was aborted
+	inRecovery       bool
 	sending          int
+	sendingControl   bool
+	controlLast      bool // pg_control was sent, and nothing has begun since
 	sent             int64
 	joined           int64
 }
@@ -53,6 +56,7 @@ type machine struct {
 // file is a SEND_FILE, at work or (its end function must not mind) ended.
 type file struct {
 	backup int
+	kind   FileKind
 	end    func(bool)
 	ended  bool
 }
@@ -108,7 +112,8 @@ func (m *machine) Start(t *rapid.T) {
 
 func (m *machine) Started(t *rapid.T) {
 	_, b, mb := m.pick(t)
-	err := b.Started(started, true)
+	inRecovery := rapid.Bool().Draw(t, "inRecovery")
+	err := b.Started(started, inRecovery)
 	switch {
 	case mb.over():
 		expect(t, b, err, mb.check())
@@ -116,7 +121,7 @@ func (m *machine) Started(t *rapid.T) {
 		expect(t, b, err, "55000 has already started")
 	default:
 		expect(t, b, err, "")
-		mb.state = "running"
+		mb.state, mb.inRecovery = "running", inRecovery
 	}
 }
 
@@ -145,14 +150,15 @@ func (m *machine) BeginFile(t *rapid.T) {
 	i, b, mb := m.pick(t)
 	kind := rapid.SampledFrom([]FileKind{DataFile, ControlFile}).Draw(t, "kind")
 	end, err := b.BeginFile(kind)
-	if want := mb.check(); want == "" && kind == ControlFile && mb.sending > 0 {
+	if want := mb.check(); want == "" && (mb.sendingControl || kind == ControlFile && mb.sending > 0) {
 		expect(t, b, err, mb.inUse())
 	} else {
 		expect(t, b, err, want)
 	}
 	if err == nil {
 		mb.sending++
-		m.files = append(m.files, file{backup: i, end: end})
+		mb.sendingControl, mb.controlLast = kind == ControlFile, false
+		m.files = append(m.files, file{backup: i, kind: kind, end: end})
 	}
 }
 
@@ -167,20 +173,27 @@ func (m *machine) EndFile(t *rapid.T) {
 		return
 	}
 	f.ended = true
-	m.models[f.backup].sending--
+	mb := m.models[f.backup]
+	mb.sending--
+	if f.kind == ControlFile {
+		mb.sendingControl, mb.controlLast = false, sent
+	}
 	if sent {
-		m.models[f.backup].sent++
+		mb.sent++
 	}
 }
 
 func (m *machine) Stop(t *rapid.T) {
 	_, b, mb := m.pick(t)
 	err := b.Stop()
-	if want := mb.check(); want == "" && mb.sending > 0 {
-		expect(t, b, err, mb.inUse())
-	} else {
-		expect(t, b, err, want)
+	want := mb.check()
+	switch {
+	case want == "" && mb.sending > 0:
+		want = mb.inUse()
+	case want == "" && mb.inRecovery && !mb.controlLast:
+		want = "55000 has no global/pg_control yet that was sent after every other file"
 	}
+	expect(t, b, err, want)
 	if err == nil {
 		mb.state = "stopping"
 	}

@@ -19,17 +19,24 @@ const (
 // is over.
 //
 // The error is 55000 when the backup is not [Running], and 55006 for [ControlFile]
-// while any other SEND_FILE of the backup is at work (§4.6).
+// while any other SEND_FILE of the backup is at work, and for [DataFile] while a
+// ControlFile is (§4.8).
 func (b *Backup) BeginFile(kind FileKind) (end func(sent bool), err error) {
 	b.table.mu.Lock()
 	defer b.table.mu.Unlock()
 	if err := b.checkRunning(); err != nil {
 		return nil, err
 	}
-	if kind == ControlFile && b.sending > 0 {
+	switch {
+	case kind == ControlFile && b.sending > 0:
 		return nil, b.inUse().WithHint("Ask for global/pg_control when every other file has been sent.")
+	case b.sendingControl:
+		return nil, b.inUse().WithHint("Wait until global/pg_control has been sent, and ask for it again after this file.")
 	}
 	b.sending++
+	b.sendingControl = kind == ControlFile
+	// A file that fails counts too: the peer may have a part of it.
+	b.controlLast = false
 	ended := false
 	return func(sent bool) {
 		b.table.mu.Lock()
@@ -39,6 +46,9 @@ func (b *Backup) BeginFile(kind FileKind) (end func(sent bool), err error) {
 		}
 		ended = true
 		b.sending--
+		if kind == ControlFile {
+			b.sendingControl, b.controlLast = false, sent
+		}
 		if sent {
 			b.counts.filesSent.Add(1)
 		}

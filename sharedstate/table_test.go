@@ -29,6 +29,14 @@ func start(t *testing.T, table *Table) *Backup {
 	return b
 }
 
+// sendControl sends what a backup that began in recovery needs before its Stop.
+func sendControl(t *testing.T, b *Backup) {
+	t.Helper()
+	end, err := b.BeginFile(ControlFile)
+	expectError(t, err, b, "")
+	end(true)
+}
+
 // expectError compares an error with its terse form, in which ID stands for the
 // shortened id of b. Nothing is expected where want is empty.
 func expectError(t *testing.T, err error, b *Backup, want string) {
@@ -88,6 +96,7 @@ func TestJoin_4_2(t *testing.T) {
 		t.Fatal(err)
 	}
 	running, stopping, over := start(t, table), start(t, table), start(t, table)
+	sendControl(t, stopping)
 	if err := stopping.Stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -191,22 +200,48 @@ func TestStop_3_7(t *testing.T) {
 	}
 }
 
-func TestBeginFile_4_6_ControlFile(t *testing.T) {
+// While pg_control is sent nothing else is, in whichever order two sessions ask.
+func TestBeginFile_4_8_ControlFile(t *testing.T) {
 	const inUse = `backup "ID" is in use by 1 SEND_FILE command (SQLSTATE 55006)`
 	b := start(t, NewTable(0))
-	for _, other := range []FileKind{DataFile, ControlFile} {
-		end, err := b.BeginFile(other)
+	for _, c := range []struct{ first, second FileKind }{
+		{DataFile, ControlFile}, {ControlFile, ControlFile}, {ControlFile, DataFile},
+	} {
+		end, err := b.BeginFile(c.first)
 		expectError(t, err, b, "")
-		_, err = b.BeginFile(ControlFile)
+		_, err = b.BeginFile(c.second)
 		expectError(t, err, b, inUse)
 		end(true)
+		end, err = b.BeginFile(c.second)
+		expectError(t, err, b, "")
+		end(true)
 	}
-	endControl, err := b.BeginFile(ControlFile)
-	expectError(t, err, b, "")
-	endData, err := b.BeginFile(DataFile) // the client asks for pg_control again after it (§4.8)
-	expectError(t, err, b, "")
-	endData(true)
-	endControl(true)
+}
+
+// A backup that began in recovery needs a pg_control that nothing was sent after.
+func TestStop_4_8_ControlFileIsLast(t *testing.T) {
+	const stale = `backup "ID" has no global/pg_control yet that was sent after every other file (SQLSTATE 55000)`
+	b := start(t, NewTable(0))
+	send := func(kind FileKind, sent bool) {
+		end, err := b.BeginFile(kind)
+		expectError(t, err, b, "")
+		end(sent)
+	}
+	expectError(t, b.Stop(), b, stale)
+	send(DataFile, true)
+	expectError(t, b.Stop(), b, stale)
+	send(ControlFile, false)
+	expectError(t, b.Stop(), b, stale)
+	send(ControlFile, true)
+	send(DataFile, false) // the peer may have a part of it
+	expectError(t, b.Stop(), b, stale)
+	send(ControlFile, true)
+	expectError(t, b.Stop(), b, "")
+
+	primary, err := NewTable(0).Start(request)
+	expectError(t, err, primary, "")
+	expectError(t, primary.Started(started, false), primary, "")
+	expectError(t, primary.Stop(), primary, "")
 }
 
 func TestBackup_3_7_Over(t *testing.T) {
@@ -219,7 +254,7 @@ func TestBackup_3_7_Over(t *testing.T) {
 		{"aborted", (*Backup).Abort, `backup "ID" was aborted (SQLSTATE 55000)`},
 		{"aborted, then ended", func(b *Backup) { b.Abort(); b.End() }, `backup "ID" was aborted (SQLSTATE 55000)`},
 		{"ended, then aborted", func(b *Backup) { b.End(); b.Abort() }, `backup "ID" has ended (SQLSTATE 55000)`},
-		{"aborted while stopping", func(b *Backup) { b.Stop(); b.Abort() }, `backup "ID" was aborted (SQLSTATE 55000)`},
+		{"aborted while stopping", func(b *Backup) { sendControl(t, b); expectError(t, b.Stop(), b, ""); b.Abort() }, `backup "ID" was aborted (SQLSTATE 55000)`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			table := NewTable(0)

@@ -39,6 +39,11 @@ LABEL: of a standby
 START TIMELINE: 1
 |$id
 A> STOP_BACKUP
+ERROR:  55000: backup "$id8" has no global/pg_control yet that was sent after every other file
+HINT:  Ask for global/pg_control, then stop the backup.
+A> SEND_FILE ('global/pg_control') \g /dev/null
+SEND_FILE
+A> STOP_BACKUP
 startptr|tli|backup_label|stopptr|stoptli
 0/200028|1|START WAL LOCATION: 0/200028 (file 000000010000000000000002)
 CHECKPOINT LOCATION: 0/200028

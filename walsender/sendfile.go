@@ -39,6 +39,7 @@ func (s *session) sendFile(ctx context.Context, c grammar.SendFile) error {
 	if err != nil {
 		return err
 	}
+	defer end(false) // a cluster that panics must not keep the backup from being stopped
 	err = s.transferWhile(ctx, b, c)
 	// Before ReadyForQuery: a client may count on it (§4.8).
 	end(err == nil)

@@ -248,6 +248,69 @@ func TestSession_3_7_StopBackup(t *testing.T) {
 		`ErrorResponse ERROR 42704 backup "`+id[:8]+`" does not exist`, ready)
 }
 
+// A panic in a joined session costs that session: the backup can be stopped.
+func TestSession_3_6_JoinedSessionPanics(t *testing.T) {
+	for _, where := range []string{"opening", "reading"} {
+		t.Run(where, func(t *testing.T) {
+			cluster := newMemCluster()
+			cluster.reading = func(name string, r io.Reader) io.Reader {
+				switch {
+				case name != "base/1/100":
+					return r
+				case where == "opening":
+					panic("a fault of the cluster")
+				}
+				return panicReader{}
+			}
+			addr := serve(t, &walsender.Server{Cluster: cluster})
+			leader, joined, _ := backupWith(t, addr)
+			joined.send("SEND_FILE ('base/1/100')")
+			if got := joined.answer(); got[len(got)-1] != "EOF" {
+				t.Errorf("the session that panicked answers %q", got)
+			}
+			for _, command := range []string{"SEND_FILE ('global/pg_control')", "STOP_BACKUP"} {
+				got := leader.query(command)
+				wantAnswer(t, got[len(got)-2:], "CommandComplete "+command[:strings.IndexByte(command+" ", ' ')], ready)
+			}
+		})
+	}
+}
+
+// panicReader is a file whose cluster has a fault.
+type panicReader struct{}
+
+func (panicReader) Read([]byte) (int, error) { panic("a fault of the cluster") }
+
+// What was sent beside pg_control, or after it, makes it stale. Only a backup that
+// began in recovery minds.
+func TestSession_4_8_ControlFileIsLast(t *testing.T) {
+	cluster := newMemCluster()
+	cluster.inRecovery.Store(true)
+	reading, gate := make(chan struct{}), make(chan struct{})
+	cluster.reading = func(name string, r io.Reader) io.Reader {
+		if name == "global/pg_control" {
+			return io.MultiReader(io.LimitReader(&gatedReader{reading, gate}, 8192), r)
+		}
+		return r
+	}
+	leader, joined, id := backupWith(t, serve(t, &walsender.Server{Cluster: cluster}))
+	stale := `ErrorResponse ERROR 55000 backup "` + id[:8] + `" has no global/pg_control yet that was sent after every other file` +
+		" | hint: Ask for global/pg_control, then stop the backup."
+	wantAnswer(t, leader.query("STOP_BACKUP"), stale, ready)
+
+	leader.send("SEND_FILE ('global/pg_control')")
+	<-reading
+	wantAnswer(t, joined.query("SEND_FILE ('base/1/100')"), `ErrorResponse ERROR 55006 backup "`+id[:8]+`" is in use by 1 SEND_FILE command`+
+		" | hint: Wait until global/pg_control has been sent, and ask for it again after this file.", ready)
+	close(gate)
+	leader.answer()
+	joined.query("SEND_FILE ('base/1/100')")
+	wantAnswer(t, leader.query("STOP_BACKUP"), stale, ready)
+	joined.query("SEND_FILE ('global/pg_control')")
+	got := leader.query("STOP_BACKUP")
+	wantAnswer(t, got[len(got)-2:], "CommandComplete STOP_BACKUP", ready)
+}
+
 func TestSession_3_7_StopFailsInCluster(t *testing.T) {
 	cluster := newMemCluster()
 	cluster.stopErr = protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the cluster has changed")

@@ -17,6 +17,10 @@ func (s *session) stopBackup(ctx context.Context, c grammar.StopBackup) error {
 	if !s.leading {
 		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "only the session that started the backup can stop it")
 	}
+	// Ahead of what the table asks for, which nobody can give it after a promotion.
+	if err := s.checkRecovery(ctx, &transfer{backup: b}); err != nil {
+		return err
+	}
 	if err := b.Stop(); err != nil {
 		return err
 	}
