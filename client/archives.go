@@ -173,17 +173,6 @@ func (a *archives) finish() error {
 	return nil
 }
 
-// publish gives the archives their names, the data directory's last.
-func (a *archives) publish(sync bool) error {
-	for i := len(a.names) - 1; i >= 0; i-- {
-		name := a.names[i]
-		if err := a.target.rename(name+incompleteSuffix, name, sync && i == 0); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // close gives up archives that are not finished.
 func (a *archives) close() {
 	for _, archive := range a.all() {

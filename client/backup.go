@@ -42,7 +42,9 @@ func Backup(ctx context.Context, o Options) (Result, error) {
 	}
 	if err == nil {
 		b.hangUp()
-		b.target.close()
+		if b.target != nil {
+			b.target.close()
+		}
 		return b.result(), b.checksumError()
 	}
 	disconnect(nil)
@@ -79,13 +81,15 @@ type backup struct {
 	extra       []file // for the manifest, see contents
 }
 
-// run takes the steps of a backup. Each of them is safe to be killed in: until the
-// last but two, nothing in the target can be started.
+// step is a step of a backup.
+type step struct {
+	name string
+	do   func(context.Context) error
+}
+
+// run takes the steps of a backup. Each of them is safe to be killed in; see release.
 func (b *backup) run(ctx context.Context) error {
-	steps := []struct {
-		name string
-		do   func(context.Context) error
-	}{
+	steps := []step{
 		{"connect", b.connect},
 		{"identify", b.identify},
 		{"list tablespaces", b.listTablespaces},
@@ -105,12 +109,10 @@ func (b *backup) run(ctx context.Context) error {
 		{"write label", b.writeLabel},
 		{"write recovery configuration", b.writeRecoveryConf},
 		{"finish archives", b.finishArchives},
-		{"sync", b.sync},
-		{"release control file", b.releaseControlFile},
 		{"write manifest", b.writeManifest},
-		{"remove marker", b.removeMarker},
+		{"sync", b.sync},
 	}
-	for _, step := range steps {
+	for _, step := range append(steps, b.release()...) {
 		b.step(step.name)
 		if err := ctx.Err(); err != nil {
 			return err

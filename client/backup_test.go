@@ -121,6 +121,7 @@ func TestBackup_5_10_Modes(t *testing.T) {
 		f.mode = mode
 		dir := filepath.Join(t.TempDir(), "copy")
 		must(t, os.Mkdir(dir, 0o755)) // an empty one is taken
+		must(t, os.Chmod(dir, 0o755))
 		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir})
 		must(t, err)
 		for name, what := range tree(t, dir) {

@@ -12,21 +12,31 @@ import (
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 )
 
-// A disk that is full at various points of the backup: the error says so, and nothing
-// is left. It takes a file system of a size of its own, which only root can mount.
+// A disk that is full at various points of the backup, from the first byte on: the error
+// says so, and nothing is left. It takes a file system of a size of its own, which only root can mount.
 func TestServer_5_3_DiskFull(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	must(t, walsendertest.Sample{WALSegmentSize: 1 << 20, RelationPages: 50}.Write(dir))
 	config := serve(t, dir, &walsender.Server{})
 	for name, format := range map[string]client.Format{"plain": client.FormatPlain, "tar": client.FormatTar} {
-		for _, size := range []string{"64k", "1m", "3m"} {
+		for _, size := range []string{"0", "64k", "1m", "3m"} {
 			t.Run(name+"/"+size, func(t *testing.T) {
 				small := t.TempDir()
 				must(t, os.Chmod(small, 0o755))
-				if err := syscall.Mount("tmpfs", small, "tmpfs", 0, "mode=755,size="+size); err != nil {
+				options := "mode=755,size=" + size
+				if size == "0" {
+					options = "mode=755,size=64k"
+				}
+				if err := syscall.Mount("tmpfs", small, "tmpfs", 0, options); err != nil {
 					t.Skipf("cannot mount a small file system: %v", err)
 				}
-				t.Cleanup(func() { must(t, syscall.Unmount(small, 0)) })
+				mounted := small
+				t.Cleanup(func() { must(t, syscall.Unmount(mounted, 0)) })
+				if size == "0" {
+					os.WriteFile(filepath.Join(small, "full"), make([]byte, 64<<10), 0o600) //nolint:errcheck // as much as there is room for
+					must(t, os.MkdirAll(filepath.Join(small, "empty"), 0o755))
+					small = filepath.Join(small, "empty")
+				}
 				_, err := client.Backup(t.Context(), client.Options{ConnConfig: config, Dir: small, Jobs: 4, Format: format})
 				if err == nil || !strings.Contains(err.Error(), "no space left on device") {
 					t.Errorf("error is %v, want one that says that the disk is full", err)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/heap"
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -210,7 +211,7 @@ func (p *Plan) planDirectories(targets []string, force bool) error {
 				p.Creates = append(p.Creates, dir)
 			}
 		}
-		if force && len(absent) == 0 && checkVacant(target) != nil && !slices.Contains(p.Removes, target) {
+		if force && len(absent) == 0 && errors.Is(checkVacant(target, nil), ErrUnfinished) && !slices.Contains(p.Removes, target) {
 			p.Removes = append(p.Removes, target)
 		}
 	}

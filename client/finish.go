@@ -204,23 +204,12 @@ func (b *backup) sync(context.Context) error {
 	return b.target.sync()
 }
 
-// releaseControlFile makes the backup one that can be started.
-func (b *backup) releaseControlFile(context.Context) error {
-	if b.archives != nil {
-		return b.archives.publish(!b.NoSync)
-	}
-	return b.target.rename(controlFileHeld, controlFile, !b.NoSync)
-}
-
+// writeManifest has all but its name, which comes last; see release.
 func (b *backup) writeManifest(context.Context) error {
 	if b.NoManifest || b.Output != nil { // see finishArchives
 		return nil
 	}
-	if err := b.target.writeManifest(b.manifestTo, !b.NoSync); err != nil {
-		return err
-	}
-	b.events.tell(LevelVerbose, "renaming %s to %s", manifestFileTmp, manifestFile)
-	return b.target.rename(manifestFileTmp, manifestFile, !b.NoSync)
+	return b.target.writeManifest(b.manifestTo)
 }
 
 // walRanges is the WAL that the manifest names: none where its end is not known.

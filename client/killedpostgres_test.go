@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
-	"syscall"
+	"slices"
 	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/livecluster"
@@ -41,30 +41,96 @@ func TestBackup_5_6_PostgreSQLRefusesTheResidue(t *testing.T) {
 	})
 	dsn := fmt.Sprintf("host=127.0.0.1 port=%d user=u sslmode=disable", listener.Addr().(*net.TCPAddr).Port)
 
-	for _, name := range stepNames(t) {
-		whole := name == "write manifest" || name == "remove marker"
-		base := p.TempDir(t)
-		dir := filepath.Join(base, "copy")
-		command := exec.Command(os.Args[0])
-		command.Env = append(os.Environ(), killedIn+"="+name, killedDir+"="+dir, killedDSN+"="+dsn)
-		out, err := command.CombinedOutput()
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
-			t.Fatalf("step %s: the process was not killed: %v\n%s", name, err, out)
-		}
-		must(t, p.Own(base))
-		residue, err := p.At(dir)
+	location := filepath.Join(p.TempDir(t), "space")
+	must(t, os.Mkdir(location, 0o700))
+	must(t, p.Own(location))
+	for _, statement := range []string{
+		"create tablespace space location '" + location + "'",
+		"create table t tablespace space as select generate_series(1, 1000)",
+	} {
+		_, err := source.SQL(ctx, "postgres", statement)
 		must(t, err)
-		err = residue.Start(ctx)
-		if whole != (err == nil) {
-			t.Errorf("step %s: PostgreSQL says %v", name, err)
+	}
+	for _, name := range stepNames(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // PostgreSQL takes its time to say no
+			checkResidue(t, p, name, dsn, location)
+		})
+	}
+}
+
+// checkResidue has PostgreSQL judge what kill -9 leaves in a step, and then the next
+// backup. The tablespace of the cluster is in location.
+func checkResidue(t *testing.T, p postgres.Programs, step, dsn, location string) {
+	t.Helper()
+	base := p.TempDir(t)
+	o := Options{
+		Dir: filepath.Join(base, "copy"), WALDir: filepath.Join(base, "wal"),
+		TablespaceMap: map[string]string{location: filepath.Join(base, "space")},
+	}
+	killIn(t, step, dsn, o)
+	if _, err := os.Stat(o.Dir); err != nil {
+		return
+	}
+	must(t, p.Own(base))
+	if isReleased(step) {
+		mustStart(t, p, o.Dir)
+	} else if err := startAt(t, p, o.Dir); err == nil {
+		t.Error("PostgreSQL starts from the residue")
+	}
+	if !slices.Contains(releaseSteps, step) {
+		return
+	}
+	var err error
+	o.ConnConfig, err = pgconn.ParseConfig(dsn)
+	must(t, err)
+	checkForce(t, step, base, o)
+	must(t, p.Own(base))
+	mustStart(t, p, o.Dir)
+}
+
+// checkForce takes a backup into what was left by one that was killed in a step: it
+// is refused without force, and with force where a server can be started from it.
+func checkForce(t *testing.T, step, base string, o Options) {
+	t.Helper()
+	before := tree(t, base)
+	_, err := Backup(t.Context(), o)
+	if err == nil || errors.Is(err, ErrUnfinished) == isReleased(step) {
+		t.Errorf("step %s: the next backup says %v", step, err)
+	}
+	o.Force = true
+	if _, err = Backup(t.Context(), o); (err == nil) == isReleased(step) {
+		t.Errorf("step %s: the next backup by force says %v", step, err)
+	}
+	if isReleased(step) {
+		sameTree(t, before, base)
+		return
+	}
+	report, err := Verify(t.Context(), o.Dir, VerifyOptions{})
+	must(t, err)
+	if len(report.Problems) > 0 {
+		t.Errorf("step %s: after the next backup by force: %v", step, report.Problems)
+	}
+}
+
+func startAt(t *testing.T, p postgres.Programs, dir string) error {
+	t.Helper()
+	residue, err := p.At(dir)
+	must(t, err)
+	err = residue.Start(t.Context())
+	if err == nil {
+		var rows string
+		if rows, err = residue.SQL(t.Context(), "postgres", "select count(*) from t"); err == nil && rows != "1000" {
+			err = fmt.Errorf("table has %s rows", rows)
 		}
-		must(t, residue.Close())
-		if _, err := os.Stat(dir); err == nil {
-			_, again := Backup(ctx, Options{ConnConfig: newFake(t).config(), Dir: dir})
-			if again == nil || !strings.Contains(again.Error(), "holds an unfinished backup") {
-				t.Errorf("step %s: the next backup says %v", name, again)
-			}
-		}
+	}
+	must(t, residue.Close())
+	return err
+}
+
+func mustStart(t *testing.T, p postgres.Programs, dir string) {
+	t.Helper()
+	if err := startAt(t, p, dir); err != nil {
+		t.Errorf("%s: %v", dir, err)
 	}
 }

@@ -79,17 +79,13 @@ func (b *backup) manifestTo(w io.Writer) error {
 }
 
 // writeManifest has backup_manifest written under its temporary name.
-func (t *target) writeManifest(write func(io.Writer) error, sync bool) error {
+func (t *target) writeManifest(write func(io.Writer) error) error {
 	f, err := t.create(manifestFileTmp)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	err = write(f)
-	if err == nil && sync {
-		err = f.Sync()
-	}
-	if err == nil {
+	if err = write(f); err == nil {
 		err = f.Close()
 	}
 	if err != nil {

@@ -1,17 +1,20 @@
 package client
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// markerFile is in every directory that a backup fills, until the backup is whole.
+// markerFile is in every directory that a backup fills, until the backup is whole; see
+// [backup.release] for when that is.
 const markerFile = "pgparallel.incomplete"
 
 const markerText = `pgparallel has begun to write a base backup here, and has not finished it.
@@ -20,108 +23,257 @@ server can be started from it. "pgparallel backup --force" removes it and takes 
 backup anew.
 `
 
+// otherMarkerText is for the directories of tablespaces and of WAL. It names the data
+// directory, and its inode, by which a data directory that was moved is known.
+const otherMarkerText = `pgparallel has begun to write a part of a base backup here. As long as the
+data directory of the backup has the file ` + markerFile + ` or ` + controlFileHeld + `,
+the backup is not finished, and "pgparallel backup --force" removes it. Otherwise
+a server may use what is here, and only this file may be removed.
+data directory: %q, inode %d
+`
+
+// heldFiles are the files by whose last name, which a rename gives them, a directory
+// becomes a backup that can be used: without the suffix incompleteSuffix.
+var heldFiles = []string{
+	controlFileHeld,
+	"base.tar" + incompleteSuffix, "base.tar.gz" + incompleteSuffix,
+	"base.tar.lz4" + incompleteSuffix, "base.tar.zst" + incompleteSuffix,
+}
+
 // ErrUnfinished is wrapped in the error of [Backup] where a directory holds what a
 // backup has left that was killed. [Options.Force] removes it.
 var ErrUnfinished = errors.New("unfinished backup")
 
-// writeMarker marks a directory, and locks the marker for as long as the file is open.
-// Where there are no locks, as on some network file systems, there is none.
-func writeMarker(root *os.Root) (*os.File, error) {
-	f, err := root.OpenFile(markerFile, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return nil, err
+func beingWritten(path string) error {
+	return fmt.Errorf("directory %q is being written by another backup", path)
+}
+
+func notEmpty(path string) error {
+	return fmt.Errorf("directory %q exists but is not empty", path)
+}
+
+// evidence is the file that says that a directory is an unfinished backup: the marker
+// or, when the marker is gone already, a file that is held. There is none where a
+// server could run on what is there.
+func evidence(root *os.Root, path string) (string, error) {
+	found := ""
+	for _, name := range append([]string{markerFile}, heldFiles...) {
+		info, err := root.Lstat(name)
+		switch {
+		case isAbsent(err):
+		case err != nil:
+			return "", fmt.Errorf("could not access file %q: %w", filepath.Join(path, name), cause(err))
+		case info.Mode().IsRegular() && found == "":
+			found = name
+		}
 	}
-	unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) //nolint:errcheck // see above
-	if _, err := f.WriteString(markerText); err != nil {
+	if found == "" {
+		return "", notEmpty(path)
+	}
+	usable := []string{"postmaster.pid"}
+	for _, held := range heldFiles {
+		usable = append(usable, strings.TrimSuffix(held, incompleteSuffix))
+	}
+	for _, name := range usable {
+		if _, err := root.Lstat(name); !isAbsent(err) {
+			return "", fmt.Errorf("directory %q is not empty, and no unfinished backup: there is %q in it", path, name)
+		}
+	}
+	return found, nil
+}
+
+func isAbsent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// lock locks a file of a directory for as long as the file that it returns is open. It
+// fails where somebody else has the lock, or has put another file in the place.
+func lock(root *os.Root, path, name string) (*os.File, error) {
+	f, err := root.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("could not open file %q: %w", filepath.Join(path, name), cause(err))
+	}
+	switch err := flock(f); {
+	case errors.Is(err, unix.EWOULDBLOCK):
 		f.Close()
-		return nil, err
+		return nil, beingWritten(path)
+	case err != nil:
+		f.Close()
+		return nil, fmt.Errorf("could not lock file %q: %w", filepath.Join(path, name), err)
+	}
+	if !isNamed(f, root, name) {
+		f.Close()
+		return nil, beingWritten(path)
 	}
 	return f, nil
 }
 
-// checkUnfinished is an error that wraps [ErrUnfinished] where the directory has the
-// marker, another one where the backup still runs, and nil elsewhere.
-func checkUnfinished(path string) error {
-	name := filepath.Join(path, markerFile)
-	info, err := os.Lstat(name)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
-		return nil
-	}
+func flock(f *os.File) error {
+	connection, err := f.SyscallConn()
 	if err != nil {
-		return fmt.Errorf("could not access file %q: %w", name, cause(err))
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return fmt.Errorf("could not open file %q: %w", name, cause(err))
-	}
-	defer f.Close()
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
-		return fmt.Errorf("directory %q is being written by another backup", path)
-	}
-	return fmt.Errorf("directory %q holds an %w", path, ErrUnfinished)
-}
-
-// clearUnfinished removes what a directory with the marker holds, the marker last. It
-// follows no links. Any other directory it leaves alone.
-func clearUnfinished(path string) error {
-	if err := checkUnfinished(path); !errors.Is(err, ErrUnfinished) {
 		return err
 	}
+	var locked error
+	err = connection.Control(func(fd uintptr) { locked = unix.Flock(int(fd), unix.LOCK_EX|unix.LOCK_NB) })
+	return errors.Join(err, locked)
+}
+
+// isNamed reports whether a file has the name still.
+func isNamed(f *os.File, root *os.Root, name string) bool {
+	opened, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := root.Lstat(name)
+	return err == nil && os.SameFile(opened, named)
+}
+
+// claim is an unfinished backup, which nobody else can claim, or finish, until it is
+// closed.
+type claim struct {
+	root  *os.Root
+	file  *os.File // what says that it is unfinished, locked
+	owner *claim   // that of the data directory; nil: this is it, or it is ours
+}
+
+// claimUnfinished claims the unfinished backup in a directory. Where main is not nil,
+// it is a data directory that is claimed already.
+func claimUnfinished(path string, main *place) (*claim, error) {
 	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, fmt.Errorf("could not open directory %q: %w", path, cause(err))
+	}
+	c := &claim{root: root}
+	if err := c.take(path, main); err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *claim) take(path string, main *place) error {
+	name, err := evidence(c.root, path)
+	if err != nil {
+		return err
+	}
+	if c.file, err = lock(c.root, path, name); err != nil {
+		return err
+	}
+	// Once more: only now can nobody finish the backup any more.
+	if _, err = evidence(c.root, path); err != nil || name != markerFile {
+		return err
+	}
+	dir, inode, err := owner(c.file)
+	if err != nil {
+		return c.checkAlone(path)
+	}
+	if dir == "" {
+		return nil
+	}
+	if main != nil && main.adopted && main.inode() == inode {
+		return nil
+	}
+	if c.owner, err = claimOwner(dir, inode); err != nil {
+		return fmt.Errorf("directory %q holds a part of a backup of which nothing says that it is unfinished: %w", path, err)
+	}
+	return nil
+}
+
+// claimOwner claims the data directory that the marker of another directory names, if
+// it is where it was.
+func claimOwner(dir string, inode uint64) (*claim, error) {
+	info, err := os.Stat(dir)
+	if err == nil && inodeOf(info) != inode {
+		err = errors.New("it is another directory")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("could not find its data directory %q: %w", dir, cause(err))
+	}
+	return claimUnfinished(dir, nil)
+}
+
+// checkAlone makes sure that a marker which was never written to its end is all that
+// the directory holds.
+func (c *claim) checkAlone(path string) error {
+	d, err := c.root.Open(".")
 	if err != nil {
 		return fmt.Errorf("could not open directory %q: %w", path, cause(err))
 	}
-	defer root.Close()
-	if err := (&place{path: path, root: root}).empty(); err != nil {
-		return fmt.Errorf("could not remove the contents of directory %q: %w", path, err)
+	defer d.Close()
+	if names, err := d.Readdirnames(2); err != nil || len(names) > 1 {
+		return notEmpty(path)
 	}
 	return nil
 }
 
-// makeVacant is checkVacant, which removes an unfinished backup first where that is
-// wanted.
-func (b *backup) makeVacant(path string) error {
-	err := checkVacant(path)
-	switch {
-	case !b.Force || !errors.Is(err, ErrUnfinished):
+func (c *claim) close() {
+	if c.owner != nil {
+		c.owner.close()
+	}
+	if c.file != nil {
+		c.file.Close()
+	}
+	c.root.Close()
+}
+
+// owner is the data directory that a marker names, and its inode; empty for the marker
+// of a data directory. An error says that it is none of the two.
+func owner(marker *os.File) (dir string, inode uint64, err error) {
+	text, err := io.ReadAll(io.LimitReader(marker, 64<<10))
+	if err != nil || string(text) == markerText {
+		return "", 0, err
+	}
+	_, line, _ := strings.Cut(string(text), "\ndata directory: ")
+	_, err = fmt.Sscanf(line, "%q, inode %d\n", &dir, &inode)
+	return dir, inode, err
+}
+
+// checkUnfinished says what a directory is that is not empty: an error that wraps
+// [ErrUnfinished] where [Options.Force] may remove what it holds, and another error
+// elsewhere.
+func checkUnfinished(path string, main *place) error {
+	c, err := claimUnfinished(path, main)
+	if err != nil {
 		return err
-	case b.planOnly:
-		return nil
 	}
-	b.events.tell(LevelInfo, "removing unfinished backup in directory %q", path)
-	return clearUnfinished(path)
+	c.close()
+	return fmt.Errorf("directory %q holds an %w", path, ErrUnfinished)
 }
 
-// removeMarker says that the backup is whole.
-func (b *backup) removeMarker(context.Context) error {
-	if b.target == nil {
-		return nil
+func inodeOf(info fs.FileInfo) uint64 {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return uint64(stat.Ino)
 	}
-	for _, p := range b.target.places() {
-		if err := p.root.Remove(markerFile); err != nil {
-			return fmt.Errorf("could not remove file %q: %w", filepath.Join(p.path, markerFile), cause(err))
-		}
-	}
-	if b.NoSync {
-		return nil
-	}
-	for _, p := range b.target.places() {
-		if err := p.syncNames(); err != nil {
-			return err
-		}
-	}
-	return nil
+	return 0
 }
 
-// syncNames makes durable what names the directory has.
-func (p *place) syncNames() error {
-	d, err := p.root.Open(".")
-	if err == nil {
-		err = d.Sync()
-		d.Close()
+// createMarker creates a marker under a name that is not there yet, and locks it. On an
+// error there is none, unless it is another's.
+func createMarker(root *os.Root, path, name, text string, sync bool) (*os.File, error) {
+	f, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, beingWritten(path)
 	}
 	if err != nil {
-		return fmt.Errorf("could not synchronize directory %q: %w", p.path, cause(err))
+		return nil, markerNotWritten(path, err)
 	}
-	return nil
+	// Where there are no locks, as on some network file systems, there is none.
+	if err := flock(f); errors.Is(err, unix.EWOULDBLOCK) || !isNamed(f, root, name) {
+		f.Close()
+		return nil, beingWritten(path)
+	}
+	_, err = f.WriteString(text)
+	if err == nil && sync {
+		err = f.Sync()
+	}
+	if err != nil {
+		f.Close()
+		root.Remove(name) //nolint:errcheck // that it was not written is what there is to tell
+		return nil, markerNotWritten(path, err)
+	}
+	return f, nil
+}
+
+func markerNotWritten(path string, err error) error {
+	return fmt.Errorf("could not write file %q: %w", filepath.Join(path, markerFile), cause(err))
 }

@@ -2,6 +2,7 @@ package client
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,17 @@ func unfinished(t *testing.T, dir string) {
 	must(t, os.MkdirAll(filepath.Join(dir, "base", "1"), 0o700))
 	must(t, os.WriteFile(filepath.Join(dir, "base", "1", "16384"), []byte("half"), 0o600))
 	must(t, os.WriteFile(filepath.Join(dir, markerFile), []byte(markerText), 0o600))
+}
+
+// unfinishedPart makes the directory of a tablespace as a backup leaves it that was
+// killed, whose data directory is dir.
+func unfinishedPart(t *testing.T, space, dir string) {
+	t.Helper()
+	info, err := os.Stat(dir)
+	must(t, err)
+	must(t, os.MkdirAll(filepath.Join(space, "PG_15_202209061", "1"), 0o700))
+	must(t, os.WriteFile(filepath.Join(space, "PG_15_202209061", "1", "16384"), []byte("half"), 0o600))
+	must(t, os.WriteFile(filepath.Join(space, markerFile), fmt.Appendf(nil, otherMarkerText, dir, inodeOf(info)), 0o600))
 }
 
 // What a killed backup has left is named as such and kept, unless it is to be removed;
@@ -44,7 +56,7 @@ func TestMarker_5_6_Force(t *testing.T) {
 		t.Error("the server was asked")
 	}
 
-	unfinished(t, space)
+	unfinishedPart(t, space, dir)
 	before = tree(t, parent)
 	plan, err := DryRun(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Force: true})
 	must(t, err)
@@ -102,12 +114,93 @@ func TestMarker_5_6_EveryStep(t *testing.T) {
 	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, step: func(name string) {
 		entries, _ := os.ReadDir(dir)
 		_, err := os.Stat(filepath.Join(dir, markerFile))
-		if marked := err == nil; marked != (len(entries) > 0) {
+		if marked := err == nil; marked != (len(entries) > 0 && name != "release control file" && !isReleased(name)) {
 			t.Errorf("step %s: %d entries, marked: %v", name, len(entries), marked)
 		}
 	}})
 	must(t, err)
 	if _, err := os.Stat(filepath.Join(dir, markerFile)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the marker is still there: %v", err)
+	}
+}
+
+// A server could run on what is there, or does: nothing of it is removed.
+func TestMarker_5_6_ForceRefusesWhatCanBeStarted(t *testing.T) {
+	f := newFake(t)
+	for _, name := range []string{"global/pg_control", "postmaster.pid", "base.tar", "base.tar.zst"} {
+		for _, evidence := range []string{markerFile, controlFileHeld} {
+			dir := filepath.Join(t.TempDir(), "copy")
+			must(t, os.MkdirAll(filepath.Join(dir, "global"), 0o700))
+			must(t, os.WriteFile(filepath.Join(dir, name), nil, 0o600))
+			must(t, os.WriteFile(filepath.Join(dir, evidence), []byte(markerText), 0o600))
+			before := tree(t, dir)
+			_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Force: true})
+			if err == nil || errors.Is(err, ErrUnfinished) || !strings.Contains(err.Error(), name) {
+				t.Errorf("error is %v", err)
+			}
+			sameTree(t, before, dir)
+		}
+	}
+}
+
+// A marker that was not written to its end says only that the directory was empty.
+func TestMarker_5_6_Torn(t *testing.T) {
+	f := newFake(t)
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, markerFile), nil, 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, "precious"), nil, 0o600))
+	before := tree(t, dir)
+	o := Options{ConnConfig: f.config(), Dir: dir, Force: true}
+	if _, err := Backup(t.Context(), o); err == nil || !strings.Contains(err.Error(), "exists but is not empty") {
+		t.Errorf("error is %v", err)
+	}
+	sameTree(t, before, dir)
+	must(t, os.Remove(filepath.Join(dir, "precious")))
+	_, err := Backup(t.Context(), o)
+	must(t, err)
+}
+
+// Of backups that remove the same leftover at once, one goes on, and what it writes
+// stays.
+func TestMarker_5_6_ForceAtOnce(t *testing.T) {
+	f := newFake(t)
+	for _, evidence := range []string{markerFile, controlFileHeld} {
+		for range 10 {
+			dir := filepath.Join(t.TempDir(), "copy")
+			unfinished(t, dir)
+			must(t, os.Mkdir(filepath.Join(dir, "global"), 0o700))
+			must(t, os.Rename(filepath.Join(dir, markerFile), filepath.Join(dir, evidence)))
+			for i := range 100 {
+				must(t, os.WriteFile(filepath.Join(dir, fmt.Sprint("leftover", i)), nil, 0o600))
+			}
+			errs := make(chan error)
+			for range 3 {
+				go func() {
+					_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Force: true})
+					errs <- err
+				}()
+			}
+			succeeded := 0
+			for range 3 {
+				err := <-errs
+				switch {
+				case err == nil:
+					succeeded++
+				case !strings.Contains(err.Error(), "is being written by another backup") && !strings.Contains(err.Error(), "not empty"):
+					t.Errorf("error is %v", err)
+				}
+			}
+			if succeeded > 1 {
+				t.Errorf("%d of them succeeded", succeeded)
+			}
+			if succeeded == 0 {
+				continue // each was in the way of another, and nothing is lost
+			}
+			report, err := Verify(t.Context(), dir, VerifyOptions{})
+			must(t, err)
+			if len(report.Problems) > 0 {
+				t.Errorf("the backup that succeeded: %v", report.Problems)
+			}
+		}
 	}
 }

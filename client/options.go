@@ -126,9 +126,9 @@ type Options struct {
 	// minute, are always on.
 	Timeout time.Duration
 
-	// Force removes what a backup that was killed has left in Dir and in the
-	// tablespaces' directories: all that is in a directory with a file
-	// pgparallel.incomplete.
+	// Force removes what a backup that was killed has left in Dir, WALDir and the
+	// tablespaces' directories: all that is there. A directory that a server can
+	// be started from, or may use, is none such.
 	Force bool
 
 	// TablespaceMap gives tablespaces another directory: the location on the

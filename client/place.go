@@ -8,22 +8,38 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 )
 
 // place is a directory that the backup fills: the target, or the location of a
-// tablespace. It knows what was there before.
+// tablespace or of WAL. It knows what was there before.
 type place struct {
-	path   string
-	root   *os.Root
-	marker *os.File    // see writeMarker
-	made   []string    // directories that were created for it, itself the last; empty: it was there
-	mode   fs.FileMode // what it had, where it was there
+	path    string
+	owner   *place // the data directory; nil: this is it
+	root    *os.Root
+	device  uint64      // of its file system
+	marker  *os.File    // locked; nil where owner's marker has the lock
+	adopted bool        // it held an unfinished backup, which is gone
+	made    []string    // directories that were created for it, itself the last; empty: it was there
+	changed bool        // it was there, and had another mode:
+	mode    fs.FileMode // this one
 }
 
+// occupation is how directories are occupied.
+type occupation struct {
+	dirMode fs.FileMode // of what is created
+	force   bool        // whatever an unfinished backup has left there is removed
+	sync    bool
+	tell    func(level EventLevel, format string, args ...any)
+}
+
+const lostAndFound = "lost+found"
+
 // checkVacant reports an error unless a directory can be filled: it is absent, or
-// empty.
-func checkVacant(path string) error {
+// empty. The error wraps [ErrUnfinished] where that would be so by force. For main, see
+// claimUnfinished.
+func checkVacant(path string, main *place) error {
 	d, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -32,69 +48,129 @@ func checkVacant(path string) error {
 		return fmt.Errorf("could not access directory %q: %w", path, cause(err))
 	}
 	defer d.Close()
-	switch _, err := d.Readdirnames(1); {
+	names, err := d.Readdirnames(2)
+	switch {
 	case errors.Is(err, io.EOF):
 		return nil
 	case err != nil:
 		return fmt.Errorf("could not read directory %q: %w", path, cause(err))
+	case len(names) == 1 && names[0] == lostAndFound:
+		return fmt.Errorf("%w: it contains %s, perhaps because it is a mount point: use a directory below it", notEmpty(path), lostAndFound)
 	}
-	if err := checkUnfinished(path); err != nil {
-		return err
-	}
-	return fmt.Errorf("directory %q exists but is not empty", path)
+	return checkUnfinished(path, main)
 }
 
-// occupy creates a directory, and the parents that it lacks, or takes an empty one;
-// its mode becomes mode. On an error all is as before.
-func occupy(path string, mode fs.FileMode) (p *place, err error) {
-	p = &place{path: path}
+// occupy creates a directory, and the parents that it lacks, or takes an empty one. On
+// an error all is as before, but for an unfinished backup that was removed.
+func (o occupation) occupy(path string, owner *place) (p *place, err error) {
+	p = &place{path: path, owner: owner}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.vacate())
 		}
 	}()
-	if err := p.makeDirectories(mode); err != nil {
+	if err := p.makeDirectories(o.dirMode); err != nil {
 		return p, err
 	}
 	// Once more: only now is it certain that nobody else had it.
-	if err := checkVacant(path); err != nil {
-		return p, err
+	err = checkVacant(path, owner)
+	switch {
+	case err == nil:
+		err = p.mark(o.sync)
+	case o.force && errors.Is(err, ErrUnfinished):
+		o.tell(LevelInfo, "removing unfinished backup in directory %q", path)
+		err = p.adopt(o.sync)
 	}
-	info, err := os.Stat(path)
 	if err != nil {
-		return p, fmt.Errorf("could not access directory %q: %w", path, cause(err))
-	}
-	if err := p.mark(); err != nil {
 		return p, err
 	}
-	p.mode = info.Mode() & (fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky)
-	if p.mode.Perm() == mode {
-		return p, nil
+	if len(p.made) > 0 {
+		if err := setMode(p.root, ".", o.dirMode); err != nil {
+			return p, fmt.Errorf("could not change permissions of directory %q: %w", path, cause(err))
+		}
 	}
-	if err := p.root.Chmod(".", mode); err != nil {
-		return p, fmt.Errorf("could not change permissions of directory %q: %w", path, cause(err))
+	if o.sync {
+		err = p.syncNames()
 	}
-	return p, nil
+	return p, err
 }
 
 // mark makes the directory this backup's, which it is not before: of two backups that
 // find it empty only one can create the marker, and the other must touch nothing.
-func (p *place) mark() error {
+func (p *place) mark(sync bool) error {
 	root, err := os.OpenRoot(p.path)
 	if err != nil {
 		return fmt.Errorf("could not open directory %q: %w", p.path, cause(err))
 	}
-	marker, err := writeMarker(root)
-	if errors.Is(err, fs.ErrExist) {
-		err = fmt.Errorf("directory %q is being written by another backup", p.path)
-	} else if err != nil {
-		err = fmt.Errorf("could not write file %q: %w", filepath.Join(p.path, markerFile), cause(err))
-	}
-	if err != nil {
+	if err := p.createMarker(root, markerFile, sync); err != nil {
 		root.Close()
 		return err
 	}
-	p.root, p.marker = root, marker
+	p.root = root
+	return nil
+}
+
+// createMarker creates the marker under a name. That of a data directory stays locked.
+func (p *place) createMarker(root *os.Root, name string, sync bool) error {
+	text := markerText
+	if p.owner != nil {
+		text = fmt.Sprintf(otherMarkerText, p.owner.path, p.owner.inode())
+	}
+	f, err := createMarker(root, p.path, name, text, sync)
+	if err != nil {
+		return err
+	}
+	if p.owner != nil {
+		return f.Close()
+	}
+	p.marker = f
+	return nil
+}
+
+// inode is the directory's.
+func (p *place) inode() uint64 {
+	info, err := p.root.Stat(".")
+	if err != nil {
+		return 0 // no directory has it
+	}
+	return inodeOf(info)
+}
+
+// adopt makes the directory of an unfinished backup this backup's, and removes what it
+// holds. From before the first look to the end nobody else can do so, nor finish the
+// backup, and at no time is the directory without what says that it is unfinished.
+func (p *place) adopt(sync bool) error {
+	c, err := claimUnfinished(p.path, p.owner)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	root, err := os.OpenRoot(p.path)
+	if err != nil {
+		return fmt.Errorf("could not open directory %q: %w", p.path, cause(err))
+	}
+	if err := p.replaceMarker(root, sync); err != nil {
+		root.Close()
+		return err
+	}
+	p.root, p.adopted = root, true
+	return p.clear()
+}
+
+// replaceMarker puts this backup's marker in the place of the one that was there, if
+// there was one.
+func (p *place) replaceMarker(root *os.Root, sync bool) error {
+	const temporary = markerFile + ".new"
+	if err := root.Remove(temporary); err != nil && !isAbsent(err) {
+		return markerNotWritten(p.path, err)
+	}
+	if err := p.createMarker(root, temporary, sync); err != nil {
+		return err
+	}
+	if err := root.Rename(temporary, markerFile); err != nil {
+		p.unlock()
+		return markerNotWritten(p.path, err)
+	}
 	return nil
 }
 
@@ -138,7 +214,7 @@ func (p *place) vacate() error {
 	var failed []error
 	if p.root != nil {
 		failed = append(failed, p.empty())
-		if len(p.made) == 0 {
+		if p.changed {
 			failed = append(failed, p.root.Chmod(".", p.mode))
 		}
 		p.close()
@@ -155,21 +231,53 @@ func (p *place) vacate() error {
 
 // close gives up the directory, as it is.
 func (p *place) close() {
-	if p.marker != nil {
-		p.marker.Close()
-	}
+	p.unlock()
 	p.root.Close()
 }
 
+func (p *place) unlock() {
+	if p.marker != nil {
+		p.marker.Close()
+		p.marker = nil
+	}
+}
+
+// empty removes all that the directory holds, the marker last: whatever interrupts it
+// must not leave a directory behind that PostgreSQL would start from, nor one that
+// [Options.Force] does not know.
 func (p *place) empty() error {
-	// Whatever interrupts this must not leave a directory behind that
-	// PostgreSQL would start from.
-	if err := p.root.Remove(controlFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := p.hold(); err != nil {
 		return err
 	}
+	if err := p.clear(); err != nil {
+		return err
+	}
+	return p.root.RemoveAll(markerFile)
+}
+
+// hold takes back what a release has done.
+func (p *place) hold() error {
+	if p.owner == nil {
+		for _, held := range heldFiles {
+			err := p.root.Rename(strings.TrimSuffix(held, incompleteSuffix), held)
+			if err != nil && !isAbsent(err) {
+				return fmt.Errorf("could not rename file %q: %w", held, cause(err))
+			}
+		}
+	}
+	if _, err := p.root.Lstat(markerFile); isAbsent(err) {
+		// A disk that is full has no room for it, and must not keep the rest.
+		p.unlock()
+		p.createMarker(p.root, markerFile, false) //nolint:errcheck // see above
+	}
+	return nil
+}
+
+// clear removes all that the directory holds but for the marker.
+func (p *place) clear() error {
 	d, err := p.root.Open(".")
 	if err != nil {
-		return err
+		return fmt.Errorf("could not open directory %q: %w", p.path, cause(err))
 	}
 	defer d.Close()
 	names, err := d.Readdirnames(-1)
@@ -180,7 +288,24 @@ func (p *place) empty() error {
 		}
 	}
 	if err := errors.Join(failed...); err != nil {
-		return err
+		return fmt.Errorf("could not remove the contents of directory %q: %w", p.path, err)
 	}
-	return p.root.RemoveAll(markerFile)
+	return nil
+}
+
+// syncNames makes durable what names the directory has.
+func (p *place) syncNames() error { return p.syncDirectory(".") }
+
+// syncDirectory makes the names of a directory below this one durable, where the file
+// system can.
+func (p *place) syncDirectory(name string) error {
+	d, err := p.root.Open(name)
+	if err == nil {
+		err = d.Sync()
+		d.Close()
+	}
+	if err != nil && !cannotSyncDirectory(err) {
+		return fmt.Errorf("could not synchronize directory %q: %w", filepath.Join(p.path, name), cause(err))
+	}
+	return nil
 }

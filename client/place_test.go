@@ -8,6 +8,9 @@ import (
 	"testing"
 )
 
+// plainly is how tests occupy directories.
+var plainly = occupation{dirMode: 0o700, tell: func(EventLevel, string, ...any) {}}
+
 func TestPlace(t *testing.T) {
 	for name, path := range map[string]string{"absent": "absent", "deep": "a/b/c/d", "empty": "empty", "through a link": "link", "below a link": "link/x"} {
 		t.Run(name, func(t *testing.T) {
@@ -16,7 +19,7 @@ func TestPlace(t *testing.T) {
 			must(t, os.MkdirAll(filepath.Join(parent, "elsewhere"), 0o711))
 			must(t, os.Symlink("elsewhere", filepath.Join(parent, "link")))
 			before := tree(t, parent)
-			p, err := occupy(filepath.Join(parent, path), 0o700)
+			p, err := plainly.occupy(filepath.Join(parent, path), nil)
 			must(t, err)
 			must(t, p.root.MkdirAll("x/y", 0o700))
 			must(t, p.root.WriteFile("x/y/z", nil, 0o600))
@@ -36,7 +39,7 @@ func TestPlace_NotVacant(t *testing.T) {
 	must(t, os.Symlink("nowhere", filepath.Join(parent, "dangling")))
 	before := tree(t, parent)
 	for _, path := range []string{"file", "file/below", "full", "dangling"} {
-		if _, err := occupy(filepath.Join(parent, path), 0o700); err == nil {
+		if _, err := plainly.occupy(filepath.Join(parent, path), nil); err == nil {
 			t.Errorf("%s can be occupied", path)
 		}
 		sameTree(t, before, parent)
@@ -54,12 +57,12 @@ func TestPlace_5_3_TwoBackups(t *testing.T) {
 		}
 		first := &place{path: dir}
 		must(t, first.makeDirectories(0o700))
-		must(t, first.mark())
+		must(t, first.mark(false))
 		must(t, first.root.WriteFile("precious", nil, 0o600))
 
 		// The second has looked before the first wrote its marker.
 		second := &place{path: dir}
-		if err := second.mark(); err == nil || !strings.Contains(err.Error(), "is being written by another backup") {
+		if err := second.mark(false); err == nil || !strings.Contains(err.Error(), "is being written by another backup") {
 			t.Errorf("the second backup: %v", err)
 		}
 		must(t, second.vacate())
@@ -73,7 +76,7 @@ func TestPlace_5_3_TwoBackups(t *testing.T) {
 func TestPlace_5_3_SharedParents(t *testing.T) {
 	parent := t.TempDir()
 	before := tree(t, parent)
-	target, err := newTarget(filepath.Join(parent, "new/data"), 0o700)
+	target, err := newTarget(filepath.Join(parent, "new/data"), plainly)
 	must(t, err)
 	for oid, name := range map[uint32]string{1: "new/a", 2: "new/spaces/b", 3: "new/spaces/c"} {
 		must(t, target.addTablespace(oid, filepath.Join(parent, name)))
@@ -90,8 +93,9 @@ func TestPlace_5_3_ModeAsBefore(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "copy")
 	must(t, os.Mkdir(dir, 0o700))
 	must(t, os.Chmod(dir, 0o755|fs.ModeSetgid|fs.ModeSticky))
-	target, err := newTarget(dir, 0o700)
+	target, err := newTarget(dir, plainly)
 	must(t, err)
+	must(t, target.main.serveMode(0o700, nil))
 	target.undo(func(EventLevel, string, ...any) {})
 	info, err := os.Stat(dir)
 	must(t, err)

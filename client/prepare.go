@@ -150,7 +150,10 @@ func (b *backup) createTarget(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if b.target, err = newTarget(b.Dir, b.cluster.directoryMode); err != nil {
+	if b.target, err = newTarget(b.Dir, b.occupation()); err != nil {
+		return err
+	}
+	if err := b.target.main.serveMode(b.cluster.directoryMode, b.events.tell); err != nil {
 		return err
 	}
 	b.target.maxFolders = foldersPerWorker(maxOpenFiles(), b.Jobs)
@@ -163,6 +166,11 @@ func (b *backup) createTarget(ctx context.Context) error {
 		return b.target.addWAL(b.WALDir)
 	}
 	return nil
+}
+
+// occupation is how the directories of the target are occupied.
+func (b *backup) occupation() occupation {
+	return occupation{dirMode: b.cluster.directoryMode, force: b.Force, sync: !b.NoSync, tell: b.events.tell}
 }
 
 // locations are the directories of the tablespaces by OID, each of them vacant and
@@ -190,7 +198,7 @@ func (b *backup) locations() (map[uint32]string, error) {
 				return nil, fmt.Errorf("directory %q of tablespace %d overlaps with %q of %s: use tablespace mapping", location, t.OID, other, what)
 			}
 		}
-		if err := b.makeVacant(location); err != nil {
+		if err := b.checkVacant(location); err != nil {
 			return nil, err
 		}
 		taken[location] = fmt.Sprintf("tablespace %d", t.OID)

@@ -61,7 +61,7 @@ func (t *target) append(path, content string) error {
 		return fmt.Errorf("could not open file %q: %w", path, cause(err))
 	}
 	defer f.Close()
-	if err := f.Chmod(t.fileMode); err != nil {
+	if err := setFileMode(f, t.fileMode); err != nil {
 		return fmt.Errorf("could not change permissions of file %q: %w", path, cause(err))
 	}
 	if _, err := f.WriteString(content); err != nil {

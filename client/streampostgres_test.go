@@ -35,7 +35,7 @@ func TestStream_PostgreSQL(t *testing.T) {
 	d := newDialer(config, 0, func(*protocol.Error) {})
 	c, err := d.leader(ctx)
 	must(t, err)
-	target, err := newTarget(filepath.Join(t.TempDir(), "copy"), 0o700)
+	target, err := newTarget(filepath.Join(t.TempDir(), "copy"), plainly)
 	must(t, err)
 	defer target.close()
 	must(t, target.makeDirectory("pg_wal"))

@@ -2,12 +2,7 @@
 
 package client
 
-// syncTrees makes the trees below the directories durable.
-func syncTrees(places []*place) error {
-	for _, p := range places {
-		if err := syncTree(p.path); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+import "os"
+
+// syncFileSystem reports that there is no call which makes a whole file system durable.
+func syncFileSystem(*os.File) (done bool, err error) { return false, nil }

@@ -19,7 +19,7 @@ const (
 func (b *backup) createArchives(ctx context.Context) error {
 	_, err := b.locations()
 	if err == nil && b.Output == nil {
-		b.target, err = newTarget(b.Dir, b.cluster.directoryMode)
+		b.target, err = newTarget(b.Dir, b.occupation())
 	}
 	if err != nil {
 		return err

@@ -55,12 +55,12 @@ func TestTar_5_6_Names(t *testing.T) {
 	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Jobs: 2, WAL: WALFetch, Format: FormatTar, step: func(name string) {
 		for _, archive := range []string{"base.tar", "16400.tar"} {
 			if _, err := os.Stat(filepath.Join(dir, archive)); err == nil {
-				seen = append(seen, name)
+				seen = append(seen, name+": "+archive)
 			}
 		}
 	}})
 	must(t, err)
-	want := []string{"write manifest", "write manifest", "remove marker", "remove marker"}
+	want := []string{"remove marker: 16400.tar", "release control file: 16400.tar", "remove other markers: base.tar", "remove other markers: 16400.tar", "name manifest: base.tar", "name manifest: 16400.tar"}
 	if diff := cmp.Diff(want, seen); diff != "" {
 		t.Errorf("steps in which archives had their names (-want +got):\n%s", diff)
 	}

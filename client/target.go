@@ -17,17 +17,19 @@ import (
 // but by themselves, the tablespaces. Paths are those of the protocol. The methods
 // that write files may be called by several goroutines.
 type target struct {
-	dirMode, fileMode fs.FileMode
-	maxFolders        int // that a worker keeps open; one at least
-	main              *place
-	spaces            map[uint32]*place // by OID, those that have a link
-	wal               *place            // nil: pg_wal is a directory like others
-	order             []*place          // all of them, as they were occupied: main is the first
+	occupation
+	fileMode   fs.FileMode
+	maxFolders int // that a worker keeps open; one at least
+	main       *place
+	spaces     map[uint32]*place // by OID, those that have a link
+	wal        *place            // nil: pg_wal is a directory like others
+	order      []*place          // all of them, as they were occupied: main is the first
+	systems    []fileSystem      // on which they are
 }
 
-// newTarget occupies dir. The mode is that of its directories (§5.10).
-func newTarget(dir string, mode fs.FileMode) (*target, error) {
-	t := &target{dirMode: mode, fileMode: mode &^ 0o111, spaces: map[uint32]*place{}}
+// newTarget occupies dir.
+func newTarget(dir string, o occupation) (*target, error) {
+	t := &target{occupation: o, fileMode: o.dirMode &^ 0o111, spaces: map[uint32]*place{}}
 	var err error
 	if t.main, err = t.occupy(dir); err != nil {
 		return nil, err
@@ -37,11 +39,15 @@ func newTarget(dir string, mode fs.FileMode) (*target, error) {
 
 // occupy makes a directory one of the target's.
 func (t *target) occupy(path string) (*place, error) {
-	p, err := occupy(path, t.dirMode)
-	if err == nil {
-		t.order = append(t.order, p)
+	p, err := t.occupation.occupy(path, t.main)
+	if err != nil {
+		return nil, err
 	}
-	return p, err
+	if err := t.addFileSystem(p); err != nil {
+		return nil, errors.Join(err, p.vacate())
+	}
+	t.order = append(t.order, p)
+	return p, nil
 }
 
 // addTablespace occupies the location of a tablespace.
@@ -78,6 +84,7 @@ func (t *target) close() {
 	for _, p := range t.places() {
 		p.close()
 	}
+	t.closeFileSystems()
 }
 
 // locate finds the place of a path, and the path there.
@@ -101,7 +108,7 @@ func (t *target) makeDirectory(path string) error {
 	root, rest := t.locate(path)
 	err := root.Mkdir(rest, t.dirMode)
 	if err == nil {
-		err = root.Chmod(rest, t.dirMode)
+		err = setMode(root, rest, t.dirMode)
 	}
 	if err != nil {
 		return fmt.Errorf("could not create directory %q: %w", path, cause(err))
@@ -139,7 +146,7 @@ func (t *target) createIn(root *os.Root, name, path string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("could not create file %q: %w", path, cause(err))
 	}
-	if err := f.Chmod(t.fileMode); err != nil {
+	if err := setFileMode(f, t.fileMode); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("could not change permissions of file %q: %w", path, cause(err))
 	}
@@ -173,25 +180,16 @@ func (t *target) rename(from, to string, sync bool) error {
 	if !sync {
 		return nil
 	}
-	return t.syncDirectory(filepath.Dir(to))
-}
-
-// syncDirectory makes the names of a directory durable.
-func (t *target) syncDirectory(path string) error {
-	d, err := t.main.root.Open(path)
-	if err == nil {
-		err = d.Sync()
-		d.Close()
-	}
-	if err != nil {
-		return fmt.Errorf("could not synchronize directory %q: %w", path, cause(err))
-	}
-	return nil
+	return t.main.syncDirectory(filepath.Dir(to))
 }
 
 // undo leaves all directories as they were found, and says so. The last goes first:
 // one may have been created for the sake of another.
 func (t *target) undo(tell func(level EventLevel, format string, args ...any)) {
+	t.closeFileSystems()
+	if err := t.main.hold(); err != nil {
+		tell(LevelWarning, "%v", err) // the removal will say so, too
+	}
 	for _, p := range slices.Backward(t.places()) {
 		what := "tablespace directory"
 		switch p {

@@ -1,6 +1,9 @@
 package client
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // walFolder is where WAL lies in a data directory.
 const walFolder = "pg_wal"
@@ -11,13 +14,23 @@ func (b *backup) checkPlaces() error {
 	if b.Output != nil {
 		return nil
 	}
-	if err := b.makeVacant(b.Dir); err != nil {
+	if err := b.checkVacant(b.Dir); err != nil {
 		return err
 	}
 	if b.WALDir == "" {
 		return nil
 	}
-	return b.makeVacant(b.WALDir)
+	return b.checkVacant(b.WALDir)
+}
+
+// checkVacant is checkVacant, which takes an unfinished backup for vacant where it is to
+// be removed.
+func (b *backup) checkVacant(path string) error {
+	err := checkVacant(path, nil)
+	if b.Force && errors.Is(err, ErrUnfinished) {
+		return nil
+	}
+	return err
 }
 
 // addWAL occupies the directory that pg_wal will be a link to.

@@ -1,0 +1,55 @@
+package client
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+)
+
+const specialBits = fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
+
+// setMode gives a new file or directory the mode that the umask has kept from it. What
+// the file system has added to it, as the group of its parent, stays.
+func setMode(root *os.Root, name string, mode fs.FileMode) error {
+	info, err := root.Lstat(name)
+	if err != nil || info.Mode().Perm() == mode {
+		return err
+	}
+	return root.Chmod(name, mode|info.Mode()&specialBits)
+}
+
+// setFileMode is setMode for a file that is open. Where nothing is to be changed, it
+// changes nothing: some file systems refuse every change.
+func setFileMode(f *os.File, mode fs.FileMode) error {
+	info, err := f.Stat()
+	if err != nil || info.Mode().Perm() == mode {
+		return err
+	}
+	return f.Chmod(mode)
+}
+
+// serveMode gives the data directory a mode with which PostgreSQL starts (checkDataDir
+// of its miscinit.c). One that was there keeps its own where it is such a mode, and where
+// it cannot be changed; then PostgreSQL's wish is told.
+func (p *place) serveMode(mode fs.FileMode, tell func(EventLevel, string, ...any)) error {
+	info, err := p.root.Stat(".")
+	if err != nil {
+		return fmt.Errorf("could not access directory %q: %w", p.path, cause(err))
+	}
+	perm := info.Mode().Perm()
+	was := len(p.made) == 0
+	if perm == mode || was && (perm == 0o700 || perm == 0o750) {
+		return nil
+	}
+	err = p.root.Chmod(".", mode|info.Mode()&specialBits)
+	switch {
+	case err == nil && was:
+		p.changed, p.mode = true, perm|info.Mode()&specialBits
+	case err == nil:
+	case was:
+		tell(LevelWarning, "directory %q keeps its mode %04o: %v; PostgreSQL will start from it with 0700 or 0750 only", p.path, perm, cause(err))
+	default:
+		return fmt.Errorf("could not change permissions of directory %q: %w", p.path, cause(err))
+	}
+	return nil
+}
