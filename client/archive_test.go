@@ -49,6 +49,7 @@ func kindsOfArchive(t *testing.T) map[string]func() (archive, func() io.Reader) 
 	gunzip := func(r io.Reader) io.Reader {
 		z, err := gzip.NewReader(r)
 		must(t, err)
+		z.Multistream(false) // there is one member, and all is in it
 		return z
 	}
 	gzipped := Compression{Method: CompressionGzip, Level: 1}
@@ -60,7 +61,7 @@ func kindsOfArchive(t *testing.T) map[string]func() (archive, func() io.Reader) 
 		"compressed file": func() (archive, func() io.Reader) {
 			f := onDisk()
 			a := newTarStream(f, gzipped)
-			a.file = f
+			a.file, a.spill = f, func() (*os.File, error) { return os.CreateTemp(t.TempDir(), "spill") }
 			return a, func() io.Reader { return gunzip(open(f)) }
 		},
 		"stream": func() (archive, func() io.Reader) {

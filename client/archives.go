@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 )
 
 // incompleteSuffix is what the name of an archive ends in until the backup is
@@ -28,6 +29,7 @@ type archives struct {
 	names   []string           // of the files, as they will be; the data directory's first
 	folders map[string]bool    // directories that are in base
 	held    map[string]*heldFile
+	spills  atomic.Int64 // files that spill has made
 	// uninterrupt ends what interruptible has begun.
 	uninterrupt func() bool
 	own         *tarSink // for what the client itself writes
@@ -109,8 +111,23 @@ func (a *archives) begin(name string) (archive, error) {
 		return newTarFile(file), nil
 	}
 	stream := newTarStream(file, a.compression)
-	stream.file = file
+	stream.file, stream.spill = file, a.spill
 	return stream, nil
+}
+
+// spill makes a file that has no name, and is gone when it is closed.
+func (a *archives) spill() (*os.File, error) {
+	name := fmt.Sprintf("spill%d%s", a.spills.Add(1), incompleteSuffix)
+	root := a.target.main.root
+	file, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, a.fileMode)
+	if err != nil {
+		return nil, fmt.Errorf("could not create file %q: %w", name, cause(err))
+	}
+	if err := root.Remove(name); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("could not remove file %q: %w", name, cause(err))
+	}
+	return file, nil
 }
 
 // locate finds the archive of a path, and its name there.

@@ -15,6 +15,7 @@ type batches struct {
 	packed  bytes.Buffer
 	// meanwhile is called while somebody else has the turn; nil: nothing is to be done.
 	meanwhile func()
+	waited    bool // long enough for meanwhile to be called
 }
 
 // batch is the members for one archive.
@@ -75,10 +76,7 @@ func (b *batches) append(p *batch) error {
 	if err := w.Close(); err != nil {
 		return err
 	}
-	p.archive.await(b)
-	defer func() { <-p.archive.turn }()
-	_, err = p.archive.Write(b.packed.Bytes())
-	return err
+	return p.archive.append(b, w, &b.packed)
 }
 
 // drop forgets all batches.

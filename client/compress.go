@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 )
@@ -37,7 +37,8 @@ type compressionMethod struct {
 	open         func(level int) (compressor, error)
 }
 
-// compressor writes frames: Reset begins one, Close ends it.
+// compressor writes parts of an archive: Reset begins one, Close ends it. Where the
+// format has frames, each is one.
 type compressor interface {
 	io.WriteCloser
 	Reset(w io.Writer)
@@ -102,9 +103,13 @@ func (u *uncompressed) Close() error { return nil }
 
 func openGzip(level int) (compressor, error) {
 	if level == 0 {
-		level = gzip.DefaultCompression
+		level = flate.DefaultCompression
 	}
-	return gzip.NewWriterLevel(io.Discard, level)
+	w, err := flate.NewWriter(io.Discard, level)
+	if err != nil {
+		return nil, err
+	}
+	return &deflater{Writer: w}, nil
 }
 
 // openLZ4 has levels 1 and 2 for the fast method, as the lz4 library has.

@@ -35,4 +35,8 @@ func (c *conn) readAhead() {
 
 // patient is a sink that may have to wait until others have had their turn: then it
 // calls meanwhile every readAheadInterval.
-type patient interface{ meanwhile(do func()) }
+type patient interface {
+	meanwhile(do func())
+	// hasWaited reports whether that was ever so since it was last asked.
+	hasWaited() bool
+}

@@ -22,10 +22,10 @@ func TestArchive_WaitingReadsAhead(t *testing.T) {
 		var out strings.Builder
 		a := newTarStream(&out, Compression{})
 		b := &batches{meanwhile: c.readAhead}
-		a.turn <- struct{}{} // somebody else's
+		a.turns.try() // somebody else's
 		go func() {
 			time.Sleep(25 * time.Second)
-			<-a.turn
+			a.turns.pass()
 		}()
 		a.await(b)
 		if got := len(taken.ahead); got != len(want) {

@@ -15,6 +15,12 @@ func (a *archives) newSink() *tarSink { return &tarSink{a, &batches{}} }
 
 func (s *tarSink) meanwhile(do func()) { s.batches.meanwhile = do }
 
+func (s *tarSink) hasWaited() bool {
+	waited := s.batches.waited
+	s.batches.waited = false
+	return waited
+}
+
 func (s *tarSink) create(f *file, name string) (entry, error) {
 	if h := s.held[name]; h != nil {
 		h.content = h.content[:0]

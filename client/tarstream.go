@@ -9,22 +9,27 @@ import (
 )
 
 // tarStream is an archive that is written from its beginning to its end: one that is
-// compressed, or goes to where nobody can seek. The members that a worker appends in
-// one turn are a frame of the compression's format; frames in a row are a valid file of
-// it.
+// compressed, or goes to where nobody can seek. It is made of parts, each of which a
+// worker has compressed and appends in one turn: many small members, or a large one.
+// With gzip the parts are one member of its format, else each is a frame; frames in a
+// row are a valid file.
 //
 // Who has the turn waits for nobody but the server and the archive itself, so each
 // turn ends, if only with the context of the backup.
 type tarStream struct {
-	turn        chan struct{} // holds a token while somebody has the turn
+	turns       turns
 	out         io.Writer
 	file        *os.File // out, where it can be cut off again; else nil
 	written     int64
 	compression Compression
+	sum         gzipSum // of what was compressed
+	// spill makes a file without a name, for a part that is complete before its
+	// turn has come; nil: there is no place for one.
+	spill func() (*os.File, error)
 }
 
 func newTarStream(out io.Writer, c Compression) *tarStream {
-	return &tarStream{turn: make(chan struct{}, 1), out: out, compression: c}
+	return &tarStream{out: out, compression: c}
 }
 
 // Write appends to the archive. Only who has the turn may call it.
@@ -34,8 +39,9 @@ func (a *tarStream) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// open begins a member. A small one is written into the worker's batch; a large one
-// has the turn until it is complete.
+// open begins a member. A small one is written into the worker's batch. A large one
+// goes straight into the archive, unless that is another's turn: then it is compressed
+// into a file meanwhile.
 func (a *tarStream) open(b *batches, size int64) (slot, error) {
 	if b.bytes+size > maxBatch {
 		if err := b.flush(); err != nil {
@@ -45,53 +51,95 @@ func (a *tarStream) open(b *batches, size int64) (slot, error) {
 	if size <= maxBatch {
 		return b.draft(a), nil
 	}
-	f, err := a.begin(b)
-	if err != nil {
-		return nil, err
-	}
-	return f, nil
-}
-
-// begin takes the turn, and begins a frame.
-func (a *tarStream) begin(b *batches) (*frame, error) {
 	w, err := b.compressor(a.compression)
 	if err != nil {
 		return nil, err
 	}
-	a.await(b)
+	switch {
+	case a.turns.try():
+	case a.spill != nil:
+		return newSpilled(a, b, w)
+	default:
+		a.await(b)
+	}
+	return a.begin(w)
+}
+
+// begin begins a part. The turn has come.
+func (a *tarStream) begin(w compressor) (*part, error) {
+	if a.written == 0 && a.compression.Method == CompressionGzip {
+		if _, err := a.Write(gzipHeader); err != nil {
+			a.turns.pass()
+			return nil, err
+		}
+	}
 	w.Reset(a)
-	return &frame{stream: a, compressor: w, start: a.written}, nil
+	return &part{stream: a, compressor: w, start: a.written}, nil
 }
 
 // await waits for the turn.
 func (a *tarStream) await(b *batches) {
+	come := a.turns.ask()
 	if b.meanwhile == nil {
-		a.turn <- struct{}{}
+		<-come
 		return
 	}
 	ticker := time.NewTicker(readAheadInterval)
 	defer ticker.Stop()
 	for {
 		select {
-		case a.turn <- struct{}{}:
+		case <-come:
 			return
 		case <-ticker.C:
+			b.waited = true
 			b.meanwhile()
 		}
 	}
 }
 
-// finish ends the archive, when nobody writes any more.
-func (a *tarStream) finish(b *batches) error {
-	f, err := a.begin(b)
+// append appends a part that is compressed already, by w.
+func (a *tarStream) append(b *batches, w compressor, compressed io.Reader) error {
+	a.await(b)
+	p, err := a.begin(&uncompressed{})
 	if err != nil {
 		return err
 	}
-	if _, err := f.Write(make([]byte, tarTrailer)); err != nil {
-		return errors.Join(err, f.discard())
+	defer a.turns.pass()
+	if _, err := io.Copy(p, compressed); err != nil {
+		return err
 	}
-	if err := f.commit(); err != nil {
-		return errors.Join(err, f.discard())
+	a.count(w)
+	return nil
+}
+
+// count notes what a compressor has added.
+func (a *tarStream) count(w compressor) {
+	if d, ok := w.(*deflater); ok {
+		a.sum.add(d.sum)
+	}
+}
+
+// finish ends the archive, when nobody writes any more.
+func (a *tarStream) finish(b *batches) error {
+	w, err := b.compressor(a.compression)
+	if err != nil {
+		return err
+	}
+	a.await(b)
+	p, err := a.begin(w)
+	if err != nil {
+		return err
+	}
+	if _, err := p.Write(make([]byte, tarTrailer)); err != nil {
+		return errors.Join(err, p.discard())
+	}
+	if err := p.commit(); err != nil {
+		return errors.Join(err, p.discard())
+	}
+	if a.compression.Method == CompressionGzip {
+		if _, err := a.Write(a.sum.trailer()); err != nil {
+			return err
+		}
 	}
 	if a.file == nil {
 		return nil
@@ -105,41 +153,46 @@ func (a *tarStream) close() {
 	}
 }
 
-// frame is the turn of who writes to an archive.
-type frame struct {
+// takeBack cuts off what was written from start on.
+func (a *tarStream) takeBack(start int64) error {
+	switch {
+	case a.written == start:
+		return nil
+	case a.file == nil:
+		return errors.New("a part of it has been written to where it cannot be taken back from")
+	}
+	err := a.file.Truncate(start)
+	if err == nil {
+		_, err = a.file.Seek(start, io.SeekStart)
+	}
+	if err != nil {
+		return fmt.Errorf("could not take back a part of file %q: %w", a.file.Name(), cause(err))
+	}
+	a.written = start
+	return nil
+}
+
+// part is the turn of who writes to an archive.
+type part struct {
 	stream     *tarStream
 	compressor compressor
 	start      int64
 }
 
 // Write implements io.Writer.
-func (f *frame) Write(p []byte) (int, error) { return f.compressor.Write(p) }
+func (p *part) Write(data []byte) (int, error) { return p.compressor.Write(data) }
 
-func (f *frame) commit() error {
-	if err := f.compressor.Close(); err != nil {
+func (p *part) commit() error {
+	if err := p.compressor.Close(); err != nil {
 		return err
 	}
-	<-f.stream.turn
+	p.stream.count(p.compressor)
+	p.stream.turns.pass()
 	return nil
 }
 
-func (f *frame) discard() error {
-	a := f.stream
-	defer func() { <-a.turn }()
-	f.compressor.Reset(io.Discard)
-	switch {
-	case a.written == f.start:
-		return nil
-	case a.file == nil:
-		return errors.New("a part of it has been written to where it cannot be taken back from")
-	}
-	err := a.file.Truncate(f.start)
-	if err == nil {
-		_, err = a.file.Seek(f.start, io.SeekStart)
-	}
-	if err != nil {
-		return fmt.Errorf("could not take back a part of file %q: %w", a.file.Name(), cause(err))
-	}
-	a.written = f.start
-	return nil
+func (p *part) discard() error {
+	defer p.stream.turns.pass()
+	p.compressor.Reset(io.Discard)
+	return p.stream.takeBack(p.start)
 }

@@ -1,0 +1,107 @@
+package client
+
+import (
+	"context"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+// Who has waited longest is the next.
+func TestTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var turns turns
+		if !turns.try() || turns.try() {
+			t.Fatal("the first turn is not one's alone")
+		}
+		var order []int
+		for i := range 5 {
+			go func() {
+				<-turns.ask()
+				order = append(order, i)
+				turns.pass()
+			}()
+			synctest.Wait() // it has asked
+		}
+		turns.pass()
+		synctest.Wait()
+		for i, got := range order {
+			if got != i || len(order) != 5 {
+				t.Fatalf("the order is %v", order)
+			}
+		}
+		if !turns.try() {
+			t.Error("the turn was not given back")
+		}
+	})
+}
+
+// A large member does not wait until another that is on its way is complete.
+func TestArchive_LargeMembersDoNotWait(t *testing.T) {
+	f, err := os.CreateTemp(t.TempDir(), "archive")
+	must(t, err)
+	a := newTarStream(f, Compression{Method: CompressionZstd})
+	a.file, a.spill = f, func() (*os.File, error) { return os.CreateTemp(t.TempDir(), "spill") }
+	large := strings.Repeat("l", maxBatch+1)
+	open := func(name string) *tarEntry {
+		e, err := newTarEntry(a, &batches{}, tarHeader{name: name, kind: tarRegular, size: int64(len(large))})
+		must(t, err)
+		return e
+	}
+	first, second, third := open("first"), open("second"), open("third")
+	for _, e := range []*tarEntry{third, second, first} {
+		_, err := e.write([]byte(large))
+		must(t, err)
+	}
+	must(t, third.discard())
+	must(t, first.finish(nil))
+	must(t, second.finish(nil))
+	must(t, a.finish(&batches{}))
+	got := members(t, decoded(t, []byte(read(t, f.Name())), a.compression))
+	if len(got) != 2 || got["first"] != large || got["second"] != large {
+		t.Errorf("%d members, with %d and %d bytes", len(got), len(got["first"]), len(got["second"]))
+	}
+}
+
+// waitingSink has waited some times.
+type waitingSink struct {
+	sink
+	waits int
+}
+
+func (s *waitingSink) meanwhile(func()) {}
+
+func (s *waitingSink) hasWaited() bool {
+	s.waits--
+	return s.waits >= 0
+}
+
+// A connection that is lost because we have kept the server waiting is not held against
+// the file.
+func TestWorker_5_5_LostByOurWaiting(t *testing.T) {
+	var list files
+	list.add(file{path: "base/1/16384"})
+	w := &worker{receiver: receiver{sink: &waitingSink{waits: 2 * maxAttempts}}}
+	connect := func(context.Context) (*conn, error) {
+		ours, theirs := net.Pipe()
+		theirs.Close()
+		return &conn{net: ours}, nil
+	}
+	w.conn, _ = connect(t.Context())
+	w.transfer = &transfer{files: &list, queue: newQueue([]int32{0}), reconnect: connect, tell: func(EventLevel, string, ...any) {}}
+	for attempt := 1; ; attempt++ {
+		i, _ := w.queue.take(true)
+		w.asked = []request{{index: i}}
+		replaced, err := w.replace(t.Context(), lost(io.EOF))
+		if replaced {
+			continue
+		}
+		if attempt != 3*maxAttempts || err == nil {
+			t.Errorf("gave up after %d attempts, want %d: %v", attempt, 3*maxAttempts, err)
+		}
+		return
+	}
+}
