@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
 // maxFolders is how many directories a worker keeps open, where it can.
@@ -17,8 +19,9 @@ type folders struct {
 	open   map[string]*os.Root
 }
 
-// create creates a file, which must not exist.
-func (d *folders) create(_ *file, path string) (entry, error) {
+// create creates a file, which must not exist. WAL has no holes: the server writes into
+// its segments, and a full disk would stop it.
+func (d *folders) create(f *file, path string) (entry, error) {
 	root, rest, err := d.find(path)
 	if err != nil {
 		return nil, err
@@ -27,7 +30,8 @@ func (d *folders) create(_ *file, path string) (entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &folderEntry{d, path, out}, nil
+	solid := protocol.KindOfPath(f.path) == protocol.PathWAL
+	return &folderEntry{folders: d, name: path, out: out, solid: solid}, nil
 }
 
 // flush has nothing to do: files are written as they arrive.

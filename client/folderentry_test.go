@@ -1,0 +1,95 @@
+package client
+
+import (
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// newEntry creates a file below a directory of the test.
+func newEntry(t testing.TB, path string) (e entry, name string) {
+	t.Helper()
+	target, err := newTarget(filepath.Join(t.TempDir(), "copy"), 0o700)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(target.close)
+	e, err = (&folders{target: target}).create(&file{path: path}, "file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e, filepath.Join(target.main.path, "file")
+}
+
+// onDisk is how many bytes of a file are there.
+func onDisk(t *testing.T, name string) int64 {
+	t.Helper()
+	info, err := os.Stat(name)
+	must(t, err)
+	return info.Sys().(*syscall.Stat_t).Blocks * 512
+}
+
+// Whatever arrives in whatever pieces is in the file, and zeros are not on disk.
+func TestFolderEntry_Holes(t *testing.T) {
+	hole, data := strings.Repeat("\x00", holeSize), strings.Repeat("d", holeSize)
+	for _, content := range []string{
+		"", "\x00", "d", hole, hole[1:], data, hole + hole, hole + data, data + hole, data + hole + data, hole + "d" + hole,
+		"d" + hole, "d" + hole + hole, data + hole + hole[1:], hole + hole + "\x00", strings.Repeat(hole, 40) + data,
+	} {
+		for _, piece := range []int{100, holeSize, 2 * holeSize, 1 << 20} {
+			e, name := newEntry(t, "core.4711")
+			for rest := content; rest != ""; rest = rest[min(piece, len(rest)):] {
+				_, err := e.write([]byte(rest[:min(piece, len(rest))]))
+				must(t, err)
+			}
+			must(t, e.finish(io.Discard))
+			if got := read(t, name); got != content {
+				t.Errorf("%d bytes in pieces of %d: %d others", len(content), piece, len(got))
+			}
+		}
+	}
+}
+
+func TestFolderEntry_HolesAreNotOnDisk(t *testing.T) {
+	content := make([]byte, 8<<20)
+	copy(content[1<<20:], "something")
+	for path, least := range map[string]int64{"core.4711": 0, "base/5/16384": 0, "pg_wal/000000010000000000000001": int64(len(content))} {
+		e, name := newEntry(t, path)
+		for piece := range slices.Chunk(content, 128<<10) {
+			_, err := e.write(piece)
+			must(t, err)
+		}
+		must(t, e.finish(io.Discard))
+		if got := onDisk(t, name); got < least || least == 0 && got > 1<<20 {
+			t.Errorf("%s: %d bytes are on disk", path, got)
+		}
+	}
+}
+
+// What looking for holes costs where there are none, and where WAL goes without.
+func BenchmarkFolderEntry(b *testing.B) {
+	content := make([]byte, 128<<10)
+	rand.NewChaCha8([32]byte{1}).Read(content)
+	for _, path := range []string{"base/5/16384", "pg_wal/000000010000000000000001"} {
+		b.Run(path, func(b *testing.B) {
+			e, name := newEntry(b, path)
+			b.SetBytes(int64(len(content)))
+			for i := 0; b.Loop(); i++ {
+				if _, err := e.write(content); err != nil {
+					b.Fatal(err)
+				}
+				if i%512 == 511 { // 64 MiB
+					if err := os.Truncate(name, 0); err != nil {
+						b.Fatal(err)
+					}
+					e.(*folderEntry).out.Seek(0, io.SeekStart)
+				}
+			}
+		})
+	}
+}
