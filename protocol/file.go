@@ -22,7 +22,7 @@ type File struct {
 	Path    string
 	Type    FileType
 	Size    int64     // bytes; 0 for directories and links
-	ModTime time.Time // whole seconds
+	ModTime time.Time // as by [FileTime]
 }
 
 // FileColumns are the columns of LIST_FILES and LIST_WAL_FILES.
@@ -32,11 +32,12 @@ func FileColumns() []Column {
 
 // Row encodes the row for the wire.
 func (f File) Row() Row {
-	return Row{[]byte(f.Path), {byte(f.Type)}, integer(f.Size), integer(f.ModTime.Unix())}
+	return Row{[]byte(f.Path), {byte(f.Type)}, integer(f.Size), integer(FileTime(f.ModTime).Unix())}
 }
 
 // DecodeFile decodes a row of LIST_FILES or LIST_WAL_FILES. A value of the wrong
-// form is an error that names its column, a path against [CheckPath] one too.
+// form is an error that names its column, a path against [CheckPath] one too. A time
+// that no file can have becomes the nearest.
 func DecodeFile(row Row) (File, error) {
 	r := readRow("LIST_FILES", row, FileColumns())
 	f := File{Path: r.text()}
@@ -46,7 +47,7 @@ func DecodeFile(row Row) (File, error) {
 		r.fail(kind)
 	}
 	f.Size = r.integer(0, math.MaxInt64)
-	f.ModTime = time.Unix(r.integer(math.MinInt64, math.MaxInt64), 0)
+	f.ModTime = FileTime(time.Unix(r.integer(math.MinInt64, math.MaxInt64), 0))
 	if r.err != nil {
 		return f, r.err
 	}

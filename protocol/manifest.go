@@ -20,7 +20,7 @@ type ManifestFile struct {
 	// [CheckPath]. It is bytes, not necessarily UTF-8.
 	Path      string
 	Size      int64             // bytes
-	ModTime   time.Time         // whole seconds
+	ModTime   time.Time         // whole seconds; the zero time where a manifest has none
 	Algorithm ChecksumAlgorithm // the zero value is CRC-32C
 	// Checksum is what the algorithm's hash returned as its Sum; nil for
 	// [ChecksumNone].

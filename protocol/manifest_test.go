@@ -181,6 +181,14 @@ func TestReadManifestErrors(t *testing.T) {
 		{"good", good, ""},
 		{"no files", files(""), ""},
 		{"white space", sealed(strings.NewReplacer(":", " \r\n\t: ", ",", " ,\n").Replace(version) + `"Files":[]` + "\n,\n" + ranges), ""},
+		{"no WAL ranges", sealed(version + "\"Files\": [],\n"), ""},
+		{"no time", files(`{"Path": "a", "Size": 0}`), ""},
+		{"empty time", files(`{"Path": "a", "Size": 0, "Last-Modified": ""}`), ""},
+		{"time in words", files(`{"Path": "a", "Size": 0, "Last-Modified": "now"}`), ""},
+		{"time in a far year", files(`{"Path": "a", "Size": 0, "Last-Modified": "10000-01-01 00:00:00 GMT"}`), ""},
+		{"time before the first year", files(`{"Path": "a", "Size": 0, "Last-Modified": "-001-12-31 23:59:59 GMT"}`), ""},
+		{"time with a leap second", files(`{"Path": "a", "Size": 0, "Last-Modified": "2016-12-31 23:59:60 GMT"}`), ""},
+		{"time of no zone", files(`{"Path": "a", "Size": 0, "Last-Modified": "2016-12-31 23:59:59"}`), ""},
 		{"escapes", files(`{"Path": "\u0041\/\ud83d\ude00", "Size": 0, ` + times + `}`), ""},
 
 		{"empty", "", parse + `manifest ended unexpectedly`},
@@ -193,7 +201,6 @@ func TestReadManifestErrors(t *testing.T) {
 		{"unknown field", sealed(version + `"Extra": 1,`), parse + `unrecognized top-level field "Extra"`},
 		{"field twice", sealed(version + `"Files": [], "Files": [` + tail), parse + `duplicate top-level field "Files"`},
 		{"no field Files", sealed(version + ranges), parse + `missing files`},
-		{"no field WAL-Ranges", sealed(version + "\"Files\": [],\n"), parse + `missing WAL ranges`},
 
 		{"path twice", files(`{"Path": "a", "Size": 0, ` + times + `}, {"Encoded-Path": "61", "Size": 0, ` + times + `}`), `duplicate path name in backup manifest: "a"`},
 		{"bad path", files(`{"Path": "../a", "Size": 0, ` + times + `}`), parse + `ERROR: invalid file path "../a" (SQLSTATE 22023)`},
@@ -207,8 +214,6 @@ func TestReadManifestErrors(t *testing.T) {
 		{"fraction", files(`{"Path": "a", "Size": 1.5, ` + times + `}`), parse + `expected ',', found '.'`},
 		{"huge size", files(`{"Path": "a", "Size": 9223372036854775808, ` + times + `}`), parse + `file size 9223372036854775808 is out of range`},
 		{"endless size", files(`{"Path": "a", "Size": 1` + strings.Repeat("0", 1000) + `}`), parse + `invalid number "100000000000000000000"`},
-		{"no time", files(`{"Path": "a", "Size": 0}`), parse + `missing modification time`},
-		{"bad time", files(`{"Path": "a", "Size": 0, "Last-Modified": "now"}`), parse + `invalid modification time: "now"`},
 		{"checksum alone", files(`{"Path": "a", "Size": 0, ` + times + `, "Checksum": "00"}`), parse + `checksum without algorithm`},
 		{"bad algorithm", files(`{"Path": "a", "Size": 0, ` + times + `, "Checksum-Algorithm": "MD5"}`), `unrecognized checksum algorithm: "MD5"`},
 		{"bad checksum", files(`{"Path": "a", "Size": 0, ` + times + `, "Checksum-Algorithm": "CRC32C", "Checksum": "0g"}`), `invalid checksum for file "a": "0g"`},
@@ -320,6 +325,9 @@ func FuzzReadManifest(f *testing.F) {
 		m, err := protocol.ReadManifest(strings.NewReader(text))
 		if err != nil {
 			return
+		}
+		for i, f := range m.Files { // one that verification does not mind is not written
+			m.Files[i].ModTime = protocol.FileTime(f.ModTime).UTC()
 		}
 		again, err := protocol.ReadManifest(bytes.NewReader(writeManifest(t, m, false)))
 		if err != nil {

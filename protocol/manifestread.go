@@ -14,7 +14,8 @@ import (
 // verifies it by its own checksum. It is an error, too, if anything is missing,
 // unknown, given twice or out of range, if a path is against [CheckPath], and if
 // anything follows the manifest. The texts of the errors are pg_verifybackup's
-// where it has one.
+// where it has one. As there, no verification depends on the times of files and on the
+// ranges of WAL: they may be missing, and times in any form.
 func ReadManifest(r io.Reader) (*Manifest, error) {
 	source := newManifestSource(r)
 	p := manifestParser{
@@ -74,8 +75,6 @@ func (p *manifestParser) manifest() {
 		p.stop(errors.New("manifest has no checksum"))
 	case !given.has(files):
 		p.fail("missing files")
-	case !given.has(walRanges):
-		p.fail("missing WAL ranges")
 	case p.m.Version == manifestVersion2 && !given.has(systemID):
 		p.fail("missing system identifier")
 	case p.m.Version == manifestVersion1 && given.has(systemID):
@@ -130,8 +129,6 @@ func (p *manifestParser) file() {
 		p.fail("missing path name")
 	case !given.has(size):
 		p.fail("missing size")
-	case !given.has(modTime):
-		p.fail("missing modification time")
 	case given.has(checksum) && !given.has(algorithm):
 		p.fail("checksum without algorithm")
 	}
@@ -207,11 +204,11 @@ func (p *manifestParser) size() int64 {
 	return int64(n)
 }
 
+// time is the zero time where the text is none.
 func (p *manifestParser) time() time.Time {
-	text := p.string()
-	t, err := time.Parse(manifestTime, text)
+	t, err := time.Parse(manifestTime, p.string())
 	if err != nil {
-		p.fail("invalid modification time: %q", Shorten(text, 64))
+		return time.Time{}
 	}
 	return t
 }

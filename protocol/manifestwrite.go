@@ -130,7 +130,7 @@ func (m *ManifestWriter) appendFile(b []byte, f ManifestFile) []byte {
 	b = append(b, `, "Size": `...)
 	b = strconv.AppendInt(b, f.Size, 10)
 	b = append(b, `, "Last-Modified": "`...)
-	b = f.ModTime.UTC().AppendFormat(b, manifestTime)
+	b = FileTime(f.ModTime).UTC().AppendFormat(b, manifestTime)
 	b = append(b, '"')
 	if f.Algorithm != ChecksumNone {
 		b = append(b, `, "Checksum-Algorithm": "`...)
