@@ -2,36 +2,16 @@ package client_test
 
 import (
 	"context"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pgparallel/pgparallel/client"
-	"github.com/pgparallel/pgparallel/protocol"
-	"github.com/pgparallel/pgparallel/walsender"
-	"github.com/pgparallel/pgparallel/walsender/livecluster"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
-
-// changing is a running cluster that changes when the first file of it is sent: all
-// are listed by then.
-type changing struct {
-	*livecluster.Cluster
-	change func() error
-}
-
-// Open implements walsender.Cluster.
-func (c *changing) Open(ctx context.Context, path string, o protocol.OpenOptions) (fs.File, error) {
-	if err := c.change(); err != nil {
-		return nil, err
-	}
-	return c.Cluster.Open(ctx, path, o)
-}
 
 // What ALTER SYSTEM, a subscriber and an administrator write while the backup runs is in
 // it whole: PostgreSQL starts from the copy, in either format (§5.2).
@@ -39,9 +19,7 @@ func TestBackup_5_2_PostgreSQLStartsFromAChangedCluster(t *testing.T) {
 	ctx, p := t.Context(), postgres.Require(t)
 	source := p.NewCluster(t, postgres.InitOptions{Checksums: true, WALSegmentSizeMB: 1})
 	must(t, source.Start(ctx))
-	live, err := livecluster.Open(ctx, source.Dir, livecluster.Config{ConnString: source.ConnString("postgres"), PassThroughSuperuser: "postgres"})
-	must(t, err)
-	t.Cleanup(func() { must(t, live.Close()) })
+	config := beside(t, source)
 	query(t, source, "CREATE TABLE t AS SELECT generate_series(1, 1000) i")
 	query(t, source, advance("first", "0/1000"))
 	for _, format := range []client.Format{client.FormatPlain, client.FormatTar} {
@@ -52,10 +30,12 @@ func TestBackup_5_2_PostgreSQLStartsFromAChangedCluster(t *testing.T) {
 		query(t, source, "ALTER SYSTEM SET work_mem = '8MB'")
 		query(t, source, "ALTER SYSTEM SET maintenance_work_mem = '64MB'")
 		query(t, source, "CHECKPOINT")
-		cluster := &changing{live, sync.OnceValue(func() error { return changeCluster(ctx, source, name) })}
-		o := client.Options{
-			ConnConfig: listen(t, &walsender.Server{Cluster: cluster}), Dir: filepath.Join(p.TempDir(t), "copy"), Jobs: 2, FastCheckpoint: true, Format: format,
-		}
+		o := client.Options{ConnConfig: config, Dir: filepath.Join(p.TempDir(t), "copy"), Jobs: 2, FastCheckpoint: true, Format: format}
+		o.OnStep(func(step string) {
+			if step == "copy files" { // all are listed
+				must(t, changeCluster(ctx, source, name))
+			}
+		})
 		_, err := client.Backup(ctx, o)
 		must(t, err)
 		must(t, p.Own(o.Dir))
