@@ -14,7 +14,7 @@ import (
 // newEntry creates a file below a directory of the test.
 func newEntry(t testing.TB, path string) (e entry, name string) {
 	t.Helper()
-	target, err := newTarget(filepath.Join(t.TempDir(), "copy"), 0o700)
+	target, err := newTarget(filepath.Join(t.TempDir(), "copy"), plainly)
 	if err != nil {
 		t.Fatal(err)
 	}
