@@ -23,11 +23,13 @@ func (s *Server) admit(sess *session) error {
 	return nil
 }
 
-// dismiss gives the session's place back.
+// dismiss gives the session's place back, if it was given one.
 func (s *Server) dismiss(sess *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.keys, sess.key.processID)
+	if s.keys[sess.key.processID] == sess {
+		delete(s.keys, sess.key.processID)
+	}
 }
 
 func (s *Server) maxWALSenders() int { return cmp.Or(max(0, s.MaxWALSenders), DefaultMaxWALSenders) }

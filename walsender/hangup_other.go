@@ -4,5 +4,6 @@ package walsender
 
 import "net"
 
-// hungUp cannot tell here: the peer's end shows when its bytes have been read.
-func hungUp(net.Conn) bool { return false }
+// hungUp cannot tell here: the peer's end shows when its bytes have been read, or
+// when something is sent to it.
+func hungUp(net.Conn) (silent, gone bool) { return false, false }

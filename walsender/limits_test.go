@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"io/fs"
 	"net"
 	"strings"
 	"testing"
@@ -73,25 +72,6 @@ func TestLimits_TooManyConnections(t *testing.T) {
 	if said := string(<-refusal); !strings.Contains(said, "53300") {
 		t.Errorf("the connection without a place got %q, want 53300", said)
 	}
-}
-
-// panicCluster is an embedder's cluster with a fault.
-type panicCluster struct{ *memCluster }
-
-func (panicCluster) Open(context.Context, string, protocol.OpenOptions) (fs.File, error) {
-	panic("index out of range")
-}
-
-func TestServeConn_PanicEndsSessionOnly(t *testing.T) {
-	cluster := panicCluster{newMemCluster()}
-	server := &walsender.Server{Cluster: cluster}
-	addr := serve(t, server)
-	leader := connect(t, addr, "backup")
-	leader.query("START_BACKUP")
-	leader.send("SEND_FILE ('base/1/100')")
-	cluster.expect(t, "aborted")
-	got := connect(t, addr, "backup").query("START_BACKUP")
-	wantAnswer(t, got[len(got)-1:], ready)
 }
 
 func TestShutdown_DoesNotWaitForever(t *testing.T) {

@@ -17,20 +17,27 @@ const maxWrongIDs = 5
 // membership is a session's part in a backup (§3.1).
 type membership struct {
 	backup   *sharedstate.Backup // led or joined, nil when the session is idle
-	leading  bool
+	leading  bool                // set by the session's goroutine under the session's lock, for peerEnded
 	last     *sharedstate.Backup // the one last led or joined: its rate holds for WAL (§3.9)
 	gone     error               // what commands get that need the backup which ended under the session
 	wrongIDs int
-	size     int64                          // bytes, as LIST_TABLESPACES PROGRESS last found; 0 for never
-	lost     atomic.Pointer[protocol.Error] // why the cluster lost the backup that is led
+	size     int64                           // bytes, as LIST_TABLESPACES PROGRESS last found; 0 for never
+	lost     *atomic.Pointer[protocol.Error] // why the cluster lost the backup; one for each backup
 }
 
-// enter makes the session the leader or a member of the backup.
+// enter makes the session the leader or a member of the backup. It ends the session
+// where the leader to be has already closed its side (§3.5).
 func (s *session) enter(b *sharedstate.Backup, leading bool) {
-	s.backup, s.leading, s.last, s.gone = b, leading, b, nil
-	s.lost.Store(nil)
+	s.last, s.gone, s.lost = b, nil, new(atomic.Pointer[protocol.Error])
+	s.mu.Lock()
+	s.backup, s.leading = b, leading
+	deserted := leading && s.silent
+	s.mu.Unlock()
 	if leading {
 		b.SetTotal(s.size)
+	}
+	if deserted {
+		s.end(errPeerGone)
 	}
 }
 
@@ -45,7 +52,11 @@ func (s *session) sized(bytes int64) {
 
 // idle makes the session idle. A backup that is still there must have been ended
 // or left by the caller.
-func (s *session) idle() { s.backup, s.leading = nil, false }
+func (s *session) idle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.backup, s.leading = nil, false
+}
 
 // requireIdle is what START_BACKUP and JOIN_BACKUP need (§3.1).
 func (s *session) requireIdle() error {
@@ -105,15 +116,16 @@ func (s *session) watch(b *sharedstate.Backup) {
 	if !ok {
 		return
 	}
-	lost := watcher.BackupLost(b.ID)
-	go func() {
+	lost, reason := watcher.BackupLost(b.ID), s.lost
+	go func() { // ends with the backup
 		select {
 		case <-b.Done():
 		case err := <-lost:
 			lost := lostBackup(b, err)
 			s.log.Error("the cluster has lost the backup", zap.String("backup", protocol.ShortID(b.ID)),
 				zap.Error(err), zap.String("detail", lost.Detail))
-			s.lost.Store(lost)
+			// The session may be in another backup by now, with a reason of its own.
+			reason.Store(lost)
 			b.Abort()
 		}
 	}()

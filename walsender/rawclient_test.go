@@ -54,6 +54,18 @@ func connect(t testing.TB, addr net.Addr, user string) *rawClient {
 	return c
 }
 
+// reconnect opens a session as soon as a server has a place for one.
+func reconnect(t testing.TB, addr net.Addr) {
+	t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		got := rawDial(t, addr).startup(map[string]string{"user": "backup", "replication": "true"})
+		if got[len(got)-1] == "ReadyForQuery I" {
+			return
+		}
+	}
+	t.Fatal("no place is given back")
+}
+
 // startup sends a StartupMessage and returns the answer up to ReadyForQuery or the
 // end of the connection.
 func (c *rawClient) startup(parameters map[string]string) []string {

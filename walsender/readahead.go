@@ -30,8 +30,11 @@ const hangupInterval = 250 * time.Millisecond
 // the connection at once, also while bytes are still unread (§3.5).
 type readAhead struct {
 	conn io.Reader
-	raw  net.Conn    // below TLS, where a hang-up shows
-	gone func(error) // called once, from the goroutine, when the connection ends
+	raw  net.Conn // below TLS, where a hang-up shows
+
+	// ended is called from the goroutine, with io.EOF when the peer sends nothing
+	// more, and with another error when it is gone. One may follow the other.
+	ended func(error)
 
 	mu     sync.Mutex
 	unread []byte
@@ -48,11 +51,11 @@ type readAhead struct {
 // newReadAhead makes a readAhead whose buffer begins with the bytes already read.
 // The caller runs its fill method in a goroutine, which ends when conn is closed
 // or stop is.
-func newReadAhead(conn io.Reader, raw net.Conn, already []byte, gone func(error)) *readAhead {
+func newReadAhead(conn io.Reader, raw net.Conn, already []byte, ended func(error)) *readAhead {
 	r := &readAhead{
 		conn:    conn,
 		raw:     raw,
-		gone:    gone,
+		ended:   ended,
 		arrived: make(chan struct{}, 1),
 		room:    make(chan struct{}, 1),
 	}
@@ -60,8 +63,8 @@ func newReadAhead(conn io.Reader, raw net.Conn, already []byte, gone func(error)
 	return r
 }
 
-// fill reads until the connection ends or ctx does. Closing the connection ends a
-// read that waits.
+// fill reads until the peer sends nothing more, then waits until it is gone. ctx ends
+// both; closing the connection ends a read that waits.
 func (r *readAhead) fill(ctx context.Context) {
 	chunk := make([]byte, 8<<10)
 	for {
@@ -76,7 +79,26 @@ func (r *readAhead) fill(ctx context.Context) {
 		r.mu.Unlock()
 		signal(r.arrived)
 		if err != nil {
-			r.gone(err)
+			r.ended(err)
+			r.waitForHangup(ctx)
+			return
+		}
+	}
+}
+
+// waitForHangup waits until the peer is gone altogether. One that has only closed its
+// sending side still reads.
+func (r *readAhead) waitForHangup(ctx context.Context) {
+	ticker := time.NewTicker(hangupInterval)
+	defer ticker.Stop()
+	for {
+		if _, gone := hungUp(r.raw); gone {
+			r.ended(net.ErrClosed)
+			return
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
 			return
 		}
 	}
@@ -97,8 +119,13 @@ func (r *readAhead) waitForRoom(ctx context.Context, limit int) int {
 		select {
 		case <-r.room:
 		case <-timer.C:
-			if hungUp(r.raw) {
-				r.gone(io.EOF)
+			// What it sent before it closed its sending side is still to be read.
+			silent, gone := hungUp(r.raw)
+			if silent {
+				r.ended(io.EOF)
+			}
+			if gone {
+				r.ended(net.ErrClosed)
 				return 0
 			}
 		case <-ctx.Done():

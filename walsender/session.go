@@ -50,6 +50,7 @@ type session struct {
 
 	mu      sync.Mutex
 	running context.CancelCauseFunc // cancels the command that runs, nil when none does
+	silent  bool                    // the peer has closed its sending side
 }
 
 // run serves the session's messages until the peer says goodbye or the session is
@@ -59,21 +60,22 @@ func (s *session) run(ctx context.Context, cancel context.CancelCauseFunc) (err 
 		zap.String("application_name", s.application))
 	s.log.Info("session started")
 	s.end = cancel
-	s.in = newReadAhead(s.conn, s.stall.Conn, s.already, func(error) { cancel(errPeerGone) })
+	s.in = newReadAhead(s.conn, s.stall.Conn, s.already, s.peerEnded)
 	filled := make(chan struct{})
 	go func() { // ends when the connection is closed below
 		defer close(filled)
 		s.in.fill(ctx)
 	}()
+	// One by one, so that a panic of the Cluster in any of them skips none of the others.
 	defer func() {
-		s.leave()
-		s.sayGoodbye(err)
-		s.closeUpstream()
-		cancel(err)
 		s.stall.hurry(hurryTime) // for TLS, which says goodbye as well
 		s.conn.Close()
 		<-filled
 	}()
+	defer func() { cancel(err) }()
+	defer s.closeUpstream()
+	defer func() { s.sayGoodbye(err) }()
+	defer s.leave()
 	for {
 		kind, body, err := s.in.next(ctx)
 		if err != nil {
@@ -143,36 +145,40 @@ func (s *session) query(ctx context.Context, text string) error {
 		}
 	}
 	began, sent := time.Now(), s.out.said()
-	ctx, cancel := context.WithCancelCause(ctx)
-	s.setRunning(cancel)
-	relax := s.hurryAfter(ctx)
 	if err == nil {
 		err = s.execute(ctx, command)
 	}
-	s.setRunning(nil)
-	relax()
-	err = answerable(ctx, err)
-	cancel(nil)
 	s.logCommand(command, began, s.out.said()-sent, err)
 	return s.answer(err)
 }
 
-// execute runs the command; an empty query is nil.
+// execute runs the command, which may be cancelled meanwhile.
 func (s *session) execute(ctx context.Context, command grammar.Command) error {
-	if command == nil {
-		return s.out.send(&pgproto3.EmptyQueryResponse{})
-	}
-	if s.last == nil {
-		if err := s.reopen(ctx); err != nil {
+	if _, sends := command.(grammar.SendFile); !sends {
+		// Only the answers to files are gathered with those behind them. Any other
+		// command may take long, START_BACKUP the minutes of a checkpoint.
+		if err := s.out.flush(); err != nil {
 			return err
 		}
 	}
-	return s.dispatch(ctx, command)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	s.setRunning(cancel)
+	defer s.setRunning(nil)
+	defer s.hurryAfter(ctx)()
+	if s.last == nil {
+		if err := s.reopen(ctx); err != nil {
+			return answerable(ctx, err)
+		}
+	}
+	return answerable(ctx, s.dispatch(ctx, command))
 }
 
 // dispatch runs the command by its kind: one method, in a file of its own, each.
 func (s *session) dispatch(ctx context.Context, command grammar.Command) error {
 	switch c := command.(type) {
+	case nil:
+		return s.out.send(&pgproto3.EmptyQueryResponse{})
 	case grammar.StartBackup:
 		return s.startBackup(ctx, c)
 	case grammar.JoinBackup:
@@ -233,6 +239,18 @@ func (s *session) complete(tag string) error {
 func (s *session) notice(n *protocol.Error) {
 	// An error of the connection shows at the next message as well.
 	_ = s.out.send(n.Notice())
+}
+
+// peerEnded hears from the reading goroutine, more than once perhaps, that the peer
+// sends nothing more (io.EOF), or is gone altogether. A backup ends with its leader
+// at once (§3.5); any other session answers what was sent before (§1.7).
+func (s *session) peerEnded(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.silent = true
+	if s.leading || !errors.Is(err, io.EOF) {
+		s.end(errPeerGone)
+	}
 }
 
 // setRunning sets what cancels the command that runs.

@@ -32,10 +32,11 @@ func (s *Server) serve(ctx context.Context, cancel context.CancelCauseFunc, raw 
 	log := s.Logger.With(zap.String("remote", remoteName(raw.RemoteAddr())))
 	stall := &stallConn{Conn: raw, timeout: max(0, cmp.Or(s.SenderTimeout, DefaultSenderTimeout))}
 	sess := &session{server: s, stall: stall, log: log, start: time.Now()}
+	// A panic of the Cluster must keep neither the place nor the directory.
 	defer sess.closeCluster()
+	defer s.dismiss(sess)
 	err := s.startup(ctx, sess)
 	if err == nil {
-		defer s.dismiss(sess)
 		err = sess.run(ctx, cancel)
 	} else if !errors.Is(err, errNotSession) {
 		sess.sayGoodbye(err)
@@ -78,7 +79,6 @@ func (s *Server) startup(ctx context.Context, sess *session) error {
 		return err
 	}
 	if err := sess.greet(ctx, message); err != nil {
-		s.dismiss(sess)
 		return err
 	}
 	return sess.stall.SetReadDeadline(time.Time{})
