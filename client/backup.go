@@ -26,7 +26,9 @@ func Backup(ctx context.Context, o Options) (Result, error) {
 	if err := b.checkPlaces(); err != nil {
 		return Result{}, err
 	}
-	b.dialer = newDialer(o.ConnConfig, o.Timeout, b.events.notice)
+	if b.dialer, err = newDialer(o, b.events.notice); err != nil {
+		return Result{}, err
+	}
 	defer b.progress.report(o.Progress)()
 
 	// The connections end with this context, whoever ends it.

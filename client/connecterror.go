@@ -14,40 +14,45 @@ import (
 )
 
 // connectError is err in one line as libpq words it, with the server's own error in
-// it where it was the server that refused. A server that was tried more than once, as
-// with TLS and without, is named once.
+// it where it was the server that refused the last attempt. A server that was tried
+// more than once, as with TLS and without, is named once.
 func connectError(err error) error {
-	var refused *pgconn.PgError
+	list := attempts(err)
 	var lines []string
-	for _, attempt := range attempts(err) {
+	for _, attempt := range list {
 		if line := attemptText(attempt); !slices.Contains(lines, line) {
 			lines = append(lines, line)
 		}
 	}
-	if len(lines) == 1 && errors.As(err, &refused) {
+	text := strings.Join(lines, "; ")
+	var refused *pgconn.PgError
+	if errors.As(list[len(list)-1], &refused) {
 		wire := fromPgconn(refused)
-		return fmt.Errorf("%s%w", strings.TrimSuffix(lines[0], wire.Error()), wire)
+		if before, ends := strings.CutSuffix(text, wire.Error()); ends {
+			return fmt.Errorf("%s%w", before, wire)
+		}
 	}
-	return &oneLine{strings.Join(lines, "; "), err}
+	return &oneLine{text, err}
 }
 
-// attempts are the errors of the addresses that were tried.
+// attempts are the errors of the addresses that were tried, one at least.
 func attempts(err error) []error {
+	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+		joined, ok := inner.(interface{ Unwrap() []error })
+		if !ok {
+			continue
+		}
+		var list []error
+		for _, one := range joined.Unwrap() {
+			list = append(list, attempts(one)...)
+		}
+		return list
+	}
 	var failed *pgconn.ConnectError
-	if !errors.As(err, &failed) {
-		return []error{err}
+	if errors.As(err, &failed) {
+		return []error{errors.Unwrap(failed)}
 	}
-	err = errors.Unwrap(failed)
-	for {
-		if joined, ok := err.(interface{ Unwrap() []error }); ok {
-			return joined.Unwrap()
-		}
-		inner := errors.Unwrap(err)
-		if _, ok := inner.(interface{ Unwrap() []error }); !ok {
-			return []error{err}
-		}
-		err = inner
-	}
+	return []error{err}
 }
 
 // attemptText is what went wrong with one address. pgconn's error for it begins with

@@ -6,75 +6,89 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/conninfo"
 )
 
 // dialer opens the connections of a backup. The first tries whatever the
-// configuration offers; the others do what succeeded there.
+// configurations offer; the others do what succeeded there.
 type dialer struct {
-	config   *pgconn.Config
+	configs  []*pgconn.Config
+	config   *pgconn.Config // the one that the leader connected with
 	notice   protocol.NoticeFunc
 	patience time.Duration // see [Options.Timeout]
-	// where the leader's connection was made to: an address, not a host name
-	// that may stand for several servers
-	network, address string
 }
 
-func newDialer(config *pgconn.Config, patience time.Duration, notice protocol.NoticeFunc) *dialer {
-	d := &dialer{config: config.Copy(), notice: notice, patience: patience}
-	if d.config.ConnectTimeout == 0 {
-		d.config.ConnectTimeout = patience
+// newDialer works on copies of the configurations that o has.
+func newDialer(o Options, notice protocol.NoticeFunc) (*dialer, error) {
+	d := &dialer{notice: notice, patience: o.Timeout}
+	if o.ConnConfig != nil {
+		config := o.ConnConfig.Copy()
+		config.DialFunc = keptAlive(config.DialFunc)
+		d.configs = []*pgconn.Config{config}
+	} else {
+		var err error
+		if d.configs, err = o.ConnInfo.Configs(); err != nil {
+			return nil, err
+		}
 	}
-	if d.config.RuntimeParams == nil {
-		d.config.RuntimeParams = map[string]string{}
+	for _, config := range d.configs {
+		d.prepare(config)
 	}
-	d.config.RuntimeParams["replication"] = "true"
-	if d.config.RuntimeParams["application_name"] == "" {
-		d.config.RuntimeParams["application_name"] = "pgparallel"
+	return d, nil
+}
+
+// prepare makes a connection one of a backup.
+func (d *dialer) prepare(config *pgconn.Config) {
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = d.patience
 	}
-	d.config.MaxProtocolMessageBodyLen = maxMessage
-	d.config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { notice(fromPgconn((*pgconn.PgError)(n))) }
-	return d
+	if config.RuntimeParams == nil {
+		config.RuntimeParams = map[string]string{}
+	}
+	config.RuntimeParams["replication"] = "true"
+	if config.RuntimeParams["application_name"] == "" {
+		config.RuntimeParams["application_name"] = "pgparallel"
+	}
+	config.MaxProtocolMessageBodyLen = maxMessage
+	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { d.notice(fromPgconn((*pgconn.PgError)(n))) }
 }
 
 // leader opens the first connection, which lives no longer than ctx.
 func (d *dialer) leader(ctx context.Context) (*conn, error) {
-	config := d.config.Copy()
-	dial := config.DialFunc
-	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
-		c, err := dial(ctx, network, address)
-		if err == nil {
-			d.network, d.address = network, address
-			err = keepAlive(c)
+	// Where the connection was made to is an address, not a host name that may
+	// stand for several servers.
+	var network, address string
+	configs := make([]*pgconn.Config, len(d.configs))
+	for i, config := range d.configs {
+		configs[i] = config.Copy()
+		configs[i].DialFunc = func(ctx context.Context, n, a string) (net.Conn, error) {
+			network, address = n, a
+			return config.DialFunc(ctx, n, a)
 		}
-		return c, err
 	}
-	c, tlsConfig, err := d.connect(ctx, ctx, config)
+	c, config, tlsConfig, err := d.connect(ctx, ctx, configs)
 	if err != nil {
 		return nil, err
 	}
-	d.pin(tlsConfig)
+	d.config = d.configs[slices.Index(configs, config)]
+	d.pin(network, address, tlsConfig)
 	return c, nil
 }
 
 // pin makes further connections go where the leader's went, with TLS or without
 // it as there, and none of them be tried twice.
-func (d *dialer) pin(tlsConfig *tls.Config) {
+func (d *dialer) pin(network, address string, tlsConfig *tls.Config) {
 	dial := d.config.DialFunc
-	d.config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) {
-		c, err := dial(ctx, d.network, d.address)
-		if err == nil {
-			err = keepAlive(c)
-		}
-		return c, err
-	}
+	d.config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, network, address) }
 	d.config.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
-	if host, port, err := net.SplitHostPort(d.address); err == nil {
+	if host, port, err := net.SplitHostPort(address); err == nil {
 		if n, err := strconv.ParseUint(port, 10, 16); err == nil {
 			d.config.Host, d.config.Port = host, uint16(n) // for the messages
 		}
@@ -87,12 +101,22 @@ func (d *dialer) pin(tlsConfig *tls.Config) {
 // worker opens a further connection, which lives no longer than life; ctx is for
 // the attempt. It may be called by several goroutines.
 func (d *dialer) worker(ctx, life context.Context) (*conn, error) {
-	c, _, err := d.connect(ctx, life, d.config.Copy())
+	c, _, _, err := d.connect(ctx, life, []*pgconn.Config{d.config.Copy()})
 	return c, err
 }
 
-// keepAlive makes the system notice that a server is gone which says nothing for
+// keptAlive makes the system notice that a server is gone which says nothing for
 // long, as one does that is idle or throttled (§7.2).
+func keptAlive(dial pgconn.DialFunc) pgconn.DialFunc {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := dial(ctx, network, address)
+		if err == nil {
+			err = keepAlive(c)
+		}
+		return c, err
+	}
+}
+
 func keepAlive(c net.Conn) error {
 	tcp, ok := c.(*net.TCPConn)
 	if !ok {
@@ -108,22 +132,22 @@ func keepAlive(c net.Conn) error {
 	return nil
 }
 
-func (d *dialer) connect(ctx, life context.Context, config *pgconn.Config) (*conn, *tls.Config, error) {
-	pg, err := pgconn.ConnectConfig(ctx, config)
+func (d *dialer) connect(ctx, life context.Context, configs []*pgconn.Config) (*conn, *pgconn.Config, *tls.Config, error) {
+	pg, config, err := conninfo.Connect(ctx, configs)
 	if err != nil {
-		return nil, nil, connectError(err)
+		return nil, nil, nil, connectError(err)
 	}
 	if err := settle(ctx, pg); err != nil {
 		pg.Close(ctx)
-		return nil, nil, connectError(err)
+		return nil, nil, nil, connectError(err)
 	}
 	h, err := pg.Hijack()
 	if err != nil {
-		return nil, nil, connectError(err)
+		return nil, nil, nil, connectError(err)
 	}
 	c := newConn(life, h.Conn, h.ParameterStatuses, d.notice)
 	c.pid, c.tap.patience = h.PID, d.patience
-	return c, h.TLSConfig, nil
+	return c, config, h.TLSConfig, nil
 }
 
 // settle makes sure that nobody reads the connection but us: where a write took

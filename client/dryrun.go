@@ -60,7 +60,9 @@ func DryRun(ctx context.Context, o Options) (Plan, error) {
 	if err := b.checkPlaces(); err != nil {
 		return Plan{}, err
 	}
-	b.dialer = newDialer(o.ConnConfig, o.Timeout, b.events.notice)
+	if b.dialer, err = newDialer(o, b.events.notice); err != nil {
+		return Plan{}, err
+	}
 	connected, disconnect := context.WithCancel(ctx)
 	defer disconnect()
 	plan, err := b.dryRun(connected)

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/conninfo"
 )
 
 // DefaultLabel is the label of a backup whose [Options] name none.
@@ -39,14 +40,19 @@ const (
 	WALStream
 )
 
-// Options say what to back up, and to where. ConnConfig and Dir are required; the
-// zero value of all else is a sound default. [Backup] changes nothing in them.
+// Options say what to back up, and to where. ConnInfo, or ConnConfig, and Dir are
+// required; the zero value of all else is a sound default. [Backup] changes nothing in
+// them.
 type Options struct {
-	// ConnConfig is where and as whom to connect; it must come from
-	// [pgconn.ParseConfig]. Backup works on a copy: it sets the parameter
-	// replication, and application_name where there is none, and opens Jobs+1
-	// connections, one more for WALStream, all to the address that the first one
-	// reached.
+	// ConnInfo is where and as whom to connect, as libpq reads it. Backup opens
+	// Jobs+1 connections, one more for WALStream, all to the address that the
+	// first one reached, with the parameter replication.
+	ConnInfo *conninfo.Info
+
+	// ConnConfig is used to connect in place of ConnInfo, for those who need a way
+	// of their own; it must come from [pgconn.ParseConfig]. Backup works on a copy,
+	// and sets the parameters replication, and application_name where there is
+	// none.
 	ConnConfig *pgconn.Config
 
 	// Dir is the directory to write. It must be empty or absent; missing
@@ -74,14 +80,10 @@ type Options struct {
 	WALDir string
 
 	// WriteRecoveryConf has a server that is started from the backup become a
-	// standby of the one that ConnConfig leads to: it adds primary_conninfo, with
-	// the password if there is one, and with Slot primary_slot_name to
-	// postgresql.auto.conf, and creates standby.signal.
+	// standby of the one that ConnInfo, which is required then, leads to: it adds
+	// [conninfo.Info.PrimaryConnInfo] as primary_conninfo and Slot, or none, as
+	// primary_slot_name to postgresql.auto.conf, and creates standby.signal.
 	WriteRecoveryConf bool
-
-	// ConnString is what ConnConfig was parsed from: primary_conninfo gets from it
-	// what ConnConfig does not keep, such as sslmode.
-	ConnString string
 
 	// Jobs is the number of connections that copy files; 0 means 1. One more
 	// leads the backup.
@@ -123,7 +125,7 @@ type Options struct {
 	// any connection, before the backup fails; 0 means as long as it likes. It
 	// holds for the checkpoint and for the archiver too, which are waited for
 	// in silence. TCP keepalives, which find a server that is gone within a
-	// minute, are always on.
+	// minute, are on besides, unless ConnInfo says otherwise.
 	Timeout time.Duration
 
 	// Force removes what a backup that was killed has left in Dir, WALDir and the
@@ -163,8 +165,11 @@ type Options struct {
 // withDefaults is a copy of o that needs no further look at what may be zero, or
 // the first thing that is wrong with o.
 func (o Options) withDefaults() (Options, error) {
-	if o.ConnConfig == nil {
+	if o.ConnConfig == nil && o.ConnInfo == nil {
 		return o, errors.New("no server specified")
+	}
+	if o.WriteRecoveryConf && o.ConnInfo == nil {
+		return o, errors.New("primary_conninfo cannot be written without ConnInfo")
 	}
 	if o.Dir == "" && o.Output == nil {
 		return o, errors.New("no target directory specified")

@@ -14,9 +14,12 @@ import (
 // one that the backup is taken from, as pg_basebackup -R does.
 func (b *backup) writeRecoveryConf(context.Context) error {
 	if !b.WriteRecoveryConf {
+		if b.plan.has(standbySignalFile) {
+			b.events.tell(LevelInfo, "the backup is one of a standby and starts as one, with the same primary_conninfo and primary_slot_name")
+		}
 		return nil
 	}
-	settings := recoverySettings(primaryConnInfo(b.ConnConfig, b.ConnString), b.Slot)
+	settings := recoverySettings(b.ConnInfo.PrimaryConnInfo(b.cluster.versionNum >= 170000), b.Slot)
 	now := time.Now().Unix()
 	if b.archives == nil {
 		if err := b.target.append(autoConfFile, settings); err != nil {
@@ -44,13 +47,12 @@ func (p *plan) has(path string) bool {
 }
 
 // recoverySettings is the lines for postgresql.auto.conf (PostgreSQL's recovery_gen.c).
+// Without a slot there must be none: one that the source streams through itself would be
+// inherited, and is another's.
 func recoverySettings(connInfo, slot string) string {
 	quoted := strings.NewReplacer(`'`, `''`, `\`, `\\`).Replace(connInfo)
-	settings := "primary_conninfo = '" + quoted + "'\n"
-	if slot != "" {
-		settings += "primary_slot_name = '" + slot + "'\n" // its name needs no quoting
-	}
-	return settings
+	return "primary_conninfo = '" + quoted + "'\n" +
+		"primary_slot_name = '" + slot + "'\n" // its name needs no quoting
 }
 
 // append adds to a file, or creates it.

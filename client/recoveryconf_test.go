@@ -8,6 +8,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pgparallel/pgparallel/protocol/conninfo"
 )
 
 // Of a standby, standby.signal and settings for another primary come with the rest; of a
@@ -23,8 +27,8 @@ func TestWriteRecoveryConf(t *testing.T) {
 				f.files[autoConfFile], f.files[standbySignalFile] = old, ""
 			}
 			dir := filepath.Join(t.TempDir(), "copy")
-			config := f.config()
-			_, err := Backup(t.Context(), Options{ConnConfig: config, Dir: dir, Format: format, WAL: WALFetch, WriteRecoveryConf: true})
+			info := connInfo(t, "host=/x user=u dbname=d")
+			_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Format: format, WAL: WALFetch, WriteRecoveryConf: true, ConnInfo: info})
 			must(t, err)
 			found := func(name string) string { return read(t, dir, name) }
 			if format == FormatTar {
@@ -34,7 +38,7 @@ func TestWriteRecoveryConf(t *testing.T) {
 				}
 				found = func(name string) string { return members(t, strings.NewReader(archive))[name] }
 			}
-			want += recoverySettings(primaryConnInfo(config, ""), "")
+			want += "primary_conninfo = 'user=u host=''/x'' port=5432'\nprimary_slot_name = ''\n"
 			if got := found(autoConfFile); got != want {
 				t.Errorf("postgresql.auto.conf is %q, want %q", got, want)
 			}
@@ -48,6 +52,23 @@ func TestWriteRecoveryConf(t *testing.T) {
 				t.Errorf("postgresql.auto.conf: %v, %v", info, err)
 			}
 		}
+	}
+}
+
+// connInfo is a connection string as it is read without an environment.
+func connInfo(t *testing.T, connString string) *conninfo.Info {
+	t.Helper()
+	info, err := conninfo.Resolve(connString, conninfo.Options{Replication: true})
+	must(t, err)
+	return info
+}
+
+// The lines are those of PostgreSQL's own program, quoted twice.
+func TestRecoverySettings(t *testing.T) {
+	got := recoverySettings(`user='it\'s' host='/tmp'`, "standby_1")
+	want := `primary_conninfo = 'user=''it\\''s'' host=''/tmp'''` + "\nprimary_slot_name = 'standby_1'\n"
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

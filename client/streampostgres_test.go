@@ -32,7 +32,8 @@ func TestStream_PostgreSQL(t *testing.T) {
 
 	config, err := pgconn.ParseConfig(standby.ConnString("postgres"))
 	must(t, err)
-	d := newDialer(config, 0, func(*protocol.Error) {})
+	d, err := newDialer(Options{ConnConfig: config}, func(*protocol.Error) {})
+	must(t, err)
 	c, err := d.leader(ctx)
 	must(t, err)
 	target, err := newTarget(filepath.Join(t.TempDir(), "copy"), plainly)

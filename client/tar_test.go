@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgparallel/pgparallel/client"
+	"github.com/pgparallel/pgparallel/protocol/conninfo"
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/datadir"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
@@ -205,11 +206,12 @@ func TestTar_TablespaceMapEscapes(t *testing.T) {
 // either format.
 func TestRecoveryConf(t *testing.T) {
 	config := serve(t, writeSample(t, walsendertest.Sample{}), &walsender.Server{})
-	config.Password = `it's \`
+	info, err := conninfo.Resolve(`host=127.0.0.1 user=postgres sslmode=disable password='it\'s \\' port=`+portOf(config), conninfo.Options{Replication: true})
+	must(t, err)
 	for _, format := range []client.Format{client.FormatPlain, client.FormatTar} {
 		dir := filepath.Join(t.TempDir(), "copy")
 		_, err := client.Backup(t.Context(), client.Options{
-			ConnConfig: config, ConnString: "sslmode=disable", Dir: dir, Format: format, WriteRecoveryConf: true,
+			ConnInfo: info, Dir: dir, Format: format, WriteRecoveryConf: true,
 		})
 		must(t, err)
 		if format == client.FormatTar {
@@ -222,10 +224,10 @@ func TestRecoveryConf(t *testing.T) {
 		must(t, err)
 		lines := strings.Split(strings.TrimSuffix(string(content), "\n"), "\n")
 		want := `primary_conninfo = 'user=postgres password=''it\\''s \\\\'' host=127.0.0.1 port=` + portOf(config) + ` sslmode=disable'`
-		if got := lines[len(lines)-1]; got != want {
-			t.Errorf("the last line is\n%s, want\n%s", got, want)
+		if got := lines[len(lines)-2]; got != want {
+			t.Errorf("the last line but one is\n%s, want\n%s", got, want)
 		}
-		if len(lines) < 2 {
+		if len(lines) < 3 {
 			t.Error("what was in postgresql.auto.conf is lost")
 		}
 		if info, err := os.Stat(filepath.Join(dir, "standby.signal")); err != nil || info.Size() != 0 || info.Mode().Perm() != 0o600 {

@@ -33,7 +33,7 @@ func TestFormat_5_3_NothingIsLeft(t *testing.T) {
 				f := newFake(t)
 				f.failOn(failing, protocol.CodeIOError)
 				o := o
-				o.ConnConfig, o.Jobs, o.WAL, o.WriteRecoveryConf = f.config(), 3, WALFetch, true
+				o.ConnConfig, o.ConnInfo, o.Jobs, o.WAL, o.WriteRecoveryConf = f.config(), connInfo(t, "host=/x"), 3, WALFetch, true
 				if o.Format == FormatPlain {
 					far := t.TempDir()
 					o.WALDir = filepath.Join(far, "parent/wal")

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pgparallel/pgparallel/client"
+	"github.com/pgparallel/pgparallel/protocol/conninfo"
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
@@ -101,10 +102,12 @@ func TestTar_PostgreSQLStartsFromAStoppedStandby(t *testing.T) {
 	must(t, err)
 	must(t, standby.Stop(ctx, postgres.Fast))
 	config := serve(t, standby.Dir, &walsender.Server{})
+	info, err := conninfo.Resolve("host=127.0.0.1 port="+portOf(config), conninfo.Options{Replication: true})
+	must(t, err)
 	for suffix, c := range map[string]client.Compression{"": {}, gzipSuffix: {Method: client.CompressionGzip}} {
 		dir, space := filepath.Join(t.TempDir(), "copy"), filepath.Join(p.TempDir(t), "new")
 		_, err = client.Backup(ctx, client.Options{
-			ConnConfig: config, Dir: dir, Jobs: 4, Format: client.FormatTar, Compression: c, WriteRecoveryConf: c.Method != client.CompressionNone,
+			ConnConfig: config, Dir: dir, Jobs: 4, Format: client.FormatTar, Compression: c, ConnInfo: info, WriteRecoveryConf: c.Method != client.CompressionNone,
 			TablespaceMap: map[string]string{moved: space},
 		})
 		must(t, err)

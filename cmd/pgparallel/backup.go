@@ -64,7 +64,8 @@ General options:
   -?, --help             show this help, then exit
 
 Connection options:
-  -d, --dbname=CONNSTR   connection string
+  -d, --dbname=CONNSTR   connection string; a database that it names is for the
+                         routing of a connection pooler
   -h, --host=HOSTNAME    server host or socket directory
   -p, --port=PORT        server port number
   -s, --status-interval=INTERVAL
@@ -73,8 +74,9 @@ Connection options:
   -w, --no-password      never prompt for password
   -W, --password         force password prompt (should happen automatically)
 
-The environment variables, the service file and the password file of libpq are
-used as by PostgreSQL's own programs.
+The keywords of connection strings, the environment variables, the service files
+and the password file are libpq's. Refused by name are sslcrl, sslcrldir,
+gssencmode=require, sslkeylogfile, and those that begin with oauth_ and scram_.
 `
 
 type backupCommand struct {
@@ -176,18 +178,17 @@ func (c *backupCommand) options(out *console) (client.Options, error) {
 	if err != nil {
 		return client.Options{}, err
 	}
-	config, err := c.config()
+	info, err := c.connInfo(out)
 	if err != nil {
 		return client.Options{}, err
 	}
 	options := client.Options{
-		ConnConfig:          config,
+		ConnInfo:            info,
 		Dir:                 c.Pgdata,
 		Format:              c.Format.Format,
 		Compression:         c.compression(),
 		WALDir:              c.Waldir,
 		WriteRecoveryConf:   c.WriteRecoveryConf,
-		ConnString:          c.connString(),
 		ManifestForceEncode: c.ManifestForceEncode,
 		NoEstimateSize:      c.NoEstimateSize,
 		Jobs:                int(c.Jobs),

@@ -57,7 +57,7 @@ func TestBackupOptions(t *testing.T) {
 		if c.want.StatusInterval == 0 {
 			c.want.StatusInterval = 10 * time.Second
 		}
-		ignored := cmpopts.IgnoreFields(client.Options{}, "ConnConfig", "ConnString", "Log")
+		ignored := cmpopts.IgnoreFields(client.Options{}, "ConnInfo", "Log")
 		if diff := cmp.Diff(c.want, got, ignored, cmpopts.IgnoreUnexported(client.Options{})); diff != "" {
 			t.Errorf("%q: %s", c.args, diff)
 		}

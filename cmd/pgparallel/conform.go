@@ -125,7 +125,7 @@ func (c *conformCommand) check(out *console) (conformance.Report, error) {
 	ctx, release := untilInterrupted()
 	defer release()
 	if c.Server != "" {
-		return c.checkServer(ctx, known, unsupported)
+		return c.checkServer(ctx, out, known, unsupported)
 	}
 	return conformance.CheckClient(ctx, conformance.Options{
 		Command: c.client, Select: c.Cases, KnownFailing: known, NotSupported: unsupported,
@@ -133,17 +133,21 @@ func (c *conformCommand) check(out *console) (conformance.Report, error) {
 	})
 }
 
-func (c *conformCommand) checkServer(ctx context.Context, known, unsupported []string) (conformance.Report, error) {
+func (c *conformCommand) checkServer(ctx context.Context, out *console, known, unsupported []string) (conformance.Report, error) {
 	host, port, found := cutLast(c.Server, ":")
 	if !found {
 		return conformance.Report{}, usagef("--server wants HOST:PORT, not %q", c.Server)
 	}
-	config, err := connectionOptions{Host: strings.Trim(host, "[]"), Port: port}.config()
+	info, err := connectionOptions{Host: strings.Trim(host, "[]"), Port: port}.connInfo(out)
+	if err != nil {
+		return conformance.Report{}, err
+	}
+	configs, err := info.Configs()
 	if err != nil {
 		return conformance.Report{}, err
 	}
 	return conformance.CheckServer(ctx, conformance.ServerOptions{
-		Config: config, Select: c.Cases, KnownFailing: known, NotSupported: unsupported, Strict: c.Strict,
+		Config: configs[0], Select: c.Cases, KnownFailing: known, NotSupported: unsupported, Strict: c.Strict,
 	})
 }
 

@@ -2,10 +2,8 @@ package main
 
 import (
 	"fmt"
-	"net/url"
-	"strings"
 
-	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/pgparallel/pgparallel/protocol/conninfo"
 )
 
 // connectionOptions are those of every program that connects to a server.
@@ -19,57 +17,19 @@ type connectionOptions struct {
 	Password   bool `short:"W"`
 }
 
-// config is where to connect to: what the options say, then the connection
-// string, then the service file, then the environment, then libpq's defaults. The
-// password file is read as it is for pg_basebackup, with "replication" as the
-// database.
-func (o connectionOptions) config() (*pgconn.Config, error) {
-	config, err := pgconn.ParseConfig(o.connString())
+// connInfo is where to connect to: what the options say, then the connection string,
+// then the service file, then the environment, then libpq's defaults.
+func (o connectionOptions) connInfo(out *console) (*conninfo.Info, error) {
+	info, err := conninfo.Resolve(o.Dbname, conninfo.Options{
+		Settings:        map[string]string{"host": o.Host, "port": o.Port, "user": o.Username},
+		Replication:     true,
+		ApplicationName: "pgparallel",
+	})
 	if err != nil {
 		return nil, fmt.Errorf("invalid connection options: %w", err)
 	}
-	return config, nil
-}
-
-// connString is the connection string with the other options behind it: in both of
-// its forms the last setting of a parameter counts.
-func (o connectionOptions) connString() string {
-	parameters := []struct{ name, value string }{
-		{"host", o.Host}, {"port", o.Port}, {"user", o.Username}, {"dbname", "replication"},
+	for _, warning := range info.Warnings() {
+		out.warning(warning)
 	}
-	var s strings.Builder
-	s.WriteString(o.Dbname)
-	separator, isURI := uriSeparator(o.Dbname)
-	for _, p := range parameters {
-		switch {
-		case p.value == "":
-		case isURI:
-			s.WriteString(separator + p.name + "=" + strings.ReplaceAll(url.QueryEscape(p.value), "+", "%20"))
-			separator = "&"
-		default:
-			s.WriteString(" " + p.name + "='" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(p.value) + "'")
-		}
-	}
-	return s.String()
-}
-
-// uriSeparator is what comes between a connection URI and a further parameter; it
-// reports false for a string of keywords and values.
-func uriSeparator(s string) (separator string, isURI bool) {
-	scheme, rest, _ := strings.Cut(s, "://")
-	if scheme != "postgres" && scheme != "postgresql" {
-		return "", false
-	}
-	// A question mark before the @ belongs to the password.
-	if i := strings.IndexAny(rest, "@/"); i >= 0 && rest[i] == '@' {
-		rest = rest[i+1:]
-	}
-	switch _, query, found := strings.Cut(rest, "?"); {
-	case !found:
-		return "?", true
-	case query == "":
-		return "", true
-	default:
-		return "&", true
-	}
+	return info, nil
 }

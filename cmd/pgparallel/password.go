@@ -25,7 +25,7 @@ func (o connectionOptions) withPassword(options *client.Options, out *console, d
 			return err
 		}
 	}
-	given := options.ConnConfig.Password != ""
+	given := options.ConnInfo.HasPassword()
 	err := do()
 	var refused *protocol.Error
 	if given || o.NoPassword || o.Password || !errors.As(err, &refused) || refused.Code != codeInvalidPassword {
@@ -49,7 +49,7 @@ func askPassword(options *client.Options, out *console) error {
 	if err != nil {
 		return fmt.Errorf("could not read password: %w", err)
 	}
-	options.ConnConfig.Password = password
+	options.ConnInfo = options.ConnInfo.WithPassword(password)
 	return nil
 }
 

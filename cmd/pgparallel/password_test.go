@@ -8,10 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/pgparallel/pgparallel/client"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/conninfo"
 )
 
 func TestReadPassword(t *testing.T) {
@@ -43,8 +42,12 @@ func TestWithPassword_DoesNotAsk(t *testing.T) {
 		"refused otherwise": {err: &protocol.Error{Code: protocol.CodeTooManyConnections}},
 	} {
 		calls := 0
-		options := client.Options{ConnConfig: &pgconn.Config{Password: c.password}}
-		err := c.o.withPassword(&options, &console{stderr: io.Discard}, func() error { calls++; return c.err })
+		info, err := conninfo.Resolve("host=/x passfile=/none password='"+c.password+"'", conninfo.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		options := client.Options{ConnInfo: info}
+		err = c.o.withPassword(&options, &console{stderr: io.Discard}, func() error { calls++; return c.err })
 		if calls != 1 || err != c.err {
 			t.Errorf("%s: %d attempts, error %v", name, calls, err)
 		}

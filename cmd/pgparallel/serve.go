@@ -46,6 +46,10 @@ Other options:
   -V, --version          output version information, then exit
   -?, --help             show this help, then exit
 
+A connection string (CONNSTR) is libpq's, with the same environment variables,
+service files and password file; the database is postgres if none is named, and
+for --passthrough it is replication in the password file.
+
 If no data directory (DATADIR) is specified, the environment variable PGDATA
 is used. SIGTERM and SIGINT end the sessions and the server; SIGQUIT, or a
 second signal, does so without a word to the clients.

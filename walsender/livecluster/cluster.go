@@ -28,8 +28,8 @@ type Cluster struct {
 type source struct {
 	path string
 	log  *zap.Logger
-	sql  *pgconn.Config
-	pass *passThrough // nil: nothing is passed through
+	sql  []*pgconn.Config // see resolve
+	pass *passThrough     // nil: nothing is passed through
 
 	mu      sync.Mutex
 	closed  bool
@@ -59,7 +59,11 @@ func Open(ctx context.Context, dir string, config Config) (*Cluster, error) {
 }
 
 func newCluster(dir string, config Config) (*Cluster, error) {
-	sql, err := parse("--cluster", config.ConnString)
+	log := config.Logger
+	if log == nil {
+		log = zap.NewNop()
+	}
+	sql, err := resolve("--cluster", config.ConnString, false, log)
 	if err != nil {
 		return nil, err
 	}
@@ -68,11 +72,7 @@ func newCluster(dir string, config Config) (*Cluster, error) {
 		return nil, err
 	}
 	d.RecoveryOnRestore = true
-	c := &Cluster{d, &source{path: dir, log: config.Logger, sql: sql, backups: make(map[string]*backup)}}
-	if c.log == nil {
-		c.log = zap.NewNop()
-	}
-	return c, nil
+	return &Cluster{d, &source{path: dir, log: log, sql: sql, backups: make(map[string]*backup)}}, nil
 }
 
 // check asks the server everything that a backup will need.

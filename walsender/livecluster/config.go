@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"go.uber.org/zap"
+
+	"github.com/pgparallel/pgparallel/protocol/conninfo"
 )
 
 // connectTime bounds a connection attempt unless connect_timeout says otherwise.
@@ -17,9 +18,9 @@ const connectTime = 10 * time.Second
 
 // Config says how to reach the cluster's server. Only ConnString is required.
 type Config struct {
-	// ConnString is where the server is and which role takes the backups, in
-	// keywords and values or as a URI; what it leaves out comes from libpq's
-	// environment variables. The database is postgres unless it is named.
+	// ConnString is where the server is and which role takes the backups, as
+	// libpq reads it (package conninfo). The database is postgres unless it is
+	// named.
 	ConnString string
 
 	// PassThrough is where and as whom the commands are handed on that are not of a
@@ -37,40 +38,39 @@ type Config struct {
 	Logger *zap.Logger
 }
 
-// parse reads a connection string. The error is one line and has no password.
-func parse(flag, connString string) (*pgconn.Config, error) {
-	config, err := pgconn.ParseConfig(connString)
+// resolve reads a connection string for an SQL connection, or one for replication. The
+// error is one line and has no password.
+func resolve(flag, connString string, replication bool, log *zap.Logger) ([]*pgconn.Config, error) {
+	info, err := conninfo.Resolve(connString, conninfo.Options{
+		Replication: replication, Database: "postgres", ApplicationName: "pgparallel",
+	})
 	if err != nil {
 		return nil, fmt.Errorf("invalid connection string for %s: %w", flag, oneLine(err))
 	}
-	if config.Database == "" {
-		config.Database = "postgres"
+	for _, warning := range info.Warnings() {
+		log.Warn(warning)
 	}
-	if config.RuntimeParams["application_name"] == "" {
-		config.RuntimeParams["application_name"] = "pgparallel"
+	configs, err := info.Configs()
+	if err != nil {
+		return nil, fmt.Errorf("invalid connection string for %s: %w", flag, oneLine(err))
 	}
-	delete(config.RuntimeParams, "replication")
-	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = connectTime
+	for _, config := range configs {
+		if config.ConnectTimeout == 0 {
+			config.ConnectTimeout = connectTime
+		}
 	}
-	config.DialFunc = dial(config.ConnectTimeout)
-	return config, nil
+	return configs, nil
 }
 
-// dial connects with the keepalives of §7.2.
-func dial(timeout time.Duration) pgconn.DialFunc {
-	d := &net.Dialer{
-		Timeout: timeout,
-		KeepAliveConfig: net.KeepAliveConfig{
-			Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3,
-		},
+// connect connects as resolve says, after prepare has made its changes to copies of the
+// configurations. An error is one line.
+func connect(ctx context.Context, configs []*pgconn.Config, prepare func(*pgconn.Config)) (*pgconn.PgConn, error) {
+	copies := make([]*pgconn.Config, len(configs))
+	for i, config := range configs {
+		copies[i] = config.Copy()
+		prepare(copies[i])
 	}
-	return d.DialContext
-}
-
-// connect is pgconn's, with an error that is one line.
-func connect(ctx context.Context, config *pgconn.Config) (*pgconn.PgConn, error) {
-	conn, err := pgconn.ConnectConfig(ctx, config)
+	conn, _, err := conninfo.Connect(ctx, copies)
 	if err != nil {
 		return nil, fmt.Errorf("could not connect to the running cluster: %w", oneLine(err))
 	}

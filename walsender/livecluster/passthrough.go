@@ -19,7 +19,8 @@ import (
 
 // passThrough is how the cluster's own walsender is reached.
 type passThrough struct {
-	config    *pgconn.Config
+	configs   []*pgconn.Config // see resolve
+	role      string
 	superuser string // the one that is allowed; empty: none
 }
 
@@ -35,11 +36,11 @@ func (c *Cluster) setPassThrough(ctx context.Context, config Config) error {
 	if connString == "" {
 		flag, connString = "--cluster", config.ConnString
 	}
-	parsed, err := parse(flag, connString)
+	configs, err := resolve(flag, connString, true, c.log)
 	if err != nil {
 		return err
 	}
-	pass := &passThrough{config: parsed, superuser: config.PassThroughSuperuser}
+	pass := &passThrough{configs: configs, role: configs[0].User, superuser: config.PassThroughSuperuser}
 	conn, err := c.dialWALSender(ctx, pass, nil)
 	switch {
 	case err == nil:
@@ -48,10 +49,10 @@ func (c *Cluster) setPassThrough(ctx context.Context, config Config) error {
 		return nil
 	case config.PassThrough == "" && isCode(err, protocol.CodeInsufficientPrivilege):
 		c.log.Info("no commands are passed through to the cluster: its role lacks REPLICATION",
-			zap.String("role", parsed.User), zap.String("hint", "--passthrough names another role; or: "+replicationGrant(parsed.User)))
+			zap.String("role", pass.role), zap.String("hint", "--passthrough names another role; or: "+replicationGrant(pass.role)))
 		return nil
 	case isCode(err, protocol.CodeInsufficientPrivilege):
-		return missing("REPLICATION for the pass-through", replicationGrant(parsed.User))
+		return missing("REPLICATION for the pass-through", replicationGrant(pass.role))
 	}
 	return fmt.Errorf("pass-through: %w", err)
 }
@@ -81,24 +82,23 @@ func (c *Cluster) WALAccess() protocol.WALAccess {
 
 func (c *Cluster) dialWALSender(ctx context.Context, pass *passThrough, parameters map[string]string) (*walsender.WALSenderConn, error) {
 	var in io.Reader
-	config := pass.config.Copy()
-	for name, value := range parameters {
-		for _, passed := range passedParameters {
-			if strings.EqualFold(name, passed) {
-				config.RuntimeParams[passed] = value
+	conn, err := connect(ctx, pass.configs, func(config *pgconn.Config) {
+		for name, value := range parameters {
+			for _, passed := range passedParameters {
+				if strings.EqualFold(name, passed) {
+					config.RuntimeParams[passed] = value
+				}
 			}
 		}
-	}
-	config.RuntimeParams["replication"] = "true"
-	// The connection waits for the client's next command, hours in a long backup.
-	if c.Major() >= 14 { // older ones do not know the parameter, nor the time-out
-		config.RuntimeParams["idle_session_timeout"] = "0"
-	}
-	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
-		in = r
-		return pgproto3.NewFrontend(&messageReader{r: r}, w)
-	}
-	conn, err := connect(ctx, config)
+		// The connection waits for the client's next command, hours in a long backup.
+		if c.Major() >= 14 { // older ones do not know the parameter, nor the time-out
+			config.RuntimeParams["idle_session_timeout"] = "0"
+		}
+		config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+			in = r
+			return pgproto3.NewFrontend(&messageReader{r: r}, w)
+		}
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -117,9 +117,9 @@ func (c *Cluster) dialWALSender(ctx context.Context, pass *passThrough, paramete
 // check makes sure that the connection is one to this cluster, and that nobody gets a
 // superuser's rights by it.
 func (p *passThrough) check(ctx context.Context, conn *pgconn.PgConn, c *Cluster) error {
-	if conn.ParameterStatus("is_superuser") != "off" && (p.superuser == "" || p.config.User != p.superuser) {
-		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the role %q of the pass-through is a superuser", p.config.User).
-			WithHint("Name a role that only has REPLICATION with --passthrough, or allow this one with --passthrough-superuser=%s.", p.config.User)
+	if conn.ParameterStatus("is_superuser") != "off" && (p.superuser == "" || p.role != p.superuser) {
+		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the role %q of the pass-through is a superuser", p.role).
+			WithHint("Name a role that only has REPLICATION with --passthrough, or allow this one with --passthrough-superuser=%s.", p.role)
 	}
 	results, err := conn.Exec(ctx, "IDENTIFY_SYSTEM").ReadAll()
 	if err != nil {
@@ -150,7 +150,7 @@ func (p *passThrough) prove(ctx context.Context, conn *pgconn.PgConn, c *Cluster
 	defer s.close()
 	// What every role may see of every session.
 	row, err := s.row(ctx, fmt.Sprintf("SELECT count(*) FROM pg_stat_activity WHERE pid = %d AND usename = %s",
-		conn.PID(), literal(p.config.User)))
+		conn.PID(), literal(p.role)))
 	if err != nil {
 		return err
 	}

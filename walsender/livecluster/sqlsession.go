@@ -24,11 +24,11 @@ type sqlSession struct {
 }
 
 // openSQL connects and sets the session up. The caller closes it.
-func openSQL(ctx context.Context, config *pgconn.Config) (*sqlSession, error) {
+func openSQL(ctx context.Context, configs []*pgconn.Config) (*sqlSession, error) {
 	s := &sqlSession{notice: func(*protocol.Error) {}}
-	config = config.Copy()
-	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { s.notice(fromNotice(n)) }
-	conn, err := connect(ctx, config)
+	conn, err := connect(ctx, configs, func(config *pgconn.Config) {
+		config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { s.notice(fromNotice(n)) }
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pgparallel/pgparallel/client"
+	"github.com/pgparallel/pgparallel/protocol/conninfo"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
 
@@ -120,8 +121,10 @@ func TestStandby_FromBackup(t *testing.T) {
 	must(t, s.Pgbench(t.Context(), "postgres", "-q", "-i", "-s", "1"))
 	stop := pgbenchLoad(t, s.Cluster)
 	dir := filepath.Join(s.Programs.TempDir(t), "copy")
-	_, err := s.backupTo(t.Context(), t, dir, func(o *client.Options) {
-		o.WriteRecoveryConf, o.ConnString = true, s.through()
+	info, err := conninfo.Resolve(s.through(), conninfo.Options{Replication: true})
+	must(t, err)
+	_, err = s.backupTo(t.Context(), t, dir, func(o *client.Options) {
+		o.WriteRecoveryConf, o.ConnInfo = true, info
 	})
 	must(t, err)
 	stop()
