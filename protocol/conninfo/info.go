@@ -39,6 +39,7 @@ type Options struct {
 type Info struct {
 	values      map[string]value // by keyword; all that has one
 	replication bool
+	database    string // that the user named, though it may not be connected to
 	servers     []server
 	warnings    []string
 }
@@ -62,13 +63,13 @@ func Resolve(connString string, o Options) (*Info, error) {
 		return nil, err
 	}
 	i.add(set, FromString)
-	if i.source("dbname") == FromNowhere && o.Replication {
-		i.values["dbname"] = value{"replication", FromDefaults}
-	}
 	if err := i.addService(); err != nil {
 		return nil, err
 	}
 	i.add(environment(), FromEnvironment)
+	if i.database = i.text("dbname"); o.Replication && (i.source("dbname") < FromString || i.database == "") {
+		i.values["dbname"] = value{"replication", FromDefaults}
+	}
 	if i.text("application_name") == "" {
 		i.values["application_name"] = i.applicationName(o)
 	}

@@ -19,8 +19,8 @@ func (i *Info) PrimaryConnInfo(withDatabase bool) string {
 			pairs = append(pairs, k.Name+"="+quoteValue(text))
 		}
 	}
-	if i.given("dbname") && withDatabase {
-		pairs = append(pairs, "dbname="+quoteValue(i.text("dbname")))
+	if i.database != "" && withDatabase {
+		pairs = append(pairs, "dbname="+quoteValue(i.database))
 	}
 	return strings.Join(pairs, " ")
 }
