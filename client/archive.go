@@ -42,7 +42,7 @@ func newTarEntry(a archive, b *batches, h tarHeader) (*tarEntry, error) {
 	if err != nil {
 		return nil, err
 	}
-	slot, err := a.open(b, tarRoom(h.size))
+	slot, err := a.open(b, int64(len(block))+h.size+tarPadding(h.size))
 	if err != nil {
 		return nil, notWritten(h.name, err)
 	}

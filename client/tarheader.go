@@ -11,7 +11,7 @@ import (
 const (
 	tarBlock   = 512
 	tarTrailer = 2 * tarBlock  // zeros at the end of an archive
-	tarNameMax = 99            // bytes of a name, or of what a link leads to
+	tarNameMax = 99            // bytes of a name, and of what a link leads to without an extension
 	tarOwner   = "postgres"    // whose the files are, wherever there is such a user
 	tarMagic   = "ustar\x0000" // with the version
 )
@@ -21,7 +21,12 @@ const (
 	tarRegular   = '0'
 	tarSymlink   = '2'
 	tarDirectory = '5'
+	tarLongLink  = 'K' // GNU: its content is what the member behind it leads to
 )
+
+// tarLongLinkName is the name of such a member, for programs that take it for a file.
+// PostgreSQL's verification of archives is one: it looks at nothing in pg_wal.
+const tarLongLinkName = "pg_wal/@LongLink"
 
 // tarHeader describes a member.
 type tarHeader struct {
@@ -33,17 +38,28 @@ type tarHeader struct {
 	link    string // what a link leads to
 }
 
-// encode is the block of the header.
+// encode is the header: a block, with another member ahead of it where a link leads
+// farther than a block has room for. POSIX's way to say that, pax, is refused by
+// pg_verifybackup.
 func (h tarHeader) encode() ([]byte, error) {
 	if err := checkTarName(h.name); err != nil {
 		return nil, err
 	}
-	if len(h.link) > tarNameMax {
-		return nil, fmt.Errorf("symbolic link target too long for tar format: file name %q, target %q", h.name, h.link)
+	if len(h.link) <= tarNameMax {
+		return h.block(), nil
 	}
+	content := h.link + "\x00"
+	long := tarHeader{name: tarLongLinkName, kind: tarLongLink, size: int64(len(content)), mode: 0o600, modTime: h.modTime}
+	blocks := append(long.block(), content...)
+	blocks = append(blocks, make([]byte, tarPadding(long.size))...)
+	return append(blocks, h.block()...), nil
+}
+
+// block is the header's own.
+func (h tarHeader) block() []byte {
 	block := make([]byte, tarBlock)
 	name := h.name
-	if h.kind != tarRegular {
+	if h.kind == tarDirectory || h.kind == tarSymlink {
 		name += "/"
 	}
 	copy(block[0:100], name)
@@ -53,14 +69,14 @@ func (h tarHeader) encode() ([]byte, error) {
 	putTarNumber(block[124:136], h.size)
 	putTarNumber(block[136:148], max(h.modTime, 0))
 	block[156] = h.kind
-	copy(block[157:257], h.link)
+	copy(block[157:256], h.link)
 	copy(block[257:265], tarMagic)
 	copy(block[265:297], tarOwner)
 	copy(block[297:329], tarOwner)
 	putTarNumber(block[329:337], 0)
 	putTarNumber(block[337:345], 0)
 	putTarNumber(block[148:156], tarChecksum(block))
-	return block, nil
+	return block
 }
 
 // checkTarName reports an error where a name does not fit into a header.
@@ -103,6 +119,3 @@ func tarChecksum(block []byte) int64 {
 
 // tarPadding is how many zeros follow content of that size.
 func tarPadding(size int64) int64 { return -size & (tarBlock - 1) }
-
-// tarRoom is what a member with content of that size takes up in its archive.
-func tarRoom(size int64) int64 { return tarBlock + size + tarPadding(size) }

@@ -36,6 +36,15 @@ var listing = map[string]struct {
 	"python3": {[]string{"-m", "tarfile", "-l"}, gzipSuffix},
 }
 
+// unpacking are programs that unpack an archive.
+var unpacking = map[string]struct {
+	arguments []string
+	suffixes  string
+}{
+	"tar":    {[]string{"-x", "-f"}, gzipSuffix + zstdSuffix},
+	"bsdtar": {[]string{"-x", "-f"}, gzipSuffix + lz4Suffix + zstdSuffix},
+}
+
 // manyParts is a cluster whose archives have many parts, small and large ones.
 func manyParts(t *testing.T, location string) string {
 	t.Helper()
@@ -58,15 +67,29 @@ func TestTar_Programs(t *testing.T) {
 	p := postgres.Require(t)
 	source := manyParts(t, filepath.Join(t.TempDir(), "space"))
 	config := serve(t, source, &walsender.Server{})
+	far := "/" + strings.Repeat("far/", 50) + "away" // no header has room for that
 	for suffix, c := range compressions {
 		dir := filepath.Join(p.TempDir(t), "copy")
 		_, err := client.Backup(t.Context(), client.Options{
 			ConnConfig: config, Dir: dir, Jobs: 5, WAL: client.WALFetch, Format: client.FormatTar, Compression: c, NoVerifyChecksums: true,
+			TablespaceMap: map[string]string{tablespaceOf(t, source): far},
 		})
 		must(t, err)
 		must(t, p.Own(dir))
 		for _, archive := range []string{"base.tar", "16400.tar"} {
 			expectReadable(t, filepath.Join(dir, archive+suffix), suffix)
+		}
+		for program, command := range unpacking {
+			if !strings.Contains(command.suffixes, suffix) {
+				continue
+			}
+			t.Run(program+" unpacks base.tar"+suffix, func(t *testing.T) {
+				unpacked := t.TempDir()
+				runProgram(t, program, append(command.arguments, filepath.Join(dir, "base.tar"+suffix), "-C", unpacked)...)
+				if to, err := os.Readlink(filepath.Join(unpacked, "pg_tblspc/16400")); err != nil || to != far {
+					t.Errorf("the link leads to %q, %v", to, err)
+				}
+			})
 		}
 		for _, major := range []int{18, 19} {
 			t.Run("pg_verifybackup "+c.Method.String(), func(t *testing.T) { verifyTar(t, major, dir) })
