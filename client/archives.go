@@ -22,6 +22,7 @@ type archives struct {
 	fileMode    os.FileMode
 	dirMode     os.FileMode
 	compression Compression
+	appendOnly  bool // the target's files are written from beginning to end
 
 	base    archive
 	spaces  map[uint32]archive // by OID
@@ -63,9 +64,6 @@ func (a *archives) layOut(p *plan) error {
 		}
 		a.spaces[oid] = space
 	}
-	if err := a.checkNames(p); err != nil {
-		return err
-	}
 	for i, path := range p.directories {
 		if err := a.addDirectory(path, p.times[i]); err != nil {
 			return err
@@ -85,17 +83,6 @@ func (a *archives) separateWAL() error {
 	return nil
 }
 
-// checkNames finds out before anything is copied what cannot be archived.
-func (a *archives) checkNames(p *plan) error {
-	for i := range int32(p.files.len()) {
-		_, name := a.locate(p.files.at(i).path)
-		if err := checkTarName(name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // begin creates an archive.
 func (a *archives) begin(name string) (archive, error) {
 	if a.output != nil {
@@ -107,11 +94,11 @@ func (a *archives) begin(name string) (archive, error) {
 		return nil, err
 	}
 	a.names = append(a.names, name)
-	if a.compression.Method == CompressionNone {
+	if a.compression.Method == CompressionNone && !a.appendOnly {
 		return newTarFile(file), nil
 	}
 	stream := newTarStream(file, a.compression)
-	stream.file, stream.spill = file, a.spill
+	stream.file, stream.spill, stream.appendOnly = file, a.spill, a.appendOnly
 	return stream, nil
 }
 

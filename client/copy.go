@@ -60,6 +60,11 @@ func (b *backup) listFiles(context.Context) error {
 	if b.plan, err = p.finish(); err != nil {
 		return err
 	}
+	if b.Format == FormatTar {
+		if err := b.plan.checkTarNames(); err != nil {
+			return err
+		}
+	}
 	b.progress.totalBytes.Store(b.plan.bytes)
 	b.progress.totalFiles.Store(int64(b.plan.files.len()) + 1)
 	return nil

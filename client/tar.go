@@ -24,7 +24,16 @@ func (b *backup) createArchives(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	appendOnly := false
+	if b.target != nil {
+		anywhere, err := b.target.probe()
+		if err != nil {
+			return err
+		}
+		appendOnly = !anywhere
+	}
 	b.archives = newArchives(b.target, b.Output, b.cluster.directoryMode, b.Compression)
+	b.archives.appendOnly = appendOnly
 	b.archives.interruptible(ctx)
 	b.archives.hold(controlFileHeld)
 	if b.WriteRecoveryConf {

@@ -186,7 +186,11 @@ func TestTar_LongName(t *testing.T) {
 	f := newFake(t)
 	long := "base/1/" + strings.Repeat("n", 93)
 	f.files[long] = "x"
-	expectFailure(t, Options{ConnConfig: f.config(), Format: FormatTar}, `file name too long for tar format: "`+long+`"`)
+	expectFailure(t, Options{ConnConfig: f.config(), Format: FormatTar}, `file name too long for tar format: "`+long+`": move it out`)
+	_, err := DryRun(t.Context(), Options{ConnConfig: f.config(), Dir: t.TempDir(), Format: FormatTar})
+	if err == nil || !strings.Contains(err.Error(), "file name too long for tar format") {
+		t.Errorf("a dry run says %v", err)
+	}
 	for _, command := range f.commandsWith("SEND_FILE") {
 		t.Errorf("%s was asked for before that was found out", command)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 )
 
 // The archives are those of PostgreSQL's own base backups (src/port/tar.c): POSIX
@@ -83,6 +84,30 @@ func (h tarHeader) block() []byte {
 func checkTarName(name string) error {
 	if len(name) > tarNameMax {
 		return fmt.Errorf("file name too long for tar format: %q", name)
+	}
+	return nil
+}
+
+// checkTarNames finds out before anything is copied what cannot be archived.
+func (p *plan) checkTarNames() error {
+	check := func(path string) error {
+		if oid, rest, within := splitTablespacePath(path); within && rest != "" && slices.Contains(p.links, oid) {
+			path = rest // in an archive of its own
+		}
+		if err := checkTarName(path); err != nil {
+			return fmt.Errorf("%w: move it out of the data directory, or take the backup in plain format", err)
+		}
+		return nil
+	}
+	for _, path := range p.directories {
+		if err := check(path); err != nil {
+			return err
+		}
+	}
+	for i := range int32(p.files.len()) {
+		if err := check(p.files.at(i).path); err != nil {
+			return err
+		}
 	}
 	return nil
 }

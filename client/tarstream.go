@@ -23,6 +23,7 @@ type tarStream struct {
 	written     int64
 	compression Compression
 	sum         gzipSum // of what was compressed
+	appendOnly  bool    // nothing can be cut off of file, so large members come complete
 	// spill makes a file without a name, for a part that is complete before its
 	// turn has come; nil: there is no place for one.
 	spill func() (*os.File, error)
@@ -56,7 +57,7 @@ func (a *tarStream) open(b *batches, size int64) (slot, error) {
 		return nil, err
 	}
 	switch {
-	case a.turns.try():
+	case !a.appendOnly && a.turns.try():
 	case a.spill != nil:
 		return newSpilled(a, b, w)
 	default:

@@ -1,0 +1,43 @@
+package client
+
+import (
+	"fmt"
+	"io"
+)
+
+const probeFile = "pgparallel.probe"
+
+// probe finds out, before anything is copied, what the file system of the archives can
+// do: whether a file can be written anywhere or from its beginning to its end only. It
+// is an error where files cannot be renamed, for then no backup can be finished (§5.6).
+func (t *target) probe() (anywhere bool, err error) {
+	f, err := t.create(probeFile)
+	if err != nil {
+		return false, err
+	}
+	anywhere = writesAnywhere(f)
+	if err := f.Close(); err != nil {
+		return false, fmt.Errorf("could not close file %q: %w", probeFile, cause(err))
+	}
+	if err := t.rename(probeFile, probeFile+incompleteSuffix, false); err != nil {
+		return false, fmt.Errorf("the file system of directory %q is of no use for a backup: %w", t.main.path, err)
+	}
+	if err := t.main.root.Remove(probeFile + incompleteSuffix); err != nil {
+		return false, fmt.Errorf("could not remove file %q: %w", probeFile+incompleteSuffix, cause(err))
+	}
+	return anywhere, nil
+}
+
+// writesAnywhere reports whether an empty file can be written at any place, and cut
+// off. Object stores that look like file systems often allow neither.
+func writesAnywhere(f interface {
+	io.WriterAt
+	Truncate(size int64) error
+}) bool {
+	for _, offset := range []int64{tarBlock, 0} {
+		if _, err := f.WriteAt([]byte{0}, offset); err != nil {
+			return false
+		}
+	}
+	return f.Truncate(0) == nil
+}
