@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,6 +38,36 @@ func TestDial_5_1_Address(t *testing.T) {
 				t.Errorf("%d connections, want %d", f.connections, want)
 			}
 		})
+	}
+}
+
+// A hostaddr is connected to, whatever host says, and whichever cluster a socket of this
+// machine would lead to (B05); the database of -d is in every startup packet.
+func TestDial_Hostaddr(t *testing.T) {
+	f := newFake(t)
+	t.Setenv("PGHOSTADDR", "127.0.0.1")
+	for _, connString := range []string{"", "host=nowhere.invalid", "hostaddr=127.0.0.1", "host=/nonexistent"} {
+		f.startups = nil
+		info := connInfo(t, fmt.Sprintf("%s port=%d user=u sslmode=disable dbname=pp", connString, port(f.listener)))
+		_, err := Backup(t.Context(), Options{ConnInfo: info, Dir: filepath.Join(t.TempDir(), "copy"), Jobs: 2})
+		must(t, err)
+		if len(f.startups) != 3 {
+			t.Errorf("%s: %d connections", connString, len(f.startups))
+		}
+		for _, got := range f.startups {
+			want := map[string]string{"user": "u", "database": "pp", "replication": "true", "application_name": "pgparallel"}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s: startup parameters (-want +got):\n%s", connString, diff)
+			}
+		}
+	}
+	t.Setenv("PGHOSTADDR", "192.0.2.1")
+	_, err := Backup(t.Context(), Options{
+		ConnInfo: connInfo(t, fmt.Sprintf("host=127.0.0.1 port=%d user=u connect_timeout=2", port(f.listener))),
+		Dir:      filepath.Join(t.TempDir(), "copy"), WriteRecoveryConf: true,
+	})
+	if err == nil || !strings.Contains(err.Error(), "192.0.2.1") {
+		t.Errorf("with an address where nobody is: error %v", err)
 	}
 }
 
