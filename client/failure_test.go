@@ -202,7 +202,6 @@ func TestBackup_5_9_Rows(t *testing.T) {
 		{row("", 'd'), "invalid file path"},
 		{row("a\x00b", 'f'), "invalid file path"},
 		{row("PG_VERSION", 'f'), `"PG_VERSION" more than once`},
-		{row("base", 'd'), `"base" more than once`},
 		{row("base", 'f'), `"base" more than once`},
 		{row("PG_VERSION", 'd'), `"PG_VERSION" more than once`},
 		{row("global/pg_control", 'f'), `"global/pg_control" more than once`},

@@ -62,7 +62,7 @@ func (p *planner) add(tablespace uint32, f protocol.File) error {
 		return p.addFile(f)
 	}
 	if p.parents[f.Path] {
-		return listedTwice(f.Path)
+		return nil // listed already, as the same: see checkPlace
 	}
 	p.parents[f.Path] = true
 	if f.Type == protocol.TypeDirectory {
@@ -87,7 +87,7 @@ func (p *planner) checkPlace(tablespace uint32, f protocol.File) error {
 	case tablespace == 0 && within && rest != "" && p.linked[oid]:
 		return fmt.Errorf("server listed %q, which is outside of the data directory", f.Path)
 	}
-	if f.Type == protocol.TypeLink {
+	if f.Type == protocol.TypeLink && !p.parents[f.Path] {
 		p.links = append(p.links, oid)
 	}
 	return nil
@@ -95,31 +95,33 @@ func (p *planner) checkPlace(tablespace uint32, f protocol.File) error {
 
 func (p *planner) addFile(f protocol.File) error {
 	entry := file{path: f.Path, size: f.Size, modTime: f.ModTime.Unix()}
-	p.bytes += f.Size
 	switch f.Path {
 	case labelFile, "tablespace_map", manifestFile, manifestFileTmp, controlFileHeld, markerFile:
 		return fmt.Errorf("server listed %q, which is no part of a backup", f.Path)
 	case controlFile:
-		if p.control.path != "" {
+		if p.control.path != "" && p.control != entry {
 			return listedTwice(f.Path)
 		}
 		p.control = entry
 		return nil
 	}
 	p.files.add(entry)
+	p.bytes += f.Size
 	return nil
 }
 
 // finish is the plan, when all lists are read.
 func (p *planner) finish() (*plan, error) {
-	p.byPath = p.files.sorted(byPath)
-	last, hasVersion := "", false
+	if err := p.dropRepeated(); err != nil {
+		return nil, err
+	}
+	hasVersion := false
 	for _, i := range p.byPath {
 		path := p.files.at(i).path
-		if path == last || p.parents[path] {
+		if p.parents[path] {
 			return nil, listedTwice(path)
 		}
-		last, hasVersion = path, hasVersion || path == "PG_VERSION"
+		hasVersion = hasVersion || path == "PG_VERSION"
 	}
 	if p.parents[controlFile] {
 		return nil, listedTwice(controlFile)
@@ -130,11 +132,42 @@ func (p *planner) finish() (*plan, error) {
 	if p.control.path == "" {
 		return nil, notListed(controlFile)
 	}
+	p.bytes += p.control.size
 	return &p.plan, nil
 }
 
+// dropRepeated puts the files in the order of their paths, and drops rows that equal
+// another: where names come and go, a directory that is being read may give one twice.
+func (p *planner) dropRepeated() error {
+	p.byPath = p.files.sorted(byPath)
+	repeated := map[int32]bool{}
+	for k := 1; k < len(p.byPath); k++ {
+		before, f := p.files.at(p.byPath[k-1]), p.files.at(p.byPath[k])
+		if before.path != f.path {
+			continue
+		}
+		if *before != *f {
+			return listedTwice(f.path)
+		}
+		repeated[p.byPath[k]] = true
+	}
+	if len(repeated) == 0 {
+		return nil
+	}
+	var once files
+	for i := range int32(p.files.len()) {
+		if f := p.files.at(i); !repeated[i] {
+			once.add(*f)
+		} else {
+			p.bytes -= f.size
+		}
+	}
+	p.files, p.byPath = once, once.sorted(byPath)
+	return nil
+}
+
 func listedTwice(path string) error {
-	return fmt.Errorf("server listed %q more than once", path)
+	return fmt.Errorf("server listed %q more than once, and not as the same", path)
 }
 
 func notListed(path string) error {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/pgparallel/pgparallel/protocol"
@@ -95,4 +96,39 @@ func FuzzPlanner(f *testing.F) {
 		}
 		p.finish() //nolint:errcheck // likewise
 	})
+}
+
+// What a directory gives twice while names come and go is in the plan once, with its
+// size; what is not the same both times is refused (§5.9).
+func TestPlanner_5_9_EqualRows(t *testing.T) {
+	rows := []protocol.File{
+		{Path: "base", Type: 'd'}, {Path: "base/1", Type: 'd'}, {Path: "global", Type: 'd'}, {Path: "pg_tblspc", Type: 'd'},
+		{Path: "PG_VERSION", Type: 'f', Size: 3}, {Path: "base/1/2619", Type: 'f', Size: 8192, ModTime: time.Unix(5, 0)},
+		{Path: "pg_tblspc/16400", Type: 'l'}, {Path: controlFile, Type: 'f', Size: 8192},
+	}
+	planOf := func(rows []protocol.File) (*plan, error) {
+		p := newPlanner([]protocol.Tablespace{{OID: 16400, Location: "/a"}})
+		for _, row := range rows {
+			if err := p.add(0, row); err != nil {
+				return nil, err
+			}
+		}
+		return p.finish()
+	}
+	want, err := planOf(rows)
+	must(t, err)
+	for i, row := range rows {
+		got, err := planOf(slices.Insert(slices.Clone(rows), i, row))
+		must(t, err)
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(plan{}, files{}, file{})); diff != "" {
+			t.Errorf("%s twice (-want +got):\n%s", row.Path, diff)
+		}
+		if row.Type != 'f' {
+			continue
+		}
+		row.Size++
+		if _, err := planOf(append(slices.Clone(rows), row)); err == nil {
+			t.Errorf("%s twice, with another size: no error", row.Path)
+		}
+	}
 }

@@ -42,6 +42,7 @@ func forgiven() []walsendertest.Fault {
 		walsendertest.Vanished(big),
 		walsendertest.ShortFile(big, 100),
 		walsendertest.GrownFile(big, 8192),
+		walsendertest.ListedTwice(big),
 	}
 }
 
@@ -69,7 +70,7 @@ func deadly() []walsendertest.Fault {
 		walsendertest.Vanished("pg_wal/000000010000000000000002"),
 		walsendertest.Unlisted("global/pg_control"),
 		walsendertest.Unlisted("pg_wal/000000010000000000000002"),
-		walsendertest.ListedTwice(big),
+		row(big, protocol.TypeFile), // once more, and not as before
 		walsendertest.TablespaceAppears(16500, "/srv/new"),
 		walsendertest.ErrorInFile(big, 0, fatal()).Times(0),
 		row("../escaped", protocol.TypeFile),
