@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/pgparallel/pgparallel/client"
 )
@@ -74,6 +75,9 @@ Connection options:
   -w, --no-password      never prompt for password
   -W, --password         force password prompt (should happen automatically)
 
+SIGINT, SIGTERM, SIGHUP and SIGQUIT end the backup and remove what it has written.
+One that comes again more than a second later, SIGHUP excepted, ends it at once.
+
 The keywords of connection strings, the environment variables, the service files
 and the password file are libpq's. Refused by name are sslcrl, sslcrldir,
 gssencmode=require, sslkeylogfile, and those that begin with oauth_ and scram_.
@@ -111,6 +115,24 @@ type backupCommand struct {
 func (*backupCommand) usage() string { return backupUsage }
 
 func (c *backupCommand) run(out *console) error {
+	err := c.perform(out)
+	if err == nil {
+		return nil
+	}
+	if c.JSON {
+		newJSONLines(out).error(err)
+	}
+	if errors.As(err, new(*usageError)) {
+		return err
+	}
+	out.error(err)
+	if errors.Is(err, client.ErrUnfinished) {
+		out.hint(forceHint)
+	}
+	return errReported
+}
+
+func (c *backupCommand) perform(out *console) error {
 	options, err := c.options(out)
 	if err != nil {
 		return err
@@ -120,35 +142,31 @@ func (c *backupCommand) run(out *console) error {
 		return err
 	}
 	defer restore()
-	ctx, release := untilInterrupted()
+	ctx, release := untilInterrupted(out)
 	defer release()
-	err = c.withPassword(&options, out, func() error {
+	return c.withPassword(ctx, &options, out, func() error {
 		if c.DryRun {
 			return c.dryRun(ctx, out, options)
 		}
 		return c.backup(ctx, out, options)
 	})
-	if err == nil {
-		return nil
-	}
-	if c.JSON {
-		newJSONLines(out).error(err)
-	}
-	out.error(err)
-	if errors.Is(err, client.ErrUnfinished) {
-		out.hint(forceHint)
-	}
-	return errReported
 }
 
 // forceHint is for those whose target holds what a killed backup has left.
 const forceHint = "Use --force to remove it first."
 
 func (c *backupCommand) backup(ctx context.Context, out *console, options client.Options) error {
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
 	lines := newJSONLines(out)
 	var progress []func(client.Progress)
 	if c.JSON {
-		progress = append(progress, lines.progress)
+		progress = append(progress, func(p client.Progress) {
+			lines.progress(p)
+			if err := out.outputError(); err != nil {
+				giveUp(err) // nor would the result be told
+			}
+		})
 	}
 	if c.Progress {
 		line := newProgressLine(out)
@@ -163,6 +181,9 @@ func (c *backupCommand) backup(ctx context.Context, out *console, options client
 	result, err := client.Backup(ctx, options)
 	if c.JSON && (err == nil || errors.Is(err, client.ErrChecksum)) {
 		lines.result(result, options, err != nil)
+		if lost := out.outputError(); lost != nil && err == nil {
+			return fmt.Errorf("backup is complete, but not its report: %w", lost)
+		}
 	}
 	return err
 }

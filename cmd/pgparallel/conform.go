@@ -122,7 +122,7 @@ func (c *conformCommand) check(out *console) (conformance.Report, error) {
 	if err != nil {
 		return conformance.Report{}, err
 	}
-	ctx, release := untilInterrupted()
+	ctx, release := untilInterrupted(out)
 	defer release()
 	if c.Server != "" {
 		return c.checkServer(ctx, out, known, unsupported)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"sync"
@@ -25,10 +26,40 @@ type console struct {
 
 func newConsole(stdout, stderr *os.File) *console {
 	info, err := stderr.Stat()
-	return &console{stdout: stdout, stderr: stderr, terminal: err == nil && info.Mode()&os.ModeCharDevice != 0}
+	return &console{
+		stdout: &outlet{file: stdout}, stderr: &outlet{file: stderr},
+		terminal: err == nil && info.Mode()&os.ModeCharDevice != 0,
+	}
 }
 
-// print writes text to standard output as it is.
+// hurry has nothing wait for somebody to read what is written, from now on.
+func (c *console) hurry() {
+	for _, w := range []io.Writer{c.stdout, c.stderr} {
+		if o, ok := w.(*outlet); ok {
+			o.hurried.Store(true)
+		}
+	}
+}
+
+// outputError says that something is not on standard output that should be.
+func (c *console) outputError() error {
+	o, ok := c.stdout.(*outlet)
+	if !ok || o.failure() == nil {
+		return nil
+	}
+	return fmt.Errorf("could not write to standard output: %w", systemError(o.failure()))
+}
+
+// systemError is what the system said, without the operation and the file.
+func systemError(err error) error {
+	if p := (*fs.PathError)(nil); errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+// print writes text to standard output as it is. That it did not get there is
+// outputError's to tell.
 func (c *console) print(text string) { fmt.Fprint(c.stdout, text) }
 
 // error tells what went wrong, with the server's detail and hint where it was the

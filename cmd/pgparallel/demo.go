@@ -28,7 +28,7 @@ type demoCommand struct {
 func (*demoCommand) usage() string { return demoUsage }
 
 func (c *demoCommand) run(out *console) error {
-	ctx, release := untilInterrupted()
+	ctx, release := untilInterrupted(out)
 	defer release()
 	programs, err := postgres.Find()
 	switch {

@@ -15,7 +15,7 @@ import (
 //	progress  how far the backup is; once a second at the most, and at its end
 //	result    of a backup that is complete
 //	plan      of --dry-run
-//	error     of whatever failed; the last line, with exit status 1
+//	error     of whatever failed; the last line, with an exit status that is not 0
 //
 // Sizes are in bytes, positions as PostgreSQL prints them. Members may be added.
 type jsonLines struct {

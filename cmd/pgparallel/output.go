@@ -28,13 +28,14 @@ func (c *backupCommand) toStdout(options *client.Options, out *console) (restore
 // can interrupt while nobody reads at the other end of a pipe. Until restore is called
 // nothing else must be written to it.
 func archiveOutput(stdout io.Writer) (output io.Writer, restore func(), err error) {
-	file, ok := stdout.(*os.File)
+	out, ok := stdout.(*outlet)
 	if !ok {
 		return stdout, func() {}, nil
 	}
+	file := out.file
 	info, err := file.Stat()
 	if err != nil || info.Mode()&(os.ModeNamedPipe|os.ModeSocket) == 0 {
-		return stdout, func() {}, err
+		return file, func() {}, err
 	}
 	fd, err := unix.Dup(int(file.Fd()))
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,9 +20,9 @@ const codeInvalidPassword = "28P01"
 
 // withPassword does something that connects, with a password from the user where that
 // was asked for, or where the server wants one and nothing else supplies it.
-func (o connectionOptions) withPassword(options *client.Options, out *console, do func() error) error {
+func (o connectionOptions) withPassword(ctx context.Context, options *client.Options, out *console, do func() error) error {
 	if o.Password {
-		if err := askPassword(options, out); err != nil {
+		if err := askPassword(ctx, options, out); err != nil {
 			return err
 		}
 	}
@@ -31,13 +32,13 @@ func (o connectionOptions) withPassword(options *client.Options, out *console, d
 	if given || o.NoPassword || o.Password || !errors.As(err, &refused) || refused.Code != codeInvalidPassword {
 		return err
 	}
-	if err := askPassword(options, out); err != nil {
+	if err := askPassword(ctx, options, out); err != nil {
 		return err
 	}
 	return do()
 }
 
-func askPassword(options *client.Options, out *console) error {
+func askPassword(ctx context.Context, options *client.Options, out *console) error {
 	terminal, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	in, prompt := io.Reader(terminal), io.Writer(terminal)
 	if err != nil {
@@ -45,7 +46,7 @@ func askPassword(options *client.Options, out *console) error {
 	} else {
 		defer terminal.Close()
 	}
-	password, err := readPassword(in, prompt, terminal)
+	password, err := readPassword(ctx, in, prompt, terminal)
 	if err != nil {
 		return fmt.Errorf("could not read password: %w", err)
 	}
@@ -54,7 +55,8 @@ func askPassword(options *client.Options, out *console) error {
 }
 
 // readPassword asks for a line, which the terminal, where there is one, does not show.
-func readPassword(in io.Reader, prompt io.Writer, terminal *os.File) (string, error) {
+// The end of ctx ends it; the terminal then shows again what is typed.
+func readPassword(ctx context.Context, in io.Reader, prompt io.Writer, terminal *os.File) (string, error) {
 	fmt.Fprint(prompt, "Password: ")
 	if terminal != nil {
 		show, err := hideInput(int(terminal.Fd()))
@@ -66,11 +68,30 @@ func readPassword(in io.Reader, prompt io.Writer, terminal *os.File) (string, er
 			fmt.Fprintln(prompt)
 		}()
 	}
-	line, err := bufio.NewReader(in).ReadString('\n')
+	line, err := readLine(ctx, in)
 	if err != nil && (err != io.EOF || line == "") {
 		return "", err
 	}
 	return strings.TrimRight(line, "\r\n"), nil
+}
+
+// readLine reads up to the end of a line, or to that of ctx.
+func readLine(ctx context.Context, in io.Reader) (string, error) {
+	type answer struct {
+		line string
+		err  error
+	}
+	answers := make(chan answer, 1)
+	go func() { // ends with the answer, or with the program
+		line, err := bufio.NewReader(in).ReadString('\n')
+		answers <- answer{line, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.line, a.err
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
 }
 
 // hideInput turns the terminal's echo off, until the function returned is called.

@@ -16,12 +16,12 @@ import (
 func TestReadPassword(t *testing.T) {
 	for in, want := range map[string]string{"secret\n": "secret", "se cret\r\n": "se cret", "no end": "no end", "\n": ""} {
 		var prompt bytes.Buffer
-		got, err := readPassword(strings.NewReader(in), &prompt, nil)
+		got, err := readPassword(t.Context(), strings.NewReader(in), &prompt, nil)
 		if err != nil || got != want || prompt.String() != "Password: " {
 			t.Errorf("%q: got %q, %v, after %q", in, got, err, prompt.String())
 		}
 	}
-	if _, err := readPassword(strings.NewReader(""), io.Discard, nil); err != io.EOF {
+	if _, err := readPassword(t.Context(), strings.NewReader(""), io.Discard, nil); err != io.EOF {
 		t.Errorf("nothing to read: error is %v", err)
 	}
 }
@@ -47,7 +47,7 @@ func TestWithPassword_DoesNotAsk(t *testing.T) {
 			t.Fatal(err)
 		}
 		options := client.Options{ConnInfo: info}
-		err = c.o.withPassword(&options, &console{stderr: io.Discard}, func() error { calls++; return c.err })
+		err = c.o.withPassword(t.Context(), &options, &console{stderr: io.Discard}, func() error { calls++; return c.err })
 		if calls != 1 || err != c.err {
 			t.Errorf("%s: %d attempts, error %v", name, calls, err)
 		}

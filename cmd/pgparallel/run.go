@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -29,8 +30,12 @@ type command interface {
 // run is the program: it does what the arguments ask for and returns the exit
 // status.
 func run(args []string, stdout, stderr *os.File) int {
+	surviveWrites()
 	out := newConsole(stdout, stderr)
 	name, err := execute(args, out)
+	if err == nil {
+		err = out.outputError()
+	}
 	if err == nil {
 		return exitSuccess
 	}
@@ -58,7 +63,11 @@ func execute(args []string, out *console) (name string, err error) {
 	parsed, err := parser.Parse(line.Conform.takeClient(args))
 	if failure := (*kong.ParseError)(nil); errors.As(err, &failure) {
 		name, chosen := selected(failure.Context)
-		return name, explain(err, chosen, out)
+		err := explain(err, chosen, out)
+		if _, backup := chosen.(*backupCommand); err != nil && backup && slices.Contains(args, "--json") {
+			newJSONLines(out).error(err)
+		}
+		return name, err
 	}
 	if err != nil {
 		return programName, err

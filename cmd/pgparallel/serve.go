@@ -52,7 +52,8 @@ for --passthrough it is replication in the password file.
 
 If no data directory (DATADIR) is specified, the environment variable PGDATA
 is used. SIGTERM and SIGINT end the sessions and the server; SIGQUIT, or a
-second signal, does so without a word to the clients.
+second signal more than a second later, does so without a word to the clients.
+SIGHUP has no effect.
 `
 
 type serveCommand struct {
@@ -96,7 +97,7 @@ func (c *serveCommand) run(out *console) error {
 		return err
 	}
 	server := &walsender.Server{Cluster: cluster, MaxWALSenders: int(c.MaxWALSenders), Logger: log}
-	return serveUntilSignal(server, listeners, log)
+	return serveUntilSignal(server, listeners, log, out)
 }
 
 // servedCluster is a cluster that is closed when the server has ended.

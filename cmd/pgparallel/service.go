@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -14,8 +15,10 @@ import (
 )
 
 // serveUntilSignal serves on the listeners until a signal ends the server, which is
-// a success, or a listener fails.
-func serveUntilSignal(server *walsender.Server, listeners []net.Listener, log *zap.Logger) error {
+// a success, or a listener fails. A terminal that goes away, or takes no more of the log,
+// does not end it.
+func serveUntilSignal(server *walsender.Server, listeners []net.Listener, log *zap.Logger, out *console) error {
+	signal.Notify(make(chan os.Signal, 1), unix.SIGHUP)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT)
 	defer signal.Stop(signals)
@@ -32,6 +35,7 @@ func serveUntilSignal(server *walsender.Server, listeners []net.Listener, log *z
 		server.Close()
 		return fmt.Errorf("could not accept connections: %w", err)
 	case s := <-signals:
+		out.hurry()
 		shutDown(server, s, signals, log)
 		log.Info("server is shut down")
 		return nil
@@ -39,7 +43,7 @@ func serveUntilSignal(server *walsender.Server, listeners []net.Listener, log *z
 }
 
 // shutDown ends the server as the signal says: PostgreSQL's immediate shutdown for
-// SIGQUIT and for a second signal, else the fast one.
+// SIGQUIT and for a deliberate second signal, else the fast one.
 func shutDown(server *walsender.Server, s os.Signal, more <-chan os.Signal, log *zap.Logger) {
 	if s == unix.SIGQUIT {
 		log.Info("received immediate shutdown request")
@@ -49,12 +53,18 @@ func shutDown(server *walsender.Server, s os.Signal, more <-chan os.Signal, log 
 	log.Info("received fast shutdown request")
 	patience, end := context.WithCancel(context.Background())
 	defer end()
+	began := time.Now()
 	go func() { // ends with patience
-		select {
-		case <-more:
-			log.Info("received immediate shutdown request")
-			end()
-		case <-patience.Done():
+		for {
+			select {
+			case <-more:
+				if time.Since(began) >= deliberate {
+					log.Info("received immediate shutdown request")
+					end()
+				}
+			case <-patience.Done():
+				return
+			}
 		}
 	}()
 	server.Shutdown(patience) //nolint:errcheck // it tells that patience has ended

@@ -58,7 +58,7 @@ func (c *verifyCommand) run(out *console) error {
 }
 
 func (c *verifyCommand) verify(out *console) (client.Report, error) {
-	ctx, release := untilInterrupted()
+	ctx, release := untilInterrupted(out)
 	defer release()
 	options := client.VerifyOptions{Jobs: int(c.Jobs), SkipChecksums: c.SkipChecksums, Ignore: c.Ignore}
 	if c.Progress {
