@@ -47,7 +47,7 @@ type Control struct {
 	RelSegSize          uint32 // blocks in a file of a relation
 	WALBlockSize        uint32 // bytes
 	WALSegmentSize      uint32 // bytes
-	DataChecksumVersion uint32 // 0 without page checksums
+	DataChecksumVersion uint32 // 0 without page checksums, 1 with them; see VerifiesPages
 }
 
 // errControlChecksum is a pg_control whose checksum does not fit: damaged, or

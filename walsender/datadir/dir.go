@@ -141,7 +141,7 @@ func (d *Dir) Settings(ctx context.Context) (protocol.Settings, error) {
 		ServerVersionNum:  d.major * 10000,
 		WALSegmentSize:    int64(c.WALSegmentSize),
 		BlockSize:         int(c.BlockSize),
-		DataChecksums:     c.DataChecksumVersion != 0,
+		DataChecksums:     c.DataChecksumVersion == checksumsOn,
 		DataDirectoryMode: mode,
 		InHotStandby:      c.State.standby(),
 	}, nil

@@ -18,8 +18,7 @@ import (
 // the file has now, or where it was truncated; global/pg_control is read here
 // and now, whole and with its checksum right.
 //
-// A file of a relation, in a cluster with page checksums and blocks of 8192
-// bytes, is a walsender.VerifiedFile if o.VerifyChecksums asks for it; a WAL
+// A file of a relation, where [Control.VerifiesPages], is a walsender.VerifiedFile if o.VerifyChecksums asks for it; a WAL
 // segment is a walsender.CheckedFile.
 //
 // Errors: 22023 for a path against the rules, 42501 for one that no listing
@@ -61,8 +60,8 @@ func (d *Dir) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs
 		_ = f.Close()
 		return nil, err
 	}
-	if at.isRelation && o.VerifyChecksums && c.DataChecksumVersion != 0 && c.BlockSize == pageSize {
-		return newVerifiedFile(f, d.recovers(c), c.RelSegSize, at, o), nil
+	if verifies, _ := c.VerifiesPages(); verifies && at.isRelation && o.VerifyChecksums {
+		return newVerifiedFile(d, c, f, at, o), nil
 	}
 	return f, nil
 }

@@ -1,6 +1,10 @@
 package datadir
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
 
 // pageSize is the block size (BLCKSZ) that pages are verified with. Clusters
 // built with another are not verified (§4.6).
@@ -25,21 +29,24 @@ func PageChecksum(page []byte, block uint32) uint16 {
 
 func finishChecksum(fold, block uint32) uint16 { return uint16((fold^block)%65535 + 1) }
 
-// verifyPage compares the page's checksum with the one that is stored in it, where
-// there is something to compare: ok is also true, and the rest 0, for a page that is
-// new (never initialized) and for one whose LSN is startLSN or later, which may have
-// been read while it was written and which recovery replaces anyway. Where no
-// recovery follows, that is no excuse: startLSN is then math.MaxUint64.
-func verifyPage(page []byte, block uint32, startLSN uint64) (ok bool, calculated, stored uint16) {
-	high := binary.LittleEndian.Uint32(page[pdLSN:])
-	low := binary.LittleEndian.Uint32(page[pdLSN+4:])
-	isNew := binary.LittleEndian.Uint16(page[pdUpper:]) == 0
-	if isNew || uint64(high)<<32|uint64(low) >= startLSN {
+// verifyPage reports whether the page is whole: new (never initialized), which is all
+// zeros, or with the checksum that is stored in it (PageIsVerified in
+// storage/page/bufpage.c). A page with a part of it zeroed is not a new one.
+func verifyPage(page []byte, block uint32) (ok bool, calculated, stored uint16) {
+	unused := binary.LittleEndian.Uint16(page[pdUpper:]) == 0
+	if unused && *(*[pageSize]byte)(page) == [pageSize]byte{} {
 		return true, 0, 0
 	}
 	stored = binary.LittleEndian.Uint16(page[pdChecksum:])
 	calculated = PageChecksum(page, block)
-	return calculated == stored, calculated, stored
+	return calculated == stored && !unused, calculated, stored
+}
+
+// pageLSN is the position behind the last WAL record that changed the page.
+func pageLSN(page []byte) protocol.LSN {
+	high := binary.LittleEndian.Uint32(page[pdLSN:])
+	low := binary.LittleEndian.Uint32(page[pdLSN+4:])
+	return protocol.LSN(high)<<32 | protocol.LSN(low)
 }
 
 // A page is a table of 64 rows of 32 words. Each column is hashed on its own, so

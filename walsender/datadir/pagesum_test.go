@@ -108,47 +108,47 @@ func FuzzPageChecksum(f *testing.F) {
 }
 
 func TestVerifyPage_4_6(t *testing.T) {
-	const lsn = 0x1_0000_2000
-	page := make([]byte, pageSize)
-	binary.LittleEndian.PutUint32(page[pdLSN:], lsn>>32)
-	binary.LittleEndian.PutUint32(page[pdLSN+4:], lsn&math.MaxUint32)
-	binary.LittleEndian.PutUint16(page[pdUpper:], 8000)
-	sum := PageChecksum(page, 7)
-	binary.LittleEndian.PutUint16(page[pdChecksum:], sum)
-	wrong := PageChecksum(page, 8)
-
+	whole := relationPage(7, 0x1_0000_2000)
+	sum := binary.LittleEndian.Uint16(whole[pdChecksum:])
 	for _, c := range []struct {
-		name               string
-		block              uint32
-		upper              uint16
-		startLSN           uint64
-		ok                 bool
-		calculated, stored uint16
+		name   string
+		block  uint32
+		change func(page []byte)
+		ok     bool
 	}{
-		{"good", 7, 8000, lsn + 1, true, sum, sum},
-		{"good, no recovery", 7, 8000, math.MaxUint64, true, sum, sum},
-		{"wrong block", 8, 8000, lsn + 1, false, wrong, sum},
-		{"wrong block, at the start", 8, 8000, lsn, true, 0, 0},
-		{"wrong block, after the start", 8, 8000, lsn - 1, true, 0, 0},
-		{"wrong block, new page", 8, 0, lsn + 1, true, 0, 0},
-		{"wrong block, no recovery", 8, 8000, math.MaxUint64, false, wrong, sum},
+		{"whole", 7, func([]byte) {}, true},
+		{"new", 7, func(page []byte) { clear(page) }, true},
+		{"of another block", 8, func([]byte) {}, false},
+		{"a bit", 7, func(page []byte) { page[5000] ^= 1 }, false},
+		{"first sector zeroed", 7, func(page []byte) { clear(page[:512]) }, false},
+		{"all but the last byte zeroed", 7, func(page []byte) { clear(page[:pageSize-1]) }, false},
+		{"pd_upper zeroed", 7, func(page []byte) { clear(page[pdUpper : pdUpper+2]) }, false},
+		{"pd_upper zeroed, checksum made to fit", 7, func(page []byte) {
+			clear(page[pdUpper : pdUpper+2])
+			binary.LittleEndian.PutUint16(page[pdChecksum:], PageChecksum(page, 7))
+		}, false},
+		{"LSN of ones", 7, func(page []byte) { copy(page, bytes.Repeat([]byte{0xFF}, 8)) }, false},
+		{"all ones", 7, func(page []byte) { copy(page, bytes.Repeat([]byte{0xFF}, pageSize)) }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			page := slices.Clone(page)
-			binary.LittleEndian.PutUint16(page[pdUpper:], c.upper)
-			ok, calculated, stored := verifyPage(page, c.block, c.startLSN)
-			if ok != c.ok || calculated != c.calculated || stored != c.stored {
-				t.Errorf("verifyPage gave %v, %04X, %04X, expected %v, %04X, %04X",
-					ok, calculated, stored, c.ok, c.calculated, c.stored)
+			page := slices.Clone(whole)
+			c.change(page)
+			ok, _, _ := verifyPage(page, c.block)
+			if ok != c.ok {
+				t.Errorf("verifyPage gave %v, expected %v", ok, c.ok)
 			}
 		})
+	}
+	if _, calculated, stored := verifyPage(whole, 8); calculated != PageChecksum(whole, 8) || stored != sum {
+		t.Errorf("verifyPage gave %04X and %04X, expected %04X and %04X", calculated, stored, PageChecksum(whole, 8), sum)
 	}
 }
 
 func TestVerifyPage_NoAllocation(t *testing.T) {
 	page := bytes.Repeat([]byte{1}, pageSize)
-	if n := testing.AllocsPerRun(100, func() { verifyPage(page, 1, math.MaxUint64) }); n != 0 {
-		t.Errorf("%v allocations a page", n)
+	unused := make([]byte, pageSize)
+	if n := testing.AllocsPerRun(100, func() { verifyPage(page, 1); verifyPage(unused, 1) }); n != 0 {
+		t.Errorf("%v allocations for two pages", n)
 	}
 }
 

@@ -112,8 +112,8 @@ func (s *Stopped) StartBackup(ctx context.Context, r protocol.BackupRequest) (pr
 	if err != nil {
 		return protocol.BackupStart{}, err
 	}
-	if c.DataChecksumVersion != 0 && c.BlockSize != pageSize {
-		r.Notice(protocol.Warningf("page checksums are not verified: the cluster's block size is %d bytes, not %d", c.BlockSize, pageSize))
+	if _, warning := c.VerifiesPages(); warning != nil {
+		r.Notice(warning)
 	}
 	s.backups.mu.Lock()
 	defer s.backups.mu.Unlock()

@@ -2,9 +2,9 @@ package datadir
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"io/fs"
-	"math"
 
 	"github.com/pgparallel/pgparallel/protocol"
 )
@@ -13,34 +13,55 @@ import (
 const shownFailures = 5
 
 // verifiedFile is a relation's file whose pages are verified as they are read, as
-// PostgreSQL 17 does it (sendFile in backup/basebackup.c).
+// PostgreSQL 17 does it (sendFile in backup/basebackup.c), but for what excuses a page.
 type verifiedFile struct {
 	*file
+	dir        *Dir
 	display    string              // the name in messages
 	firstBlock uint32              // the relation's block that the file begins with
-	start      uint64              // pages at or after this LSN are not verified
-	live       bool                // the server may be writing
+	replayed   replayed            // what WAL replay does to a copy
+	start      protocol.LSN        // where replay begins
 	notice     protocol.NoticeFunc // where the warnings go
 
 	failures int
 	reported bool   // the total
-	partial  bool   // a part of a page was met: no verification from there
+	blind    bool   // a part of a page was met, or checksums were switched off: no verification from there
 	again    []byte // a page that is read a second time
 }
 
-func newVerifiedFile(f *file, recovers bool, relSegSize uint32, at *location, o protocol.OpenOptions) *verifiedFile {
-	v := &verifiedFile{
+// replayed says what WAL replay does to the copy of a page.
+type replayed int
+
+const (
+	notReplayed   replayed = iota // nothing: the copy starts as it is
+	replayedCold                  // it replaces those that have changed since the start; nobody writes now
+	replayedCrash                 // the same, and those that a crash has torn
+	replayedLive                  // the server may be writing the page at this moment
+)
+
+func newVerifiedFile(d *Dir, c Control, f *file, at *location, o protocol.OpenOptions) *verifiedFile {
+	return &verifiedFile{
 		file:       f,
+		dir:        d,
 		display:    displayName(at.tablespace, f.name),
-		firstBlock: at.relation.Segment * relSegSize,
-		start:      math.MaxUint64, // nothing replaces a page without recovery: every one counts
-		live:       recovers,
+		firstBlock: at.relation.Segment * c.RelSegSize,
+		replayed:   d.replay(c),
+		start:      o.StartPtr,
 		notice:     o.Notice,
 	}
-	if recovers {
-		v.start = uint64(o.StartPtr)
+}
+
+// replay tells what a start of the copy will do.
+func (d *Dir) replay(c Control) replayed {
+	switch {
+	case d.RecoveryOnRestore:
+		return replayedLive
+	case !d.recovers(c):
+		return notReplayed
+	case c.shutDownStandby():
+		return replayedCold
 	}
-	return v
+	return replayedCrash
 }
 
 // ChecksumFailures counts the pages found damaged so far.
@@ -77,16 +98,16 @@ func (v *verifiedFile) Read(p []byte) (int, error) {
 // verify looks at the pages that lie at the current offset and tells how many
 // bytes are left of them: fewer where the file was truncated meanwhile.
 func (v *verifiedFile) verify(p []byte) (int, error) {
-	for at := 0; at < len(p) && !v.partial; at += pageSize {
+	for at := 0; at < len(p) && !v.blind; at += pageSize {
 		block := v.firstBlock + uint32((v.offset+int64(at))/pageSize)
 		if len(p)-at < pageSize {
-			v.partial = true
+			v.blind = true
 			v.notice(protocol.Warningf(`could not verify checksum in file "%s", block %d: read buffer size %d and page size %d differ`,
 				shown(v.display), block, len(p)-at, pageSize))
 			break
 		}
 		page := p[at : at+pageSize]
-		if ok, _, _ := verifyPage(page, block, v.start); ok {
+		if ok, _, _ := verifyPage(page, block); ok {
 			continue
 		}
 		whole, err := v.verifyAgain(page, block, v.offset+int64(at))
@@ -98,9 +119,8 @@ func (v *verifiedFile) verify(p []byte) (int, error) {
 }
 
 // verifyAgain reads a page a second time, as it may have been half written, and
-// leaves what it read in page. A page that changed in between is one that the
-// server is just writing: WAL holds it whole. It reports false where the file
-// now ends before the page.
+// leaves what it read in page. It reports false where the file now ends before the
+// page.
 func (v *verifiedFile) verifyAgain(page []byte, block uint32, offset int64) (whole bool, err error) {
 	if v.again == nil {
 		v.again = make([]byte, pageSize)
@@ -117,11 +137,39 @@ func (v *verifiedFile) verifyAgain(page []byte, block uint32, offset int64) (who
 	}
 	changed := !bytes.Equal(page, v.again)
 	copy(page, v.again)
-	ok, calculated, stored := verifyPage(page, block, v.start)
-	if !ok && (!changed || !v.live) {
+	ok, calculated, stored := verifyPage(page, block)
+	if ok {
+		return true, nil
+	}
+	excused, err := v.excused(page, changed)
+	if err == nil && !excused {
 		v.fail(block, calculated, stored)
 	}
-	return true, nil
+	return true, err
+}
+
+// excused reports whether WAL replay makes up for a page that is not whole: one that
+// was written since the start of the backup, which its LSN tells, for the first
+// change since then has the whole page in the WAL. An LSN that the cluster has not
+// come to is itself a sign of damage. A page that changed between two looks is in
+// flight, whatever of its LSN is there already.
+func (v *verifiedFile) excused(page []byte, changed bool) (bool, error) {
+	c, _, err := v.dir.readControl(context.Background(), controlData)
+	if err != nil {
+		return false, controlError(context.Background(), err)
+	}
+	if verifies, _ := c.VerifiesPages(); !verifies {
+		v.blind = true // checksums have been switched off meanwhile
+		return true, nil
+	}
+	lsn := pageLSN(page)
+	switch {
+	case v.replayed == notReplayed:
+		return false, nil
+	case v.start == 0 || lsn < v.start:
+		return changed && v.replayed == replayedLive, nil
+	}
+	return v.dir.walReached(c, lsn)
 }
 
 func (v *verifiedFile) fail(block uint32, calculated, stored uint16) {
@@ -129,8 +177,12 @@ func (v *verifiedFile) fail(block uint32, calculated, stored uint16) {
 	if v.failures > shownFailures {
 		return
 	}
-	v.notice(protocol.Warningf(`checksum verification failed in file "%s", block %d: calculated %X but expected %X`,
-		shown(v.display), block, calculated, stored))
+	mended := ""
+	if v.replayed == replayedCrash {
+		mended = "; crash recovery mends the page if it was torn and the WAL has an image of it"
+	}
+	v.notice(protocol.Warningf(`checksum verification failed in file "%s", block %d: calculated %X but expected %X%s`,
+		shown(v.display), block, calculated, stored, mended))
 	if v.failures == shownFailures {
 		v.notice(protocol.Warningf(`further checksum verification failures in file "%s" will not be reported`, shown(v.display)))
 	}

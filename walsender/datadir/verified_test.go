@@ -1,11 +1,14 @@
 package datadir
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
+	"math"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -63,7 +66,7 @@ func readVerified(t *testing.T, d *Dir, name string, start protocol.LSN, buffer 
 }
 
 func TestVerify_4_6(t *testing.T) {
-	const start = 1000
+	const start = 3 << 20
 	damage := func(data []byte, blocks ...int) []byte {
 		for _, b := range blocks {
 			data[b*pageSize+5000] ^= 1
@@ -78,6 +81,9 @@ func TestVerify_4_6(t *testing.T) {
 	many := damage(pages(0, 10, 1), 0, 1, 2, 3, 5, 7, 9)
 	two := damage(pages(0, 4, 1), 1, 3)
 	second := damage(pages(131072, 2, 1), 1)
+	future := damage(pages(0, 2, 4<<20+1), 1) // block 0 is whole, and needs no excuse
+	sector := pages(0, 3, start)
+	clear(sector[2*pageSize : 2*pageSize+512])
 	tail := append(damage(pages(0, 2, 1), 0), 1, 2, 3)
 	for _, test := range []struct {
 		name     string
@@ -90,6 +96,8 @@ func TestVerify_4_6(t *testing.T) {
 		{"empty", "base/5/16384", nil, nil, 0},
 		{"new pages", "base/5/16384", make([]byte, 3*pageSize), nil, 0},
 		{"later than the start", "base/5/16384", damage(pages(0, 2, start), 0), nil, 0},
+		{"later than the WAL", "base/5/16384", future, []string{message("./base/5/16384", 1, 1, future)}, 1},
+		{"zeros at the beginning", "base/5/16384", sector, []string{message("./base/5/16384", 2, 2, sector)}, 1},
 		{"two", "base/5/16384_vm", two, []string{
 			message("./base/5/16384_vm", 1, 1, two),
 			message("./base/5/16384_vm", 3, 3, two),
@@ -114,6 +122,7 @@ func TestVerify_4_6(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%d", test.name, buffer), func(t *testing.T) {
 				f := newFixture(t, validControl())
 				f.write(test.file, test.content)
+				f.wal(validControl(), 1, 3, 3, 0, nil)
 				d := f.open()
 				d.RecoveryOnRestore = true
 				content, warnings, failures := readVerified(t, d, test.file, start, buffer)
@@ -131,14 +140,113 @@ func TestVerify_4_6(t *testing.T) {
 	}
 }
 
-// Without recovery nothing replaces a page: its LSN is no excuse.
+// Without recovery nothing replaces a page: its LSN is no excuse, whatever it is.
 func TestVerify_4_6_WithoutRecovery(t *testing.T) {
-	f := newFixture(t, validControl())
-	data := pages(0, 2, 5000)
+	for _, lsn := range []uint64{1, 3 << 20, math.MaxUint64} {
+		f := newFixture(t, validControl())
+		f.wal(validControl(), 1, 3, 3, 0, nil)
+		data := pages(0, 2, lsn)
+		data[4000] ^= 1
+		f.write("base/5/16384", data)
+		if _, warnings, failures := readVerified(t, f.open(), "base/5/16384", 1000, pageSize); failures != 1 {
+			t.Errorf("LSN %X: %d failures: %q", lsn, failures, warnings)
+		}
+	}
+}
+
+// The recovery of a crashed cluster may mend what the crash has torn, and the message
+// says so.
+func TestVerify_4_6_Crashed(t *testing.T) {
+	c := validControl()
+	c.State = StateInProduction
+	f := newFixture(t, c)
+	f.wal(c, 1, 3, 3, 0, nil)
+	data := append(pages(0, 1, 1), pages(1, 1, 3<<20)...)
 	data[4000] ^= 1
+	data[pageSize+4000] ^= 1 // since the checkpoint: excused
 	f.write("base/5/16384", data)
-	if _, warnings, failures := readVerified(t, f.open(), "base/5/16384", 1000, pageSize); failures != 1 {
+	_, warnings, failures := readVerified(t, f.open(), "base/5/16384", 3<<20, pageSize)
+	const mended = "; crash recovery mends the page if it was torn and the WAL has an image of it"
+	if failures != 1 || len(warnings) != 1 || !strings.HasSuffix(warnings[0], mended) {
 		t.Errorf("%d failures: %q", failures, warnings)
+	}
+}
+
+// Where checksums are switched off while a file is sent, its pages are not damaged.
+func TestVerify_4_6_SwitchedOff(t *testing.T) {
+	f := newFixture(t, validControl())
+	data := pages(0, 2, 1)
+	data[4000] ^= 1
+	data[pageSize+4000] ^= 1
+	f.write("base/5/16384", data)
+	d := f.open()
+	file, err := d.Open(t.Context(), "base/5/16384", protocol.OpenOptions{VerifyChecksums: true, Notice: func(e *protocol.Error) { t.Error(e) }})
+	f.must(err)
+	defer file.Close()
+	c := validControl()
+	c.DataChecksumVersion = 0
+	f.control(c)
+	if _, err := io.ReadAll(bufio.NewReaderSize(file, pageSize)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestVerifiesPages_4_6(t *testing.T) {
+	for _, test := range []struct {
+		change       func(*Control)
+		littleEndian bool
+		verifies     bool
+		warning      string
+	}{
+		{func(*Control) {}, true, true, ""},
+		{func(c *Control) { c.DataChecksumVersion = 0 }, true, false, ""},
+		{func(c *Control) { c.DataChecksumVersion = 0 }, false, false, ""},
+		{func(c *Control) { c.DataChecksumVersion = 2 }, true, false,
+			"page checksums are not verified: their state in pg_control is 2, neither off nor on"},
+		{func(c *Control) { c.BlockSize = 16384 }, true, false,
+			"page checksums are not verified: the cluster's block size is 16384 bytes, not 8192"},
+		{func(*Control) {}, false, false, "page checksums are not verified: this machine is big-endian"},
+	} {
+		c := validControl()
+		test.change(&c)
+		verifies, warning := c.verifiesPages(test.littleEndian)
+		got := ""
+		if warning != nil {
+			got = warning.Message
+		}
+		if verifies != test.verifies || got != test.warning {
+			t.Errorf("verifies %v, warning %q, expected %v, %q", verifies, got, test.verifies, test.warning)
+		}
+	}
+}
+
+// How far the WAL has come is what its pages say, not the names of segments.
+func TestWALReached_4_6(t *testing.T) {
+	c := validControl()
+	f := newFixture(t, c)
+	f.wal(c, 1, 5, 6, 0, nil)
+	// Half of segment 7 is written; the rest of it, and 8, is what the files were before.
+	f.wal(c, 1, 7, 7, 0, nil)
+	seventh, err := os.OpenFile(f.at("pg_wal/000000010000000000000007"), os.O_RDWR, 0)
+	f.must(err)
+	_, err = seventh.WriteAt(make([]byte, 512<<10), 512<<10)
+	f.must(err)
+	f.must(seventh.Close())
+	recycled, err := os.ReadFile(f.at("pg_wal/000000010000000000000005"))
+	f.must(err)
+	f.write("pg_wal/000000010000000000000008", recycled)
+	f.write("pg_wal/000000010000000000000009", make([]byte, 1<<20))
+	d := f.open()
+	for lsn, want := range map[protocol.LSN]bool{
+		0: true, 1: true, // WAL that is gone has been there
+		4 << 20: true, 5<<20 + 100: true, 7 << 20: true, 7<<20 + 1: true,
+		7<<20 + 512<<10: true, 7<<20 + 512<<10 + 1: false,
+		8 << 20: false, 8<<20 + 1: false, 9<<20 + 1: false, 10<<20 + 1: false,
+		1<<40 + 6<<20: false, math.MaxUint64: false,
+	} {
+		if got, err := d.walReached(c, lsn); got != want || err != nil {
+			t.Errorf("%v: reached %v, %v", lsn, got, err)
+		}
 	}
 }
 
@@ -184,10 +292,9 @@ func TestVerify_4_6_WhichFiles(t *testing.T) {
 	if verified("base/5/16384", c, true) {
 		t.Error("verified in a cluster without checksums")
 	}
-	c = validControl()
-	c.BlockSize = 4096
+	c.DataChecksumVersion = 2
 	if verified("base/5/16384", c, true) {
-		t.Error("verified with another block size")
+		t.Error("verified in a state of checksums that is not known")
 	}
 }
 
@@ -223,7 +330,8 @@ func TestVerify_Again(t *testing.T) {
 			plain := newFile(fd, "base/5/1", st)
 			plain.end = pageSize
 			defer plain.Close()
-			v := newVerifiedFile(plain, test.live, 131072, &location{}, protocol.OpenOptions{StartPtr: 1000, Notice: func(*protocol.Error) {}})
+			d.RecoveryOnRestore = test.live
+			v := newVerifiedFile(d, validControl(), plain, &location{}, protocol.OpenOptions{StartPtr: 1000, Notice: func(*protocol.Error) {}})
 			page := bytes.Clone(test.read)
 			whole, err := v.verifyAgain(page, 0, 0)
 			if whole != test.whole || (err != nil) != test.fails || v.failures != test.failures {

@@ -6,9 +6,6 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// pageSize is the block size whose page checksums are verified, in bytes.
-const pageSize = 8192
-
 // StartBackup puts the server into backup mode, in a session of its own, which waits
 // for the checkpoint. 08006 is the answer where there is no connection, 55000 where
 // the server is not the data directory's; whatever PostgreSQL says is passed on.
@@ -53,8 +50,8 @@ func (c *Cluster) start(ctx context.Context, b *backup, r protocol.BackupRequest
 		return start, protocol.Errorf(protocol.CodeObjectNotInPrerequisite,
 			"the server is not the one that runs on the data directory: pg_control there does not know the checkpoint at %v", start.StartPtr)
 	}
-	if control.DataChecksumVersion != 0 && control.BlockSize != pageSize {
-		r.Notice(protocol.Warningf("page checksums are not verified: the cluster's block size is %d bytes, not %d", control.BlockSize, pageSize))
+	if _, warning := control.VerifiesPages(); warning != nil {
+		r.Notice(warning)
 	}
 	if inRecovery, err := c.InRecovery(ctx); err != nil {
 		return start, err

@@ -1,0 +1,38 @@
+package datadir
+
+import (
+	"encoding/binary"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// checksumsOn is the value of [Control.DataChecksumVersion] that says that every page
+// has a checksum (PG_DATA_CHECKSUM_VERSION). Where checksums can be switched while the
+// server runs, the states in between have others.
+const checksumsOn = 1
+
+// littleEndian is the byte order of this machine, which pg_control shares or could not
+// be decoded.
+var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
+
+// VerifiesPages reports whether the cluster's pages are verified as they are sent
+// (§4.6): it has page checksums, blocks of 8192 bytes, and the byte order of
+// little-endian machines. Where it has checksums, or may have them, and one of the rest
+// is missing, the warning says so for START_BACKUP; else it is nil.
+func (c Control) VerifiesPages() (verifies bool, warning *protocol.Error) {
+	return c.verifiesPages(littleEndian)
+}
+
+func (c Control) verifiesPages(littleEndian bool) (verifies bool, warning *protocol.Error) {
+	switch {
+	case c.DataChecksumVersion == 0:
+		return false, nil
+	case c.DataChecksumVersion != checksumsOn:
+		return false, protocol.Warningf("page checksums are not verified: their state in pg_control is %d, neither off nor on", c.DataChecksumVersion)
+	case c.BlockSize != pageSize:
+		return false, protocol.Warningf("page checksums are not verified: the cluster's block size is %d bytes, not %d", c.BlockSize, pageSize)
+	case !littleEndian:
+		return false, protocol.Warningf("page checksums are not verified: this machine is big-endian")
+	}
+	return true, nil
+}

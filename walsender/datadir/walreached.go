@@ -1,0 +1,67 @@
+package datadir
+
+import (
+	"errors"
+	"io"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"golang.org/x/sys/unix"
+)
+
+// walReached reports whether the cluster's WAL has been written up to lsn, the end of a
+// record. A page reaches the disk only behind the WAL of its last change, on a standby
+// too, so the answer for a page's LSN is false only where the LSN is damaged. The WAL in
+// pg_wal knows it: a page of it that belongs there, at the position or in a segment
+// behind it. Segments that were recycled, or allocated in advance, have other pages or
+// none.
+func (d *Dir) walReached(c Control, lsn protocol.LSN) (bool, error) {
+	wal, err := d.openWALDirectory()
+	if err != nil {
+		return false, err
+	}
+	defer wal.close()
+	names, err := wal.names(-1)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, ioError("read directory", walDirectory, err)
+	}
+	last := max(lsn, 1) - 1 // the record's last byte
+	size := protocol.LSN(c.WALSegmentSize)
+	for _, name := range names {
+		_, start, valid := protocol.ParseWALFileName(name, int64(size))
+		if !valid || start+(size-1) < last {
+			continue
+		}
+		at := max(start, last)
+		holds, err := holdsPage(wal, name, c, start, at-at%protocol.LSN(c.WALBlockSize))
+		if err != nil || holds {
+			return holds, err
+		}
+	}
+	return false, nil
+}
+
+// holdsPage reports whether the file is the segment of its name and has the page of WAL
+// that begins at page. A file that is gone has none.
+func holdsPage(wal *directory, name string, c Control, start, page protocol.LSN) (bool, error) {
+	fd, st, err := wal.open(name)
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EISDIR), errors.Is(err, errSpecial):
+		return false, nil
+	case err != nil:
+		return false, ioError("read file", walDirectory+"/"+name, err)
+	}
+	defer unix.Close(fd)
+	var header [longPageHeader]byte
+	err = checkSegment(wal, preader(fd), st, name, c)
+	if err == nil {
+		_, err = preader(fd).ReadAt(header[:], int64(page-start))
+	}
+	switch {
+	case errors.Is(err, errNotSegment), errors.Is(err, io.EOF), errors.Is(err, unix.ENOENT):
+		return false, nil
+	case err != nil:
+		return false, ioError("read file", walDirectory+"/"+name, err)
+	}
+	h := decodePageHeader(header)
+	return h.magic != 0 && h.address == page, nil
+}
