@@ -26,7 +26,7 @@ func (a *archive) Settings(context.Context) (protocol.Settings, error) {
 		ServerVersionNum:  a.major * 10000,
 		WALSegmentSize:    int64(a.control.WALSegmentSize),
 		BlockSize:         int(a.control.BlockSize),
-		DataChecksums:     a.control.DataChecksumVersion != 0,
+		DataChecksums:     a.control.DataChecksumVersion == 1,
 		DataDirectoryMode: 0o700,
 	}, nil
 }

@@ -29,10 +29,11 @@ func PageChecksum(page []byte, block uint32) uint16 {
 
 func finishChecksum(fold, block uint32) uint16 { return uint16((fold^block)%65535 + 1) }
 
-// verifyPage reports whether the page is whole: new (never initialized), which is all
+// VerifyPage reports whether the page is whole: new (never initialized), which is all
 // zeros, or with the checksum that is stored in it (PageIsVerified in
-// storage/page/bufpage.c). A page with a part of it zeroed is not a new one.
-func verifyPage(page []byte, block uint32) (ok bool, calculated, stored uint16) {
+// storage/page/bufpage.c). A page with a part of it zeroed is not a new one. page and
+// block are those of [PageChecksum]; both checksums are 0 for a new page.
+func VerifyPage(page []byte, block uint32) (ok bool, calculated, stored uint16) {
 	unused := binary.LittleEndian.Uint16(page[pdUpper:]) == 0
 	if unused && *(*[pageSize]byte)(page) == [pageSize]byte{} {
 		return true, 0, 0

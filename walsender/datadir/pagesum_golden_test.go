@@ -44,7 +44,7 @@ func TestPageChecksum_PostgreSQLPages(t *testing.T) {
 
 func expectStored(t *testing.T, g goldenPage) {
 	t.Helper()
-	ok, calculated, stored := verifyPage(g.page, g.block)
+	ok, calculated, stored := VerifyPage(g.page, g.block)
 	if !ok {
 		t.Errorf("block %d: calculated %04X but expected %04X", g.block, calculated, stored)
 	}

@@ -133,21 +133,21 @@ func TestVerifyPage_4_6(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			page := slices.Clone(whole)
 			c.change(page)
-			ok, _, _ := verifyPage(page, c.block)
+			ok, _, _ := VerifyPage(page, c.block)
 			if ok != c.ok {
-				t.Errorf("verifyPage gave %v, expected %v", ok, c.ok)
+				t.Errorf("VerifyPage gave %v, expected %v", ok, c.ok)
 			}
 		})
 	}
-	if _, calculated, stored := verifyPage(whole, 8); calculated != PageChecksum(whole, 8) || stored != sum {
-		t.Errorf("verifyPage gave %04X and %04X, expected %04X and %04X", calculated, stored, PageChecksum(whole, 8), sum)
+	if _, calculated, stored := VerifyPage(whole, 8); calculated != PageChecksum(whole, 8) || stored != sum {
+		t.Errorf("VerifyPage gave %04X and %04X, expected %04X and %04X", calculated, stored, PageChecksum(whole, 8), sum)
 	}
 }
 
 func TestVerifyPage_NoAllocation(t *testing.T) {
 	page := bytes.Repeat([]byte{1}, pageSize)
 	unused := make([]byte, pageSize)
-	if n := testing.AllocsPerRun(100, func() { verifyPage(page, 1); verifyPage(unused, 1) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { VerifyPage(page, 1); VerifyPage(unused, 1) }); n != 0 {
 		t.Errorf("%v allocations for two pages", n)
 	}
 }

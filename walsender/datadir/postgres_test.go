@@ -1,6 +1,7 @@
 package datadir_test
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"os"
@@ -287,9 +288,11 @@ func TestPostgres_4_6_Checksums(t *testing.T) {
 		_, err = f.WriteAt([]byte{0xAA, 0x55, 0xAA, 0x55}, block*8192+8000)
 		must(t, err)
 	}
+	_, err = f.WriteAt(bytes.Repeat([]byte{0xFF}, 16), 5*8192) // an LSN that is beyond all others
+	must(t, err)
 	must(t, f.Close())
 	failures, warnings := verifyAll(t, stopped)
-	if failures != 2 {
+	if failures != 3 {
 		t.Errorf("%d failures: %q", failures, warnings)
 	}
 	_, err = p.Run(ctx, "pg_checksums", "--check", "-D", c.Dir)

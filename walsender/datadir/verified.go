@@ -107,7 +107,7 @@ func (v *verifiedFile) verify(p []byte) (int, error) {
 			break
 		}
 		page := p[at : at+pageSize]
-		if ok, _, _ := verifyPage(page, block); ok {
+		if ok, _, _ := VerifyPage(page, block); ok {
 			continue
 		}
 		whole, err := v.verifyAgain(page, block, v.offset+int64(at))
@@ -137,7 +137,7 @@ func (v *verifiedFile) verifyAgain(page []byte, block uint32, offset int64) (who
 	}
 	changed := !bytes.Equal(page, v.again)
 	copy(page, v.again)
-	ok, calculated, stored := verifyPage(page, block)
+	ok, calculated, stored := VerifyPage(page, block)
 	if ok {
 		return true, nil
 	}

@@ -36,21 +36,6 @@ func TestSendFile_4_6_RecycledSegment(t *testing.T) {
 	}
 }
 
-// TestStopBackup_4_3_DamagedPage damages a page on disk that PostgreSQL does not write.
-func TestStopBackup_4_3_DamagedPage(t *testing.T) {
-	s := serve(t, newPrimary(t, nil))
-	path := sql(t, s.Cluster, "CREATE TABLE damaged AS SELECT g FROM generate_series(1, 1000) g; SELECT pg_relation_filepath('damaged'); CHECKPOINT")
-	file, err := os.OpenFile(filepath.Join(s.Dir, path), os.O_RDWR, 0)
-	must(t, err)
-	defer file.Close()
-	_, err = file.WriteAt([]byte("damage"), 8000)
-	must(t, err)
-	leader, _ := startBackup(t, s)
-	must(t, sendFile(t, leader, path))
-	_, err = command(t, leader, "STOP_BACKUP")
-	expectCode(t, err, "XX001")
-}
-
 // TestSendFile_4_6_Vanished asks for files that are gone, and for one that has become
 // unlogged since it was listed.
 func TestSendFile_4_6_Vanished(t *testing.T) {

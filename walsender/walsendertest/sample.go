@@ -92,7 +92,7 @@ type SampleFile struct {
 
 // DamagedPage names a page of a [Sample] by its file, in the form of LIST_FILES
 // (base/5/20000), and by its number in that file, from 0. The pages 1, 17, 33, …
-// of a fork are new ones, all zeros, which no check looks into.
+// of a fork are new ones: with a byte that is not zero they are damaged, too.
 type DamagedPage struct {
 	Path  string
 	Block int64
