@@ -20,7 +20,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	defer server.Close()
-	config, err := server.ConnConfig() // elsewhere pgconn.ParseConfig makes it
+	config, err := server.ConnConfig() // elsewhere a conninfo.Info says where to connect
 	if err != nil {
 		log.Fatal(err)
 	}

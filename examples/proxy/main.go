@@ -19,6 +19,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/pgparallel/pgparallel/protocol/conninfo"
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/livecluster"
 )
@@ -47,7 +48,11 @@ func main() {
 
 // run is the program, until ctx ends. The log says where it listens.
 func run(ctx context.Context, o options, logger *log.Logger) error {
-	postgres, err := pgconn.ParseConfig(o.cluster)
+	info, err := conninfo.Resolve(o.cluster, conninfo.Options{Database: "postgres"})
+	if err != nil {
+		return err
+	}
+	postgres, err := info.Configs()
 	if err != nil {
 		return err
 	}
@@ -64,7 +69,7 @@ func run(ctx context.Context, o options, logger *log.Logger) error {
 
 	rules := policy{denied: strings.Split(strings.ToUpper(o.deny), ","), log: logger}
 	p := &proxy{server: &walsender.Server{Cluster: cluster, Authorize: rules.authorize}}
-	p.network, p.address = pgconn.NetworkAddress(postgres.Host, postgres.Port)
+	p.network, p.address = pgconn.NetworkAddress(postgres[0].Host, postgres[0].Port)
 	return p.serve(ctx, listener)
 }
 
