@@ -13,6 +13,7 @@ type file struct {
 	size     int64  // as listed; then as received
 	modTime  int64  // Unix seconds
 	lost     uint8  // connections that were lost while they sent it
+	waits    uint8  // those of them that had to wait for us, of which as many are forgiven
 	takes    uint8  // times that it arrived and had changed meanwhile
 	gone     bool   // the server does not have it any more
 }

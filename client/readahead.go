@@ -6,9 +6,9 @@ import "time"
 // (wal_sender_timeout). A worker that waits longer than that for its turn with an
 // archive takes a little of what has come every now and then, into memory.
 const (
-	readAheadInterval = 10 * time.Second
-	readAheadBytes    = 512 << 10 // in an interval: more than what the server sends at once
-	readAheadMost     = 64 << 20  // after twenty minutes; then the connection is left to its fate
+	readAheadInterval = 20 * time.Second
+	readAheadBytes    = 256 << 10 // in an interval: enough for the server to see that something moves
+	readAheadMost     = 64 << 20  // after 85 minutes; then the connection is left to its fate
 )
 
 // readAhead takes what has come from the server, within the bounds. What is wrong with

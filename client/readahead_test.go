@@ -16,7 +16,7 @@ func TestArchive_WaitingReadsAhead(t *testing.T) {
 		ours, theirs := net.Pipe()
 		taken := &tap{conn: ours}
 		c := &conn{net: ours, tap: taken, frames: protocol.NewFrameReader(taken, maxMessage)}
-		want := strings.Repeat("0123456789", 100_000) // 1 MB: two intervals
+		want := strings.Repeat("0123456789", 100_000) // 1 MB: four intervals
 		go theirs.Write([]byte(want))                 // ends when all is read
 
 		var out strings.Builder
@@ -24,7 +24,7 @@ func TestArchive_WaitingReadsAhead(t *testing.T) {
 		b := &batches{meanwhile: c.readAhead}
 		a.turns.try() // somebody else's
 		go func() {
-			time.Sleep(25 * time.Second)
+			time.Sleep(85 * time.Second)
 			a.turns.pass()
 		}()
 		a.await(b)

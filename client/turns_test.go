@@ -80,11 +80,20 @@ func (s *waitingSink) hasWaited() bool {
 }
 
 // A connection that is lost because we have kept the server waiting is not held against
-// the file.
+// the file, within reason.
 func TestWorker_5_5_LostByOurWaiting(t *testing.T) {
+	for waits, want := range map[int]int{0: maxAttempts, 8: 8 + maxAttempts, 1000: maxWaits + maxAttempts} {
+		loseConnections(t, waits, want)
+	}
+}
+
+// loseConnections loses one after the other over a file, the first of them after we have
+// waited, until the worker gives up.
+func loseConnections(t *testing.T, waits, want int) {
+	t.Helper()
 	var list files
 	list.add(file{path: "base/1/16384"})
-	w := &worker{receiver: receiver{sink: &waitingSink{waits: 2 * maxAttempts}}}
+	w := &worker{receiver: receiver{sink: &waitingSink{waits: waits}}}
 	connect := func(context.Context) (*conn, error) {
 		ours, theirs := net.Pipe()
 		theirs.Close()
@@ -99,8 +108,8 @@ func TestWorker_5_5_LostByOurWaiting(t *testing.T) {
 		if replaced {
 			continue
 		}
-		if attempt != 3*maxAttempts || err == nil {
-			t.Errorf("gave up after %d attempts, want %d: %v", attempt, 3*maxAttempts, err)
+		if attempt != want || err == nil {
+			t.Errorf("gave up after %d attempts, want %d: %v", attempt, want, err)
 		}
 		return
 	}

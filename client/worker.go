@@ -35,6 +35,10 @@ const (
 // most three times (§5.5).
 const maxAttempts = 4
 
+// maxWaits is how many more that may be where the server was kept waiting: nobody can
+// tell for certain that this was the reason.
+const maxWaits = 60
+
 // transfer is a set of files that the workers copy together.
 type transfer struct {
 	files    *files
@@ -242,10 +246,13 @@ func (w *worker) forget() {
 func (w *worker) replace(ctx context.Context, err error) (bool, error) {
 	p, ok := w.sink.(patient)
 	ours := ok && p.hasWaited() // the server may not wait for as long
-	if len(w.asked) > 0 && !ours {
+	if len(w.asked) > 0 {
 		f := w.files.at(w.asked[0].index)
-		if f.lost++; f.lost >= maxAttempts {
-			return false, fmt.Errorf("gave up after %d attempts: %w", maxAttempts, err)
+		if ours && f.waits < maxWaits {
+			f.waits++
+		}
+		if f.lost++; f.lost >= maxAttempts+f.waits {
+			return false, fmt.Errorf("gave up after %d attempts: %w", f.lost, err)
 		}
 	}
 	for len(w.asked) > 0 {
