@@ -64,7 +64,9 @@ type Options struct {
 
 	// Compression is for the archives of FormatTar. Each connection compresses
 	// what it receives, and keeps up to 16 MiB for it beside what the method needs
-	// itself. A file of more than 4 MiB is compressed while the others wait.
+	// itself. Files of more than 4 MiB that are compressed at the same time lie in
+	// Dir twice for a while, compressed, all of them but one. On the way to Output
+	// they wait for each other instead.
 	Compression Compression
 
 	// Output is where base.tar goes, with the manifest in it, instead of into Dir,
