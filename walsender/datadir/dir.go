@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -21,7 +22,7 @@ const (
 
 // Dir is an open data directory: listing, opening, WAL and tablespaces, for a
 // cluster that runs as well as for one that does not. It holds no state but the
-// open directory, and may be used from many goroutines until it is closed. It stays
+// open directory and what it last read of pg_tblspc, and may be used from many goroutines until it is closed. It stays
 // with that directory when another comes to lie under its path: [Dir.Reopen] is
 // for that.
 type Dir struct {
@@ -37,6 +38,7 @@ type Dir struct {
 	root     *directory
 	major    int
 	systemID uint64
+	known    tablespaceCache
 
 	succession *succession
 	users      int // who have not left; under the succession's lock
@@ -46,7 +48,7 @@ type Dir struct {
 // that says what is wrong with path: not there, not to be read by this user, no
 // data directory, another version, or a pg_control that cannot be read.
 func OpenDir(path string) (*Dir, error) {
-	absolute, err := filepath.Abs(path)
+	absolute, err := absolutePath(path)
 	if err != nil {
 		return nil, fmt.Errorf("could not determine the path of data directory %q: %w", path, err)
 	}
@@ -63,6 +65,17 @@ func OpenDir(path string) (*Dir, error) {
 	d.succession = &succession{first: d, latest: d}
 	d.users = 1 // the caller, or the succession
 	return d, nil
+}
+
+// absolutePath is a path that does not depend on the working directory, and means to
+// the kernel what the path means now. filepath.Abs would take link/.. for nothing,
+// where it is the parent of the directory to which the link leads.
+func absolutePath(path string) (string, error) {
+	if filepath.IsAbs(path) {
+		return path, nil
+	}
+	working, err := os.Getwd()
+	return working + "/" + path, err
 }
 
 // identify finds out the version and whether pg_control goes with it.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -50,11 +51,27 @@ func (d *directory) sub(name string) (*directory, error) {
 	return newDirectory(fd, name), nil
 }
 
+// follow opens the directory to which a link beneath d leads, as the kernel follows it
+// for PostgreSQL: a relative one from the directory that holds it. A directory in the
+// place of the link is opened itself.
+func (d *directory) follow(name string) (*directory, error) {
+	fd, err := openat(d.fd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	return newDirectory(fd, name), nil
+}
+
 // open opens a regular file beneath d. The caller closes the descriptor.
 // errSpecial stands for links, sockets and the like; unix.EISDIR for
 // directories.
 func (d *directory) open(name string) (int, unix.Stat_t, error) {
-	var st unix.Stat_t
+	// Before it is opened: that would let a writer go who waits at a FIFO, or do
+	// what a device does when it is opened.
+	st, err := d.lstat(name)
+	if err == nil && fileType(st) != unix.S_IFREG && fileType(st) != unix.S_IFDIR {
+		return -1, st, errSpecial
+	}
 	fd, err := openBeneath(d.fd, name, openFlags)
 	switch {
 	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.ENXIO):
@@ -99,6 +116,13 @@ func (d *directory) lstat(name string) (unix.Stat_t, error) {
 	return st, err
 }
 
+// stat is the status of what the name leads to, as the kernel follows links.
+func (d *directory) stat(name string) (unix.Stat_t, error) {
+	var st unix.Stat_t
+	err := retry(func() error { return unix.Fstatat(d.fd, name, &st, 0) })
+	return st, err
+}
+
 // exists reports whether there is anything under the name. Only ENOENT says no.
 func (d *directory) exists(name string) (bool, error) {
 	_, err := d.lstat(name)
@@ -123,6 +147,44 @@ func (d *directory) readlink(name string) (string, error) {
 // last. Nothing but names is asked for: where the file system tells no types,
 // os.File.ReadDir would look them up by path and drop what it does not find.
 func (d *directory) names(n int) ([]string, error) { return d.file.Readdirnames(n) }
+
+// allNames reads the whole directory: each name once, sorted. Where the directory is
+// changed meanwhile, readdir may miss a name that was there all along, or tell one
+// twice: it is read once more then, as often as attempts says.
+func (d *directory) allNames() ([]string, error) {
+	const attempts = 5
+	for attempt := 1; ; attempt++ {
+		before, err := d.lstat(".")
+		if err != nil {
+			return nil, err
+		}
+		names, err := d.namesOnce()
+		if err != nil {
+			return nil, err
+		}
+		after, err := d.lstat(".")
+		if err != nil {
+			return nil, err
+		}
+		if changeOf(before) == changeOf(after) || attempt == attempts {
+			slices.Sort(names)
+			return slices.Compact(names), nil
+		}
+	}
+}
+
+func (d *directory) namesOnce() ([]string, error) {
+	again, err := d.sub(".") // with a reading position of its own
+	if err != nil {
+		return nil, err
+	}
+	defer again.close()
+	names, err := again.names(-1)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return names, err
+}
 
 // preader reads a descriptor at offsets.
 type preader int
@@ -152,6 +214,15 @@ func fileType(st unix.Stat_t) uint32 { return uint32(st.Mode) & unix.S_IFMT }
 type fileID struct{ device, inode uint64 }
 
 func identity(st unix.Stat_t) fileID { return fileID{uint64(st.Dev), uint64(st.Ino)} }
+
+// change tells whether a directory is as it was: its names, that is, in so far as the
+// clock of the file system can tell.
+type change struct {
+	fileID
+	mtime, ctime unix.Timespec
+}
+
+func changeOf(st unix.Stat_t) change { return change{identity(st), st.Mtim, st.Ctim} }
 
 func openat(dirfd int, name string, flags int) (int, error) {
 	fd := -1

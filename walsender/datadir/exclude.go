@@ -39,6 +39,7 @@ type verdict int
 
 const (
 	leaveOut  verdict = iota
+	skip              // it is left out with a warning
 	keep              // it is part of the backup, and what it holds if it is a directory
 	keepEmpty         // it is; if a directory (or a link in the place of one), without its content
 )
@@ -64,6 +65,8 @@ func (r rules) judge(in place, name string) (verdict, place) {
 		return r.judgeWAL(name), elsewhere
 	case excludedName(name):
 		return leaveOut, elsewhere
+	case fileSystemName(name):
+		return skip, elsewhere
 	case emptiedName(name):
 		return keepEmpty, elsewhere
 	}
@@ -134,7 +137,25 @@ func excludedName(name string) bool {
 		"backup_label", "tablespace_map", "backup_manifest", "postmaster.pid", "postmaster.opts":
 		return true
 	}
-	return strings.HasPrefix(name, "pgsql_tmp") || strings.HasPrefix(name, "pg_internal.init")
+	for _, prefix := range []string{
+		"pgsql_tmp", "pg_internal.init",
+		".nfs", ".fuse_hidden", // files that were removed while they were open
+	} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// fileSystemName reports whether a file system has a directory of the name for itself:
+// what fsck finds, or the snapshots of all that is there.
+func fileSystemName(name string) bool {
+	switch name {
+	case "lost+found", ".snapshot", ".zfs":
+		return true
+	}
+	return false
 }
 
 // emptiedName reports whether a directory of the name is kept without what it

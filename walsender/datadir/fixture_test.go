@@ -33,8 +33,13 @@ func (f fixture) at(name string) string { return filepath.Join(f.path, name) }
 
 func (f fixture) must(err error) {
 	f.t.Helper()
+	must(f.t, err)
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
 	if err != nil {
-		f.t.Fatal(err)
+		t.Fatal(err)
 	}
 }
 

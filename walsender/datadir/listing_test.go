@@ -357,8 +357,11 @@ func TestFiles_4_5_Memory(t *testing.T) {
 		t.Skip("makes 30,000 files")
 	}
 	f := newFixture(t, validControl())
+	const databases = 30 // of a directory, its names are remembered until it is done
 	for i := range 30000 {
-		f.must(unix.Mknod(f.at(fmt.Sprintf("base/5/%d", i+1)), unix.S_IFREG|0o600, 0))
+		name := fmt.Sprintf("base/%d/%d", i%databases+1, i+1)
+		f.must(os.MkdirAll(filepath.Dir(f.at(name)), 0o700))
+		f.must(unix.Mknod(f.at(name), unix.S_IFREG|0o600, 0))
 	}
 	var lowest, highest uint64
 	rows := 0

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"path"
-	"strconv"
 	"strings"
 	"time"
 
@@ -111,7 +110,7 @@ func (l *location) judge(r rules, name string) error {
 		var component string
 		component, rest, more = strings.Cut(rest, "/")
 		verdict, within := r.judge(l.in, component)
-		if verdict == leaveOut || verdict == keepEmpty && more {
+		if verdict == leaveOut || verdict == skip || verdict == keepEmpty && more {
 			return notPart(name)
 		}
 		if !more {
@@ -154,7 +153,7 @@ func (d *Dir) enterTablespace(l *location, name, rest string) error {
 // exists, a location without the cluster's directory is a file system that is not
 // mounted, and no file of it may be taken for dropped.
 func (d *Dir) missing(ctx context.Context, at *location, version, name string) error {
-	link := tablespaceList + "/" + strconv.FormatUint(uint64(at.tablespace.OID), 10)
+	link := tablespaceLink(at.tablespace.OID)
 	for deadline := time.Now().Add(settleTime); ; {
 		if there, err := at.dir.exists(version); err == nil && there {
 			return gone(name)
@@ -164,7 +163,7 @@ func (d *Dir) missing(ctx context.Context, at *location, version, name string) e
 		}
 		// A server that drops a tablespace removes its link last.
 		if !d.RecoveryOnRestore || time.Now().After(deadline) {
-			return ioError("open directory", join(at.tablespace.Location, version), unix.ENOENT)
+			return lostTablespace(at.tablespace, join(at.tablespace.Location, version), unix.ENOENT)
 		}
 		select {
 		case <-ctx.Done():
@@ -177,12 +176,12 @@ func (d *Dir) missing(ctx context.Context, at *location, version, name string) e
 // checkInside refuses a path that leads through a tablespace's directory inside
 // the data directory: its files have other paths.
 func (d *Dir) checkInside(name string) error {
-	inside, err := d.inside()
-	if err != nil || len(inside) == 0 {
+	known, err := d.knownTablespaces()
+	if err != nil || len(known.inside) == 0 {
 		return err
 	}
 	for parent := path.Dir(name); parent != "."; parent = path.Dir(parent) {
-		if st, err := d.root.lstat(parent); err == nil && inside[identity(st)] {
+		if st, err := d.root.lstat(parent); err == nil && known.inside[identity(st)] {
 			return notPart(name)
 		}
 	}

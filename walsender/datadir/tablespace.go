@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"io"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -64,18 +64,14 @@ func (d *Dir) tablespaces() ([]protocol.Tablespace, error) {
 	}
 	var list []protocol.Tablespace
 	for _, name := range names {
-		oid, valid := protocol.ParseOID(name)
-		if !valid {
-			continue
-		}
-		location, err := d.location(name)
-		switch {
+		switch t, err := d.tablespace(name); {
 		case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
 			continue // dropped, or something that is no tablespace
 		case err != nil:
 			return nil, ioError("read symbolic link", tablespaceList+"/"+name, err)
+		default:
+			list = append(list, t)
 		}
-		list = append(list, protocol.Tablespace{OID: oid, Location: location, Size: -1})
 	}
 	slices.SortFunc(list, func(a, b protocol.Tablespace) int { return cmp.Compare(a.OID, b.OID) })
 	return list, nil
@@ -90,21 +86,32 @@ func (d *Dir) tablespaceNames() ([]string, error) {
 		return nil, ioError("open directory", tablespaceList, err)
 	}
 	defer dir.close()
-	names, err := dir.names(-1)
-	if err != nil && !errors.Is(err, io.EOF) {
+	names, err := dir.allNames()
+	if err != nil {
 		return nil, ioError("read directory", tablespaceList, err)
 	}
 	return names, nil
 }
 
-// location is where the tablespace's link points, as an absolute path, or pg_tblspc/OID for a
-// directory in its place. ENOENT says that there is no such tablespace, ENOTDIR
-// that the name is of something else.
+// tablespace is what has the name in pg_tblspc. ENOENT says that there is nothing,
+// ENOTDIR that it is no tablespace.
+func (d *Dir) tablespace(name string) (protocol.Tablespace, error) {
+	oid, valid := protocol.ParseOID(name)
+	if !valid {
+		return protocol.Tablespace{}, unix.ENOTDIR
+	}
+	location, err := d.location(name)
+	return protocol.Tablespace{OID: oid, Location: location, Size: -1}, err
+}
+
+// location is where the tablespace's link points, as an absolute path, or
+// pg_tblspc/OID for a directory in its place. ENOENT says that there is no such
+// tablespace, ENOTDIR that the name is of something else.
 func (d *Dir) location(oid string) (string, error) {
 	name := tablespaceList + "/" + oid
-	location, err := d.root.readlink(name)
+	target, err := d.root.readlink(name)
 	if err == nil {
-		return d.absolute(tablespaceList, location), nil
+		return d.absolute(name, target), nil
 	}
 	if !errors.Is(err, unix.EINVAL) {
 		return "", err
@@ -116,30 +123,39 @@ func (d *Dir) location(oid string) (string, error) {
 	return name, err
 }
 
+// absolute is where a link in the data directory leads: its target as it is written,
+// or, where that is relative, the directory that the kernel finds. One that leads
+// nowhere is told in the link's words.
+func (d *Dir) absolute(link, target string) string {
+	if filepath.IsAbs(target) {
+		return target
+	}
+	if found, err := filepath.EvalSymlinks(d.path + "/" + link); err == nil {
+		return found
+	}
+	return d.path + "/" + path.Dir(link) + "/" + target
+}
+
 // openTablespace opens the directory of a tablespace, which holds those of its
 // versions. A location that cannot be opened is 58030 in any case: a file system
 // that is not mounted must not look like a tablespace that was dropped.
 func (d *Dir) openTablespace(t protocol.Tablespace) (*directory, error) {
-	if t.InPlace() {
-		dir, err := d.root.sub(t.Location)
-		if err != nil {
-			return nil, ioError("open directory", t.Location, err)
-		}
-		return dir, nil
-	}
-	dir, err := openDirectory(t.Location)
+	dir, err := d.root.follow(tablespaceLink(t.OID))
 	if err != nil {
-		return nil, ioError("open directory", t.Location, err)
+		return nil, lostTablespace(t, t.Location, err)
 	}
 	return dir, nil
 }
 
-// absolute is where a link in a directory of the data directory leads.
-func (d *Dir) absolute(parent, target string) string {
-	if filepath.IsAbs(target) {
-		return target
-	}
-	return filepath.Join(d.path, parent, target)
+// tablespaceLink is the path of a tablespace's link.
+func tablespaceLink(oid uint32) string {
+	return tablespaceList + "/" + strconv.FormatUint(uint64(oid), 10)
+}
+
+// lostTablespace is the answer to a tablespace whose directory cannot be opened.
+func lostTablespace(t protocol.Tablespace, directory string, err error) *protocol.Error {
+	return ioError("open directory", directory, err).
+		WithHint(`Tablespace %d is in "%s". Mount its file system, make it readable, or drop the tablespace if it is lost.`, t.OID, shown(t.Location))
 }
 
 // findTablespace finds a tablespace by its location or its OID; 42704 if there is
@@ -148,12 +164,15 @@ func (d *Dir) findTablespace(name string) (protocol.Tablespace, error) {
 	if name == "" {
 		return protocol.Tablespace{}, nil
 	}
-	list, err := d.tablespaces()
+	if t, err := d.tablespace(name); err == nil {
+		return t, nil
+	}
+	known, err := d.knownTablespaces()
 	if err != nil {
 		return protocol.Tablespace{}, err
 	}
-	for _, t := range list {
-		if t.Location == name || strconv.FormatUint(uint64(t.OID), 10) == name {
+	for _, t := range known.list {
+		if t.Location == name {
 			return t, nil
 		}
 	}
@@ -162,23 +181,4 @@ func (d *Dir) findTablespace(name string) (protocol.Tablespace, error) {
 
 func noTablespace(name string) *protocol.Error {
 	return protocol.Errorf(protocol.CodeUndefinedObject, `tablespace "%s" does not exist`, shown(name))
-}
-
-// inside is the set of the directories of tablespaces, by which one that lies in
-// the data directory is known: its files belong to the tablespace's listing. base,
-// global and databases are never taken for one, whatever a link says: their files
-// must not be lost. Locations that cannot be read cannot be met either.
-func (d *Dir) inside() (map[fileID]bool, error) {
-	list, err := d.tablespaces()
-	if err != nil {
-		return nil, err
-	}
-	set := make(map[fileID]bool, len(list))
-	for _, t := range list {
-		var st unix.Stat_t
-		if !t.InPlace() && retry(func() error { return unix.Stat(t.Location, &st) }) == nil {
-			set[identity(st)] = true
-		}
-	}
-	return set, nil
 }

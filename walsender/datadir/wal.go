@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"io"
 	"iter"
 	"slices"
 
@@ -63,8 +62,8 @@ func (d *Dir) walFiles(ctx context.Context, start, end protocol.LSN) ([]protocol
 		return nil, err
 	}
 	defer wal.close()
-	names, err := wal.names(-1)
-	if err != nil && !errors.Is(err, io.EOF) {
+	names, err := wal.allNames()
+	if err != nil {
 		return nil, ioError("read directory", walDirectory, err)
 	}
 	segments, err := walSegments(ctx, wal, c, names, start, end)
@@ -87,13 +86,7 @@ func (d *Dir) walFiles(ctx context.Context, start, end protocol.LSN) ([]protocol
 
 // openWALDirectory opens pg_wal, whether it is a directory or a link to one.
 func (d *Dir) openWALDirectory() (*directory, error) {
-	dir, err := d.root.sub(walDirectory)
-	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOTDIR) {
-		var target string
-		if target, err = d.root.readlink(walDirectory); err == nil {
-			dir, err = openDirectory(d.absolute("", target))
-		}
-	}
+	dir, err := d.root.follow(walDirectory)
 	if err != nil {
 		return nil, ioError("open directory", walDirectory, err)
 	}
@@ -153,10 +146,10 @@ func checkGaps(segments []segment, c Control, start, end protocol.LSN) error {
 	return nil
 }
 
-// historyFiles lists the history files of all timelines, in their order.
+// historyFiles lists the history files of all timelines, in their order, which is that
+// of the names.
 func historyFiles(wal *directory, names []string) ([]protocol.File, error) {
 	var files []protocol.File
-	slices.Sort(names)
 	for _, name := range names {
 		if !protocol.IsHistoryFileName(name) {
 			continue

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -17,7 +18,8 @@ import (
 // of a tablespace given by its location or its OID (§4.5). Directories are read
 // piece by piece: memory does not grow with the number of files. What vanishes
 // meanwhile is skipped, ENOENT being the only sign of that; everything else that
-// cannot be read is 58030. An unknown tablespace is 42704. An error is the last
+// cannot be read is 58030, at the end where it is for want of a permission, with all
+// the names. An unknown tablespace is 42704. An error is the last
 // thing that is yielded. notice, which must not be nil, hears of special files.
 func (d *Dir) Files(ctx context.Context, tablespace string, notice protocol.NoticeFunc) iter.Seq2[protocol.File, error] {
 	return func(yield func(protocol.File, error) bool) {
@@ -44,6 +46,9 @@ func (d *Dir) files(ctx context.Context, t protocol.Tablespace, notice protocol.
 		} else {
 			err = w.oneTablespace()
 		}
+		if err == nil {
+			err = w.unreadable.err()
+		}
 		if err != nil && !errors.Is(err, errStopped) {
 			yield(protocol.File{}, err)
 		}
@@ -63,6 +68,9 @@ type walker struct {
 	inside     map[fileID]bool // directories of tablespaces, wherever they are
 	notice     protocol.NoticeFunc
 	yield      func(protocol.File, error) bool
+	names      func(d *directory, n int) ([]string, error) // [directory.names], unless a test plays the file system
+	uid        int                                         // of this process
+	unreadable unreadable
 }
 
 func (d *Dir) newWalker(ctx context.Context, t protocol.Tablespace, notice protocol.NoticeFunc) (*walker, error) {
@@ -70,13 +78,13 @@ func (d *Dir) newWalker(ctx context.Context, t protocol.Tablespace, notice proto
 	if err != nil {
 		return nil, err
 	}
-	inside, err := d.inside()
+	known, err := d.knownTablespaces()
 	if err != nil {
 		return nil, err
 	}
 	return &walker{
-		ctx: ctx, dir: d, tablespace: t, notice: notice,
-		rules: newRules(d.major, c), recovers: d.recovers(c), inside: inside,
+		ctx: ctx, dir: d, tablespace: t, notice: notice, names: (*directory).names, uid: os.Geteuid(),
+		rules: newRules(d.major, c), recovers: d.recovers(c), inside: known.inside,
 	}, nil
 }
 
@@ -105,13 +113,13 @@ func (w *walker) oneTablespace() error {
 		return w.unlessDropped(err)
 	}
 	defer parent.close()
-	path := tablespaceList + "/" + strconv.FormatUint(uint64(w.tablespace.OID), 10) + "/" + w.rules.version
+	path := tablespaceLink(w.tablespace.OID) + "/" + w.rules.version
 	dir, st, err := w.versionDirectory(parent)
 	if w.ctx.Err() != nil {
 		return context.Cause(w.ctx)
 	}
 	if err != nil {
-		return w.unlessDropped(ioError("open directory", displayName(w.tablespace, path), err))
+		return w.unlessDropped(lostTablespace(w.tablespace, displayName(w.tablespace, path), err))
 	}
 	if err := w.emit(row(path, protocol.TypeDirectory, st)); err != nil {
 		_ = dir.close()
@@ -163,20 +171,38 @@ func (w *walker) unlessDropped(err error) error {
 func (w *walker) content(dir *directory, in place, path string) error {
 	defer dir.close()
 	const batch = 256 // names
+	seen := make(seenNames)
 	for {
-		names, err := dir.names(batch)
+		names, err := w.names(dir, batch)
 		for _, name := range names {
+			if !seen.add(name) {
+				continue
+			}
 			if err := w.entry(dir, in, path, name); err != nil {
 				return err
 			}
 		}
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, unix.ENOENT): // ENOENT: removed under us
-			return nil
+			return w.missed(dir, in, path, seen)
 		case err != nil:
 			return ioError("read directory", displayName(w.tablespace, path), err)
 		}
 	}
+}
+
+// missed lists the names that PostgreSQL cannot do without and readdir did not tell. A
+// file that is replaced while the directory is read may be missed under both its names.
+func (w *walker) missed(dir *directory, in place, path string, seen seenNames) error {
+	for _, name := range expectedNames(in, path) {
+		if !seen.add(name) {
+			continue
+		}
+		if err := w.entry(dir, in, path, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // entry lists what a directory has under the name, with all that it holds.
@@ -185,10 +211,14 @@ func (w *walker) entry(dir *directory, in place, parent, name string) error {
 		return context.Cause(w.ctx)
 	}
 	verdict, within := w.rules.judge(in, name)
-	if verdict == leaveOut || in == inGlobal && name == "pg_control" {
+	path := join(parent, name)
+	switch {
+	case verdict == leaveOut, in == inGlobal && name == "pg_control":
+		return nil
+	case verdict == skip:
+		w.notice(protocol.Warningf(`skipping "%s", which belongs to the file system`, shown(displayName(w.tablespace, path))))
 		return nil
 	}
-	path := join(parent, name)
 	if unlogged, err := w.unlogged(dir, in, name); err != nil || unlogged {
 		return wrapStat(w.tablespace, path, err)
 	}
@@ -201,7 +231,7 @@ func (w *walker) entry(dir *directory, in place, parent, name string) error {
 	}
 	switch kind := fileType(st); {
 	case kind == unix.S_IFREG:
-		return w.emit(row(path, protocol.TypeFile, st))
+		return w.file(dir, path, name, st)
 	case kind == unix.S_IFLNK && within == inTablespace:
 		return w.emit(row(path, protocol.TypeLink, st))
 	case verdict == keepEmpty && (kind == unix.S_IFDIR || kind == unix.S_IFLNK):
@@ -218,6 +248,18 @@ func (w *walker) entry(dir *directory, in place, parent, name string) error {
 	return nil
 }
 
+// file lists a file. One that cannot be read is found out now, not when all that comes
+// before it has been copied.
+func (w *walker) file(dir *directory, path, name string, st unix.Stat_t) error {
+	switch err := w.checkReadable(dir, name, st); {
+	case errors.Is(err, unix.ENOENT):
+		return nil
+	case err != nil:
+		w.unreadable.add(displayName(w.tablespace, path))
+	}
+	return w.emit(row(path, protocol.TypeFile, st))
+}
+
 // directory lists a directory and what it holds, but for a tablespace: that has
 // its own listing.
 func (w *walker) directory(dir *directory, within place, path, name string, st unix.Stat_t) error {
@@ -230,6 +272,9 @@ func (w *walker) directory(dir *directory, within place, path, name string, st u
 	sub, err := dir.sub(name)
 	switch {
 	case errors.Is(err, unix.ENOENT):
+		return nil
+	case errors.Is(err, unix.EACCES):
+		w.unreadable.add(displayName(w.tablespace, path))
 		return nil
 	case err != nil:
 		return ioError("open directory", displayName(w.tablespace, path), err)
@@ -288,7 +333,7 @@ func join(parent, name string) string {
 // displayName is a path as PostgreSQL's messages show it: beginning with "./" in
 // the data directory, absolute in a tablespace.
 func displayName(t protocol.Tablespace, path string) string {
-	prefix := tablespaceList + "/" + strconv.FormatUint(uint64(t.OID), 10)
+	prefix := tablespaceLink(t.OID)
 	if rest, within := strings.CutPrefix(path, prefix); within && t.OID != 0 && !t.InPlace() {
 		return t.Location + rest
 	}

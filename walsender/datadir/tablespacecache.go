@@ -1,0 +1,78 @@
+package datadir
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"golang.org/x/sys/unix"
+)
+
+// tablespaceCache keeps what was found out about the tablespaces while pg_tblspc stays
+// as it is, so that a command costs the same however many tablespaces there are.
+// LIST_TABLESPACES does not go by it.
+type tablespaceCache struct {
+	mu    sync.Mutex
+	asOf  change // of pg_tblspc
+	known knownTablespaces
+}
+
+// knownTablespaces are the tablespaces of a moment. It is not changed any more.
+type knownTablespaces struct {
+	list []protocol.Tablespace
+
+	// inside holds the directories of tablespaces, by which one that lies in the
+	// data directory is known: its files belong to the tablespace's listing. base,
+	// global and databases are never taken for one, whatever a link says: their
+	// files must not be lost. Locations that cannot be read cannot be met either.
+	inside map[fileID]bool
+}
+
+// cacheAge is how long ago a directory must have changed for its times to show any
+// change that is still to come: more than a tick of a file system's clock.
+const cacheAge = 2 * time.Second
+
+// knownTablespaces finds the tablespaces, anew where pg_tblspc has changed.
+func (d *Dir) knownTablespaces() (knownTablespaces, error) {
+	st, err := d.root.lstat(tablespaceList)
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return knownTablespaces{}, nil
+	case err != nil:
+		return knownTablespaces{}, ioError("stat directory", tablespaceList, err)
+	}
+	c := &d.known
+	c.mu.Lock()
+	known, fresh := c.known, c.asOf == changeOf(st)
+	c.mu.Unlock()
+	if fresh {
+		return known, nil
+	}
+	if known, err = d.readTablespaces(); err != nil {
+		return knownTablespaces{}, err
+	}
+	if seconds, nanoseconds := st.Ctim.Unix(); time.Since(time.Unix(seconds, nanoseconds)) > cacheAge {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.asOf, c.known = changeOf(st), known
+	}
+	return known, nil
+}
+
+func (d *Dir) readTablespaces() (knownTablespaces, error) {
+	list, err := d.tablespaces()
+	if err != nil {
+		return knownTablespaces{}, err
+	}
+	known := knownTablespaces{list: list, inside: make(map[fileID]bool, len(list))}
+	for _, t := range list {
+		if t.InPlace() {
+			continue
+		}
+		if st, err := d.root.stat(tablespaceLink(t.OID)); err == nil {
+			known.inside[identity(st)] = true
+		}
+	}
+	return known, nil
+}
