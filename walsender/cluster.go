@@ -83,7 +83,8 @@ type Historian interface {
 // client wrote it: IDENTIFY_SYSTEM, SHOW and TIMELINE_HISTORY too (§4.9).
 type PassThrough interface {
 	// DialWALSender opens a replication connection for a session, which keeps it
-	// until its own end. parameters are those of the session's startup packet:
+	// until its own end, and asks for another where PostgreSQL ended it while
+	// it was idle. parameters are those of the session's startup packet:
 	// none of them is to be trusted. The connection must be one that runs no SQL
 	// (replication=true), whatever the session asked for.
 	//

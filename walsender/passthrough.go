@@ -48,6 +48,24 @@ func isAlsoStock(word string) bool {
 	return false
 }
 
+// leavesState reports whether PostgreSQL keeps something for the connection when the
+// command is done: a temporary slot, the manifest of an earlier backup, or what a later
+// version may think of.
+func leavesState(text string) bool {
+	switch firstWord(text) {
+	case "IDENTIFY_SYSTEM", "SHOW", "TIMELINE_HISTORY", "BASE_BACKUP", "START_REPLICATION",
+		"READ_REPLICATION_SLOT", "DROP_REPLICATION_SLOT":
+		return false
+	case "CREATE_REPLICATION_SLOT":
+		l := optionLexer{rest: text}
+		l.next()
+		l.next() // the slot's name
+		option, _ := l.next()
+		return option.kind == 'w' && option.value == "TEMPORARY"
+	}
+	return true
+}
+
 // firstWord is the name of a command, in upper case.
 func firstWord(text string) string {
 	text = strings.TrimLeft(text, " \t\n\r\f\v")
@@ -108,7 +126,6 @@ func (s *session) logPassed(text string, began time.Time, bytes int64, code stri
 // the answer's error, if it was one. Its error ends the session.
 func (s *session) relayCommand(ctx context.Context, text string) (code string, err error) {
 	u := s.upstream
-	u.unwatch()
 	var cancels sync.WaitGroup
 	s.setRunning(func(error) {
 		cancels.Go(func() { // ends within cancelTime
@@ -137,6 +154,7 @@ func (s *session) relayCommand(ctx context.Context, text string) (code string, e
 		}
 		return r.code, err
 	}
+	u.holds = u.holds || r.code == "" && leavesState(text)
 	u.watch(s.end)
 	return r.code, nil
 }

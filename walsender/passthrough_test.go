@@ -299,13 +299,13 @@ func TestPassThrough_UpstreamLost(t *testing.T) {
 	fatal := &pgproto3.ErrorResponse{Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: "57P01", Message: "shut down"}
 	const said, unsaid = "ErrorResponse FATAL 57P01 shut down", "ErrorResponse FATAL 08006 the cluster's walsender closed the connection unexpectedly"
 	for name, test := range map[string]struct {
-		answered bool
-		last     []pgproto3.BackendMessage
-		cut      []byte
-		want     []string
+		held bool // the connection is idle, with a slot that ends with it
+		last []pgproto3.BackendMessage
+		cut  []byte
+		want []string
 	}{
-		"idle":                 {answered: true, want: []string{unsaid, "EOF"}},
-		"idle, last word":      {answered: true, last: []pgproto3.BackendMessage{&pgproto3.NoticeResponse{Message: "n"}, fatal}, want: []string{said, "EOF"}},
+		"idle":                 {held: true, want: []string{unsaid, "EOF"}},
+		"idle, last word":      {held: true, last: []pgproto3.BackendMessage{&pgproto3.NoticeResponse{Message: "n"}, fatal}, want: []string{said, "EOF"}},
 		"at work":              {want: []string{unsaid, "EOF"}},
 		"at work, last word":   {last: []pgproto3.BackendMessage{fatal}, want: []string{said, "EOF"}},
 		"inside of a header":   {cut: []byte{'d', 0}, want: []string{unsaid, "EOF"}},
@@ -314,10 +314,14 @@ func TestPassThrough_UpstreamLost(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, cluster := passSession(t)
-			c.send("SHOW a")
+			text := "SHOW a"
+			if test.held {
+				text = `CREATE_REPLICATION_SLOT "s" TEMPORARY PHYSICAL RESERVE_WAL`
+			}
+			c.send(text)
 			u := cluster.upstream(t)
-			u.query("SHOW a")
-			if test.answered {
+			u.query(text)
+			if test.held {
 				u.say(readyForQuery)
 				c.answer()
 			}
@@ -334,6 +338,42 @@ func TestPassThrough_UpstreamLost(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPassThrough_4_9_IdleUpstreamLost loses the connection while it is idle and
+// nothing is kept for it: a backup goes on, and the next command gets another.
+func TestPassThrough_4_9_IdleUpstreamLost(t *testing.T) {
+	c, cluster := passSession(t)
+	value(t, c.query("START_BACKUP"), 3)
+	for _, text := range []string{
+		"IDENTIFY_SYSTEM", "SHOW a", "TIMELINE_HISTORY 2", "READ_REPLICATION_SLOT s", "DROP_REPLICATION_SLOT s", "BASE_BACKUP",
+		"START_REPLICATION SLOT s 0/0", `CREATE_REPLICATION_SLOT "TEMPORARY" PHYSICAL`, "START_REPLICATION 0/0",
+	} {
+		c.send(text)
+		u := cluster.upstream(t)
+		u.query(text)
+		u.say(complete("DONE"), readyForQuery)
+		c.answer()
+		u.say(&pgproto3.ErrorResponse{Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: "57P05", Message: "idle"})
+		u.conn.Close()
+	}
+	if got := c.query("STOP_BACKUP"); len(got) != 4 {
+		t.Errorf("answer %q", got)
+	}
+	// The word may come before the close.
+	c.send("SHOW a")
+	u := cluster.upstream(t)
+	u.query("SHOW a")
+	u.say(readyForQuery)
+	c.answer()
+	u.say(&pgproto3.ErrorResponse{Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: "57P01", Message: "shut down"})
+	c.send("SHOW b")
+	again := cluster.upstream(t)
+	again.query("SHOW b")
+	again.say(readyForQuery)
+	c.answer()
+	c.conn.Close()
+	again.goodbye()
 }
 
 // lastMessage is a message, or EOF also where the connection ends inside of one.

@@ -16,12 +16,15 @@ import (
 type upstream struct {
 	*WALSenderConn
 	in      *bufio.Reader
+	holds   bool          // PostgreSQL keeps something for it that ends with it (see leavesState)
 	watched chan struct{} // closed when the watching has ended; nil while a command runs
+	lost    error         // why the connection ended between two commands; to be read after unwatch
 }
 
-// openUpstream makes the connection, before the first command that needs it.
+// openUpstream makes the connection, before the first command that needs it, and again
+// where the last one ended while it was idle.
 func (s *session) openUpstream(ctx context.Context) error {
-	if s.upstream != nil {
+	if s.upstream != nil && s.upstream.unwatch() == nil {
 		return nil
 	}
 	if s.last == nil {
@@ -29,12 +32,12 @@ func (s *session) openUpstream(ctx context.Context) error {
 			return err
 		}
 	}
+	s.upstream = nil
 	conn, err := s.cluster.(PassThrough).DialWALSender(ctx, s.asked)
 	if err != nil {
 		return err
 	}
 	s.upstream = &upstream{WALSenderConn: conn, in: bufio.NewReaderSize(conn, upstreamBuffer)}
-	s.upstream.watch(s.end)
 	return nil
 }
 
@@ -53,7 +56,7 @@ func (s *session) closeUpstream() {
 	if u == nil {
 		return
 	}
-	u.unwatch()
+	_ = u.unwatch() // it is closed in any case
 	if u.SetWriteDeadline(time.Now().Add(hurryTime)) == nil {
 		goodbye, _ := (&pgproto3.Terminate{}).Encode(nil)
 		_, _ = u.Write(goodbye) // the close says it as well
@@ -61,28 +64,37 @@ func (s *session) closeUpstream() {
 	u.Close()
 }
 
-// watch ends the session when the connection ends between two commands. What the
-// cluster says meanwhile stays unread, but for a last word.
+// watch waits for the connection's end between two commands. What the cluster says
+// meanwhile stays unread, but for a last word. PostgreSQL may end an idle connection
+// when it likes; that ends the session only where something was kept for it.
 func (u *upstream) watch(end context.CancelCauseFunc) {
 	u.watched = make(chan struct{})
 	go func(watched chan<- struct{}) { // ends with the connection, or at unwatch
 		defer close(watched)
-		err := u.waitForEnd()
-		if err != nil {
-			end(err)
+		if u.lost = u.waitForEnd(); u.lost == nil {
+			return
+		}
+		u.Close()
+		if u.holds {
+			end(u.lost)
 		}
 	}(u.watched)
 }
 
-// unwatch ends the watching: the reader is the caller's again.
-func (u *upstream) unwatch() {
-	if u.watched == nil {
-		return
+// unwatch ends the watching: the reader is the caller's again, unless the error says
+// that the connection has ended.
+func (u *upstream) unwatch() error {
+	if u.watched != nil {
+		_ = u.SetReadDeadline(time.Unix(1, 0)) // of a closed connection: the watch has ended
+		<-u.watched
+		_ = u.SetReadDeadline(time.Time{})
+		u.watched = nil
 	}
-	_ = u.SetReadDeadline(time.Unix(1, 0)) // of a closed connection: the watch has ended
-	<-u.watched
-	_ = u.SetReadDeadline(time.Time{})
-	u.watched = nil
+	if last := u.lastWord(); last != nil && u.lost == nil { // the close has not come yet
+		u.lost = last
+		u.Close()
+	}
+	return u.lost
 }
 
 // waitForEnd waits until the connection ends and returns what to say of it, or nil
@@ -96,12 +108,16 @@ func (u *upstream) waitForEnd() error {
 		case isTimeout(err), errors.Is(err, bufio.ErrBufferFull):
 			return nil
 		}
-		return u.lastWord()
+		if last := u.lastWord(); last != nil {
+			return last
+		}
+		return errUpstreamLost()
 	}
 }
 
-// lastWord is the error with which PostgreSQL ended the connection, if it said one.
-func (u *upstream) lastWord() error {
+// lastWord is the error with which PostgreSQL ends the connection, nil if it has said
+// none.
+func (u *upstream) lastWord() *protocol.Error {
 	unread, _ := u.in.Peek(u.in.Buffered())
 	for len(unread) >= 5 {
 		length := messageLength(unread)
@@ -116,5 +132,5 @@ func (u *upstream) lastWord() error {
 		}
 		unread = unread[length:]
 	}
-	return errUpstreamLost()
+	return nil
 }
