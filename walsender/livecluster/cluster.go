@@ -82,21 +82,19 @@ func (c *Cluster) check(ctx context.Context, config Config) error {
 	}
 	s, found, err := c.connect(ctx)
 	if err != nil {
-		return err
+		return hinted(err, connectHint(err, c.sql[0], quoteIdentifier(c.sql[0].Database)))
 	}
 	defer s.close()
 	if err := s.checkRights(ctx, dialectOf(found.versionNum)); err != nil {
 		return err
 	}
-	return c.setPassThrough(ctx, config)
+	return c.setPassThrough(ctx, config, found)
 }
 
 // startError is an error of Open: one line, the hint included.
 func startError(err error) error {
 	var wire *protocol.Error
 	switch {
-	case errors.As(err, new(*pgconn.ConnectError)):
-		return fmt.Errorf("%w; the connection string must lead to the server that runs on this data directory", err)
 	case !errors.As(err, &wire):
 		return err
 	case wire.Code == protocol.CodeCannotConnectNow:

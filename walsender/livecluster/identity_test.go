@@ -156,6 +156,7 @@ func TestReopen_4_1_Replaced(t *testing.T) {
 	must(t, other.Stop(t.Context(), postgres.Fast))
 	s := serve(t, c)
 	idle := replicate(t, s.through())
+	row(t, idle, "SHOW work_mem")
 
 	for _, step := range []struct {
 		name    string

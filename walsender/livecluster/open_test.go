@@ -3,10 +3,12 @@ package livecluster_test
 import (
 	"bytes"
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
@@ -27,6 +29,7 @@ func TestOpen_Refusals(t *testing.T) {
 		dir    func(*testing.T) string
 		config livecluster.Config
 		want   []string
+		never  string // what does not follow from the error
 	}{
 		"no connection string": {
 			config: livecluster.Config{ConnString: "host"},
@@ -39,10 +42,12 @@ func TestOpen_Refusals(t *testing.T) {
 		"no such role": {
 			config: livecluster.Config{ConnString: as(c, "nobody") + " password=geheim"},
 			want:   []string{`role "nobody" does not exist`},
+			never:  "must lead to",
 		},
 		"no such role for the pass-through": {
 			config: livecluster.Config{ConnString: backup, PassThrough: as(c, "nobody") + " password=geheim"},
 			want:   []string{"pass-through: ", `role "nobody" does not exist`},
+			never:  "must lead to",
 		},
 		"no data directory": {
 			dir:    func(t *testing.T) string { return t.TempDir() },
@@ -114,6 +119,9 @@ func TestOpen_Refusals(t *testing.T) {
 					t.Errorf("error %q lacks %q", err, want)
 				}
 			}
+			if test.never != "" && strings.Contains(err.Error(), test.never) {
+				t.Errorf("error %q tells a hint that is none", err)
+			}
 			if text := err.Error() + log.String(); strings.Contains(err.Error(), "\n") || strings.Contains(text, "geheim") {
 				t.Errorf("error is not one line, or tells the password: %q", text)
 			}
@@ -148,6 +156,95 @@ func TestOpen_MinimalRole(t *testing.T) {
 	expectCode(t, err, "0A000")
 	if _, err := s.backupTo(t.Context(), t, filepath.Join(t.TempDir(), "copy"), nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestOpen_PassThroughRefused has PostgreSQL refuse the walsender for every reason
+// there is: without --passthrough the cluster is served all the same, and the log says
+// why nothing is passed through; with it the error says what mends that.
+func TestOpen_PassThroughRefused(t *testing.T) {
+	const local = "local all all trust\n"
+	for name, test := range map[string]struct {
+		settings   map[string]string
+		hba        string
+		busy       bool   // one walsender runs, of one
+		logged     string // without --passthrough
+		hint       string // with it
+		afterwards string // what a replication command gets at last
+		noBackups  bool
+	}{
+		"no line": {
+			hba: local, afterwards: "0A000",
+			logged: "no pg_hba.conf entry for replication connection", hint: `add a line to pg_hba.conf, and reload: local replication "passer" METHOD`,
+		},
+		"a reject line": {
+			hba: local + "local replication all reject\n", afterwards: "0A000",
+			logged: "pg_hba.conf rejects replication connection", hint: `local replication "passer" METHOD`,
+		},
+		"a password": {
+			hba: local + "local replication all scram-sha-256\n", afterwards: "0A000",
+			logged: "password authentication failed", hint: `give the password of role "passer"`,
+		},
+		"none allowed": {
+			settings: map[string]string{"max_wal_senders": "0"}, afterwards: "0A000",
+			logged: "exceeds max_wal_senders (currently 0)", hint: "max_wal_senders is 0: raise it and restart PostgreSQL",
+		},
+		"no WAL to send": {
+			settings: map[string]string{"max_wal_senders": "0", "wal_level": "minimal"}, afterwards: "0A000", noBackups: true,
+			logged: "exceeds max_wal_senders (currently 0)", hint: "max_wal_senders is 0",
+		},
+		"all busy": {
+			settings: map[string]string{"max_wal_senders": "1"}, busy: true,
+			logged: "exceeds max_wal_senders (currently 1)", hint: "all of max_wal_senders are in use",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newPrimary(t, test.settings)
+			sql(t, c, "ALTER ROLE backup REPLICATION")
+			if test.hba != "" {
+				must(t, os.WriteFile(filepath.Join(c.Dir, "pg_hba.conf"), []byte(test.hba), 0o600))
+				sql(t, c, "SELECT pg_reload_conf()")
+				wait(t, "the file is read", func() bool {
+					conn, err := pgconn.Connect(t.Context(), as(c, "passer")+" replication=true")
+					if err == nil {
+						closeConn(conn)
+					}
+					return err != nil
+				})
+			}
+			var other *pgconn.PgConn
+			if test.busy {
+				other = replicate(t, as(c, "passer"))
+			}
+			_, err := livecluster.Open(t.Context(), c.Dir, configFor(t, c))
+			if err == nil || !strings.HasPrefix(err.Error(), "pass-through: ") || !strings.Contains(err.Error(), test.logged) ||
+				!strings.Contains(err.Error(), test.hint) || strings.Contains(err.Error(), "must lead to") {
+				t.Errorf("with a connection string of its own: %v", err)
+			}
+			var log keptLog
+			live, err := livecluster.Open(t.Context(), c.Dir, livecluster.Config{ConnString: as(c, "backup"), Logger: log.logger()})
+			must(t, err)
+			s := serveCluster(t, c, live)
+			if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "no commands are passed through to the cluster: ") || !strings.Contains(text, test.logged) {
+				t.Errorf("the log says %q", text)
+			}
+			if !test.noBackups {
+				_, err = s.backupTo(t.Context(), t, filepath.Join(t.TempDir(), "copy"), nil)
+				must(t, err)
+			}
+			if test.busy {
+				closeConn(other)
+				wait(t, "the walsender is gone", func() bool {
+					return sql(t, c, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walsender'") == "0"
+				})
+			}
+			_, err = command(t, replicate(t, s.through()), `CREATE_REPLICATION_SLOT "x" TEMPORARY PHYSICAL`)
+			if test.afterwards == "" {
+				must(t, err)
+			} else {
+				expectCode(t, err, test.afterwards)
+			}
+		})
 	}
 }
 

@@ -22,6 +22,7 @@ type passThrough struct {
 	configs   []*pgconn.Config // see resolve
 	role      string
 	superuser string // the one that is allowed; empty: none
+	optional  bool   // nobody has asked for it: where it is not to be had, nothing is passed through
 }
 
 // passedParameters are the parameters of a client's startup packet that the
@@ -30,8 +31,9 @@ type passThrough struct {
 var passedParameters = []string{"application_name", "DateStyle", "TimeZone"}
 
 // setPassThrough makes sure that commands can be passed through. Where the connection
-// string is not one for this purpose, a role without REPLICATION is no error.
-func (c *Cluster) setPassThrough(ctx context.Context, config Config) error {
+// string is not one for this purpose, PostgreSQL's refusal is no error: nothing is
+// passed through then, as the log says, and backups do without.
+func (c *Cluster) setPassThrough(ctx context.Context, config Config, found server) error {
 	flag, connString := "--passthrough", config.PassThrough
 	if connString == "" {
 		flag, connString = "--cluster", config.ConnString
@@ -40,35 +42,48 @@ func (c *Cluster) setPassThrough(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
-	pass := &passThrough{configs: configs, role: configs[0].User, superuser: config.PassThroughSuperuser}
+	pass := &passThrough{
+		configs: configs, role: configs[0].User, superuser: config.PassThroughSuperuser, optional: config.PassThrough == "",
+	}
 	conn, err := c.dialWALSender(ctx, pass, nil)
-	switch {
-	case err == nil:
+	if err == nil {
 		conn.Close()
 		c.pass = pass
 		return nil
-	case config.PassThrough == "" && isCode(err, protocol.CodeInsufficientPrivilege):
-		c.log.Info("no commands are passed through to the cluster: its role lacks REPLICATION",
-			zap.String("role", pass.role), zap.String("hint", "--passthrough names another role; or: "+replicationGrant(pass.role)))
-		return nil
-	case isCode(err, protocol.CodeInsufficientPrivilege):
-		return missing("REPLICATION for the pass-through", replicationGrant(pass.role))
 	}
-	return fmt.Errorf("pass-through: %w", err)
+	hint := connectHint(err, configs[0], "replication")
+	if isCode(err, protocol.CodeTooManyConnections) && found.senders == 0 {
+		hint = "max_wal_senders is 0: raise it and restart PostgreSQL"
+	}
+	var refused *pgconn.PgError
+	if !pass.optional || !errors.As(err, &refused) {
+		return hinted(fmt.Errorf("pass-through: %w", err), hint)
+	}
+	c.log.Info("no commands are passed through to the cluster: "+refused.Message,
+		zap.String("role", pass.role), zap.String("sqlstate", refused.Code), zap.String("hint", hint))
+	if found.senders > 0 && !lasts(refused.Code) {
+		c.pass = pass
+	}
+	return nil
 }
 
-func replicationGrant(role string) string {
-	return `ALTER ROLE "` + strings.ReplaceAll(role, `"`, `""`) + `" REPLICATION`
+// lasts reports whether a refusal with the SQLSTATE is to be expected again, until
+// somebody changes a role or the configuration.
+func lasts(code string) bool {
+	return strings.HasPrefix(code, "28") || code == protocol.CodeInsufficientPrivilege || code == protocol.CodeFeatureNotSupported
 }
 
 // DialWALSender opens a replication connection to the cluster's own walsender: always
 // replication=true, which runs no SQL. It is errors.ErrUnsupported where nothing is
-// passed through.
+// passed through, be it for want of a free walsender.
 func (c *Cluster) DialWALSender(ctx context.Context, parameters map[string]string) (*walsender.WALSenderConn, error) {
 	if c.pass == nil {
 		return nil, errors.ErrUnsupported
 	}
 	conn, err := c.dialWALSender(ctx, c.pass, parameters)
+	if c.pass.optional && isCode(err, protocol.CodeTooManyConnections) {
+		return nil, errors.ErrUnsupported // as for a role without REPLICATION, but for this command only
+	}
 	return conn, c.answer(ctx, err)
 }
 
