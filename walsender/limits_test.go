@@ -3,10 +3,12 @@ package walsender_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"testing/synctest"
 	"time"
 
@@ -38,24 +40,43 @@ func TestLimits_7_1_AuthTimeout(t *testing.T) {
 	})
 }
 
+// TestLimits_7_1_SenderTimeout reads nothing of an answer: a file's reader has longer,
+// unless the limit is set.
 func TestLimits_7_1_SenderTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		server := &walsender.Server{Cluster: newMemCluster()}
-		conn, ended := piped(t.Context(), server)
-		c := newRawClient(t, conn)
-		conn.SetDeadline(time.Time{})
-		c.startup(map[string]string{"user": "backup", "replication": "true"})
-		c.query("START_BACKUP")
-		time.Sleep(3 * time.Hour) // an idle leader is legal (§7.2)
-		c.send("SEND_FILE ('base/1/big')")
-		c.message()
-		start := time.Now()
-		<-ended
-		if took := time.Since(start); took < 60*time.Second || took > 121*time.Second {
-			t.Errorf("a peer that reads nothing was closed after %v, want 60 s", took)
-		}
-		server.Close()
-	})
+	for name, test := range map[string]struct {
+		set     time.Duration
+		command string
+		want    time.Duration
+	}{
+		"a file":            {0, "SEND_FILE ('base/1/big')", time.Hour},
+		"a file, limit set": {10 * time.Second, "SEND_FILE ('base/1/big')", 10 * time.Second},
+		"a list":            {0, "LIST_FILES", 60 * time.Second},
+		"a list, limit set": {10 * time.Second, "LIST_FILES", 10 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cluster := newMemCluster()
+				for i := range 5000 {
+					cluster.files[fmt.Sprintf("base/1/%d", 1000+i)] = &fstest.MapFile{}
+				}
+				server := &walsender.Server{Cluster: cluster, SenderTimeout: test.set}
+				conn, ended := piped(t.Context(), server)
+				c := newRawClient(t, conn)
+				conn.SetDeadline(time.Time{})
+				c.startup(map[string]string{"user": "backup", "replication": "true"})
+				c.query("START_BACKUP")
+				time.Sleep(3 * time.Hour) // an idle leader is legal (§7.2)
+				c.send(test.command)
+				c.message()
+				start := time.Now()
+				<-ended
+				if took := time.Since(start); took < test.want || took > 2*test.want+time.Second {
+					t.Errorf("a peer that reads nothing was closed after %v, want %v", took, test.want)
+				}
+				server.Close()
+			})
+		})
+	}
 }
 
 func TestLimits_TooManyConnections(t *testing.T) {

@@ -139,6 +139,9 @@ func (s *session) relayCommand(ctx context.Context, text string) (code string, e
 	defer s.setRunning(nil)
 	defer context.AfterFunc(ctx, func() { _ = u.SetDeadline(time.Unix(1, 0)) })()
 
+	if firstWord(text) == "BASE_BACKUP" {
+		defer s.awaitReader()()
+	}
 	query, err := (&pgproto3.Query{String: text}).Encode(nil)
 	if err != nil {
 		return "", err

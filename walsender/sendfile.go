@@ -87,6 +87,7 @@ func (s *session) transfer(ctx context.Context, c grammar.SendFile, t *transfer)
 		return err
 	}
 	defer file.Close()
+	defer s.awaitReader()()
 	t.file = file
 	if err := s.out.send(&pgproto3.CopyOutResponse{}); err != nil {
 		return err

@@ -23,6 +23,7 @@ var ErrServerClosed = errors.New("walsender: server closed")
 const (
 	DefaultMaxWALSenders = 10
 	DefaultSenderTimeout = 60 * time.Second
+	DefaultFileTimeout   = time.Hour
 	DefaultAuthTimeout   = 60 * time.Second
 )
 
@@ -45,8 +46,9 @@ type Server struct {
 	MaxWALSenders int
 
 	// SenderTimeout closes a session whose peer reads nothing for that long
-	// (wal_sender_timeout, §7.1). 0 means DefaultSenderTimeout, less than 0
-	// none.
+	// (wal_sender_timeout, §7.1). 0 means DefaultSenderTimeout, and
+	// DefaultFileTimeout while a file or a BASE_BACKUP is sent: its reader may
+	// wait for a disk. Less than 0 means none.
 	SenderTimeout time.Duration
 
 	// AuthTimeout bounds the time from the connection to the end of the startup

@@ -1,6 +1,7 @@
 package walsender
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -289,6 +290,13 @@ func (s *session) hurryAfter(ctx context.Context) (relax func()) {
 		}
 		s.stall.relax()
 	}
+}
+
+// awaitReader gives the peer the time that the reader of a file has. The function
+// returned takes it back.
+func (s *session) awaitReader() (relax func()) {
+	s.stall.wait(cmp.Or(s.server.SenderTimeout, DefaultFileTimeout))
+	return func() { s.stall.wait(cmp.Or(s.server.SenderTimeout, DefaultSenderTimeout)) }
 }
 
 // sayGoodbye ends the session in the log and, where there is something to say and

@@ -13,10 +13,17 @@ import (
 // lies below TLS, because a write that fails above it would break the TLS stream.
 type stallConn struct {
 	net.Conn
-	timeout time.Duration // without any progress; 0 means none
 
-	mu    sync.Mutex
-	limit time.Time // not zero: the write under way must end by then
+	mu      sync.Mutex
+	timeout time.Duration // without any progress; 0 and less mean none
+	limit   time.Time     // not zero: the write under way must end by then
+}
+
+// wait sets the timeout of the writes to come.
+func (c *stallConn) wait(timeout time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.timeout = timeout
 }
 
 // Write writes all of p, or fails when nothing moved for the timeout, or at the

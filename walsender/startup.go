@@ -30,7 +30,7 @@ var errNotSession = errors.New("no session")
 // serve runs a connection to its end: startup, admission, session.
 func (s *Server) serve(ctx context.Context, cancel context.CancelCauseFunc, raw net.Conn) error {
 	log := s.Logger.With(zap.String("remote", remoteName(raw.RemoteAddr())))
-	stall := &stallConn{Conn: raw, timeout: max(0, cmp.Or(s.SenderTimeout, DefaultSenderTimeout))}
+	stall := &stallConn{Conn: raw, timeout: cmp.Or(s.SenderTimeout, DefaultSenderTimeout)}
 	sess := &session{server: s, stall: stall, log: log, start: time.Now()}
 	// A panic of the Cluster must keep neither the place nor the directory.
 	defer sess.closeCluster()

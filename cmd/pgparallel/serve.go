@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -29,6 +30,10 @@ Options:
       --max-wal-senders=NUM
                          number of connections at once; a backup needs one more
                          than its --jobs (default: 10)
+      --wal-sender-timeout=TIME
+                         close a connection whose client reads nothing for so
+                         long (default: 60s, and 1h while a file is sent); 0
+                         for never
       --crashed          serve a cluster that was not shut down cleanly, too:
                          only if no server runs on it, on whatever machine
   -v, --verbose          log every command
@@ -62,7 +67,8 @@ type serveCommand struct {
 	Port          portNumber `short:"p" default:"5433"`
 	Listen        string
 	Auth          authMethod
-	MaxWALSenders senderCount `name:"max-wal-senders" default:"10"`
+	MaxWALSenders senderCount   `name:"max-wal-senders" default:"10"`
+	SenderTimeout senderTimeout `name:"wal-sender-timeout"`
 	Crashed       bool
 	Verbose       bool `short:"v"`
 
@@ -96,7 +102,9 @@ func (c *serveCommand) run(out *console) error {
 	if err != nil {
 		return err
 	}
-	server := &walsender.Server{Cluster: cluster, MaxWALSenders: int(c.MaxWALSenders), Logger: log}
+	server := &walsender.Server{
+		Cluster: cluster, MaxWALSenders: int(c.MaxWALSenders), SenderTimeout: time.Duration(c.SenderTimeout), Logger: log,
+	}
 	return serveUntilSignal(server, listeners, log, out)
 }
 

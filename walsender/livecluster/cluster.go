@@ -215,18 +215,23 @@ func (c *Cluster) flushed(ctx context.Context) (protocol.System, error) {
 		return protocol.System{}, err
 	}
 	defer s.close()
+	lsn, err := s.flushed(ctx, found)
+	if err != nil {
+		return protocol.System{}, err
+	}
+	timeline, err := c.TimelineAt(ctx, lsn)
+	return protocol.System{SystemID: found.systemID, Timeline: timeline, XLogPos: lsn}, err
+}
+
+// flushed is up to where the server's WAL is on disk.
+func (s *sqlSession) flushed(ctx context.Context, found server) (protocol.LSN, error) {
 	position := "pg_current_wal_flush_lsn()"
 	if found.inRecovery {
 		position = "greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())"
 	}
 	row, err := s.row(ctx, "SELECT "+position)
 	if err != nil {
-		return protocol.System{}, err
+		return 0, err
 	}
-	lsn, err := protocol.ParseLSN(row[0])
-	if err != nil {
-		return protocol.System{}, err
-	}
-	timeline, err := c.TimelineAt(ctx, lsn)
-	return protocol.System{SystemID: found.systemID, Timeline: timeline, XLogPos: lsn}, err
+	return protocol.ParseLSN(row[0])
 }

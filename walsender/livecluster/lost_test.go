@@ -163,21 +163,6 @@ func TestStartBackup_1_3_Canceled(t *testing.T) {
 	row(t, leader, "STOP_BACKUP")
 }
 
-// TestBackup_Timeouts takes a backup as a role whose sessions may not last.
-func TestBackup_Timeouts(t *testing.T) {
-	s := serve(t, newPrimary(t, nil))
-	sql(t, s.Cluster, "ALTER ROLE backup SET statement_timeout = '500ms'; ALTER ROLE backup SET lock_timeout = '500ms';"+
-		"ALTER ROLE backup SET client_min_messages = 'error'")
-	if s.Programs.Major >= 14 {
-		sql(t, s.Cluster, "ALTER ROLE backup SET idle_session_timeout = '500ms'")
-	}
-	path := sql(t, s.Cluster, "CREATE TABLE brief AS SELECT repeat('x', 1000) FROM generate_series(1, 300); SELECT pg_relation_filepath('brief')")
-	leader := replicate(t, s.through())
-	row(t, leader, "START_BACKUP FAST MAX_RATE 256")
-	must(t, sendFile(t, leader, path)) // takes more than a second
-	row(t, leader, "STOP_BACKUP")
-}
-
 // TestBackup_ClusterDown asks for what needs PostgreSQL while that is stopped.
 func TestBackup_ClusterDown(t *testing.T) {
 	s := serve(t, newPrimary(t, nil))

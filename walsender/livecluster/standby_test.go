@@ -114,6 +114,26 @@ func TestStandby_4_6_Promoted(t *testing.T) {
 	run(t, s, "pg_verifybackup", copied)
 }
 
+// TestStandby_4_1_WALGone removes the segment in which the standby's last checkpoint
+// begins: a backup could not be completed, and does not even begin.
+func TestStandby_4_1_WALGone(t *testing.T) {
+	primary := newPrimary(t, nil)
+	standby := newStandby(t, primary)
+	s := serve(t, standby)
+	redo := sql(t, standby, "SELECT redo_wal_file FROM pg_control_checkpoint()")
+	longFile(t, primary) // many segments of WAL
+	catchUp(t, primary, standby)
+	must(t, os.Remove(filepath.Join(standby.Dir, "pg_wal", redo)))
+	leader := replicate(t, s.through())
+	_, err := command(t, leader, "START_BACKUP FAST")
+	if e := expectCode(t, err, "58P01"); e.Message != "requested WAL segment "+redo+" has already been removed" {
+		t.Errorf("answer %q", e.Message)
+	}
+	if got := backends(t, standby); got != "0" {
+		t.Errorf("%s sessions are left in backup mode", got)
+	}
+}
+
 // TestStandby_FromBackup makes a standby of a backup: it streams through the server, and
 // catches up.
 func TestStandby_FromBackup(t *testing.T) {

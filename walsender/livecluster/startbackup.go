@@ -58,6 +58,22 @@ func (c *Cluster) start(ctx context.Context, b *backup, r protocol.BackupRequest
 	} else if found.inRecovery && !inRecovery {
 		return start, promoted()
 	}
-	start.Timeline, err = c.TimelineAt(ctx, start.StartPtr)
-	return start, err
+	if start.Timeline, err = c.TimelineAt(ctx, start.StartPtr); err != nil {
+		return start, err
+	}
+	return start, c.checkWAL(ctx, b.session, start.StartPtr, found)
+}
+
+// checkWAL makes sure that the WAL which there is from the start on has no gap: on a
+// standby the checkpoint that the backup begins with may be hours old. 58P01 now is
+// better than at the end.
+func (c *Cluster) checkWAL(ctx context.Context, s *sqlSession, start protocol.LSN, found server) error {
+	end, err := s.flushed(ctx, found)
+	if err != nil || end <= start {
+		return err
+	}
+	for _, err := range c.WALFiles(ctx, start, end) {
+		return err // a gap is told before the first row
+	}
+	return nil
 }

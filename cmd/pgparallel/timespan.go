@@ -1,0 +1,42 @@
+package main
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// senderTimeout is the value of --wal-sender-timeout as a Server has it: 0 for the
+// default, less than 0 for none.
+type senderTimeout time.Duration
+
+// timeUnits are PostgreSQL's, in its order of size (guc.c). Without a unit the
+// parameter is in milliseconds.
+var timeUnits = map[string]time.Duration{
+	"us": time.Microsecond, "ms": time.Millisecond, "": time.Millisecond,
+	"s": time.Second, "min": time.Minute, "h": time.Hour, "d": 24 * time.Hour,
+}
+
+// UnmarshalText reads a time as PostgreSQL reads the parameter: a number, with a
+// fraction perhaps, and a unit; 0 turns the limit off.
+func (t *senderTimeout) UnmarshalText(text []byte) error {
+	const option = "--wal-sender-timeout"
+	value := strings.TrimSpace(string(text))
+	digits := strings.TrimRightFunc(value, func(c rune) bool { return (c < '0' || c > '9') && c != '.' })
+	number, err := strconv.ParseFloat(digits, 64)
+	unit, known := timeUnits[strings.TrimSpace(value[len(digits):])]
+	if err != nil || !known {
+		return usagef(`invalid value %q for option %s: a number and a unit, "us", "ms", "s", "min", "h" or "d"`, text, option)
+	}
+	milliseconds := math.Round(number * float64(unit) / float64(time.Millisecond))
+	switch {
+	case milliseconds < 0 || milliseconds > math.MaxInt32:
+		return usagef("%s must be in range 0..%d ms", option, math.MaxInt32)
+	case milliseconds == 0:
+		*t = -1
+	default:
+		*t = senderTimeout(time.Duration(milliseconds) * time.Millisecond)
+	}
+	return nil
+}
