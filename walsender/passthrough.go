@@ -48,6 +48,26 @@ func isAlsoStock(word string) bool {
 	return false
 }
 
+// isFull reports whether PostgreSQL has no walsender free.
+func isFull(err error) bool {
+	var wire *protocol.Error
+	return errors.As(err, &wire) && wire.Code == protocol.CodeTooManyConnections
+}
+
+// answersAlone reports whether this server's own answer to the command is the same as
+// PostgreSQL's.
+func answersAlone(text string) bool {
+	command, _ := grammar.Parse(text) // nil where it is none
+	switch c := command.(type) {
+	case grammar.IdentifySystem, grammar.TimelineHistory:
+		return true
+	case grammar.Show:
+		_, known := protocol.Settings{}.Show(c.Name)
+		return known
+	}
+	return false
+}
+
 // leavesState reports whether PostgreSQL keeps something for the connection when the
 // command is done: a temporary slot, the manifest of an earlier backup, or what a later
 // version may think of.
@@ -77,7 +97,8 @@ func firstWord(text string) string {
 
 // passThrough hands a command to the cluster's own walsender and its answer to the
 // peer, message by message. It reports false, and has done nothing, where the
-// cluster has no walsender to offer. Its error ends the session.
+// cluster has no walsender to offer, or none is free and none is needed. Its error ends
+// the session.
 func (s *session) passThrough(ctx context.Context, text string) (done bool, err error) {
 	began, sent := time.Now(), s.out.said()
 	defer s.hurryAfter(ctx)()
@@ -89,7 +110,7 @@ func (s *session) passThrough(ctx context.Context, text string) (done bool, err 
 	if err == nil {
 		err = s.openUpstream(ctx)
 	}
-	if errors.Is(err, errors.ErrUnsupported) {
+	if errors.Is(err, errors.ErrUnsupported) || isFull(err) && answersAlone(text) {
 		return false, nil
 	}
 	var code string

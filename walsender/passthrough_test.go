@@ -403,12 +403,20 @@ func TestPassThrough_1_9_Shutdown(t *testing.T) {
 }
 
 // TestPassThrough_Refused answers a command whose connection could not be made, and
-// tries again for the next; a cluster that passes nothing through answers by itself.
+// tries again for the next; what this server knows, too, it answers by itself where
+// PostgreSQL has no room, or nothing is passed through.
 func TestPassThrough_Refused(t *testing.T) {
 	c, cluster := passSession(t)
 	cluster.refuse = protocol.Errorf("53300", "sorry")
-	if got := c.query("IDENTIFY_SYSTEM"); got[0] != "ErrorResponse ERROR 53300 sorry" {
-		t.Errorf("answer %q", got)
+	for _, text := range []string{"READ_REPLICATION_SLOT x", "SHOW work_mem", "SHOW max_wal_senders"} {
+		if got := c.query(text); got[0] != "ErrorResponse ERROR 53300 sorry" {
+			t.Errorf("%s: answer %q", text, got)
+		}
+	}
+	for _, text := range []string{"IDENTIFY_SYSTEM", "SHOW wal_segment_size"} {
+		if got := c.query(text); len(got) != 4 {
+			t.Errorf("%s: answer %q", text, got)
+		}
 	}
 	cluster.refuse = errors.ErrUnsupported
 	if got := c.query("IDENTIFY_SYSTEM"); len(got) != 4 {

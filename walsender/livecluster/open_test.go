@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/pgparallel/pgparallel/client"
 	"github.com/pgparallel/pgparallel/walsender/livecluster"
 )
 
@@ -229,10 +230,16 @@ func TestOpen_PassThroughRefused(t *testing.T) {
 				t.Errorf("the log says %q", text)
 			}
 			if !test.noBackups {
-				_, err = s.backupTo(t.Context(), t, filepath.Join(t.TempDir(), "copy"), nil)
+				_, err = s.backupTo(t.Context(), t, filepath.Join(t.TempDir(), "copy"), func(o *client.Options) {
+					if test.busy {
+						o.WAL = client.WALFetch
+					}
+				})
 				must(t, err)
 			}
 			if test.busy {
+				_, err = command(t, replicate(t, s.through()), `CREATE_REPLICATION_SLOT "x" TEMPORARY PHYSICAL`)
+				expectCode(t, err, "53300")
 				closeConn(other)
 				wait(t, "the walsender is gone", func() bool {
 					return sql(t, c, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walsender'") == "0"

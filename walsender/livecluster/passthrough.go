@@ -22,7 +22,6 @@ type passThrough struct {
 	configs   []*pgconn.Config // see resolve
 	role      string
 	superuser string // the one that is allowed; empty: none
-	optional  bool   // nobody has asked for it: where it is not to be had, nothing is passed through
 }
 
 // passedParameters are the parameters of a client's startup packet that the
@@ -42,9 +41,7 @@ func (c *Cluster) setPassThrough(ctx context.Context, config Config, found serve
 	if err != nil {
 		return err
 	}
-	pass := &passThrough{
-		configs: configs, role: configs[0].User, superuser: config.PassThroughSuperuser, optional: config.PassThrough == "",
-	}
+	pass := &passThrough{configs: configs, role: configs[0].User, superuser: config.PassThroughSuperuser}
 	conn, err := c.dialWALSender(ctx, pass, nil)
 	if err == nil {
 		conn.Close()
@@ -56,7 +53,7 @@ func (c *Cluster) setPassThrough(ctx context.Context, config Config, found serve
 		hint = "max_wal_senders is 0: raise it and restart PostgreSQL"
 	}
 	var refused *pgconn.PgError
-	if !pass.optional || !errors.As(err, &refused) {
+	if config.PassThrough != "" || !errors.As(err, &refused) {
 		return hinted(fmt.Errorf("pass-through: %w", err), hint)
 	}
 	c.log.Info("no commands are passed through to the cluster: "+refused.Message,
@@ -75,15 +72,12 @@ func lasts(code string) bool {
 
 // DialWALSender opens a replication connection to the cluster's own walsender: always
 // replication=true, which runs no SQL. It is errors.ErrUnsupported where nothing is
-// passed through, be it for want of a free walsender.
+// passed through.
 func (c *Cluster) DialWALSender(ctx context.Context, parameters map[string]string) (*walsender.WALSenderConn, error) {
 	if c.pass == nil {
 		return nil, errors.ErrUnsupported
 	}
 	conn, err := c.dialWALSender(ctx, c.pass, parameters)
-	if c.pass.optional && isCode(err, protocol.CodeTooManyConnections) {
-		return nil, errors.ErrUnsupported // as for a role without REPLICATION, but for this command only
-	}
 	return conn, c.answer(ctx, err)
 }
 
