@@ -58,9 +58,8 @@ func TestBackup_7_2_TimeLimits(t *testing.T) {
 	row(t, stream, `CREATE_REPLICATION_SLOT "held" TEMPORARY PHYSICAL RESERVE_WAL`)
 	time.Sleep(phase)
 	must(t, sendFile(t, leader, path))
-	_, err := command(t, stream, "READ_REPLICATION_SLOT held")
-	if c.Programs.Major >= 15 {
-		must(t, err)
+	if c.Programs.Major >= 15 { // older ones cannot tell of a slot
+		row(t, stream, "READ_REPLICATION_SLOT held")
 	}
 	must(t, sendFile(t, leader, "global/pg_control"))
 	row(t, leader, "SHOW work_mem")
