@@ -3,6 +3,7 @@ package conformance
 import (
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"strings"
 
@@ -23,11 +24,19 @@ type answer struct {
 	position  int
 	kinds     string // of all messages, notices left out; a file's data is one d
 	size      int64  // of a file
+	head      []byte // its beginning, at most headLength bytes
+	sum       uint32 // CRC-32C of all of it
 	longest   int    // payload of a CopyData
 	negotiate *pgproto3.NegotiateProtocolVersion
 	ready     bool
 	closed    bool
 }
+
+// headLength is how much of a file's beginning is kept: pg_control, and the first page
+// of anything else.
+const headLength = 8192
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // name is the command, short enough for a report.
 func (a answer) name() string { return protocol.Shorten(a.command, 60) }
@@ -96,6 +105,8 @@ func (a *answer) take(kind byte, body []byte) error {
 		a.tag = strings.TrimSuffix(string(body), "\x00")
 	case 'd':
 		a.size += int64(len(body))
+		a.head = append(a.head, body[:min(len(body), headLength-len(a.head))]...)
+		a.sum = crc32.Update(a.sum, castagnoli, body)
 		a.longest = max(a.longest, len(body))
 	case 'Z':
 		a.ready = true

@@ -1,10 +1,13 @@
 package conformance
 
 import (
+	"encoding/binary"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/datadir"
 )
 
 func serverFileCases() []serverCase {
@@ -28,11 +31,15 @@ func serverFileCases() []serverCase {
 			}
 			p.ask("STOP_BACKUP NOWAIT")
 		}},
-		{Case{"S-FILE/002", "§4.6", Must, "pg_control is a file of 8192 bytes."}, func(t *talk) {
+		{Case{"S-FILE/002", "§4.6", Must, "pg_control is a file of 8192 bytes, whole, and of the cluster that the server names."}, func(t *talk) {
 			p := t.session()
+			system := p.system()
 			p.start()
 			a := p.done("SEND_FILE ('%s') NOVERIFY_CHECKSUMS", controlFile)
 			t.want(a.size == 8192, "8192 bytes", "%d", a.size)
+			control, err := datadir.DecodeControl(a.head)
+			t.want(err == nil, "a pg_control whose CRC is right", "%v", err)
+			t.want(control.SystemID == system, fmt.Sprintf("the system identifier of IDENTIFY_SYSTEM, %d", system), "%d", control.SystemID)
 			p.done("STOP_BACKUP NOWAIT")
 		}},
 		{Case{"S-FILE/003", "§4.6", Must, "A file that is gone is told from everything else."}, func(t *talk) {
@@ -67,17 +74,32 @@ func serverFileCases() []serverCase {
 		{Case{"S-FILE/007", "§4.6", Must, "A session that joined gets the same files as the leader."}, func(t *talk) {
 			leader := t.session()
 			worker := t.joined(leader.start().ID)
-			one, other := leader.done("SEND_FILE ('PG_VERSION')"), worker.done("SEND_FILE ('PG_VERSION')")
-			t.want(one.size > 0 && one.size == other.size, "the same number of bytes", "%d and %d", one.size, other.size)
+			for _, path := range []string{"PG_VERSION", "base/1/PG_VERSION", "global/pg_filenode.map"} {
+				one, other := leader.done("SEND_FILE ('%s')", path), worker.done("SEND_FILE ('%s')", path)
+				t.want(one.size > 0 && one.size == other.size && one.sum == other.sum, path+": the same bytes",
+					"%d bytes with the CRC-32C %08X, and %d with %08X", one.size, one.sum, other.size, other.sum)
+			}
 			leader.done("STOP_BACKUP NOWAIT")
+		}},
+		{Case{"S-FILE/008", "§4.6", Must, "The bytes of a file are the cluster's: PG_VERSION names the version that SHOW tells."}, func(t *talk) {
+			p := t.session()
+			number, _ := strconv.Atoi(p.done("SHOW server_version_num").text(0))
+			p.start()
+			for _, path := range []string{"PG_VERSION", "base/1/PG_VERSION"} {
+				a := p.done("SEND_FILE ('%s')", path)
+				t.want(string(a.head) == fmt.Sprintf("%d\n", number/10000), fmt.Sprintf("%s: the line %d", path, number/10000), "%q", protocol.Shorten(string(a.head), 60))
+			}
+			p.done("STOP_BACKUP NOWAIT")
 		}},
 	}
 }
 
 func serverWALCases() []serverCase {
 	return []serverCase{
-		{Case{"S-WAL/001", "§3.9", Must, "The last WAL of a backup can be fetched when it is stopped."}, func(t *talk) {
+		{Case{"S-WAL/001", "§3.9", Must, "The last WAL of a backup can be fetched when it is stopped, and is what its name says."}, func(t *talk) {
 			p := t.session()
+			system := p.system()
+			size, _ := protocol.ParseWALSegmentSize(p.done("SHOW wal_segment_size").text(0))
 			p.start()
 			stop := p.done("STOP_BACKUP NOWAIT")
 			command := fmt.Sprintf("LIST_WAL_FILES START_WAL_LOCATION '%s'", stop.text(0))
@@ -91,6 +113,7 @@ func serverWALCases() []serverCase {
 				t.want(strings.HasPrefix(string(row[0]), "pg_wal/"), "paths in pg_wal", "%q", row[0])
 				a := p.done("SEND_FILE ('%s')", row[0])
 				t.want(fmt.Sprint(a.size) == string(row[2]), fmt.Sprintf("%s: %s bytes", row[0], row[2]), "%d bytes", a.size)
+				t.segment(string(row[0]), a.head, system, size)
 			}
 		}},
 		{Case{"S-WAL/002", "§4.7", Must, "A range ends after it starts."}, func(t *talk) {
@@ -100,6 +123,43 @@ func serverWALCases() []serverCase {
 			t.session().refused("58P01", "LIST_WAL_FILES START_WAL_LOCATION '0/1' END_WAL_LOCATION 'FFFFFFF/0'")
 		}},
 	}
+}
+
+// Fields of the header of a segment's first page, in the byte order of the cluster
+// (PostgreSQL's access/xlog_internal.h).
+const (
+	walMagic       = 0
+	walAddress     = 8
+	walSystem      = 24
+	walSegmentSize = 32
+	walLongHeader  = 40
+)
+
+// segment wants the first page of a WAL segment to belong to the name. A history file
+// has no pages.
+func (t *talk) segment(path string, page []byte, system uint64, size int64) {
+	_, begin, isSegment := protocol.ParseWALFileName(strings.TrimPrefix(path, "pg_wal/"), size)
+	if !isSegment || t.found != nil {
+		return
+	}
+	if len(page) < walLongHeader {
+		t.fail(path+": a page", "%d bytes", len(page))
+		return
+	}
+	order := binary.LittleEndian
+	magic := order.Uint16(page[walMagic:])
+	t.want(magic>>8 == 0xD1, path+": the magic number of a WAL page, D1xx", "%04X", magic)
+	t.want(order.Uint64(page[walAddress:]) == uint64(begin), fmt.Sprintf("%s: a first page at %v", path, begin), "%v", protocol.LSN(order.Uint64(page[walAddress:])))
+	t.want(order.Uint64(page[walSystem:]) == system, fmt.Sprintf("%s: the system identifier %d", path, system), "%d", order.Uint64(page[walSystem:]))
+	t.want(int64(order.Uint32(page[walSegmentSize:])) == size, fmt.Sprintf("%s: a segment size of %d", path, size), "%d", order.Uint32(page[walSegmentSize:]))
+}
+
+// system is the system identifier that IDENTIFY_SYSTEM tells.
+func (p *peer) system() uint64 {
+	a := p.done("IDENTIFY_SYSTEM")
+	id, err := strconv.ParseUint(a.text(0), 10, 64)
+	p.want(err == nil, "IDENTIFY_SYSTEM: a system identifier", "%q", a.text(0))
+	return id
 }
 
 func serverOtherCases() []serverCase {

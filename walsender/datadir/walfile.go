@@ -19,11 +19,11 @@ func (d *Dir) openWAL(ctx context.Context, name string) (fs.File, error) {
 	}
 	_, _, isSegment := protocol.ParseWALFileName(name, int64(c.WALSegmentSize))
 	rules := newRules(d.major, c)
-	switch {
-	case slices.Contains(rules.walDirectories(), name):
+	if slices.Contains(rules.walDirectories(), name) {
 		return nil, openError(path, unix.EISDIR)
-	case !isSegment && !protocol.IsHistoryFileName(name):
-		return nil, notPart(path)
+	}
+	if err := rules.checkWALName(name, c); err != nil {
+		return nil, err
 	}
 	if isSegment {
 		f, err := d.openSegment(c, name)

@@ -1,6 +1,7 @@
 package walsendertest
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -71,11 +72,18 @@ func (s *Server) startup(raw net.Conn) (startup, error) {
 		if malformed := new(protocol.Error); errors.As(err, &malformed) {
 			return startup{conn, nil, read.Bytes()}, nil
 		}
+		plain, _ := conn.(bufferedConn)
 		switch packet.(type) {
 		case nil:
 		case protocol.SSLRequest:
+			if plain.stuffed() {
+				return startup{}, errStuffed
+			}
 			conn, err = s.answerSSLRequest(conn)
 		case protocol.GSSENCRequest:
+			if plain.stuffed() {
+				return startup{}, errStuffed
+			}
 			_, err = conn.Write([]byte("N"))
 		default:
 			return startup{conn, packet, read.Bytes()}, nil
@@ -86,11 +94,11 @@ func (s *Server) startup(raw net.Conn) (startup, error) {
 
 // directTLS looks for a handshake that begins without an SSLRequest (§1.2).
 func (s *Server) directTLS(raw net.Conn) (net.Conn, error) {
-	first := make([]byte, 1)
-	if _, err := io.ReadFull(raw, first); err != nil {
+	conn := bufferedConn{raw, bufio.NewReader(raw)}
+	first, err := conn.in.Peek(1)
+	if err != nil {
 		return nil, err
 	}
-	conn := prefixedConn{raw, io.MultiReader(bytes.NewReader(first), raw)}
 	if first[0] != 0x16 || s.certificate == nil {
 		return conn, nil
 	}
@@ -123,17 +131,25 @@ func (s *Server) cancel(packet []byte) {
 	inner.Close()                                    //nolint:errcheck // never fails
 }
 
-// prefixedConn is a connection of which some bytes have been read.
-type prefixedConn struct {
+// errStuffed ends a connection with bytes behind a request for encryption (§1.2).
+var errStuffed = errors.New("received unencrypted data after an encryption request")
+
+// bufferedConn is a connection that is not encrypted. What was read of it and not used
+// is in the buffer.
+type bufferedConn struct {
 	net.Conn
-	in io.Reader
+	in *bufio.Reader
 }
 
 // Read implements io.Reader.
-func (c prefixedConn) Read(p []byte) (int, error) { return c.in.Read(p) }
+func (c bufferedConn) Read(p []byte) (int, error) { return c.in.Read(p) }
+
+// stuffed reports whether bytes came along with the packet that was read last. The zero
+// value stands for an encrypted connection, where nobody can have put them.
+func (c bufferedConn) stuffed() bool { return c.in != nil && c.in.Buffered() > 0 }
 
 // CloseWrite closes the writing side.
-func (c prefixedConn) CloseWrite() error {
+func (c bufferedConn) CloseWrite() error {
 	closeWrite(c.Conn)
 	return nil
 }

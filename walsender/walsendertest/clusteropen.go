@@ -16,7 +16,8 @@ import (
 	"github.com/pgparallel/pgparallel/walsender/datadir"
 )
 
-// Open opens a file of a listing; 58P01 for any other name, 42809 for a directory.
+// Open opens a file of a listing; 42501 for a name that a base backup leaves out, 58P01
+// for any other, 42809 for a directory.
 // Page checksums are verified in the files of relations.
 func (c *Cluster) Open(_ context.Context, name string, o protocol.OpenOptions) (fs.File, error) {
 	if err := c.build(); err != nil {
@@ -26,6 +27,9 @@ func (c *Cluster) Open(_ context.Context, name string, o protocol.OpenOptions) (
 	if !ok {
 		if slices.ContainsFunc(c.tree.rows, func(row protocol.File) bool { return row.Path == name }) {
 			return nil, protocol.Errorf(protocol.CodeWrongObjectType, `"%s" is a directory`, name)
+		}
+		if err := datadir.CheckName(name, c.sample.Version, c.sample.control()); err != nil {
+			return nil, err
 		}
 		return nil, gone(name)
 	}

@@ -1,0 +1,32 @@
+package conformance_test
+
+import (
+	"testing"
+
+	"github.com/pgparallel/pgparallel/walsender/conformance"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest"
+)
+
+// TestCheckServer_Double has the test double pass what the server passes: whoever tests
+// a client with it must not learn another behaviour.
+func TestCheckServer_Double(t *testing.T) {
+	for name, cluster := range map[string]*walsendertest.Cluster{
+		"stopped": walsendertest.Primary(), "running": walsendertest.RunningPrimary(), "standby": walsendertest.Standby(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			config, err := walsendertest.NewServer(t, cluster).ConnConfig()
+			if err != nil {
+				t.Fatal(err)
+			}
+			report, err := conformance.CheckServer(t.Context(), conformance.ServerOptions{Config: config, Strict: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, result := range report.Results {
+				if result.Verdict != conformance.Pass {
+					t.Errorf("%s: %s\nexpected: %s\nhappened: %s", result.ID, result.Verdict, result.Expected, result.Happened)
+				}
+			}
+		})
+	}
+}
