@@ -88,6 +88,8 @@ func TestCopy_Faults(t *testing.T) {
 		walsendertest.ListedRow("", protocol.File{Path: "../escaped", Type: protocol.TypeFile, ModTime: time.Unix(0, 0)}),
 		walsendertest.Unlisted(controlFile),
 		walsendertest.Vanished("pg_wal/000000010000000000000002"),
+		walsendertest.Unlisted("pg_wal/000000010000000000000002"),
+		walsendertest.TablespaceAppears(16500, "/srv/tablespace"),
 		walsendertest.LateErrorAtStop(failure),
 		walsendertest.StopFails(failure),
 	} {
@@ -121,7 +123,7 @@ func TestCopy_Commands(t *testing.T) {
 			other = append(other, verb)
 		}
 	}
-	want := `START_BACKUP LIST_TABLESPACES LIST_FILES SEND_FILE STOP_BACKUP LIST_WAL_FILES SEND_FILE \quit`
+	want := `SHOW LIST_TABLESPACES START_BACKUP LIST_FILES SEND_FILE STOP_BACKUP LIST_TABLESPACES LIST_WAL_FILES SEND_FILE \quit`
 	if got := strings.Join(other, " "); got != want {
 		t.Errorf("commands %s, want %s", got, want)
 	}

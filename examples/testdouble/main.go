@@ -1,34 +1,24 @@
 // Testdouble is a backup client at its smallest; what it is about are its tests, which
-// run it against a server that goes wrong.
-//
-//	testdouble [CONNSTR DIRECTORY]
-//
-// Without arguments it backs up a cluster that there is only in memory.
+// run it against a server that goes wrong. It backs up clusters that there are only in
+// memory: for those of somebody's data there is package client.
 package main
 
 import (
 	"context"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
-
-	"github.com/jackc/pgx/v5/pgconn"
+	"syscall"
 
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 )
 
 func main() {
-	run := demonstrate
-	if len(os.Args) == 3 {
-		run = func(ctx context.Context) error {
-			config, err := pgconn.ParseConfig(os.Args[1])
-			if err != nil {
-				return err
-			}
-			return copyCluster(ctx, config, os.Args[2])
-		}
-	}
-	if err := run(context.Background()); err != nil {
+	// A copy that is interrupted is removed like any other that fails.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := demonstrate(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "testdouble:", err)
 		os.Exit(1)
 	}

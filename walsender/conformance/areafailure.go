@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"os"
 	"syscall"
 
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
@@ -34,7 +35,11 @@ func failureCases() []clientCase {
 		judge:    []check{fails, givesReason, saysAtMostOnce(ioErrorText)},
 	}, {
 		Case:     Case{"FAILURE/007", "§5.3", Should, "An operator who interrupts a backup does not want its remains either."},
-		scenario: scenario{state: running, hold: &holdPoint{open: relation}, signal: syscall.SIGTERM},
+		scenario: scenario{state: running, hold: &holdPoint{open: relation}, signals: []os.Signal{syscall.SIGTERM}},
+		judge:    []check{fails, untouched},
+	}, {
+		Case:     Case{"FAILURE/010", "§5.3", Should, "timeout(1) signals its child and then the whole group: the second signal must not break off the cleanup."},
+		scenario: scenario{state: running, hold: &holdPoint{open: relation}, signals: []os.Signal{syscall.SIGTERM, syscall.SIGTERM}},
 		judge:    []check{fails, untouched},
 	}, {
 		Case:     Case{"FAILURE/008", "§5.3", Must, "A failure after the copy, when all files are there, leaves nothing either."},

@@ -27,12 +27,20 @@ func finishCases() []clientCase {
 		Case:     Case{"FINISH/005", "§5.1", Must, "A directory without files is part of the cluster: PostgreSQL does not start without pg_notify."},
 		scenario: scenario{state: standby},
 		judge:    completes(),
+	}, {
+		Case:     Case{"FINISH/006", "§5.6", Must, "With pg_control in its place and no label, PostgreSQL starts without a word, and committed transactions are missing."},
+		scenario: scenario{state: running, watch: true},
+		judge:    []check{succeeds, releasedLast},
+	}, {
+		Case:     Case{"FINISH/007", "§5.6", Must, "A manifest says that the backup is complete: it comes after all else."},
+		scenario: scenario{state: running, watch: true},
+		judge:    []check{succeeds, manifestLast},
 	}}
 }
 
 func killCases() []clientCase {
 	at := func(point holdPoint) scenario {
-		return scenario{state: running, hold: &point, signal: os.Kill}
+		return scenario{state: running, hold: &point, signals: []os.Signal{os.Kill}}
 	}
 	refusing := []check{wasKilled, cannotStart, noManifestYet}
 	return []clientCase{{
@@ -53,7 +61,11 @@ func killCases() []clientCase {
 		judge:    refusing,
 	}, {
 		Case:     Case{"KILL/005", "§5.6", Must, "PostgreSQL must refuse it without a label, too, where it would start at once, and miss transactions."},
-		scenario: scenario{hold: &holdPoint{open: firstWAL}, signal: os.Kill},
+		scenario: scenario{hold: &holdPoint{open: firstWAL}, signals: []os.Signal{os.Kill}},
 		judge:    refusing,
+	}, {
+		Case:     Case{"KILL/006", "§5.6", Must, "In the moment in which pg_control gets its name, PostgreSQL can start: all else has to be there."},
+		scenario: scenario{state: running, watch: true, signals: []os.Signal{os.Kill}},
+		judge:    []check{startsWhole},
 	}}
 }

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 )
@@ -46,6 +47,12 @@ func tablespaceCases() []clientCase {
 		Case:     Case{"TABLESPACE/008", "§5.2", Must, "A relation that vanished from a tablespace is excused like any other."},
 		scenario: scenario{state: running, needs: mapping(), sample: withTablespace, faults: always(walsendertest.Vanished(inTablespace))},
 		judge:    []check{succeeds, whole(tolerance{missing: []string{inTablespace}})},
+	}, {
+		Case: Case{"TABLESPACE/009", "§5.8", Must, "A tablespace that is made while START_BACKUP waits is in the second list and not in the first: replay makes its link, too."},
+		scenario: scenario{state: running, wrap: func(c *walsendertest.Cluster) walsender.Cluster {
+			return &createdTablespace{Cluster: c, more: protocol.Tablespace{OID: tablespaceOID, Location: "/srv/tablespace", Size: -1}}
+		}},
+		judge: refuses(),
 	}}
 }
 

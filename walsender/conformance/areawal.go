@@ -87,7 +87,7 @@ func labelCases() []clientCase {
 		judge:    completes(),
 	}, {
 		Case:     Case{"LABEL/003", "§5.1", Must, "A label that lies there before STOP_BACKUP is one that nobody has vouched for."},
-		scenario: scenario{state: running, hold: &holdPoint{stop: true}, signal: os.Kill},
+		scenario: scenario{state: running, hold: &holdPoint{stop: true}, signals: []os.Signal{os.Kill}},
 		judge:    []check{wasKilled, noLabelYet},
 	}, {
 		Case: Case{"LABEL/004", "§4.1", Must, "START_BACKUP may not know the label yet, and what it knows may be old."},

@@ -56,6 +56,29 @@ func (c *heldCluster) WALFiles(ctx context.Context, start, end protocol.LSN) ite
 	return c.Cluster.WALFiles(ctx, start, end)
 }
 
+// createdTablespace has one more tablespace from the end of START_BACKUP on.
+type createdTablespace struct {
+	*walsendertest.Cluster
+	more    protocol.Tablespace
+	started atomic.Bool
+}
+
+// StartBackup is the Cluster's, with the fault.
+func (c *createdTablespace) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.BackupStart, error) {
+	start, err := c.Cluster.StartBackup(ctx, r)
+	c.started.Store(true)
+	return start, err
+}
+
+// Tablespaces is the Cluster's, with the fault.
+func (c *createdTablespace) Tablespaces(ctx context.Context, sizes bool) ([]protocol.Tablespace, error) {
+	list, err := c.Cluster.Tablespaces(ctx, sizes)
+	if err != nil || !c.started.Load() {
+		return list, err
+	}
+	return append([]protocol.Tablespace{c.more}, list...), nil // the data directory stays the last
+}
+
 // brokenListing has LIST_FILES fail after some rows.
 type brokenListing struct {
 	*walsendertest.Cluster

@@ -26,8 +26,8 @@
 // A client that is not yet right has a list of known failures (--known-failing). The
 // cases in it are run all the same, and one that begins to pass fails the run: take it
 // off the list. What a client is not meant to be able to do is named in a profile
-// (--profile), or told by the exit status 77 ([StatusNotSupported]). A case that could
-// not be run counts as a failure.
+// (--profile), or told by the exit status 77 ([StatusNotSupported]); in a strict run a
+// MUST has to be in the profile. A case that could not be run counts as a failure.
 //
 // # What a client is given
 //

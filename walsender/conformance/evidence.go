@@ -17,6 +17,7 @@ type evidence struct {
 	outcome    outcome
 	before     snapshot // of the directory that holds the target and the tablespaces
 	after      snapshot
+	appeared   []appearance // in the target since STOP_BACKUP, where the case watches it
 }
 
 // outcome is how a client ended.

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -45,7 +46,7 @@ func fails(e *evidence) *finding {
 	switch {
 	case e.outcome.success():
 		return found("the client fails: an exit status other than 0", "it reported success")
-	case e.outcome.timedOut, e.outcome.signal != nil && e.scenario.signal == nil:
+	case e.outcome.timedOut, e.outcome.signal != nil && len(e.scenario.signals) == 0:
 		return found("the client ends by itself, with an exit status other than 0", "%s", e.outcome.says())
 	}
 	if trace := crashTrace(e.outcome.output); trace != "" {
@@ -54,19 +55,25 @@ func fails(e *evidence) *finding {
 	return nil
 }
 
+// crashes are the first lines that the runtimes of some languages print when a program
+// crashes. Go's are followed by a goroutine: "fatal error: " alone may be a client's own
+// word.
+var crashes = regexp.MustCompile(`(?m)^(` +
+	`(panic|fatal error): .*(\n.*)*\ngoroutine \d+ ` +
+	`|Traceback \(most recent call last\)` +
+	`|Exception in thread ` +
+	`|.*ERROR: AddressSanitizer` +
+	`|thread '.*' panicked at )`)
+
 // crashTrace is the first line of a client's output that a runtime prints when a
 // program crashes, and that may end in any exit status; empty if there is none.
 func crashTrace(output string) string {
-	for line := range strings.Lines(output) {
-		for _, trace := range []string{
-			"panic: ", "fatal error: ", "Traceback (most recent call last)", "Exception in thread", "AddressSanitizer", "thread 'main' panicked",
-		} {
-			if strings.Contains(line, trace) {
-				return strings.TrimSpace(line)
-			}
-		}
+	at := crashes.FindStringIndex(output)
+	if at == nil {
+		return ""
 	}
-	return ""
+	line, _, _ := strings.Cut(output[at[0]:], "\n")
+	return strings.TrimSpace(line)
 }
 
 // givesReason: a client that failed printed something.

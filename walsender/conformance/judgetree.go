@@ -206,10 +206,31 @@ func (w *wholeCheck) nothingElse() *finding {
 			if _, before := w.before[name]; !before {
 				return found("the client writes below the target only", "it made %q", name)
 			}
-		case w.expected[path], path == ".", path == "backup_label", path == "backup_manifest", strings.HasPrefix(path, "pg_wal/"):
+		case w.expected[path], path == ".", path == "backup_label", path == "backup_manifest":
+		case strings.HasPrefix(path, "pg_wal/"):
+			if f := w.inWAL(path); f != nil {
+				return f
+			}
 		default:
 			return found(wholeBackup, "%q was not listed", path)
 		}
+	}
+	return nil
+}
+
+// inWAL: what lies in pg_wal is a WAL file of the cluster, or says that one is archived.
+func (w *wholeCheck) inWAL(path string) *finding {
+	const expected = "pg_wal holds WAL of the cluster, and nothing else"
+	if name, found := strings.CutPrefix(path, "pg_wal/archive_status/"); found {
+		segment, done := strings.CutSuffix(name, ".done")
+		if _, err := os.Lstat(filepath.Join(w.target.Dir, "pg_wal", segment)); err == nil && done {
+			return nil
+		}
+	}
+	want, err := w.original(path)
+	got, reading := os.ReadFile(filepath.Join(w.target.Dir, path))
+	if err != nil || reading != nil || !bytes.Equal(got, want) {
+		return found(expected, "%q is in it", path)
 	}
 	return nil
 }

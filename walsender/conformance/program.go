@@ -21,8 +21,8 @@ type subject interface {
 	// canBeKilled reports whether signals reach the client.
 	canBeKilled() bool
 	// take has the client take a backup. When the channel is closed, it gets the
-	// signal.
-	take(ctx context.Context, t Target, signaled <-chan struct{}, signal os.Signal) (outcome, error)
+	// signals.
+	take(ctx context.Context, t Target, signaled <-chan struct{}, signals []os.Signal) (outcome, error)
 }
 
 // program is a client that is run as a program.
@@ -52,7 +52,7 @@ func (p program) arguments(t Target) []string {
 	return args
 }
 
-func (p program) take(ctx context.Context, t Target, signaled <-chan struct{}, signal os.Signal) (outcome, error) {
+func (p program) take(ctx context.Context, t Target, signaled <-chan struct{}, signals []os.Signal) (outcome, error) {
 	output := &tail{}
 	args := p.arguments(t)
 	cmd := exec.Command(args[0], args[1:]...)
@@ -65,7 +65,7 @@ func (p program) take(ctx context.Context, t Target, signaled <-chan struct{}, s
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }() // ends with the program, which is killed at the latest when ctx ends
-	timedOut, waitErr := p.watch(ctx, cmd, ended, signaled, signal)
+	timedOut, waitErr := p.watch(ctx, cmd, ended, signaled, signals)
 	syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) //nolint:errcheck // children that are left, if any
 	if exit := (*exec.ExitError)(nil); waitErr != nil && !errors.As(waitErr, &exit) && !errors.Is(waitErr, exec.ErrWaitDelay) {
 		return outcome{}, fmt.Errorf("could not wait for the client: %w", waitErr)
@@ -79,17 +79,18 @@ func (p program) take(ctx context.Context, t Target, signaled <-chan struct{}, s
 }
 
 // watch waits for the program's end, and brings it about where it has to.
-func (p program) watch(ctx context.Context, cmd *exec.Cmd, ended <-chan error, signaled <-chan struct{}, signal os.Signal) (timedOut bool, err error) {
+func (p program) watch(ctx context.Context, cmd *exec.Cmd, ended <-chan error, signaled <-chan struct{}, signals []os.Signal) (timedOut bool, err error) {
 	for {
 		select {
 		case err := <-ended:
 			return timedOut, err
 		case <-signaled:
 			signaled = nil
-			if signal == os.Kill {
-				syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) //nolint:errcheck // it has ended
-			} else {
-				cmd.Process.Signal(signal) //nolint:errcheck // it has ended
+			for i, signal := range signals {
+				if i > 0 {
+					time.Sleep(betweenSignals)
+				}
+				p.signal(cmd, signal)
 			}
 		case <-ctx.Done():
 			timedOut = true
@@ -97,6 +98,19 @@ func (p program) watch(ctx context.Context, cmd *exec.Cmd, ended <-chan error, s
 			return timedOut, <-ended
 		}
 	}
+}
+
+// betweenSignals is long enough for two equal signals to be two, and short enough for
+// the second to come in the cleanup that the first has begun.
+const betweenSignals = 10 * time.Millisecond
+
+// signal sends a signal; SIGKILL to the program's children, too.
+func (p program) signal(cmd *exec.Cmd, signal os.Signal) {
+	if signal == os.Kill {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // it has ended
+		return
+	}
+	_ = cmd.Process.Signal(signal) // it has ended
 }
 
 // environment is this process's without what libpq would heed.
@@ -143,7 +157,7 @@ type function Client
 func (function) lacks([]string) string { return "" }
 func (function) canBeKilled() bool     { return false }
 
-func (f function) take(ctx context.Context, t Target, _ <-chan struct{}, _ os.Signal) (outcome, error) {
+func (f function) take(ctx context.Context, t Target, _ <-chan struct{}, _ []os.Signal) (outcome, error) {
 	ended := make(chan error, 1)
 	go func() { ended <- f(ctx, t) }() // ends when the client obeys ctx
 	var err error

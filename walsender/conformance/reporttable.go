@@ -39,6 +39,8 @@ func (r Report) writeResult(out io.Writer, result Result) {
 		detail("note", "it is in the list of known failures and passes: take it off the list")
 	case result.KnownFailing && result.Verdict == Fail:
 		detail("note", "a known failure: it does not count")
+	case result.OwnWord && r.Counts(result):
+		detail("note", "a MUST that only the client excuses itself from: name it in a profile")
 	case result.Verdict == Fail && !r.Counts(result):
 		detail("note", "a SHOULD: it counts in strict runs only")
 	}

@@ -25,6 +25,7 @@ type Result struct {
 	// verdicts Expected is empty, and Happened is the reason where there is one.
 	Expected, Happened string
 	KnownFailing       bool          // it is among [Options.KnownFailing]
+	OwnWord            bool          // NotSupported, by the exit status alone: no profile has it
 	Output             string        // the end of what the client printed
 	Duration           time.Duration // from the start of the server to the verdict
 }
@@ -37,11 +38,15 @@ type Report struct {
 }
 
 // Counts reports whether a result makes the run a failure: a failure or a case that was
-// not run, unless it is known or of a SHOULD that nobody asked for; and a case that
-// passes though it is known to fail.
+// not run, unless it is known or of a SHOULD that nobody asked for; a case that passes
+// though it is known to fail; and in a strict run a MUST that the client excuses itself
+// from, and no profile does.
 func (r Report) Counts(result Result) bool {
 	if result.KnownFailing {
 		return result.Verdict == Pass || result.Verdict == NotRun
+	}
+	if result.OwnWord {
+		return result.Level == Must && r.Strict
 	}
 	return (result.Verdict == Fail || result.Verdict == NotRun) && (result.Level == Must || r.Strict)
 }

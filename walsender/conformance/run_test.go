@@ -70,6 +70,35 @@ func TestCheckClient_Verdicts(t *testing.T) {
 	}
 }
 
+// TestCheckClient_OwnWord has a strict run ask for a profile: the exit status 77 alone
+// would excuse a client from any MUST.
+func TestCheckClient_OwnWord(t *testing.T) {
+	for _, test := range []struct {
+		id             string
+		strict, listed bool
+		counts         bool
+	}{
+		{id: "CONNECT/001", counts: false},
+		{id: "CONNECT/001", strict: true, counts: true},
+		{id: "CONNECT/001", strict: true, listed: true, counts: false},
+		{id: "CONNECT/010", strict: true, counts: false}, // a SHOULD
+	} {
+		o := conformance.Options{
+			Command: []string{"sh", "-c", "exit 77", "{port}", "{dir}"}, Select: []string{test.id}, Strict: test.strict,
+		}
+		if test.listed {
+			o.NotSupported = o.Select
+		}
+		report, err := conformance.CheckClient(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if result := report.Results[0]; result.Verdict != conformance.NotSupported || report.Counts(result) != test.counts {
+			t.Errorf("%+v: %s, counts %v", test, result.Verdict, report.Counts(result))
+		}
+	}
+}
+
 // TestCheckClient_KnownFailing holds a known failure that passes against the run.
 func TestCheckClient_KnownFailing(t *testing.T) {
 	program := build(t, wrongClient)

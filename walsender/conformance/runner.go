@@ -110,7 +110,9 @@ func (r runner) one(ctx context.Context, c clientCase) Result {
 		result.Verdict, result.Happened = NotSupported, "the profile says so"
 	case lacks != "":
 		result.Verdict, result.Happened = NotSupported, "no argument of the client has "+lacks
-	case c.signal != nil && !r.who.canBeKilled():
+	case c.watch && !canWatch:
+		result.Verdict, result.Happened = NotSupported, "this system cannot tell in which order names appear"
+	case len(c.signals) > 0 && !r.who.canBeKilled():
 		result.Verdict, result.Happened = NotSupported, "only a program can be killed"
 	default:
 		r.judge(ctx, c, &result)
@@ -134,7 +136,7 @@ func (r runner) judge(ctx context.Context, c clientCase, result *Result) {
 	}
 	result.Output = e.outcome.output
 	if e.outcome.notSupported {
-		result.Verdict, result.Happened = NotSupported, oneLine(lastLine(e.outcome.output))
+		result.Verdict, result.Happened, result.OwnWord = NotSupported, oneLine(lastLine(e.outcome.output)), true
 		return
 	}
 	f := first(c.judge, e)

@@ -33,8 +33,9 @@ type scenario struct {
 	existing fs.FileMode // of an empty target; 0: it does not exist
 	occupied bool        // the target has a file in it
 
-	hold   *holdPoint // where the server waits until the client got the signal
-	signal os.Signal
+	hold    *holdPoint  // where the server waits until the client got the signals
+	watch   bool        // the order is seen in which names appear; signals come with pg_control's
+	signals []os.Signal // one after the other
 }
 
 // site is what a scenario may depend on.

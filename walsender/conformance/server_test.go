@@ -2,8 +2,11 @@ package conformance_test
 
 import (
 	"bufio"
+	"context"
+	"io/fs"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -104,6 +107,69 @@ func TestCheckServer_Bites(t *testing.T) {
 			}
 			if result := report.Results[0]; result.Verdict != conformance.Fail {
 				t.Errorf("%s: %s %s", result.ID, result.Verdict, result.Happened)
+			}
+		})
+	}
+}
+
+// wrongBytes serves files of the right length with other bytes.
+type wrongBytes struct {
+	*walsendertest.Cluster
+	change func([]byte)
+}
+
+func (c wrongBytes) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs.File, error) {
+	f, err := c.Cluster.Open(ctx, name, o)
+	if err != nil {
+		return nil, err
+	}
+	return wrongFile{f, c.change}, nil
+}
+
+type wrongFile struct {
+	fs.File
+	change func([]byte)
+}
+
+func (f wrongFile) Read(p []byte) (int, error) {
+	n, err := f.File.Read(p)
+	if n > 0 {
+		f.change(p[:n])
+	}
+	return n, err
+}
+
+// TestCheckServer_BitesBytes has servers whose answers have every form and the wrong
+// bytes fail cases.
+func TestCheckServer_BitesBytes(t *testing.T) {
+	opened := byte(0)
+	for name, test := range map[string]struct {
+		change func([]byte)
+		fails  []string
+	}{
+		"zeros":        {func(p []byte) { clear(p) }, []string{"S-FILE/002", "S-FILE/008", "S-WAL/001"}},
+		"never equal":  {func(p []byte) { opened++; p[0] ^= opened }, []string{"S-FILE/002", "S-FILE/007", "S-FILE/008"}},
+		"a late break": {func(p []byte) { p[len(p)-1] ^= 1 }, []string{"S-FILE/008"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := &walsendertest.Server{Cluster: wrongBytes{walsendertest.RunningPrimary(), test.change}}
+			server.StartTest(t)
+			config, err := server.ConnConfig()
+			if err != nil {
+				t.Fatal(err)
+			}
+			report, err := conformance.CheckServer(t.Context(), conformance.ServerOptions{Config: config, Select: []string{"S-FILE/*", "S-WAL/*"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var failed []string
+			for _, result := range report.Results {
+				if result.Verdict == conformance.Fail {
+					failed = append(failed, result.ID)
+				}
+			}
+			if !slices.Equal(failed, test.fails) {
+				t.Errorf("failed are %v, want %v", failed, test.fails)
 			}
 		})
 	}

@@ -21,7 +21,14 @@ func (r runner) run(ctx context.Context, c clientCase, scratch string) (e *evide
 	}
 	at := site{target: newTarget(c, scratch), random: caseRandom(r.Seed, c.ID)}
 	e = &evidence{scenario: c.scenario, cluster: c.cluster(at)}
-	server, held := c.server(e.cluster, at)
+	var w *watch // nil unless the case needs it
+	if c.watch {
+		if w, err = newWatch(); err != nil {
+			return nil, "", err
+		}
+		defer w.end()
+	}
+	server, held := c.server(e.cluster, at, w)
 	if err := server.Start(); err != nil {
 		return nil, "", err
 	}
@@ -32,10 +39,15 @@ func (r runner) run(ctx context.Context, c clientCase, scratch string) (e *evide
 		return nil, "", err
 	}
 	if e.before, err = takeSnapshot(filepath.Join(scratch, "work")); err == nil {
-		e.outcome, err = r.take(ctx, c, e.target, held)
+		e.outcome, err = r.take(ctx, c, e.target, held, w)
 	}
 	if err := errors.Join(err, server.Close()); err != nil {
 		return nil, "", err
+	}
+	if w != nil {
+		if e.appeared, err = w.end(); err != nil {
+			return nil, "", err
+		}
 	}
 	if e.after, err = takeSnapshot(filepath.Join(scratch, "work")); err != nil {
 		return nil, "", err
@@ -48,8 +60,9 @@ func (r runner) run(ctx context.Context, c clientCase, scratch string) (e *evide
 	return e, unused, r.trace(c, e.transcript)
 }
 
-// server makes the server of a scenario. held is nil unless it waits somewhere.
-func (s scenario) server(cluster *walsendertest.Cluster, at site) (server *walsendertest.Server, held *heldCluster) {
+// server makes the server of a scenario, which begins the watch if there is one. held is
+// nil unless it waits somewhere.
+func (s scenario) server(cluster *walsendertest.Cluster, at site, w *watch) (server *walsendertest.Server, held *heldCluster) {
 	var served walsender.Cluster = cluster
 	if s.wrap != nil {
 		served = s.wrap(cluster)
@@ -57,6 +70,9 @@ func (s scenario) server(cluster *walsendertest.Cluster, at site) (server *walse
 	if s.hold != nil {
 		held = newHeldCluster(cluster, *s.hold)
 		served = held
+	}
+	if w != nil {
+		served = watchedCluster{cluster, func() error { return w.arm(at.target.Dir) }}
 	}
 	server = &walsendertest.Server{Cluster: served}
 	server.Config.MaxWALSenders = 20
@@ -66,8 +82,9 @@ func (s scenario) server(cluster *walsendertest.Cluster, at site) (server *walse
 	return server, held
 }
 
-// take runs the client within the time limit, and lets a server go on that was held.
-func (r runner) take(ctx context.Context, c clientCase, t Target, held *heldCluster) (outcome, error) {
+// take runs the client within the time limit, and lets a server go on that was held. The
+// client gets its signals where the server is held, or when the watch sees pg_control.
+func (r runner) take(ctx context.Context, c clientCase, t Target, held *heldCluster, w *watch) (outcome, error) {
 	limit := r.Timeout
 	if limit <= 0 {
 		limit = DefaultTimeout
@@ -75,11 +92,14 @@ func (r runner) take(ctx context.Context, c clientCase, t Target, held *heldClus
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var reached chan struct{}
-	if held != nil {
+	switch {
+	case held != nil:
 		defer close(held.release)
 		reached = held.reached
+	case w != nil && len(c.signals) > 0:
+		reached = w.released
 	}
-	return r.who.take(ctx, t, reached, c.signal)
+	return r.who.take(ctx, t, reached, c.signals)
 }
 
 // jobs is how many connections clients are to copy files over.

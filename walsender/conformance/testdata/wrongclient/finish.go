@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pgparallel/pgparallel/protocol"
 )
@@ -112,18 +113,31 @@ func (b *backup) archived(files []protocol.File) error {
 }
 
 func (b *backup) finish() error {
-	if err := b.label(); err != nil {
-		return err
+	if b.is("leaves-junk-in-wal") {
+		if err := b.write("pg_wal/0000000100000000000000FF", []byte("garbage")); err != nil {
+			return err
+		}
 	}
+	if b.is("label-after-manifest") {
+		err := errors.Join(b.release(), b.manifest())
+		time.Sleep(soon)
+		return errors.Join(err, b.label())
+	}
+	if b.is("manifest-before-control") {
+		return errors.Join(b.label(), b.manifest(), b.release())
+	}
+	return errors.Join(b.label(), b.release(), b.manifest())
+}
+
+// release gives pg_control its name.
+func (b *backup) release() error {
 	switch {
 	case b.is("leaves-control-incomplete"), b.is("goes-on-without-control") && !b.exists(controlHeld), b.is("excuses-any-error") && !b.exists(controlHeld),
 		b.is("excuses-any-file") && !b.exists(controlHeld), b.is("control-under-its-name"):
 	default:
-		if err := os.Rename(b.place(controlHeld), b.place(controlFile)); err != nil {
-			return err
-		}
+		return os.Rename(b.place(controlHeld), b.place(controlFile))
 	}
-	return b.manifest()
+	return nil
 }
 
 func (b *backup) label() error {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 func main() {
@@ -50,10 +51,16 @@ func (b *backup) main() int {
 		ctx = context.Background()
 		signal.Reset()
 	}
+	if b.is("second-signal-kills") {
+		defer context.AfterFunc(ctx, stop)()
+	}
 	defer context.AfterFunc(ctx, b.hangUp)()
 	err := b.run()
 	if err == nil {
 		return 0
+	}
+	if b.is("second-signal-kills") {
+		time.Sleep(soon) // a cleanup that takes long
 	}
 	b.hangUp()
 	if b.late {
