@@ -30,9 +30,9 @@ run:
 test:
 	$(GO) test $(RACE) ./...
 
-# It prints its seed; PGPARALLEL_SOAK_SEED replays one.
+# Both kinds take SOAKTIME each. They print their seeds; PGPARALLEL_SOAK_SEED replays one.
 soak:
-	PGPARALLEL_SOAK=$(SOAKTIME) $(GO) test $(RACE) -count=1 -v -run '^TestSoak$$' ./cmd/pgparallel
+	PGPARALLEL_SOAK=$(SOAKTIME) $(GO) test $(RACE) -count=1 -v -run '^TestSoak(Live)?$$' ./cmd/pgparallel
 
 postgres:
 	walsender/walsendertest/postgres/fetch
