@@ -29,7 +29,7 @@ func serverFileCases() []serverCase {
 				t.want(a.tag == "SEND_FILE", "CommandComplete SEND_FILE", "%s", a.tag)
 				t.want(a.longest <= protocol.MaxFrame, "CopyData of at most 1 MiB", "%d bytes", a.longest)
 			}
-			p.ask("STOP_BACKUP NOWAIT")
+			p.stop()
 		}},
 		{Case{"S-FILE/002", "§4.6", Must, "pg_control is a file of 8192 bytes, whole, and of the cluster that the server names."}, func(t *talk) {
 			p := t.session()
@@ -40,19 +40,19 @@ func serverFileCases() []serverCase {
 			control, err := datadir.DecodeControl(a.head)
 			t.want(err == nil, "a pg_control whose CRC is right", "%v", err)
 			t.want(control.SystemID == system, fmt.Sprintf("the system identifier of IDENTIFY_SYSTEM, %d", system), "%d", control.SystemID)
-			p.done("STOP_BACKUP NOWAIT")
+			p.stop()
 		}},
 		{Case{"S-FILE/003", "§4.6", Must, "A file that is gone is told from everything else."}, func(t *talk) {
 			p := t.session()
 			p.start()
 			p.refused("58P01", "SEND_FILE ('base/1/99999999')")
-			p.done("STOP_BACKUP NOWAIT")
+			p.stop()
 		}},
 		{Case{"S-FILE/004", "§4.6", Must, "A directory is no file."}, func(t *talk) {
 			p := t.session()
 			p.start()
 			p.refused("42809", "SEND_FILE ('base')")
-			p.done("STOP_BACKUP NOWAIT")
+			p.stop()
 		}},
 		{Case{"S-FILE/005", "§4.6", Must, "No path leads out of the data directory."}, func(t *talk) {
 			p := t.session()
@@ -60,7 +60,7 @@ func serverFileCases() []serverCase {
 			for _, path := range []string{"", "/etc/passwd", "../PG_VERSION", "base/../PG_VERSION", "./PG_VERSION", "base//1", "base/.", ".."} {
 				p.refused("22023", "SEND_FILE ('%s')", path)
 			}
-			p.done("STOP_BACKUP NOWAIT")
+			p.stop()
 		}},
 		{Case{"S-FILE/006", "§4.6", Must, "What is no part of a backup is not sent."}, func(t *talk) {
 			p := t.session()
@@ -69,7 +69,7 @@ func serverFileCases() []serverCase {
 				a := p.ask("SEND_FILE ('%s')", path)
 				t.want(a.code == "42501" && a.ready, fmt.Sprintf("%q: 42501", path), "%s", a)
 			}
-			p.done("STOP_BACKUP NOWAIT")
+			p.stop()
 		}},
 		{Case{"S-FILE/007", "§4.6", Must, "A session that joined gets the same files as the leader."}, func(t *talk) {
 			leader := t.session()
@@ -79,7 +79,7 @@ func serverFileCases() []serverCase {
 				t.want(one.size > 0 && one.size == other.size && one.sum == other.sum, path+": the same bytes",
 					"%d bytes with the CRC-32C %08X, and %d with %08X", one.size, one.sum, other.size, other.sum)
 			}
-			leader.done("STOP_BACKUP NOWAIT")
+			leader.stop()
 		}},
 		{Case{"S-FILE/008", "§4.6", Must, "The bytes of a file are the cluster's: PG_VERSION names the version that SHOW tells."}, func(t *talk) {
 			p := t.session()
@@ -89,7 +89,7 @@ func serverFileCases() []serverCase {
 				a := p.done("SEND_FILE ('%s')", path)
 				t.want(string(a.head) == fmt.Sprintf("%d\n", number/10000), fmt.Sprintf("%s: the line %d", path, number/10000), "%q", protocol.Shorten(string(a.head), 60))
 			}
-			p.done("STOP_BACKUP NOWAIT")
+			p.stop()
 		}},
 	}
 }
@@ -101,7 +101,7 @@ func serverWALCases() []serverCase {
 			system := p.system()
 			size, _ := protocol.ParseWALSegmentSize(p.done("SHOW wal_segment_size").text(0))
 			p.start()
-			stop := p.done("STOP_BACKUP NOWAIT")
+			stop := p.stop()
 			command := fmt.Sprintf("LIST_WAL_FILES START_WAL_LOCATION '%s'", stop.text(0))
 			if end := stop.text(3); end != "" {
 				command += fmt.Sprintf(" END_WAL_LOCATION '%s'", end)

@@ -25,6 +25,13 @@ func (p *peer) start() protocol.BackupStart {
 	return start
 }
 
+// stop ends the backup that the session leads, after pg_control, as a backup that began
+// on a standby has to (§4.8).
+func (p *peer) stop() answer {
+	p.done("SEND_FILE ('%s') NOVERIFY_CHECKSUMS", controlFile)
+	return p.done("STOP_BACKUP NOWAIT")
+}
+
 // joined is another session, in the same backup.
 func (t *talk) joined(id string) *peer {
 	p := t.session()
@@ -40,7 +47,7 @@ func serverSessionCases() []serverCase {
 		{Case{"S-SESSION/001", "§3.2", Must, "The id of a backup cannot be guessed."}, func(t *talk) {
 			p := t.session()
 			first := p.start()
-			p.done("STOP_BACKUP NOWAIT")
+			p.stop()
 			second := p.start()
 			t.want(validID.MatchString(first.ID) && first.ID != second.ID, "32 lower-case hexadecimal characters, others each time", "%q, %q", first.ID, second.ID)
 		}},
@@ -49,7 +56,7 @@ func serverSessionCases() []serverCase {
 			start := p.start()
 			p.refused("55000", "START_BACKUP FAST")
 			p.refused("55000", "JOIN_BACKUP '%s'", start.ID)
-			p.done("STOP_BACKUP NOWAIT")
+			p.stop()
 		}},
 		{Case{"S-SESSION/003", "§3.8", Must, "Files are sent in a backup only; lists are free."}, func(t *talk) {
 			p := t.session()
@@ -61,7 +68,7 @@ func serverSessionCases() []serverCase {
 			worker := t.joined(leader.start().ID)
 			worker.refused("55000", "STOP_BACKUP")
 			t.session().refused("55000", "STOP_BACKUP")
-			leader.done("STOP_BACKUP NOWAIT")
+			leader.stop()
 		}},
 		{Case{"S-SESSION/005", "§4.2", Must, "An id that there is not, is not."}, func(t *talk) {
 			p := t.session()
@@ -84,7 +91,7 @@ func serverSessionCases() []serverCase {
 				worker.conn.Close() //nolint:errcheck // that is the point
 			}
 			t.joined(start.ID).done("SEND_FILE ('PG_VERSION')")
-			leader.done("STOP_BACKUP NOWAIT")
+			leader.stop()
 		}},
 		{Case{"S-SESSION/008", "§3.5", Must, "A backup lives as long as its leader: workers are told within a second."}, func(t *talk) {
 			leader := t.session()
@@ -102,18 +109,18 @@ func serverSessionCases() []serverCase {
 			leader := t.session()
 			start := leader.start()
 			worker := t.joined(start.ID)
-			leader.done("STOP_BACKUP NOWAIT")
+			leader.stop()
 			a := worker.refused("55000", "SEND_FILE ('PG_VERSION')")
 			t.want(strings.Contains(a.message, "has ended"), `55000 backup "…" has ended`, "%s", a)
 			t.session().refused("42704", "JOIN_BACKUP '%s'", start.ID)
 			worker.start()
-			worker.done("STOP_BACKUP NOWAIT")
+			worker.stop()
 		}},
 		{Case{"S-SESSION/010", "§3.3", Must, "Ids are secrets: messages show no more than eight characters."}, func(t *talk) {
 			leader := t.session()
 			start := leader.start()
 			worker := t.joined(start.ID)
-			leader.done("STOP_BACKUP NOWAIT")
+			leader.stop()
 			a := worker.ask("SEND_FILE ('PG_VERSION')")
 			t.want(start.ID != "" && !strings.Contains(a.message, start.ID), "a message without the id", "%s", a.message)
 		}},
