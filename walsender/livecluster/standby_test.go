@@ -41,7 +41,7 @@ func TestStandby_Backup(t *testing.T) {
 	if got := replicate(t, s.through()).ParameterStatus("in_hot_standby"); got != "on" {
 		t.Errorf("in_hot_standby is %q", got)
 	}
-	stopPgbench, stopChurn := pgbenchLoad(t, primary), churnLoad(t, primary)
+	stopPgbench, stopChurn := primary.StartLoad(t), primary.StartDDL(t)
 	dir := filepath.Join(primary.Programs.TempDir(t), "copy")
 	result, err := s.backupTo(t.Context(), t, dir, func(o *client.Options) { o.Jobs, o.WAL = 8, client.WALStream })
 	must(t, err)
@@ -55,7 +55,7 @@ func TestStandby_Backup(t *testing.T) {
 	must(t, os.Remove(filepath.Join(dir, "standby.signal")))
 	restored := primary.Programs.OpenCluster(t, dir)
 	must(t, restored.Start(t.Context()))
-	checkRestored(t, restored)
+	must(t, restored.CheckLoad(t.Context()))
 }
 
 // TestStandby_4_6_Promoted promotes the standby in the middle of a backup.
@@ -139,7 +139,7 @@ func TestStandby_4_1_WALGone(t *testing.T) {
 func TestStandby_FromBackup(t *testing.T) {
 	s := serve(t, newPrimary(t, nil))
 	must(t, s.Pgbench(t.Context(), "postgres", "-q", "-i", "-s", "1"))
-	stop := pgbenchLoad(t, s.Cluster)
+	stop := s.StartLoad(t)
 	dir := filepath.Join(s.Programs.TempDir(t), "copy")
 	info, err := conninfo.Resolve(s.through(), conninfo.Options{Replication: true})
 	must(t, err)

@@ -13,7 +13,7 @@ import (
 )
 
 // Command prepares a program of the installation, or one that is given by a
-// path with a slash; the majors of [All] lend each other some. It runs as the server's user, in the root directory (which
+// path with a slash; some a newer major may lend: see [All]. It runs as the server's user, in the root directory (which
 // every user may read), with LC_ALL=C and without this process's PG* variables.
 // It is killed when ctx ends; the caller starts it and waits for it.
 func (p Programs) Command(ctx context.Context, name string, args ...string) *exec.Cmd {

@@ -9,7 +9,8 @@ import (
 // All finds a server of each major version that the machine has, in the places of
 // [Find]; the oldest major comes first. Of a major that is there twice, the first
 // found with psql counts, else the first. Some packages have the server's programs
-// only: psql, pgbench and pg_controldata are lent by the nearest major then. The
+// only: the next newer major that has them lends psql, pgbench, pg_basebackup,
+// pg_receivewal and pg_controldata then. The
 // error wraps [ErrNotFound] where there is no server at all; others tell that the
 // programs are there but do not run.
 func All() ([]Programs, error) {
@@ -35,7 +36,9 @@ func All() ([]Programs, error) {
 	}
 	slices.SortFunc(all, func(a, b Programs) int { return a.Major - b.Major })
 	for i := range all {
-		all[i].others = lenders(all, all[i].Major)
+		for _, newer := range all[i+1:] {
+			all[i].newer = append(all[i].newer, newer.BinDir)
+		}
 	}
 	return all, nil
 }
@@ -48,40 +51,26 @@ func rank(binDir string) int {
 	return 1
 }
 
-// lenders are the directories of the other majors, the nearest first, and of two
-// that are as near the newer one.
-func lenders(all []Programs, major int) []string {
-	distance := func(p Programs) int {
-		if p.Major > major {
-			return 2 * (p.Major - major)
-		}
-		return 2*(major-p.Major) + 1
-	}
-	sorted := slices.SortedFunc(slices.Values(all), func(a, b Programs) int { return distance(a) - distance(b) })
-	var dirs []string
-	for _, p := range sorted {
-		if p.Major != major {
-			dirs = append(dirs, p.BinDir)
-		}
-	}
-	return dirs
-}
-
-// lent are the programs of one major that work with a server of the next one.
-var lent = []string{"psql", "pgbench", "pg_controldata"}
+// lent are the programs that work with the server of an older major, but for
+// pg_controldata: it does where the control files have one layout, as those of the
+// majors that are lent to have.
+var lent = []string{"psql", "pgbench", "pg_basebackup", "pg_receivewal", "pg_controldata"}
 
 // dirOf is the directory where a program is: the installation's own, unless
-// another major lends it.
+// a newer major lends it.
 func (p Programs) dirOf(name string) string {
 	if isProgram(p.BinDir, name) || !slices.Contains(lent, name) {
 		return p.BinDir
 	}
-	i := slices.IndexFunc(p.others, func(dir string) bool { return isProgram(dir, name) })
+	i := slices.IndexFunc(p.newer, func(dir string) bool { return isProgram(dir, name) })
 	if i < 0 {
 		return p.BinDir
 	}
-	return p.others[i]
+	return p.newer[i]
 }
+
+// Majors are the major versions of PostgreSQL that there are tests for.
+func Majors() []int { return []int{13, 14, 15, 16, 17, 18, 19} }
 
 // Has reports whether the installation itself has a program, such as pg_verifybackup.
 func (p Programs) Has(name string) bool { return isProgram(p.BinDir, name) }

@@ -30,7 +30,7 @@ func TestAll(t *testing.T) {
 	}
 	want := []string{
 		fmt.Sprintf("93 93.1 in %s, psql in %[1]s, true", full),
-		fmt.Sprintf("94 94.2 in %s, psql in %s, false", server, full),
+		fmt.Sprintf("94 94.2 in %s, psql in %s, false", server, newer),
 		fmt.Sprintf("96 96beta1 in %s, psql in %[1]s, false", newer),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -36,8 +36,8 @@ type Programs struct {
 	Version string // as the server tells it: 15.18, 19devel
 	Major   int    // the leading number of Version
 
-	user   *account // nil where the programs run as the user of this process
-	others []string // the directories of other majors, the nearest first, to borrow from: see [All]
+	user  *account // nil where the programs run as the user of this process
+	newer []string // the directories of newer majors, the oldest first, to borrow from: see [All]
 }
 
 // Find looks for a PostgreSQL server: in the directories that the variable
