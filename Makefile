@@ -8,7 +8,10 @@ SOAKTIME ?= 60s
 # The race detector needs a C compiler; without one the tests run without it.
 RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
-.PHONY: help build run test lint fuzz bench conform soak postgres
+# The platforms that it has to compile for, besides this one. The last is big-endian.
+PLATFORMS := linux/arm64 darwin/arm64 freebsd/amd64 linux/s390x
+
+.PHONY: help build run test lint platforms fuzz bench conform soak postgres check-long
 
 help:
 	@echo 'make build   build pgparallel into this directory'
@@ -16,6 +19,8 @@ help:
 	@echo 'make test    run all tests, with the race detector where there is a C compiler'
 	@echo 'make lint    check formatting, go vet, staticcheck'
 	@echo 'make postgres fetch every major of PostgreSQL that the tests know, into a cache folder'
+	@echo 'make check-long fetch them, and back up clusters of each in every way; prints a table'
+	@echo 'make platforms check that it compiles for $(PLATFORMS)'
 	@echo 'make soak    take many backups with random faults for SOAKTIME ($(SOAKTIME))'
 	@echo 'make fuzz    run every fuzz target for FUZZTIME ($(FUZZTIME))'
 	@echo 'make bench   run the benchmarks'
@@ -37,10 +42,20 @@ soak:
 postgres:
 	walsender/walsendertest/postgres/fetch
 
+check-long: postgres
+	PGPARALLEL_REQUIRE_POSTGRES=1 $(GO) test -count=1 -v -timeout 60m -run Majors ./cmd/pgparallel ./walsender/datadir
+
 lint:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+
+# The tests too: they must compile where somebody may run them.
+platforms:
+	@set -e; for platform in $(PLATFORMS); do \
+		echo "go vet for $$platform"; \
+		CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO) vet ./...; \
+	done
 
 # A run of go test takes one target of one package only.
 fuzz:

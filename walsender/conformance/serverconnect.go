@@ -90,6 +90,15 @@ func serverConnectCases() []serverCase {
 			p := t.raw(append(protocol.SSLRequest{}.Encode(nil), startup(0, nil, "replication", "true")...))
 			t.want(p.closes(), "the connection is closed", "it stays open")
 		}},
+		{Case{"S-CONNECT/012", "§1.1", Must, "Clients of PostgreSQL 19 may ask for 3.9999, only to see whether a server negotiates."}, func(t *talk) {
+			const grease = "_pq_.test_protocol_negotiation"
+			a := t.raw(startup(9999, []string{grease}, "replication", "true")).greeting()
+			t.want(a.negotiate != nil, "NegotiateProtocolVersion for 3.9999", "%s", a)
+			if a.negotiate != nil {
+				t.want(a.negotiate.NewestMinorProtocol < 3<<16|9999, "a version that exists", "%d", a.negotiate.NewestMinorProtocol)
+				t.want(slices.Contains(a.negotiate.UnrecognizedOptions, grease), "it names "+grease, "%q", a.negotiate.UnrecognizedOptions)
+			}
+		}},
 	}
 }
 

@@ -66,16 +66,9 @@ func newPrimary(t testing.TB, settings map[string]string) *postgres.Cluster {
 	c := programs.NewCluster(t, postgres.InitOptions{Checksums: true, WALSegmentSizeMB: 1, Settings: all})
 	must(t, c.Start(t.Context()))
 	sql(t, c, `CREATE ROLE backup LOGIN;
-		GRANT EXECUTE ON FUNCTION `+backupFunctions(programs)+` TO backup;
+		GRANT EXECUTE ON FUNCTION `+programs.BackupFunctions()+` TO backup;
 		CREATE ROLE passer LOGIN REPLICATION`)
 	return c
-}
-
-func backupFunctions(p postgres.Programs) string {
-	if p.Major >= 15 {
-		return "pg_backup_start(text, boolean), pg_backup_stop(boolean)"
-	}
-	return "pg_start_backup(text, boolean, boolean), pg_stop_backup(boolean, boolean)"
 }
 
 func sql(t testing.TB, c *postgres.Cluster, statements string) string {

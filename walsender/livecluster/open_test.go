@@ -72,7 +72,7 @@ func TestOpen_Refusals(t *testing.T) {
 		},
 		"no right at all": {
 			config: livecluster.Config{ConnString: as(c, "poor"), PassThrough: passer},
-			want:   []string{"GRANT EXECUTE ON FUNCTION " + backupFunctions(c.Programs) + " TO poor;"},
+			want:   []string{"GRANT EXECUTE ON FUNCTION " + c.Programs.BackupFunctions() + " TO poor;"},
 		},
 		"one right missing": {
 			config: livecluster.Config{ConnString: as(c, "'half one'"), PassThrough: passer},

@@ -94,6 +94,15 @@ func (c *Cluster) ddl(round int) string {
 	return fmt.Sprintf(everywhere, round, strategy) + fmt.Sprintf(inPlace, round)
 }
 
+// BackupFunctions are the functions that a role needs the right to call, for a backup
+// of a running server.
+func (p Programs) BackupFunctions() string {
+	if p.Major >= 15 {
+		return "pg_backup_start(text, boolean), pg_backup_stop(boolean)"
+	}
+	return "pg_start_backup(text, boolean, boolean), pg_stop_backup(boolean, boolean)"
+}
+
 // CheckLoad holds a cluster that was started from a backup against what pgbench keeps
 // true, and has pg_amcheck look at every relation, where the installation has it.
 func (c *Cluster) CheckLoad(ctx context.Context) error {

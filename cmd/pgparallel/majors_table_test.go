@@ -1,0 +1,72 @@
+package main_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
+)
+
+// majorTable is the outcome of TestMajors: a row a version, a column a test.
+type majorTable struct {
+	rows []*majorRow
+}
+
+// majorRow is what was tested of one version.
+type majorRow struct {
+	version, judges string
+	columns         []string
+	cells           map[string]string
+}
+
+func (t *majorTable) add(p postgres.Programs) *majorRow {
+	r := &majorRow{version: p.Version, cells: make(map[string]string)}
+	for _, name := range []string{"pg_verifybackup", "pg_amcheck"} {
+		if p.Has(name) {
+			r.judges += " " + name
+		}
+	}
+	t.rows = append(t.rows, r)
+	return r
+}
+
+func (r *majorRow) note(test string, passed bool, took time.Duration) {
+	outcome := "FAIL"
+	if passed {
+		outcome = fmt.Sprintf("%.1f s", took.Seconds())
+	}
+	r.columns = append(r.columns, test)
+	r.cells[test] = outcome
+}
+
+// String is the table. A test that did not run has a dash.
+func (t *majorTable) String() string {
+	var columns []string
+	for _, r := range t.rows {
+		for _, c := range r.columns {
+			if !slices.Contains(columns, c) {
+				columns = append(columns, c)
+			}
+		}
+	}
+	text := &strings.Builder{}
+	line := func(version string, cell func(string) string, judges string) {
+		fmt.Fprintf(text, "%-10s", version)
+		for _, c := range columns {
+			fmt.Fprintf(text, "  %-*s", len(c), cell(c))
+		}
+		fmt.Fprintf(text, "  %s\n", strings.TrimSpace(judges))
+	}
+	line("PostgreSQL", func(column string) string { return column }, "its own judges")
+	for _, r := range t.rows {
+		line(r.version, func(column string) string {
+			if cell, tested := r.cells[column]; tested {
+				return cell
+			}
+			return "-"
+		}, r.judges)
+	}
+	return text.String()
+}
