@@ -36,6 +36,8 @@ Options:
                          for never
       --crashed          serve a cluster that was not shut down cleanly, too:
                          only if no server runs on it, on whatever machine
+      --newest-major=NUM try versions of PostgreSQL after 19, up to this one, and
+                         betas, as if they were 19: for tests only
   -v, --verbose          log every command
 
 Options for a running cluster:
@@ -70,6 +72,7 @@ type serveCommand struct {
 	MaxWALSenders senderCount   `name:"max-wal-senders" default:"10"`
 	SenderTimeout senderTimeout `name:"wal-sender-timeout"`
 	Crashed       bool
+	NewestMajor   int
 	Verbose       bool `short:"v"`
 
 	Cluster              string
@@ -98,6 +101,9 @@ func (c *serveCommand) run(out *console) error {
 		return err
 	}
 	defer cluster.Close()
+	if cluster.Untested() {
+		log.Warn("this version of PostgreSQL is not supported: a backup that succeeds may be worthless", zap.Int("major", cluster.Major()))
+	}
 	listeners, err := listen(c.Socketdir, int(c.Port), c.Listen)
 	if err != nil {
 		return err
@@ -112,18 +118,21 @@ func (c *serveCommand) run(out *console) error {
 type servedCluster interface {
 	walsender.Cluster
 	io.Closer
+	Major() int
+	Untested() bool
 }
 
 // open opens the running cluster where there is a connection string for it, else
 // the stopped one.
 func (c *serveCommand) open(log *zap.Logger) (servedCluster, error) {
 	if c.Cluster == "" {
-		return datadir.Open(c.Pgdata, datadir.Options{Crashed: c.Crashed})
+		return datadir.Open(c.Pgdata, datadir.Options{Crashed: c.Crashed, DirOptions: datadir.DirOptions{NewestMajor: c.NewestMajor}})
 	}
 	return livecluster.Open(context.Background(), c.Pgdata, livecluster.Config{
 		ConnString:           c.Cluster,
 		PassThrough:          c.Passthrough,
 		PassThroughSuperuser: c.PassthroughSuperuser,
+		NewestMajor:          c.NewestMajor,
 		Logger:               log,
 	})
 }

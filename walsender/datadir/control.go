@@ -54,6 +54,10 @@ type Control struct {
 // read while it was being written.
 var errControlChecksum = errors.New("pg_control has an incorrect checksum")
 
+// errControlVersion is a pg_control of a version whose layout is not known. The
+// version follows in the message.
+var errControlVersion = errors.New("pg_control has version")
+
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // DecodeControl decodes the content of global/pg_control, which is in the byte
@@ -70,7 +74,7 @@ func DecodeControl(data []byte) (Control, error) {
 		if _, swapped := controlLayoutOf(bits.ReverseBytes32(version)); swapped {
 			return Control{}, errors.New("pg_control was written by a machine of the other byte order")
 		}
-		return Control{}, fmt.Errorf("pg_control has version %d, known are 1300, 1700, 1800 and 1905 (PostgreSQL 13 to 19)", version)
+		return Control{}, fmt.Errorf("%w %d, known are 1300, 1700, 1800 and 1905 (PostgreSQL 13 to 19)", errControlVersion, version)
 	}
 	return layout.decode(data)
 }

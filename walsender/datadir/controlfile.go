@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/pgparallel/pgparallel/protocol"
@@ -58,7 +60,7 @@ func (d *Dir) readControl(ctx context.Context, size int64) (Control, controlFile
 		if err != nil {
 			return Control{}, controlFile{}, err
 		}
-		c, err := DecodeControl(data)
+		c, err := d.decodeControl(data)
 		if !errors.Is(err, errControlChecksum) || attempt == attempts {
 			return c, controlFile{data, st}, err
 		}
@@ -68,6 +70,21 @@ func (d *Dir) readControl(ctx context.Context, size int64) (Control, controlFile
 		case <-time.After(time.Millisecond):
 		}
 	}
+}
+
+// decodeControl is DecodeControl; of an untested version, which may have raised
+// pg_control_version, also the newest layout whose checksum is where one is.
+func (d *Dir) decodeControl(data []byte) (Control, error) {
+	c, err := DecodeControl(data)
+	if !errors.Is(err, errControlVersion) || !d.Untested() {
+		return c, err
+	}
+	for _, layout := range slices.Backward(controlLayouts) {
+		if c, err := layout.decode(data); !errors.Is(err, errControlChecksum) {
+			return c, err
+		}
+	}
+	return c, fmt.Errorf("%w, and none of their layouts", err)
 }
 
 // openControl opens the control file for a backup: read whole, here and now.

@@ -36,6 +36,7 @@ type Dir struct {
 	path     string
 	name     string // what Directory says
 	root     *directory
+	options  DirOptions
 	major    int
 	systemID uint64
 	known    tablespaceCache
@@ -44,10 +45,18 @@ type Dir struct {
 	users      int // who have not left; under the succession's lock
 }
 
+// DirOptions say what data directories are accepted.
+type DirOptions struct {
+	// NewestMajor also accepts the major versions after 19 up to this one, and
+	// their betas, at the tester's own risk: what is known of 19 is taken for
+	// true. pg_control must have a layout that is known, if under another version.
+	NewestMajor int
+}
+
 // OpenDir opens a data directory of PostgreSQL 13 to 19. The error is one line
 // that says what is wrong with path: not there, not to be read by this user, no
 // data directory, another version, or a pg_control that cannot be read.
-func OpenDir(path string) (*Dir, error) {
+func OpenDir(path string, o DirOptions) (*Dir, error) {
 	absolute, err := absolutePath(path)
 	if err != nil {
 		return nil, fmt.Errorf("could not determine the path of data directory %q: %w", path, err)
@@ -56,7 +65,7 @@ func OpenDir(path string) (*Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("could not open data directory %q: %w", path, pathCause(err))
 	}
-	d := &Dir{path: path, root: root}
+	d := &Dir{path: path, root: root, options: o}
 	if err := d.identify(); err != nil {
 		_ = root.close()
 		return nil, err
@@ -89,8 +98,12 @@ func (d *Dir) identify() error {
 	}
 	version := strings.TrimSpace(string(text))
 	d.major, err = strconv.Atoi(version)
-	if err != nil || d.major < oldestMajor || d.major > newestMajor {
+	switch {
+	case err != nil || d.major < oldestMajor:
 		return fmt.Errorf("%q is of PostgreSQL %q, supported are %d to %d", d.path, protocol.Shorten(version, 16), oldestMajor, newestMajor)
+	case d.major > max(newestMajor, d.options.NewestMajor):
+		return fmt.Errorf("%q is of PostgreSQL %d, supported are %d to %d; --newest-major=%[2]d tries it, at your own risk",
+			d.path, d.major, oldestMajor, newestMajor)
 	}
 	c, _, err := d.readControl(context.Background(), controlData)
 	switch {
@@ -98,7 +111,7 @@ func (d *Dir) identify() error {
 		return fmt.Errorf("%q is not a PostgreSQL data directory: no global/pg_control", d.path)
 	case err != nil:
 		return fmt.Errorf("could not read global/pg_control in %q: %w", d.path, pathCause(err))
-	case !c.writtenBy(d.major):
+	case !c.writtenBy(d.major) && !d.Untested():
 		return fmt.Errorf("%q is damaged: PG_VERSION says %d, but pg_control has version %d", d.path, d.major, c.Version)
 	}
 	st, err := d.root.lstat(".")
@@ -110,6 +123,10 @@ func (d *Dir) identify() error {
 	d.name = fmt.Sprintf("%d:%d:%d", id.device, id.inode, c.SystemID)
 	return nil
 }
+
+// Untested reports whether the directory is accepted because [DirOptions.NewestMajor]
+// says so.
+func (d *Dir) Untested() bool { return newestMajor <= d.major && d.major <= d.options.NewestMajor }
 
 // Directory names the data directory: "device:inode:system identifier" in
 // decimal numbers, as it was found when it was opened (§4.2).

@@ -53,7 +53,7 @@ func (f fixture) control(c Control) { f.write(controlName, c.Encode()) }
 
 func (f fixture) open() *Dir {
 	f.t.Helper()
-	d, err := OpenDir(f.path)
+	d, err := OpenDir(f.path, DirOptions{})
 	f.must(err)
 	f.t.Cleanup(func() { f.must(d.Close()) })
 	return d

@@ -93,7 +93,7 @@ func TestMajors_ControlFields(t *testing.T) {
 
 func compareControl(t *testing.T, c *postgres.Cluster) {
 	t.Helper()
-	d, err := datadir.OpenDir(c.Dir)
+	d, err := datadir.OpenDir(c.Dir, datadir.DirOptions{})
 	must(t, err)
 	defer d.Close()
 	control, err := d.Control(t.Context())

@@ -2,7 +2,10 @@ package datadir
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
@@ -185,7 +188,7 @@ func TestOpenDir_Errors(t *testing.T) {
 		}), "incorrect checksum"},
 		{"another version's pg_control", with(func(f fixture) { f.write("PG_VERSION", []byte("17\n")) }), "PG_VERSION says 17"},
 	} {
-		d, err := OpenDir(test.path)
+		d, err := OpenDir(test.path, DirOptions{})
 		if err == nil {
 			t.Errorf("%s: no error", test.name)
 			d.Close()
@@ -197,6 +200,56 @@ func TestOpenDir_Errors(t *testing.T) {
 	}
 }
 
+// A version after 19 is opened for who asks for it. What is in pg_control is believed
+// where the checksum says that a known layout is right.
+func TestOpenDir_NewestMajor(t *testing.T) {
+	for _, test := range []struct {
+		name           string
+		major, version int
+		newest         int
+		damage         int // the byte of pg_control that is changed
+		want           string
+	}{
+		{"not asked for", 20, 1905, 0, -1, "supported are 13 to 19; --newest-major=20 tries it"},
+		{"too new all the same", 21, 1905, 20, -1, "--newest-major=21 tries it"},
+		{"the layout of 19", 20, 1905, 20, -1, ""},
+		{"another number for it", 20, 2001, 20, -1, ""},
+		{"a beta of 19", 19, 1902, 19, -1, ""},
+		{"a beta of 19, not asked for", 19, 1902, 0, -1, "pg_control has version 1902"},
+		{"no layout that is known", 20, 2001, 20, 40, "pg_control has version 2001, known are 1300, 1700, 1800 and 1905 (PostgreSQL 13 to 19), and none of their layouts"},
+		{"a release asked for", 18, 1801, 20, -1, "pg_control has version 1801"},
+	} {
+		c := validControl()
+		c.Version = 1905
+		f := newFixture(t, c)
+		f.write("PG_VERSION", fmt.Appendln(nil, test.major))
+		data := c.Encode()
+		binary.NativeEndian.PutUint32(data[atVersion:], uint32(test.version))
+		layout := controlLayouts[len(controlLayouts)-1]
+		binary.NativeEndian.PutUint32(data[layout.crc:], crc32.Checksum(data[:layout.crc], castagnoli))
+		if test.damage >= 0 {
+			data[test.damage] ^= 1
+		}
+		f.write(controlName, data)
+
+		d, err := OpenDir(f.path, DirOptions{NewestMajor: test.newest})
+		switch {
+		case err != nil && (test.want == "" || !strings.Contains(err.Error(), test.want)):
+			t.Errorf("%s: %v, want %q", test.name, err, test.want)
+		case err == nil && test.want != "":
+			t.Errorf("%s: no error", test.name)
+		case err == nil:
+			got, err := d.Control(t.Context())
+			if got.DataChecksumVersion != 1 || got.WALSegmentSize != c.WALSegmentSize || err != nil || !d.Untested() {
+				t.Errorf("%s: %+v, %v; untested: %v", test.name, got, err, d.Untested())
+			}
+		}
+		if d != nil {
+			f.must(d.Close())
+		}
+	}
+}
+
 func TestOpenDir_Permission(t *testing.T) {
 	if os.Getuid() == 0 {
 		t.Skip("root may read everything")
@@ -204,7 +257,7 @@ func TestOpenDir_Permission(t *testing.T) {
 	f := newFixture(t, validControl())
 	f.must(os.Chmod(f.at("global"), 0))
 	t.Cleanup(func() { f.must(os.Chmod(f.at("global"), 0o700)) })
-	if _, err := OpenDir(f.path); err == nil || !strings.Contains(err.Error(), "permission denied") {
+	if _, err := OpenDir(f.path, DirOptions{}); err == nil || !strings.Contains(err.Error(), "permission denied") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -89,7 +89,7 @@ func TestOpenDir_DotDotBehindALink(t *testing.T) {
 	must(t, os.MkdirAll(top+"/real/deep/other", 0o700))
 	must(t, os.Symlink(top+"/real/deep/other", top+"/elsewhere"))
 	t.Chdir(top)
-	d, err := OpenDir("elsewhere/../pg")
+	d, err := OpenDir("elsewhere/../pg", DirOptions{})
 	must(t, err)
 	defer d.Close()
 	t.Chdir("/")

@@ -73,7 +73,7 @@ func TestPostgres_4_5_Exclusions(t *testing.T) {
 		"-T", outside+"="+newOutside, "-T", inside+"="+newInside)
 	must(t, err)
 
-	d, err := datadir.OpenDir(c.Dir)
+	d, err := datadir.OpenDir(c.Dir, datadir.DirOptions{})
 	must(t, err)
 	defer d.Close()
 	d.RecoveryOnRestore = true

@@ -29,7 +29,7 @@ func (d *Dir) Reopen() (now *Dir, release func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.latest.current() {
-		next, err := OpenDir(s.first.path)
+		next, err := OpenDir(s.first.path, s.first.options)
 		if err != nil {
 			return nil, nil, protocol.Errorf(protocol.CodeCannotConnectNow, "the data directory was replaced: %v", err)
 		}

@@ -11,6 +11,8 @@ import (
 
 // Options say how a stopped cluster is treated.
 type Options struct {
+	DirOptions
+
 	// Crashed allows backups of a cluster that was not shut down cleanly, on
 	// the operator's word that no server runs on it anywhere. The copy starts
 	// with crash recovery, as the cluster itself would.
@@ -43,7 +45,7 @@ type coldBackup struct {
 // [Stopped.StartBackup]: it may be started and stopped again in between. The
 // caller closes it.
 func Open(dir string, o Options) (*Stopped, error) {
-	d, err := OpenDir(dir)
+	d, err := OpenDir(dir, o.DirOptions)
 	if err != nil {
 		return nil, err
 	}

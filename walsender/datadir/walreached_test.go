@@ -44,7 +44,7 @@ func TestPostgres_4_6_WALReached(t *testing.T) {
 // highest.
 func checkReached(t *testing.T, dir string) (highest protocol.LSN) {
 	f := fixture{t: t, path: dir}
-	d, err := OpenDir(dir)
+	d, err := OpenDir(dir, DirOptions{})
 	f.must(err)
 	defer d.Close()
 	c, err := d.Control(t.Context())

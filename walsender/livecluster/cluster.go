@@ -67,7 +67,7 @@ func newCluster(dir string, config Config) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := datadir.OpenDir(dir)
+	d, err := datadir.OpenDir(dir, datadir.DirOptions{NewestMajor: config.NewestMajor})
 	if err != nil {
 		return nil, err
 	}

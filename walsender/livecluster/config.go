@@ -33,6 +33,9 @@ type Config struct {
 	// act as one.
 	PassThroughSuperuser string
 
+	// NewestMajor is that of [datadir.DirOptions].
+	NewestMajor int
+
 	// Logger is told what goes wrong between this process and the server. Nil: no
 	// log. No password ever gets there.
 	Logger *zap.Logger

@@ -13,9 +13,10 @@ import (
 )
 
 // Command prepares a program of the installation, or one that is given by a
-// path with a slash; some a newer major may lend: see [All]. It runs as the server's user, in the root directory (which
-// every user may read), with LC_ALL=C and without this process's PG* variables.
-// It is killed when ctx ends; the caller starts it and waits for it.
+// path with a slash; some a newer major may lend: see [All]. It runs as the
+// server's user, in the root directory (which every user may read), with LC_ALL=C
+// and without this process's PG* variables. It is killed when ctx ends; the caller
+// starts it and waits for it.
 func (p Programs) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	if !strings.Contains(name, "/") {
 		name = filepath.Join(p.dirOf(name), name)

@@ -7,14 +7,15 @@ import (
 	"sync"
 )
 
-// StartLoad runs pgbench on the database postgres, which "pgbench -i" has filled,
-// until stop is called or the test ends. It returns when rows are written.
+// StartLoad runs pgbench, some hundred transactions a second, on the database
+// postgres, which "pgbench -i" has filled, until stop is called or the test ends. It
+// returns when rows are written.
 func (c *Cluster) StartLoad(t TB) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { // ends with the context
-		ended <- c.Pgbench(ctx, "postgres", "-n", "-c", "8", "-j", "2", "-T", "600")
+		ended <- c.Pgbench(ctx, "postgres", "-n", "-c", "4", "-R", "400", "-T", "600")
 	}()
 	stop = sync.OnceFunc(func() { cancel(); <-ended })
 	t.Cleanup(stop)
