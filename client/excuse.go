@@ -73,7 +73,7 @@ func (e *excuses) judge(label string, tell func(level EventLevel, format string,
 		return fmt.Errorf("%s, and there is no recovery that could make up for it", e.first)
 	}
 	if e.foreign.files > 0 {
-		tell(LevelWarning, "%s; files that are not PostgreSQL's and have changed: %d", e.foreign.first, e.foreign.files)
+		tell(LevelWarning, "files that are not PostgreSQL's have changed during the backup: %d (%s)", e.foreign.files, e.foreign.first)
 	}
 	return nil
 }

@@ -52,13 +52,19 @@ func manyParts(t *testing.T, location string) string {
 		SmallFiles:  600,
 		Tablespaces: []walsendertest.SampleTablespace{{OID: 16400, Location: location}},
 	})
+	addLargeFiles(t, source)
+	return source
+}
+
+// addLargeFiles adds relations that are too large for a worker's batch.
+func addLargeFiles(t *testing.T, source string) {
+	t.Helper()
 	random := rand.NewChaCha8([32]byte{1})
 	for _, name := range []string{"40001", "40002", "40003"} {
 		content := make([]byte, 5<<20)
 		random.Read(content[:3<<20])
 		must(t, os.WriteFile(filepath.Join(source, "base/5", name), content, 0o600))
 	}
-	return source
 }
 
 // Archives of every kind are read to their end by the programs that people have, and

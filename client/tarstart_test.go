@@ -70,7 +70,8 @@ func unpackAndStart(t *testing.T, p postgres.Programs, dir, suffix, space string
 	return restored
 }
 
-// A primary that was stopped gives no label: the links are members of base.tar.
+// A primary that was stopped gives no label: the links are members of base.tar, however
+// far they lead.
 func TestTar_PostgreSQLStartsFromAStoppedPrimary(t *testing.T) {
 	ctx, p := t.Context(), postgres.Require(t)
 	source, location := withTablespace(t, p)
@@ -79,7 +80,7 @@ func TestTar_PostgreSQLStartsFromAStoppedPrimary(t *testing.T) {
 	must(t, source.Stop(ctx, postgres.Fast))
 	config := serve(t, source.Dir, &walsender.Server{})
 	for suffix, c := range map[string]client.Compression{"": {}, zstdSuffix: {Method: client.CompressionZstd}} {
-		dir, space := filepath.Join(t.TempDir(), "copy"), filepath.Join(p.TempDir(t), "new")
+		dir, space := filepath.Join(t.TempDir(), "copy"), filepath.Join(p.TempDir(t), strings.Repeat("new", 50))
 		_, err = client.Backup(ctx, client.Options{
 			ConnConfig: config, Dir: dir, Jobs: 4, Format: client.FormatTar, Compression: c,
 			TablespaceMap: map[string]string{location: space},
