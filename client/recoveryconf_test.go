@@ -87,3 +87,21 @@ func countMembers(t *testing.T, archive, name string) int {
 		}
 	}
 }
+
+// Without -R, the copy of a standby is one too, and is said to be (B37).
+func TestWriteRecoveryConf_NoticeOfStandby(t *testing.T) {
+	for _, ofStandby := range []bool{false, true} {
+		f := newFake(t)
+		if ofStandby {
+			f.files[standbySignalFile] = ""
+		}
+		told := false
+		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(t.TempDir(), "copy"), WAL: WALFetch, Log: func(e Event) {
+			told = told || e.Level == LevelInfo && strings.Contains(e.Message, "one of a standby")
+		}})
+		must(t, err)
+		if told != ofStandby {
+			t.Errorf("of a standby: %v, told: %v", ofStandby, told)
+		}
+	}
+}

@@ -37,7 +37,23 @@ var oracleValues = map[string][]string{
 // do or neither does, but for what is refused here and for what psql does not know yet
 // (B06).
 func TestKeywords_AsPsql(t *testing.T) {
-	ctx, p := t.Context(), postgres.Require(t)
+	if testing.Short() {
+		asPsql(t, postgres.Require(t))
+		return
+	}
+	all, err := postgres.All()
+	if err != nil {
+		postgres.Require(t) // skips
+	}
+	for _, p := range all {
+		if p.Major >= 15 && p.Has("psql") {
+			t.Run(fmt.Sprint(p.Major), func(t *testing.T) { asPsql(t, p) })
+		}
+	}
+}
+
+func asPsql(t *testing.T, p postgres.Programs) {
+	ctx := t.Context()
 	c := p.NewCluster(t, postgres.InitOptions{})
 	must(t, c.Start(ctx))
 	base := map[string]string{"host": c.SocketDir, "port": fmt.Sprint(c.Port), "user": "postgres", "dbname": "postgres"}
@@ -201,4 +217,64 @@ func TestResolve_PrecedenceAsPsql(t *testing.T) {
 			t.Errorf("%s: got %q, psql sends %q", connString, got, want)
 		}
 	}
+}
+
+// What pg_basebackup -R writes has the same settings, in the same order and quoted in
+// the same way, between libpq's defaults, which it writes as well.
+func TestPrimaryConnInfo_AsPgBasebackup(t *testing.T) {
+	ctx, p := t.Context(), postgres.Require(t)
+	c := p.NewCluster(t, postgres.InitOptions{WALSegmentSizeMB: 1})
+	must(t, c.Start(ctx))
+	dir := p.TempDir(t)
+	services, pass := filepath.Join(dir, "services"), filepath.Join(dir, "pgpass")
+	must(t, os.WriteFile(services, []byte("[bk]\nsslmode=disable\nsslrootcert=/x\napplication_name=east1\nconnect_timeout=3\nkeepalives_idle=7\n"), 0o644))
+	must(t, os.WriteFile(pass, []byte("*:*:*:*:sekret\n"), 0o600))
+	must(t, p.Own(pass))
+	t.Setenv("PGSERVICEFILE", services)
+	for n, test := range []struct{ options, variable, text string }{
+		{options: `application_name='it\'s \\ "me"' connect_timeout=7 password=secret sslmode=disable options='-c geqo=off'`},
+		{options: "service=bk", variable: "PGPASSFILE", text: pass},
+		{options: "service=bk application_name=mine requirepeer=postgres", variable: "PGPASSWORD", text: "secret"},
+		{options: "target_session_attrs=read-write tcp_user_timeout=1 gssencmode=disable krbsrvname=x sslcompression=0", variable: "PGSSLMODE", text: "allow"},
+	} {
+		connString := c.ConnString("postgres") + " " + test.options
+		copied := filepath.Join(dir, fmt.Sprint("copy", n))
+		cmd := p.Command(ctx, "pg_basebackup", "-d", connString, "-D", copied, "-R", "-N", "-c", "fast", "-X", "none")
+		cmd.Env = append(cmd.Env, "PGSERVICEFILE="+services)
+		if test.variable != "" {
+			t.Setenv(test.variable, test.text)
+			cmd.Env = append(cmd.Env, test.variable+"="+test.text)
+		}
+		if said, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, said)
+		}
+		ours := resolve(t, connString).PrimaryConnInfo(p.Major >= 17)
+		if test.variable != "" {
+			os.Unsetenv(test.variable)
+		}
+		text, err := os.ReadFile(filepath.Join(copied, "postgresql.auto.conf"))
+		must(t, err)
+		_, theirs, _ := strings.Cut(string(text), "primary_conninfo = ")
+		rest := strings.NewReplacer(`''`, `'`, `\\`, `\`).Replace(theirs)
+		for _, pair := range pairs(t, ours) {
+			i := strings.Index(rest, pair)
+			if i < 0 {
+				t.Errorf("%s: no %s in what pg_basebackup writes: %s\nWe write: %s", test.options, pair, theirs, ours)
+				break
+			}
+			rest = rest[i+len(pair):]
+		}
+	}
+}
+
+// pairs are the settings of a connection string as they are quoted, in libpq's order.
+func pairs(t *testing.T, connString string) (list []string) {
+	set, err := parse(connString)
+	must(t, err)
+	for _, k := range keywords {
+		if text, has := set[k.Name]; has {
+			list = append(list, k.Name+"="+quoteValue(text))
+		}
+	}
+	return list
 }
