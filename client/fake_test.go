@@ -40,8 +40,9 @@ type fake struct {
 	wal           map[string]string // by name
 	stream        *fakeStream       // nil: nothing is passed on to a server that runs
 	history       string
-	frame         int  // payload of a CopyData
-	stock         bool // does not say that it knows parallel backups
+	frame         int               // payload of a CopyData
+	stock         bool              // does not say that it knows parallel backups
+	parameters    map[string]string // reported besides
 
 	// refuse is the answer to the startup of the k-th connection, from 0.
 	refuse func(k int) *protocol.Error
@@ -216,6 +217,9 @@ func (s *fakeSession) run() {
 	s.backend.Send(&pgproto3.AuthenticationOk{})
 	if !s.stock {
 		s.backend.Send(&pgproto3.ParameterStatus{Name: "parallel_backup_protocol", Value: "1"})
+	}
+	for name, value := range s.parameters {
+		s.backend.Send(&pgproto3.ParameterStatus{Name: name, Value: value})
 	}
 	s.send(&pgproto3.BackendKeyData{SecretKey: []byte{1, 2, 3, 4}}, &pgproto3.ReadyForQuery{TxStatus: 'I'})
 	go s.readAhead()

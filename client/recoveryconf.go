@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
 // writeRecoveryConf makes a server that is started from the backup a standby of the
@@ -18,6 +20,9 @@ func (b *backup) writeRecoveryConf(context.Context) error {
 			b.events.tell(LevelInfo, "the backup is one of a standby and starts as one, with the same primary_conninfo and primary_slot_name")
 		}
 		return nil
+	}
+	if wal := protocol.WALAccess(b.leader.parameters[protocol.ParameterWAL]); wal != "" && wal != protocol.WALStreamed {
+		b.events.tell(LevelWarning, "this server streams no WAL: primary_conninfo must be changed before a standby can follow by it")
 	}
 	settings := recoverySettings(b.ConnInfo.PrimaryConnInfo(b.cluster.versionNum >= 170000), b.Slot)
 	now := time.Now().Unix()

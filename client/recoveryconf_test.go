@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/conninfo"
 )
 
@@ -84,6 +85,27 @@ func countMembers(t *testing.T, archive, name string) int {
 		must(t, err)
 		if h.Name == name {
 			n++
+		}
+	}
+}
+
+// A server that streams nothing leads no standby, which is said.
+func TestWriteRecoveryConf_ServerStreamsNothing(t *testing.T) {
+	for _, wal := range []protocol.WALAccess{"", protocol.WALStreamed, protocol.WALKept, protocol.WALTransient} {
+		f := newFake(t)
+		if wal != "" {
+			f.parameters = map[string]string{protocol.ParameterWAL: string(wal)}
+		}
+		warned := false
+		_, err := Backup(t.Context(), Options{
+			ConnConfig: f.config(), ConnInfo: connInfo(t, "host=/x"), Dir: filepath.Join(t.TempDir(), "copy"), WAL: WALFetch, WriteRecoveryConf: true,
+			Log: func(e Event) {
+				warned = warned || e.Level == LevelWarning && strings.Contains(e.Message, "streams no WAL")
+			},
+		})
+		must(t, err)
+		if want := wal == protocol.WALKept || wal == protocol.WALTransient; warned != want {
+			t.Errorf("WAL %q: warned %v", wal, warned)
 		}
 	}
 }
