@@ -92,7 +92,7 @@ B> SEND_FILE ('PG_VERSION')
 ERROR:  55000: backup "$id8" was aborted
 A> START_BACKUP
 ERROR:  55000: the cluster is running, or has crashed: postmaster.pid exists
-HINT:  Stop the server, or use --cluster to back up a running one. Remove postmaster.pid only if no server runs on this data directory.
+HINT:  Stop the server, or use --cluster to back up a running one. If it has crashed, or this is a snapshot of it, use --crashed when no server runs on this data directory.
 `)
 }
 

@@ -15,7 +15,9 @@ type Options struct {
 
 	// Crashed allows backups of a cluster that was not shut down cleanly, on
 	// the operator's word that no server runs on it anywhere. The copy starts
-	// with crash recovery, as the cluster itself would.
+	// with crash recovery, as the cluster itself would. A server that is seen to
+	// run on the directory, on this machine, is refused all the same;
+	// postmaster.pid of another, or of a process that is dead, is stale.
 	Crashed bool
 }
 
@@ -36,8 +38,9 @@ type coldBackups struct {
 
 // coldBackup is what a running backup must find unchanged at its end.
 type coldBackup struct {
-	control []byte // pg_control at the start
-	stop    protocol.BackupStop
+	control    []byte // pg_control at the start
+	postmaster []byte // postmaster.pid at the start, nil for none
+	stop       protocol.BackupStop
 }
 
 // Open opens the data directory of a stopped cluster; the errors are those of
@@ -97,14 +100,16 @@ func (s *Stopped) InRecovery(ctx context.Context) (bool, error) {
 //   - any other: 55000, unless [Options.Crashed] allows it. Then there is no
 //     label, and no known end of WAL.
 //
-// While postmaster.pid or backup_label exists it is 55000 in every state. WAL that the backup
-// needs and that is not there is 58P01.
+// While backup_label exists it is 55000 in every state, and so it is while postmaster.pid
+// does, unless [Options.Crashed] is set and no server runs on the directory. WAL that the
+// backup needs and that is not there is 58P01.
 func (s *Stopped) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.BackupStart, error) {
 	c, file, err := s.readControl(ctx, controlSize)
 	if err := controlError(ctx, err); err != nil {
 		return protocol.BackupStart{}, err
 	}
-	if err := s.checkStopped(c); err != nil {
+	postmaster, err := s.checkStopped(c)
+	if err != nil {
 		return protocol.BackupStart{}, err
 	}
 	if err := s.CheckPath(); err != nil {
@@ -122,7 +127,7 @@ func (s *Stopped) StartBackup(ctx context.Context, r protocol.BackupRequest) (pr
 	if s.backups.by[r.ID] != nil {
 		return protocol.BackupStart{}, protocol.Errorf(protocol.CodeObjectNotInPrerequisite, `backup "%s" is already in progress`, protocol.ShortID(r.ID))
 	}
-	s.backups.by[r.ID] = &coldBackup{control: file.data, stop: stop}
+	s.backups.by[r.ID] = &coldBackup{control: file.data, postmaster: postmaster, stop: stop}
 	return protocol.BackupStart{StartPtr: stop.StartPtr, Timeline: stop.Timeline, Label: stop.Label, ID: r.ID}, nil
 }
 
@@ -152,29 +157,44 @@ func (s *Stopped) AbortBackup(id string) {
 
 // checkStopped refuses a cluster that runs, or that may, and one that is itself a
 // backup: its own label would be left out, and the copy silently corrupt.
-func (s *Stopped) checkStopped(c Control) error {
-	running, err := s.root.exists("postmaster.pid")
+// It returns postmaster.pid, which may be there after a crash.
+func (s *Stopped) checkStopped(c Control) ([]byte, error) {
+	postmaster, err := s.postmaster()
 	if err != nil {
-		return ioError("stat file", "postmaster.pid", err)
+		return nil, err
 	}
 	labelled, err := s.root.exists("backup_label")
 	if err != nil {
-		return ioError("stat file", "backup_label", err)
+		return nil, ioError("stat file", "backup_label", err)
+	}
+	server := 0
+	if s.options.Crashed {
+		if server, err = s.runningServer(postmaster); err != nil {
+			return nil, err
+		}
+	}
+	refused := func(format string, args ...any) *protocol.Error {
+		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, format, args...)
 	}
 	switch {
 	case labelled:
-		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the data directory is a backup that was never started: backup_label exists").
+		return nil, refused("the data directory is a backup that was never started: backup_label exists").
 			WithHint("Start the server on it and stop it, then take the backup.")
-	case running:
-		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the cluster is running, or has crashed: postmaster.pid exists").
-			WithHint("Stop the server, or use --cluster to back up a running one. Remove postmaster.pid only if no server runs on this data directory.")
-	case c.State == StateShutDown, c.shutDownStandby(), s.options.Crashed:
-		return nil
+	case server != 0:
+		return nil, refused("the cluster is running: process %d is its server, or one that its server has left", server).
+			WithHint("Stop the server, or use --cluster to back up a running one.")
+	case s.options.Crashed:
+		return postmaster, nil
+	case postmaster != nil:
+		return nil, refused("the cluster is running, or has crashed: postmaster.pid exists").
+			WithHint("Stop the server, or use --cluster to back up a running one. If it has crashed, or this is a snapshot of it, use --crashed when no server runs on this data directory.")
+	case c.State == StateShutDown, c.shutDownStandby():
+		return nil, nil
 	case c.State == StateShutDownInRecovery:
-		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the cluster was shut down in recovery before its data was consistent").
+		return nil, refused("the cluster was shut down in recovery before its data was consistent").
 			WithHint("Start the server, let it finish its recovery or, as a standby, reach a consistent state, and stop it.")
 	}
-	return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, `the cluster was not shut down cleanly: its state is "%v"`, c.State).
+	return nil, refused(`the cluster was not shut down cleanly: its state is "%v"`, c.State).
 		WithHint("If its server runs, here or on another host, use --cluster. If it has crashed, start and stop it, or use --crashed when no server runs on this data directory.")
 }
 
@@ -214,12 +234,14 @@ func (s *Stopped) checkUnchanged(ctx context.Context, b *coldBackup) error {
 		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the cluster changed during the backup: %s", what).
 			WithHint("This means that the backup being taken is corrupt and should not be used. Keep the server stopped, or use --cluster, and take another backup.")
 	}
-	running, err := s.root.exists("postmaster.pid")
+	postmaster, err := s.postmaster()
 	switch {
 	case err != nil:
-		return ioError("stat file", "postmaster.pid", err)
-	case running:
+		return err
+	case postmaster != nil && b.postmaster == nil:
 		return changed("postmaster.pid appeared")
+	case !bytes.Equal(postmaster, b.postmaster):
+		return changed("postmaster.pid is another")
 	}
 	if same, err := s.samePath(); err != nil || !same {
 		return changed("the data directory was replaced")

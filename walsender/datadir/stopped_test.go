@@ -170,9 +170,6 @@ func TestStopped_4_1_OtherStates(t *testing.T) {
 		if start.Label != "" || stop.Label != "" || stop.StopPtr != 0 || stop.StartPtr != redo || stop.StopTimeline != 1 {
 			t.Errorf("%v: stop %+v", state, stop)
 		}
-		must(t, os.WriteFile(dir+"/postmaster.pid", nil, 0o600))
-		_, err = crashed.StartBackup(t.Context(), request(id, nil))
-		wantCode(t, err, protocol.CodeObjectNotInPrerequisite)
 	}
 }
 
