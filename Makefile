@@ -33,7 +33,7 @@ run:
 	$(GO) run ./cmd/pgparallel demo
 
 test:
-	$(GO) test $(RACE) ./...
+	$(GO) test $(RACE) -timeout 30m ./...
 
 # Both kinds take SOAKTIME each. They print their seeds; PGPARALLEL_SOAK_SEED replays one.
 soak:

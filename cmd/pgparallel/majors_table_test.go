@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
@@ -32,10 +33,14 @@ func (t *majorTable) add(p postgres.Programs) *majorRow {
 	return r
 }
 
-func (r *majorRow) note(test string, passed bool, took time.Duration) {
-	outcome := "FAIL"
-	if passed {
-		outcome = fmt.Sprintf("%.1f s", took.Seconds())
+// note takes down how a test ended.
+func (r *majorRow) note(test string, t *testing.T, took time.Duration) {
+	outcome := fmt.Sprintf("%.1f s", took.Seconds())
+	switch {
+	case t.Failed():
+		outcome = "FAIL"
+	case t.Skipped():
+		outcome = "-"
 	}
 	r.columns = append(r.columns, test)
 	r.cells[test] = outcome

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -33,13 +34,14 @@ func TestMajors(t *testing.T) {
 				{"files", m.testFiles},
 				{"live, -X stream", func(t *testing.T) { m.testLive(t, "stream") }},
 				{"live, -X fetch", func(t *testing.T) { m.testLive(t, "fetch") }},
+				{"archives", m.testArchives},
 				{"passed through", m.testPassedThrough},
 				{"standby", m.testStandby},
 				{"stopped", m.testStopped}, // the last, for the primary stays stopped
 			} {
 				t.Run(step.name, func(t *testing.T) {
 					began := time.Now()
-					defer func() { row.note(step.name, !t.Failed(), time.Since(began)) }()
+					defer func() { row.note(step.name, t, time.Since(began)) }()
 					step.test(t)
 				})
 			}
@@ -83,6 +85,28 @@ func (m *majorCluster) testLive(t *testing.T, method string) {
 	stopLoad()
 	m.verify(t, target)
 	m.checkStarted(t, target)
+}
+
+// testArchives has pg_verifybackup read archives of every compression, which it does
+// from 18 on, and from 19 on the WAL in them.
+func (m *majorCluster) testArchives(t *testing.T) {
+	if m.programs.Major < 18 {
+		t.Skip("its pg_verifybackup reads no archives")
+	}
+	for _, method := range []string{"none", "gzip", "lz4", "zstd"} {
+		target := m.newTarget(t)
+		m.backUp(t, m.live, target, "-F", "t", "-Z", method, "-X", "stream")
+		must(t, m.programs.Own(target.dir))
+		arguments := []string{target.dir}
+		if m.programs.Major == 18 {
+			arguments = append(arguments, "--no-parse-wal")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		if out, err := m.programs.Run(ctx, "pg_verifybackup", arguments...); err != nil || !strings.Contains(out, "successfully verified") {
+			t.Errorf("%s: %v\n%s", method, err, out)
+		}
+	}
 }
 
 // testPassedThrough runs the programs that know nothing of pgparallel.

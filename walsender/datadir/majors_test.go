@@ -14,8 +14,13 @@ import (
 
 // eachMajor runs a test with every major version of PostgreSQL that is supported.
 func eachMajor(t *testing.T, test func(*testing.T, postgres.Programs)) {
-	for major := 13; major <= 19; major++ {
-		t.Run(fmt.Sprint(major), func(t *testing.T) { test(t, postgres.RequireMajor(t, major)) })
+	for _, major := range postgres.Majors() {
+		t.Run(fmt.Sprint(major), func(t *testing.T) {
+			if testing.Short() && major != 15 && major != 19 {
+				t.Skip("takes long")
+			}
+			test(t, postgres.RequireMajor(t, major))
+		})
 	}
 }
 
