@@ -95,6 +95,7 @@ func (b *backup) run(ctx context.Context) error {
 		{"connect", b.connect},
 		{"identify", b.identify},
 		{"list tablespaces", b.listTablespaces},
+		{"connect workers", b.connectWorkers},
 		{"choose WAL method", b.chooseWAL},
 		{"create target", b.createTarget},
 		{"open stream", b.openStream},

@@ -28,6 +28,7 @@ type conn struct {
 	pid        uint32 // of the server's process, by BackendKeyData
 	notice     protocol.NoticeFunc
 	unbind     func() bool
+	unanswered int // notices and parameters since the last command was complete
 }
 
 // newConn takes over a connection that is ready for a query, for as long as ctx.
@@ -123,6 +124,9 @@ func (c *conn) next() (kind byte, body []byte, err error) {
 			return 0, nil, lost(err)
 		}
 		unasked, err := c.unasked(kind, body)
+		if kind == 'Z' {
+			c.unanswered = 0
+		}
 		if err != nil || !unasked {
 			return kind, body, err
 		}
@@ -138,11 +142,17 @@ func (c *conn) unasked(kind byte, body []byte) (bool, error) {
 		if err := m.Decode(body); err != nil {
 			return true, err
 		}
+		if err := c.countUnasked(); err != nil {
+			return true, err
+		}
 		c.notice(protocol.ErrorFromResponse((*pgproto3.ErrorResponse)(&m)))
 		return true, nil
 	case 'S':
 		var m pgproto3.ParameterStatus
 		if err := m.Decode(body); err != nil {
+			return true, err
+		}
+		if err := c.countUnasked(); err != nil {
 			return true, err
 		}
 		c.parameters[m.Name] = m.Value
@@ -155,6 +165,18 @@ func (c *conn) unasked(kind byte, body []byte) (bool, error) {
 		return false, err
 	}
 	return false, nil
+}
+
+// maxUnasked is how many notices and parameters a server may send within a command. It
+// is far above what one has to say about files, and ends with an error what would not
+// end otherwise.
+const maxUnasked = 100000
+
+func (c *conn) countUnasked() error {
+	if c.unanswered++; c.unanswered > maxUnasked {
+		return protocol.Fatalf(protocol.CodeProtocolViolation, "server sent more than %d notices and parameters within a command", maxUnasked)
+	}
+	return nil
 }
 
 func decodeError(body []byte) (*protocol.Error, error) {

@@ -43,7 +43,7 @@ func (b *backup) listFiles(context.Context) error {
 	if err := b.checkNoneNew(now); err != nil {
 		return err
 	}
-	p := newPlanner(now)
+	p := newPlanner(b.cluster.versionNum, now)
 	if err := b.listInto(p, 0, "LIST_FILES"); err != nil {
 		return fmt.Errorf("could not list files of the data directory: %w", err)
 	}
@@ -67,6 +67,9 @@ func (b *backup) listFiles(context.Context) error {
 	}
 	b.progress.totalBytes.Store(b.plan.bytes)
 	b.progress.totalFiles.Store(int64(b.plan.files.len()) + 1)
+	if !b.planOnly {
+		b.checkSpace(b.spaces())
+	}
 	return nil
 }
 

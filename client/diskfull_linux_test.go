@@ -37,6 +37,13 @@ func TestServer_5_3_DiskFull(t *testing.T) {
 					must(t, os.MkdirAll(filepath.Join(small, "empty"), 0o755))
 					small = filepath.Join(small, "empty")
 				}
+				warned := false
+				log := func(e client.Event) {
+					warned = warned || e.Level == client.LevelWarning && strings.Contains(e.Message, "kB left, the backup needs")
+				}
+				if _, err := client.DryRun(t.Context(), client.Options{ConnConfig: config, Dir: small, Format: format, Log: log}); err != nil || !warned {
+					t.Errorf("the dry run: warned: %v, %v", warned, err)
+				}
 				_, err := client.Backup(t.Context(), client.Options{ConnConfig: config, Dir: small, Jobs: 4, Format: format})
 				if err == nil || !strings.Contains(err.Error(), "no space left on device") {
 					t.Errorf("error is %v, want one that says that the disk is full", err)

@@ -38,8 +38,11 @@ type PlannedSpace struct {
 	// Target is the directory or the archive that it goes to: "-" for
 	// [Options.Output], empty for a tablespace within the data directory.
 	Target string
-	Files  int64
-	Bytes  int64
+	// Unmapped says that Target is what the server has named, for want of a
+	// mapping (§5.9).
+	Unmapped bool
+	Files    int64
+	Bytes    int64
 }
 
 // PlannedWorker is what one connection would copy.
@@ -77,7 +80,7 @@ func DryRun(ctx context.Context, o Options) (Plan, error) {
 
 func (b *backup) dryRun(ctx context.Context) (Plan, error) {
 	for _, step := range []func(context.Context) error{
-		b.connect, b.identify, b.listTablespaces, b.chooseWAL,
+		b.connect, b.identify, b.listTablespaces, b.connectWorkers, b.chooseWAL,
 	} {
 		if err := step(ctx); err != nil {
 			return Plan{}, err
@@ -98,6 +101,7 @@ func (b *backup) dryRun(ctx context.Context) (Plan, error) {
 		Files: int64(b.plan.files.len()) + 1, Bytes: b.plan.bytes,
 		Spaces: b.plannedSpaces(targets), Workers: b.plannedWorkers(), WAL: b.WAL, Slot: b.Slot,
 	}
+	b.checkSpace(p.Spaces)
 	places := []string{b.WALDir}
 	if b.Output == nil {
 		places = append(places, b.Dir)
@@ -143,7 +147,7 @@ func (b *backup) plannedSpaces(targets map[uint32]string) []PlannedSpace {
 	index := map[uint32]int{}
 	for _, t := range b.tablespaces {
 		index[t.OID] = len(spaces)
-		spaces = append(spaces, PlannedSpace{OID: t.OID, Location: t.Location, Target: targets[t.OID]})
+		spaces = append(spaces, PlannedSpace{OID: t.OID, Location: t.Location, Target: targets[t.OID], Unmapped: b.isUnmapped(t)})
 	}
 	for i := range int32(b.plan.files.len()) {
 		f := b.plan.files.at(i)

@@ -96,7 +96,7 @@ func TestBackup_5_4_TooManyConnections(t *testing.T) {
 			t.Errorf("connection %d refused: error is %v", k, err)
 		}
 		sameTree(t, map[string]string{".": tree(t, parent)["."]}, parent)
-		for _, command := range f.commands(-1) {
+		for _, command := range f.commandsWith("START_BACKUP") {
 			t.Errorf("connection %d refused: the server was asked %s", k, command)
 		}
 	}

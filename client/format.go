@@ -47,8 +47,14 @@ func (o *Options) checkFormat() error {
 	case !filepath.IsAbs(o.WALDir):
 		return errors.New("WAL directory location must be an absolute path")
 	}
-	o.WALDir = filepath.Clean(o.WALDir)
-	if within(o.WALDir, o.Dir) || within(o.Dir, o.WALDir) {
+	var err error
+	if o.WALDir, err = absolute(o.WALDir); err != nil {
+		return err
+	}
+	switch overlaps, err := overlap(o.WALDir, o.Dir); {
+	case err != nil:
+		return err
+	case overlaps:
 		return fmt.Errorf("WAL directory %q overlaps with the data directory %q", o.WALDir, o.Dir)
 	}
 	return nil

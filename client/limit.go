@@ -28,19 +28,21 @@ func maxOpenFiles() int {
 // checkOpenFiles returns how many workers there can be where the process may have so
 // many files open: as many as are wanted, or fewer where fewer are enough (§5.4).
 func (b *backup) checkOpenFiles(limit int) (jobs int, err error) {
-	fit := (limit - otherFiles - len(b.TablespaceMap)) / filesPerWorker
+	fixed := otherFiles + len(b.tablespaces) // each has a directory, or an archive
+	fit := max((limit-fixed)/filesPerWorker, 0)
 	if b.Jobs <= fit {
 		return b.Jobs, nil
 	}
 	if b.MinJobs == 0 || fit < b.MinJobs {
-		return 0, fmt.Errorf("cannot open %d connections: the limit of open files (ulimit -n) is %d, which is enough for %d", b.Jobs, limit, max(fit, 0))
+		return 0, fmt.Errorf("cannot open %d connections: the limit of open files (ulimit -n) is %d, which is enough for %d; %d are needed", b.Jobs, limit, fit, fixed+b.Jobs*filesPerWorker)
 	}
 	b.events.tell(LevelWarning, "%d connections are too many for the limit of %d open files (ulimit -n), going on with %d", b.Jobs, limit, fit)
 	return fit, nil
 }
 
-// foldersPerWorker is how many directories each of so many workers can keep open.
-func foldersPerWorker(limit, jobs int) int {
-	spare := (limit - otherFiles - jobs*filesPerWorker) / jobs
+// foldersPerWorker is how many directories each of so many workers can keep open, beside
+// those of the tablespaces.
+func foldersPerWorker(limit, jobs, tablespaces int) int {
+	spare := (limit - otherFiles - tablespaces - jobs*filesPerWorker) / jobs
 	return min(max(1+spare, 1), maxFolders)
 }

@@ -90,6 +90,9 @@ func isAbsent(err error) bool {
 // fails where somebody else has the lock, or has put another file in the place.
 func lock(root *os.Root, path, name string) (*os.File, error) {
 	f, err := root.OpenFile(name, os.O_RDWR, 0)
+	if isAbsent(err) {
+		return nil, beingWritten(path) // it was there a moment ago
+	}
 	if err != nil {
 		return nil, fmt.Errorf("could not open file %q: %w", filepath.Join(path, name), cause(err))
 	}
@@ -264,7 +267,9 @@ func createMarker(root *os.Root, path, name, text string, sync bool) (*os.File, 
 	}
 	_, err = f.WriteString(text)
 	if err == nil && sync {
-		err = f.Sync()
+		if err = f.Sync(); cannotSync(err) {
+			err = nil
+		}
 	}
 	if err != nil {
 		f.Close()

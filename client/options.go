@@ -176,9 +176,9 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Dir == "" && o.Output == nil {
 		return o, errors.New("no target directory specified")
 	}
-	dir, err := filepath.Abs(o.Dir)
+	dir, err := absolute(o.Dir)
 	if err != nil {
-		return o, fmt.Errorf("could not determine the path of the target directory: %w", err)
+		return o, err
 	}
 	if o.Dir = dir; o.Output != nil {
 		o.Dir = "" // nothing is written there
@@ -244,7 +244,10 @@ func cleanTablespaceMap(m map[string]string) (map[string]string, error) {
 		if _, twice := clean[from]; twice {
 			return nil, fmt.Errorf("tablespace mapping names the directory %q more than once", from)
 		}
-		clean[from] = filepath.Clean(to)
+		var err error
+		if clean[from], err = absolute(to); err != nil {
+			return nil, err
+		}
 	}
 	return clean, nil
 }

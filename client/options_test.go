@@ -36,9 +36,9 @@ func TestOptions(t *testing.T) {
 }
 
 func TestOptions_Defaults(t *testing.T) {
-	o, err := Options{ConnConfig: &pgconn.Config{}, Dir: "/a/../b", TablespaceMap: map[string]string{"/x/": "/y/."}}.withDefaults()
+	o, err := Options{ConnConfig: &pgconn.Config{}, Dir: "/a/./b/", TablespaceMap: map[string]string{"/x/": "/y/."}}.withDefaults()
 	must(t, err)
-	if o.Jobs != 1 || o.Label != DefaultLabel || o.Dir != "/b" {
+	if o.Jobs != 1 || o.Label != DefaultLabel || o.Dir != "/a/b" {
 		t.Errorf("%+v", o)
 	}
 	if diff := cmp.Diff(map[string]string{"/x": "/y"}, o.TablespaceMap); diff != "" {

@@ -304,7 +304,7 @@ func (p *place) syncDirectory(name string) error {
 		err = d.Sync()
 		d.Close()
 	}
-	if err != nil && !cannotSyncDirectory(err) {
+	if err != nil && !cannotSync(err) {
 		return fmt.Errorf("could not synchronize directory %q: %w", filepath.Join(p.path, name), cause(err))
 	}
 	return nil

@@ -31,12 +31,23 @@ type plan struct {
 type planner struct {
 	plan
 	linked map[uint32]bool // whether the tablespace has a link, of all that exist
+	major  int             // of the server's version
+	memory int64           // that may still be taken
 	// what may hold something: directories and links, by path
 	parents map[string]bool
 }
 
-func newPlanner(tablespaces []protocol.Tablespace) *planner {
-	p := &planner{linked: map[uint32]bool{}, parents: map[string]bool{"": true}}
+// defaultListingMemory is how much memory the lists of a server may take where nothing
+// tells how much there is.
+const defaultListingMemory = 8 << 30
+
+// rowMemory is what a row takes besides its path.
+const rowMemory = 160
+
+// newPlanner plans the backup of a cluster by its server_version_num, of which these
+// are the tablespaces.
+func newPlanner(versionNum int, tablespaces []protocol.Tablespace) *planner {
+	p := &planner{linked: map[uint32]bool{}, parents: map[string]bool{"": true}, major: versionNum / 10000, memory: listingMemory()}
 	for _, t := range tablespaces {
 		if t.OID != 0 {
 			p.linked[t.OID] = !t.InPlace()
@@ -50,6 +61,9 @@ func newPlanner(tablespaces []protocol.Tablespace) *planner {
 func (p *planner) add(tablespace uint32, f protocol.File) error {
 	if err := p.checkPlace(tablespace, f); err != nil {
 		return err
+	}
+	if p.memory -= rowMemory + int64(len(f.Path)); p.memory < 0 {
+		return fmt.Errorf("server listed more files than there is memory for: %d so far", p.files.len()+len(p.directories))
 	}
 	parent := ""
 	if i := strings.LastIndexByte(f.Path, '/'); i >= 0 {
@@ -78,6 +92,9 @@ func (p *planner) checkPlace(tablespace uint32, f protocol.File) error {
 	if tablespace != 0 && (!within || oid != tablespace || rest == "") {
 		return fmt.Errorf("server listed %q, which is outside of tablespace %d", f.Path, tablespace)
 	}
+	if tablespace != 0 && !p.isVersioned(rest, f.Type) {
+		return fmt.Errorf("server listed %q, which is in no directory of PostgreSQL %d of the tablespace", f.Path, p.major)
+	}
 	isLink := within && rest == "" && p.linked[oid]
 	switch {
 	case f.Type == protocol.TypeLink && !isLink:
@@ -91,6 +108,14 @@ func (p *planner) checkPlace(tablespace uint32, f protocol.File) error {
 		p.links = append(p.links, oid)
 	}
 	return nil
+}
+
+// isVersioned reports whether a path within a tablespace is, or is below, a directory
+// of the server's major version: of others nothing is PostgreSQL's.
+func (p *planner) isVersioned(path string, kind protocol.FileType) bool {
+	top, _, below := strings.Cut(path, "/")
+	ours := strings.HasPrefix(top, fmt.Sprintf("PG_%d_", p.major)) && versionDirectory.MatchString(top)
+	return ours && (below || kind == protocol.TypeDirectory)
 }
 
 func (p *planner) addFile(f protocol.File) error {

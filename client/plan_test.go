@@ -15,9 +15,9 @@ import (
 // Whatever rows come, in a plan that is accepted every path is there once, below
 // the directory, and its parent is one of the directories before it.
 func TestPlanner_5_9_Property(t *testing.T) {
-	names := rapid.SampledFrom([]string{"base", "1", "16384", "pg_tblspc", "16400", "16401", "PG_15", "..", ".", "", "x"})
+	names := rapid.SampledFrom([]string{"base", "1", "16384", "pg_tblspc", "16400", "16401", "PG_15_202209061", "..", ".", "", "x"})
 	rapid.Check(t, func(t *rapid.T) {
-		p := newPlanner([]protocol.Tablespace{{OID: 16400, Location: "/a"}, {OID: 16401, Location: "pg_tblspc/16401"}})
+		p := newPlanner(150000, []protocol.Tablespace{{OID: 16400, Location: "/a"}, {OID: 16401, Location: "pg_tblspc/16401"}})
 		accept := func(tablespace uint32, name string, kind protocol.FileType) {
 			f := protocol.File{Path: name, Type: kind, ModTime: time.Unix(0, 0)}
 			if protocol.CheckPath(name) == nil {
@@ -86,7 +86,7 @@ func FuzzPlanner(f *testing.F) {
 	f.Add(uint32(0), []byte("base/1"), byte('d'), []byte("base/1/x"), byte('f'))
 	f.Add(uint32(16400), []byte("pg_tblspc/16400/PG"), byte('d'), []byte("pg_tblspc/16400/PG/1"), byte('f'))
 	f.Fuzz(func(t *testing.T, list uint32, a []byte, ka byte, b []byte, kb byte) {
-		p := newPlanner([]protocol.Tablespace{{OID: 16400, Location: "/a"}})
+		p := newPlanner(150000, []protocol.Tablespace{{OID: 16400, Location: "/a"}})
 		for _, row := range []protocol.Row{{a, {ka}, []byte("1"), []byte("0")}, {b, {kb}, []byte("1"), []byte("0")}} {
 			file, err := protocol.DecodeFile(row)
 			if err != nil {
@@ -107,7 +107,7 @@ func TestPlanner_5_9_EqualRows(t *testing.T) {
 		{Path: "pg_tblspc/16400", Type: 'l'}, {Path: controlFile, Type: 'f', Size: 8192},
 	}
 	planOf := func(rows []protocol.File) (*plan, error) {
-		p := newPlanner([]protocol.Tablespace{{OID: 16400, Location: "/a"}})
+		p := newPlanner(150000, []protocol.Tablespace{{OID: 16400, Location: "/a"}})
 		for _, row := range rows {
 			if err := p.add(0, row); err != nil {
 				return nil, err

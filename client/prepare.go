@@ -21,7 +21,8 @@ type cluster struct {
 	system        protocol.System
 }
 
-// connect opens all connections: one too many must be known before the checkpoint.
+// connect opens the first connection. The others follow when it is known what for, and
+// ahead of the checkpoint: one too many must be known before it.
 func (b *backup) connect(ctx context.Context) error {
 	var err error
 	if b.leader, err = b.dialer.leader(ctx); err != nil {
@@ -32,7 +33,7 @@ func (b *backup) connect(ctx context.Context) error {
 			return notParallel(err)
 		}
 	}
-	return b.connectWorkers(ctx)
+	return nil
 }
 
 // notParallel names the server where err shows that it is another kind of server
@@ -99,6 +100,7 @@ func (b *backup) askTablespaces(option string) ([]protocol.Tablespace, error) {
 	var list []protocol.Tablespace
 	var kB int64
 	seen := map[uint32]bool{}
+	memory := listingMemory()
 	err := b.leader.rows("LIST_TABLESPACES"+option, func(row protocol.Row) error {
 		t, err := protocol.DecodeTablespace(row)
 		if err != nil {
@@ -108,6 +110,9 @@ func (b *backup) askTablespaces(option string) ([]protocol.Tablespace, error) {
 			return fmt.Errorf("tablespace %d is listed more than once", t.OID)
 		}
 		seen[t.OID] = true
+		if memory -= rowMemory + int64(len(t.Location)); memory < 0 {
+			return fmt.Errorf("more than there is memory for: %d so far", len(list))
+		}
 		kB += max(t.Size, 0)
 		if t.OID != 0 {
 			list = append(list, t)
@@ -156,7 +161,7 @@ func (b *backup) createTarget(ctx context.Context) error {
 	if err := b.target.main.serveMode(b.cluster.directoryMode, b.events.tell); err != nil {
 		return err
 	}
-	b.target.maxFolders = foldersPerWorker(maxOpenFiles(), b.Jobs)
+	b.target.maxFolders = foldersPerWorker(maxOpenFiles(), b.Jobs, len(b.tablespaces))
 	for oid, location := range locations {
 		if err := b.target.addTablespace(oid, location); err != nil {
 			return err
@@ -189,12 +194,22 @@ func (b *backup) locations() (map[uint32]string, error) {
 			locations[t.OID] = b.Dir // as an archive
 			continue
 		}
-		location, err := b.locationOf(t)
+		location, mapped, err := b.locationOf(t)
 		if err != nil {
 			return nil, err
 		}
+		if !mapped {
+			if err := checkUnmapped(t.OID, location); err != nil {
+				return nil, err
+			}
+			b.events.tell(LevelVerbose, "tablespace %d goes to %q, which the server has named: no mapping does", t.OID, location)
+		}
 		for other, what := range taken {
-			if within(location, other) || within(other, location) {
+			overlaps, err := overlap(location, other)
+			if err != nil {
+				return nil, err
+			}
+			if overlaps {
 				return nil, fmt.Errorf("directory %q of tablespace %d overlaps with %q of %s: use tablespace mapping", location, t.OID, other, what)
 			}
 		}
@@ -215,14 +230,20 @@ func within(path, parent string) bool {
 	return path == parent || strings.HasPrefix(path, strings.TrimSuffix(parent, "/")+"/")
 }
 
-// locationOf is where a tablespace goes.
-func (b *backup) locationOf(t protocol.Tablespace) (string, error) {
-	location := filepath.Clean(t.Location)
+// isUnmapped reports whether a tablespace goes where the server says.
+func (b *backup) isUnmapped(t protocol.Tablespace) bool {
+	_, mapped, err := b.locationOf(t)
+	return err == nil && !mapped && !t.InPlace() && b.Format == FormatPlain
+}
+
+// locationOf is where a tablespace goes, and whether the user has said so.
+func (b *backup) locationOf(t protocol.Tablespace) (location string, mapped bool, err error) {
+	location = filepath.Clean(t.Location)
 	if !filepath.IsAbs(location) {
-		return "", fmt.Errorf("location of tablespace %d is not an absolute path: %q", t.OID, protocol.Shorten(t.Location, 256))
+		return "", false, fmt.Errorf("location of tablespace %d is not an absolute path: %q", t.OID, protocol.Shorten(t.Location, 256))
 	}
 	if to, mapped := b.TablespaceMap[location]; mapped {
-		return to, nil
+		return to, true, nil
 	}
-	return location, nil
+	return location, false, nil
 }

@@ -106,7 +106,7 @@ func syncTree(path string) error {
 
 // syncDirectory makes the names of a directory durable, where the file system can.
 func syncDirectory(path string) error {
-	if err := syncFile(path); err != nil && !cannotSyncDirectory(err) {
+	if err := syncFile(path); err != nil && !cannotSync(err) {
 		return err
 	}
 	return nil
@@ -121,10 +121,10 @@ func syncFile(path string) error {
 	return f.Sync()
 }
 
-// cannotSyncDirectory reports whether an error says that there is no such thing as
+// cannotSync reports whether an error says that there is no such thing as
 // synchronizing a directory, here or for us, as PostgreSQL's fsync_fname judges. All
 // others say that something is not on disk.
-func cannotSyncDirectory(err error) bool {
+func cannotSync(err error) bool {
 	for _, not := range []error{syscall.EINVAL, syscall.EBADF, syscall.EACCES, syscall.EISDIR} {
 		if errors.Is(err, not) {
 			return true

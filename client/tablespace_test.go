@@ -22,7 +22,7 @@ func (f *fake) withTablespace(oid, location string) {
 	f.query = func(s *fakeSession, command string) bool {
 		switch {
 		case command == "LIST_FILES "+quote(location):
-			s.sendSpace("pg_tblspc/"+oid+"/PG_15", "pg_tblspc/"+oid+"/PG_15/1", "pg_tblspc/"+oid+"/PG_15/1/a", "pg_tblspc/"+oid+"/PG_15/1/b")
+			s.sendSpace("pg_tblspc/"+oid+"/PG_15_202209061", "pg_tblspc/"+oid+"/PG_15_202209061/1", "pg_tblspc/"+oid+"/PG_15_202209061/1/a", "pg_tblspc/"+oid+"/PG_15_202209061/1/b")
 		case strings.HasPrefix(command, "SEND_FILE ('pg_tblspc/"+oid):
 			s.sendFile("space")
 		default:
@@ -48,7 +48,7 @@ func (s *fakeSession) sendSpace(paths ...string) {
 func TestTablespace(t *testing.T) {
 	for _, mapped := range []bool{false, true} {
 		parent := t.TempDir()
-		location := filepath.Join(parent, "old/place")
+		location := filepath.Join(parent, "place")
 		f := newFake(t)
 		f.withTablespace("16400", location)
 		o := Options{ConnConfig: f.config(), Dir: filepath.Join(parent, "copy"), Jobs: 2}
@@ -59,7 +59,7 @@ func TestTablespace(t *testing.T) {
 		}
 		_, err := Backup(t.Context(), o)
 		must(t, err)
-		if got := read(t, location, "PG_15/1/a"); got != "space" {
+		if got := read(t, location, "PG_15_202209061/1/a"); got != "space" {
 			t.Errorf("file in the tablespace is %q", got)
 		}
 		if to, err := os.Readlink(filepath.Join(o.Dir, "pg_tblspc/16400")); to != location {
@@ -75,7 +75,7 @@ func TestTablespace(t *testing.T) {
 
 // The thread's leftovers: what was created in a tablespace goes as well.
 func TestTablespace_5_3_Failure(t *testing.T) {
-	for _, failing := range []string{"START_BACKUP", "SEND_FILE ('pg_tblspc/16400/PG_15/1/b')", "STOP_BACKUP", "LIST_WAL_FILES"} {
+	for _, failing := range []string{"START_BACKUP", "SEND_FILE ('pg_tblspc/16400/PG_15_202209061/1/b')", "STOP_BACKUP", "LIST_WAL_FILES"} {
 		parent := t.TempDir()
 		location := filepath.Join(parent, "space")
 		must(t, os.Mkdir(location, 0o751))
@@ -105,7 +105,7 @@ func TestTablespace_5_3_Failure(t *testing.T) {
 
 func TestTablespace_NotEmpty(t *testing.T) {
 	parent := t.TempDir()
-	must(t, os.MkdirAll(filepath.Join(parent, "space/PG_15"), 0o700))
+	must(t, os.MkdirAll(filepath.Join(parent, "space/PG_15_202209061"), 0o700))
 	before := tree(t, parent)
 	f := newFake(t)
 	f.withTablespace("16400", filepath.Join(parent, "space"))
@@ -195,11 +195,16 @@ func TestTablespace_5_2_Dropped(t *testing.T) {
 
 func TestTablespace_5_9_Rows(t *testing.T) {
 	for path, want := range map[string]string{
-		"pg_tblspc/16401/PG_15": "outside of tablespace 16400",
-		"base/1/x":              "outside of tablespace 16400",
-		"pg_tblspc/16400":       "outside of tablespace 16400",
-		"pg_tblspc/016400/x":    "outside of tablespace 16400",
-		"pg_tblspc/16400/x/y":   "before the directory that holds it",
+		"pg_tblspc/16401/PG_15_202209061":     "outside of tablespace 16400",
+		"base/1/x":                            "outside of tablespace 16400",
+		"pg_tblspc/16400":                     "outside of tablespace 16400",
+		"pg_tblspc/016400/x":                  "outside of tablespace 16400",
+		"pg_tblspc/16400/PG_15_202209061/x/y": "before the directory that holds it",
+		"pg_tblspc/16400/authorized_keys":     "in no directory of PostgreSQL 15",
+		"pg_tblspc/16400/PG_15_x":             "in no directory of PostgreSQL 15",
+		"pg_tblspc/16400/PG_150_1/x":          "in no directory of PostgreSQL 15",
+		"pg_tblspc/16400/PG_14_202107181/1":   "in no directory of PostgreSQL 15",
+		"pg_tblspc/16400/PG_15_202209062":     "in no directory of PostgreSQL 15",
 	} {
 		f := newFake(t)
 		location := filepath.Join(t.TempDir(), "space")
@@ -207,7 +212,7 @@ func TestTablespace_5_9_Rows(t *testing.T) {
 		query := f.query
 		f.query = func(s *fakeSession, command string) bool {
 			if command == "LIST_FILES "+quote(location) {
-				s.sendSpace("pg_tblspc/16400/PG_15", "pg_tblspc/16400/PG_15/1", path)
+				s.sendSpace("pg_tblspc/16400/PG_15_202209061", "pg_tblspc/16400/PG_15_202209061/1", path)
 				return true
 			}
 			return query(s, command)
@@ -222,7 +227,7 @@ func TestTablespace_5_9_Rows(t *testing.T) {
 // What belongs to a tablespace does not come through the data directory's list.
 func TestTablespace_5_9_ThroughTheLink(t *testing.T) {
 	for _, row := range []protocol.File{
-		{Path: "pg_tblspc/16400/PG_15", Type: protocol.TypeDirectory},
+		{Path: "pg_tblspc/16400/PG_15_202209061", Type: protocol.TypeDirectory},
 		{Path: "pg_tblspc/16400", Type: protocol.TypeDirectory},
 	} {
 		f := newFake(t)

@@ -87,7 +87,7 @@ func (b *backup) archiveLinks() error {
 		if !slices.Contains(b.plan.links, t.OID) {
 			continue
 		}
-		location, err := b.locationOf(t)
+		location, _, err := b.locationOf(t)
 		if err != nil {
 			return err
 		}

@@ -36,8 +36,10 @@ func TestVerify(t *testing.T) {
 		{"extra", func(dir string) error { return os.WriteFile(dir+"/base/extra", nil, 0o600) }, []string{`"base/extra" is present on disk but not in the manifest`}},
 		{"size", func(dir string) error { return os.Truncate(dir+"/base/1/16384", 5) }, []string{`"base/1/16384" has size 5 on disk but size 8192 in the manifest`}},
 		{"checksum", func(dir string) error { return os.WriteFile(dir+"/PG_VERSION", []byte("16\n"), 0o600) }, []string{`checksum mismatch for file "PG_VERSION"`}},
-		{"tablespace", func(dir string) error { return os.WriteFile(dir+"/pg_tblspc/16400/PG_15/1/a", []byte("spice"), 0o600) }, []string{`checksum mismatch for file "pg_tblspc/16400/PG_15/1/a"`}},
-		{"extra in tablespace", func(dir string) error { return os.WriteFile(dir+"/pg_tblspc/16400/PG_15/x", nil, 0o600) }, []string{`"pg_tblspc/16400/PG_15/x" is present on disk but not in the manifest`}},
+		{"tablespace", func(dir string) error {
+			return os.WriteFile(dir+"/pg_tblspc/16400/PG_15_202209061/1/a", []byte("spice"), 0o600)
+		}, []string{`checksum mismatch for file "pg_tblspc/16400/PG_15_202209061/1/a"`}},
+		{"extra in tablespace", func(dir string) error { return os.WriteFile(dir+"/pg_tblspc/16400/PG_15_202209061/x", nil, 0o600) }, []string{`"pg_tblspc/16400/PG_15_202209061/x" is present on disk but not in the manifest`}},
 		{"ignored", func(dir string) error {
 			return errors.Join(os.WriteFile(dir+"/standby.signal", nil, 0o600), os.WriteFile(dir+"/recovery.signal", nil, 0o600),
 				os.WriteFile(dir+"/postgresql.auto.conf", []byte("x"), 0o600), os.WriteFile(dir+"/pg_wal/x", nil, 0o600), os.Remove(dir+"/pg_wal/archive_status/000000010000000000000001.done"))

@@ -23,9 +23,12 @@ func (b *backup) checkPlaces() error {
 	return b.checkVacant(b.WALDir)
 }
 
-// checkVacant is checkVacant, which takes an unfinished backup for vacant where it is to
+// checkVacant is checkVacant for a directory in no cluster, which takes an unfinished backup for vacant where it is to
 // be removed.
 func (b *backup) checkVacant(path string) error {
+	if err := checkOutside(path); err != nil {
+		return err
+	}
 	err := checkVacant(path, nil)
 	if b.Force && errors.Is(err, ErrUnfinished) {
 		return nil

@@ -116,10 +116,17 @@ func TestCheckOpenFiles(t *testing.T) {
 			t.Errorf("%+v: warned: %v", test, warned)
 		}
 	}
+	many := &backup{Options: Options{Jobs: 1}, tablespaces: make([]protocol.Tablespace, 150)}
+	if _, err := many.checkOpenFiles(128); err == nil || !strings.Contains(err.Error(), "; 187 are needed") {
+		t.Errorf("with 150 tablespaces: %v", err)
+	}
+	if _, err := many.checkOpenFiles(187); err != nil {
+		t.Errorf("with 150 tablespaces: %v", err)
+	}
 	for _, test := range []struct{ limit, jobs, want int }{
 		{1024, 1, maxFolders}, {1024, 64, 11}, {1024, 198, 1}, {20000, 198, maxFolders},
 	} {
-		got := foldersPerWorker(test.limit, test.jobs)
+		got := foldersPerWorker(test.limit, test.jobs, 0)
 		if got != test.want || otherFiles+test.jobs*(filesPerWorker-1+got) > test.limit {
 			t.Errorf("%+v: got %d", test, got)
 		}

@@ -58,6 +58,8 @@ func spaceName(s client.PlannedSpace) string {
 
 func spaceTarget(s client.PlannedSpace) string {
 	switch {
+	case s.Unmapped:
+		return s.Target + " (named by the server, not mapped)"
 	case s.Target != "":
 		return s.Target
 	case s.OID == 0:

@@ -112,6 +112,7 @@ type jsonSpace struct {
 	OID      uint32 `json:"oid"` // 0: the data directory
 	Location string `json:"location,omitempty"`
 	Target   string `json:"target,omitempty"` // none: within the data directory
+	Unmapped bool   `json:"unmapped,omitempty"`
 	Files    int64  `json:"files"`
 	Bytes    int64  `json:"bytes"`
 }

@@ -39,7 +39,7 @@ func (m *tablespaceMapping) UnmarshalText(text []byte) error {
 	if !filepath.IsAbs(m.new) {
 		return usagef("new directory is not an absolute path in tablespace mapping: %s", m.new)
 	}
-	m.old, m.new = filepath.Clean(m.old), filepath.Clean(m.new)
+	m.old = filepath.Clean(m.old)
 	return nil
 }
 

@@ -31,7 +31,7 @@ func TestThread_TooManyJobsForTheLimitOfOpenFiles(t *testing.T) {
 			t.Run(fmt.Sprintf("-j %d, target exists %t", tt.jobs, existed), func(t *testing.T) {
 				to := newTarget(t, t.TempDir(), existed)
 				b := run(t, limited(backup(t, s.socketDir, to.dir, to.options(from.location, tt.jobs)...), tt.files))
-				to.checkFailed(t, b, fmt.Sprintf("cannot open %d connections: the limit of open files (ulimit -n) is %d, which is enough for %d\n",
+				to.checkFailed(t, b, fmt.Sprintf("cannot open %d connections: the limit of open files (ulimit -n) is %d, which is enough for %d; ",
 					tt.jobs, tt.files, tt.fit))
 			})
 		}

@@ -1,0 +1,133 @@
+package client
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// linked makes real/data with a link to it from elsewhere: link -> real/data.
+func linked(t *testing.T) (base string) {
+	t.Helper()
+	base, err := filepath.EvalSymlinks(t.TempDir())
+	must(t, err)
+	must(t, os.MkdirAll(filepath.Join(base, "real/data"), 0o700))
+	must(t, os.Symlink("real/data", filepath.Join(base, "link")))
+	return base
+}
+
+func TestAbsolute(t *testing.T) {
+	base := linked(t)
+	t.Chdir(base)
+	for path, want := range map[string]string{
+		"x": "x", "./x//y/.": "x/y", "link/x": "link/x", "link/../c": "real/c", "link/..": "real", "link/../../c": "c", "real/../c": "c", "..x/y..": "..x/y..",
+	} {
+		got, err := absolute(path)
+		if err != nil || got != filepath.Join(base, want) {
+			t.Errorf("%s: got %q, %v", path, got, err)
+		}
+	}
+	if got, err := absolute("absent/../c"); err == nil {
+		t.Errorf("the way to nowhere leads to %s", got)
+	}
+}
+
+// A target is where the kernel says that its path leads.
+func TestBackup_DirBehindALink(t *testing.T) {
+	f := newFake(t)
+	base := linked(t)
+	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: base + "/link/../c"})
+	must(t, err)
+	must(t, os.Remove(filepath.Join(base, "link")))
+	read(t, filepath.Join(base, "real/c"), "PG_VERSION")
+}
+
+func TestOverlap(t *testing.T) {
+	base := linked(t)
+	for _, test := range []struct {
+		a, b string
+		want bool
+	}{
+		{"link", "real/data", true},
+		{"link/data", "real/data/data/ts", true},
+		{"real/data/new/ts", "link/new", true},
+		{"real/data/new", "link/newer", false},
+		{"real/other", "link", false},
+		{"new", "new/x/y", true},
+		{"new", "new2", false},
+		{"real", "link/x", true},
+	} {
+		for range 2 {
+			got, err := overlap(filepath.Join(base, test.a), filepath.Join(base, test.b))
+			must(t, err)
+			if got != test.want {
+				t.Errorf("%s and %s: %v", test.a, test.b, got)
+			}
+			test.a, test.b = test.b, test.a
+		}
+	}
+}
+
+// A tablespace within the data directory is one, whatever links hide it.
+func TestTablespace_OverlapThroughALink(t *testing.T) {
+	f := newFake(t)
+	base := linked(t)
+	location := filepath.Join(base, "space")
+	f.withTablespace("16400", location)
+	before := tree(t, base)
+	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(base, "link/data"),
+		TablespaceMap: map[string]string{location: filepath.Join(base, "real/data/data/ts")}})
+	if err == nil || !strings.Contains(err.Error(), "overlaps with") {
+		t.Errorf("error is %v", err)
+	}
+	sameTree(t, before, base)
+}
+
+// Nothing is written into a cluster: neither target, nor WAL, nor tablespaces.
+func TestBackup_WithinACluster(t *testing.T) {
+	base := linked(t)
+	cluster := filepath.Join(base, "real/data")
+	for _, dir := range []string{"global", "base/1", "backups", "pg_wal/archive_status"} {
+		must(t, os.MkdirAll(filepath.Join(cluster, dir), 0o700))
+	}
+	must(t, os.MkdirAll(filepath.Join(base, "space/PG_15_202209061/1"), 0o700))
+	must(t, os.MkdirAll(filepath.Join(base, "wal/archive_status"), 0o700))
+	for _, name := range []string{"PG_VERSION", controlFile} {
+		must(t, os.WriteFile(filepath.Join(cluster, name), nil, 0o600))
+	}
+	before := tree(t, base)
+	for within, want := range map[string]string{
+		"link/backups/1": "data directory", "real/data/base/9": "data directory",
+		"space/PG_15_202209061/2/x": "tablespace directory", "wal/x": "WAL directory",
+	} {
+		within, away := filepath.Join(base, within), filepath.Join(t.TempDir(), "copy")
+		f := newFake(t)
+		f.withTablespace("16400", "/nowhere")
+		for _, o := range []Options{
+			{Dir: within}, {Dir: within, Format: FormatTar}, {Dir: away, WALDir: within},
+			{Dir: away, TablespaceMap: map[string]string{"/nowhere": within}},
+		} {
+			o.ConnConfig = f.config()
+			_, err := Backup(t.Context(), o)
+			if err == nil || !strings.Contains(err.Error(), "lies in the "+want) {
+				t.Errorf("%s: error is %v", within, err)
+			}
+		}
+		if asked := f.commandsWith("START_BACKUP"); len(asked) > 0 {
+			t.Error("there was a checkpoint before the error")
+		}
+	}
+	sameTree(t, before, base)
+}
+
+// The directory of an ext4 file system is not empty when it is new; initdb's advice is
+// a directory below it.
+func TestPlace_LostAndFound(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.Mkdir(filepath.Join(dir, lostAndFound), 0o700))
+	_, err := Backup(t.Context(), Options{ConnConfig: newFake(t).config(), Dir: dir})
+	if err == nil || !strings.Contains(err.Error(), "perhaps because it is a mount point: use a directory below it") {
+		t.Errorf("error is %v", err)
+	}
+}

@@ -1,0 +1,107 @@
+package client
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// Where the server says that a tablespace is, is a matter of trust: what no mapping
+// says has to look like one.
+func TestUnmapped_5_9(t *testing.T) {
+	base := t.TempDir()
+	t.Setenv("HOME", filepath.Join(base, "home"))
+	must(t, os.MkdirAll(filepath.Join(base, "home", "empty"), 0o700))
+	must(t, os.Mkdir(filepath.Join(base, ".config"), 0o700))
+	must(t, os.Symlink(".config", filepath.Join(base, "link")))
+	for location, want := range map[string]string{
+		"home/new":       "",
+		"home/empty":     "",
+		"new":            "",
+		"home":           "is, or holds, the home directory",
+		"":               "is, or holds, the home directory",
+		"home/.ssh":      "it is hidden",
+		"link/autostart": "it is hidden",
+		".new/x":         "it is hidden",
+		"new/new":        "its parent directory does not exist",
+	} {
+		if got := whyNoTablespace(filepath.Join(base, location)); (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("%q: %q, want %q", location, got, want)
+		}
+	}
+	for _, location := range []string{"/", "/etc", "/etc/cron.d", "/usr/local/bin/x", "/dev/shm", "/root/x", "/var/lib/dpkg/info", "/proc/self"} {
+		if whyNoTablespace(location) == "" {
+			t.Errorf("%q is taken", location)
+		}
+	}
+}
+
+// A server that lies writes nothing, unless a mapping permits it.
+func TestTablespace_5_9_Unmapped(t *testing.T) {
+	f := newFake(t)
+	base := t.TempDir()
+	location := filepath.Join(base, ".ssh")
+	f.withTablespace("16400", location)
+	err := expectFailure(t, Options{ConnConfig: f.config()}, "which the server has named, is not taken: it is hidden")
+	if !strings.Contains(err.Error(), "-T "+location+"="+location) {
+		t.Errorf("no hint in %v", err)
+	}
+	if _, err := os.Stat(location); err == nil {
+		t.Error("it was created")
+	}
+	_, err = Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(base, "copy"), TablespaceMap: map[string]string{location: location}})
+	must(t, err)
+}
+
+// That it is the server's choice is told.
+func TestTablespace_5_9_UnmappedIsTold(t *testing.T) {
+	f := newFake(t)
+	base := t.TempDir()
+	f.withTablespace("16400", filepath.Join(base, "space"))
+	told := false
+	plan, err := DryRun(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(base, "copy"), Log: func(e Event) {
+		told = told || strings.Contains(e.Message, "which the server has named")
+	}})
+	must(t, err)
+	if !told || len(plan.Spaces) != 2 || !plan.Spaces[1].Unmapped || plan.Spaces[0].Unmapped {
+		t.Errorf("told: %v, %+v", told, plan.Spaces)
+	}
+}
+
+// A list without an end ends with an error, not with the memory.
+func TestPlanner_5_9_Memory(t *testing.T) {
+	p := newPlanner(150000, nil)
+	p.memory = 1 << 20
+	for i := range 1 << 20 {
+		if err := p.add(0, protocol.File{Path: fmt.Sprint(i), Type: protocol.TypeFile, ModTime: fakeTime}); err != nil {
+			if i < 1000 || !strings.Contains(err.Error(), "more files than there is memory for") {
+				t.Errorf("file %d: %v", i, err)
+			}
+			return
+		}
+	}
+	t.Error("there is no end")
+}
+
+// So do notices, and parameters.
+func TestConn_5_9_Notices(t *testing.T) {
+	for _, m := range []pgproto3.BackendMessage{
+		&pgproto3.NoticeResponse{Severity: "NOTICE", Code: "00000", Message: "again"},
+		&pgproto3.ParameterStatus{Name: "work_mem", Value: "1MB"},
+	} {
+		f := newFake(t)
+		f.query = func(s *fakeSession, command string) bool {
+			for range maxUnasked + 1 {
+				s.backend.Send(m)
+			}
+			return false
+		}
+		expectFailure(t, Options{ConnConfig: f.config()}, "notices and parameters within a command")
+	}
+}

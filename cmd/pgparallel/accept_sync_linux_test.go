@@ -1,0 +1,100 @@
+package main_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
+)
+
+// What a file system has no way to do is no failure; what it could not do is one.
+func TestSync_Errors(t *testing.T) {
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skip("needs strace")
+	}
+	from := newSample(t)
+	s := serve(t, from.dir)
+	for _, test := range []struct {
+		call, code string
+		status     int
+	}{
+		{"fsync", "EINVAL", 0}, {"fsync", "EBADF", 0}, {"fsync", "EIO", 1}, {"fsync", "ENOSPC", 1}, {"fsync", "EDQUOT", 1},
+		{"syncfs", "ENOSYS", 0}, {"syncfs", "EINVAL", 0}, {"syncfs", "EPERM", 0}, {"syncfs", "EIO", 1},
+	} {
+		to := newTarget(t, t.TempDir(), false)
+		cmd := backup(t, s.socketDir, to.dir, "--no-manifest", "-T", from.location+"="+to.tablespace)
+		traced := exec.Command(strace, append([]string{"-f", "-o", "/dev/null", "-e", "trace=" + test.call, "-e", "inject=" + test.call + ":error=" + test.code}, cmd.Args...)...)
+		traced.Env = cmd.Env
+		b := run(t, traced)
+		if strings.Contains(b.stderr.String(), "ptrace") {
+			t.Skip("strace may not trace here")
+		}
+		if b.status() != test.status {
+			t.Errorf("%s of %s: exit status %d, want %d", test.code, test.call, b.status(), test.status)
+		}
+		if b.status() != 0 {
+			to.checkUntouched(t)
+		}
+	}
+}
+
+// Directories that others own are used as they are, and parents that cannot be read are
+// no obstacle.
+func TestMode_OfOthers(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make the directories of another user")
+	}
+	p := postgres.Require(t)
+	from := newSample(t)
+	s := serve(t, from.dir, "--listen=127.0.0.1:0", "--auth=trust")
+	_, rest, _ := strings.Cut(s.stderr.String(), `port `)
+	port, _, _ := strings.Cut(rest, "\n")
+	base := p.TempDir(t)
+	must(t, os.Chmod(base, 0o755))
+	built, err := build()
+	must(t, err)
+	content, err := os.ReadFile(built)
+	must(t, err)
+	program := filepath.Join(base, "pgparallel")
+	must(t, os.WriteFile(program, content, 0o755))
+	inside := filepath.Join(base, "in")
+	must(t, os.Mkdir(inside, 0o700))
+	must(t, os.Chmod(inside, 0o733))
+	group, err := os.Stat(p.TempDir(t))
+	must(t, err)
+	foreign := func(name string) string {
+		dir := filepath.Join(base, name)
+		must(t, os.Mkdir(dir, 0o700))
+		must(t, os.Chown(dir, 0, groupOf(group)))
+		must(t, os.Chmod(dir, 0o770|os.ModeSetgid))
+		return dir
+	}
+	for name, args := range map[string][]string{
+		"tar":        {"-F", "t", "-D", foreign("tar")},
+		"plain":      {"-D", foreign("plain"), "-T", from.location + "=" + foreign("space"), "--waldir", foreign("wal")},
+		"parent":     {"-D", inside + "/copy", "-T", from.location + "=" + inside + "/space", "--waldir", inside + "/wal"},
+		"parent tar": {"-D", inside + "/tar", "-F", "t"},
+	} {
+		cmd := p.Command(t.Context(), program, append([]string{"backup", "-h", "127.0.0.1", "-p", port, "-U", "postgres"}, args...)...)
+		cmd.Env = append(os.Environ(), "HOME="+base)
+		said, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("%s: %v\n%s", name, err, said)
+		}
+		if wanted := name == "plain"; strings.Contains(string(said), "keeps its mode 0770") != wanted {
+			t.Errorf("%s: it said %s", name, said)
+		}
+	}
+	for _, name := range []string{"tar", "plain", "space", "wal"} {
+		if info, err := os.Stat(filepath.Join(base, name)); err != nil || info.Mode() != os.ModeDir|os.ModeSetgid|0o770 {
+			t.Errorf("%s has mode %v, %v", name, info.Mode(), err)
+		}
+	}
+}
+
+func groupOf(info os.FileInfo) int { return int(info.Sys().(*syscall.Stat_t).Gid) }
