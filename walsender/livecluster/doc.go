@@ -18,8 +18,8 @@
 //	GRANT EXECUTE ON FUNCTION pg_backup_start(text, boolean), pg_backup_stop(boolean) TO backup;
 //
 // On 13 and 14 they are pg_start_backup(text, boolean, boolean) and
-// pg_stop_backup(boolean, boolean). Where EXECUTE on pg_control_system() has been
-// taken from PUBLIC, it is needed as well.
+// pg_stop_backup(boolean, boolean). Where EXECUTE on pg_control_system() or
+// pg_export_snapshot() has been taken from PUBLIC, it is needed as well.
 //
 // The role of [Config.PassThrough] needs LOGIN and REPLICATION:
 //
@@ -32,5 +32,8 @@
 // # Connections
 //
 // Both connection strings must lead to the server itself: a pooler in between is
-// refused, because a backup is a matter of one server process.
+// refused, because a backup is a matter of one server process. That the server runs on
+// the open data directory, and not on a copy of it, is proven by a snapshot that it
+// exports there; that the pass-through leads to the same one, by its process. Where
+// another directory comes to lie under the path, [Cluster.Reopen] serves that.
 package livecluster

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -73,6 +74,23 @@ func TestOpen_Identity(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOpen_SlowStart opens a cluster whose server took an hour from its process's start
+// to its own.
+func TestOpen_SlowStart(t *testing.T) {
+	c := newPrimary(t, nil)
+	name := filepath.Join(c.Dir, "postmaster.pid")
+	text, err := os.ReadFile(name)
+	must(t, err)
+	lines := strings.Split(string(text), "\n")
+	started, err := strconv.Atoi(lines[2])
+	must(t, err)
+	lines[2] = strconv.Itoa(started - 3600)
+	must(t, os.WriteFile(name, []byte(strings.Join(lines, "\n")), 0o600))
+	live, err := livecluster.Open(t.Context(), c.Dir, configFor(t, c))
+	must(t, err)
+	must(t, live.Close())
 }
 
 // switchedProxy passes connections on to a cluster, which can be changed, as where a
