@@ -24,7 +24,13 @@ type playedServer struct {
 
 func (s *playedServer) start(t *testing.T) *playedServer {
 	s.dir = t.TempDir()
-	l, err := net.Listen("unix", filepath.Join(s.dir, ".s.PGSQL.5432"))
+	s.listen(t, filepath.Join(s.dir, ".s.PGSQL.5432"))
+	return s
+}
+
+// listen has the server take connections until the test ends.
+func (s *playedServer) listen(t *testing.T, socket string) {
+	l, err := net.Listen("unix", socket)
 	must(t, err)
 	done := make(chan struct{})
 	go func() { // ends with the listener
@@ -39,7 +45,6 @@ func (s *playedServer) start(t *testing.T) *playedServer {
 		}
 	}()
 	t.Cleanup(func() { l.Close(); <-done })
-	return s
 }
 
 func (s *playedServer) session(c net.Conn) {

@@ -28,7 +28,7 @@ func (i *Info) dial(s server) pgconn.DialFunc {
 	}
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		if s.isUnix() {
-			network, address = s.endpoint()
+			network, address = "unix", s.socket() // pgconn knows no abstract ones
 		}
 		c, err := d.DialContext(ctx, network, address)
 		if err != nil {

@@ -97,17 +97,13 @@ func (s server) name() string {
 	return s.host
 }
 
-// network and address are those of the socket; of a host whose address is not known
-// yet, they are those of the host.
-func (s server) endpoint() (network, address string) {
-	if s.hostaddr == "" && isSocket(s.host) {
-		return "unix", strings.TrimSuffix(s.host, "/") + "/.s.PGSQL." + strconv.Itoa(int(s.port))
-	}
-	return "tcp", ""
-}
-
 // isUnix reports whether the server is reached by a Unix-domain socket.
-func (s server) isUnix() bool { network, _ := s.endpoint(); return network == "unix" }
+func (s server) isUnix() bool { return s.hostaddr == "" && isSocket(s.host) }
+
+// socket is the path of the server's socket, if it has one.
+func (s server) socket() string {
+	return strings.TrimSuffix(s.host, "/") + "/.s.PGSQL." + strconv.Itoa(int(s.port))
+}
 
 // lookUpPasswords finds the passwords of a connection that has none in the password
 // file. It may hold another one for each server.

@@ -21,18 +21,18 @@ const systemServiceDir = "/etc/postgresql-common"
 // readService is what the service files say about a service: the user's, or the
 // system's where the user's does not name it (fe-connect.c, parseServiceInfo).
 func readService(service string) (map[string]string, error) {
-	user, given := os.LookupEnv("PGSERVICEFILE")
-	if !given {
+	user, named := os.LookupEnv("PGSERVICEFILE")
+	if !named {
 		user = inHome(".pg_service.conf")
 	}
-	dir, given2 := os.LookupEnv("PGSYSCONFDIR")
-	if !given2 {
+	dir, found := os.LookupEnv("PGSYSCONFDIR")
+	if !found {
 		dir = systemServiceDir
 	}
 	for _, file := range []struct {
 		name     string
 		required bool
-	}{{user, given}, {filepath.Join(dir, "pg_service.conf"), false}} {
+	}{{user, named}, {filepath.Join(dir, "pg_service.conf"), false}} {
 		if _, err := os.Stat(file.name); err != nil && !file.required {
 			continue
 		}

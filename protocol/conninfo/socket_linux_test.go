@@ -3,6 +3,7 @@ package conninfo
 import (
 	"fmt"
 	"net"
+	"path/filepath"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -20,4 +21,16 @@ func socketOptions(t *testing.T, c *net.TCPConn) string {
 	}
 	return fmt.Sprint(get(unix.SOL_SOCKET, unix.SO_KEEPALIVE), get(unix.IPPROTO_TCP, unix.TCP_KEEPIDLE),
 		get(unix.IPPROTO_TCP, unix.TCP_KEEPINTVL), get(unix.IPPROTO_TCP, unix.TCP_KEEPCNT), get(unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT))
+}
+
+// An abstract socket, of which pgconn does not know.
+func TestConnect_AbstractSocket(t *testing.T) {
+	s := &playedServer{}
+	name := "@" + filepath.Base(t.TempDir()) + t.Name()
+	s.listen(t, name+"/.s.PGSQL.5432")
+	configs, err := resolve(t, "user=u password=x host="+name).Configs()
+	must(t, err)
+	conn, _, err := Connect(t.Context(), configs)
+	must(t, err)
+	must(t, conn.Close(t.Context()))
 }
