@@ -13,8 +13,8 @@ var releaseSteps = []string{"sync", "publish archives", "remove marker", "releas
 // Killed behind any step of the release, a backup is one that force removes, with all
 // its directories, or one that nothing removes.
 func TestRelease_5_6_Killed(t *testing.T) {
-	f := newFake(t)
 	for _, step := range releaseSteps {
+		f := newFake(t)
 		base := t.TempDir()
 		f.withTablespace("16400", filepath.Join(base, "space"))
 		o := Options{Dir: filepath.Join(base, "copy"), WALDir: filepath.Join(base, "wal")}

@@ -11,6 +11,8 @@ import (
 
 // withTablespace gives the cluster a tablespace with two files, in location.
 func (f *fake) withTablespace(oid, location string) {
+	f.mu.Lock() // for sessions of another process, which nothing else puts behind this
+	defer f.mu.Unlock()
 	number := uint32(16400)
 	f.tablespaces = func(int) []protocol.Tablespace {
 		return []protocol.Tablespace{{OID: number, Location: location, Size: 1}}
