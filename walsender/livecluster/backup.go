@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/datadir"
 )
 
 // backup is one that runs: an SQL session in backup mode. A goroutine of its own
@@ -15,6 +16,8 @@ import (
 type backup struct {
 	session *sqlSession
 	dialect dialect
+
+	tablespaces datadir.TablespaceMark // ahead of the backup
 
 	stopWatch context.CancelFunc
 	watched   chan struct{} // closed when the goroutine has ended

@@ -34,6 +34,10 @@ func (c *Cluster) start(ctx context.Context, b *backup, r protocol.BackupRequest
 	if err := c.CheckPath(); err != nil {
 		return protocol.BackupStart{}, err
 	}
+	var err error
+	if b.tablespaces, err = c.MarkTablespaces(); err != nil {
+		return protocol.BackupStart{}, err
+	}
 	row, err := b.session.row(ctx, b.dialect.startSQL(r.Label, r.Fast))
 	if err != nil {
 		return protocol.BackupStart{}, err

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/datadir"
 )
 
 // StopBackup ends backup mode. With wait, it waits for the archiving of the WAL where
@@ -25,8 +26,22 @@ func (c *Cluster) StopBackup(ctx context.Context, id string, wait bool, notice p
 	if err := c.CheckPath(); err != nil {
 		return protocol.BackupStop{}, err
 	}
+	if err := c.warnOfTablespaces(b.tablespaces, notice); err != nil {
+		return protocol.BackupStop{}, err
+	}
 	stop, err := c.stopped(ctx, row)
 	return stop, c.answer(ctx, err)
+}
+
+// warnOfTablespaces tells that a tablespace came and went while the backup ran: no list
+// shows it, but the WAL has it.
+func (c *Cluster) warnOfTablespaces(since datadir.TablespaceMark, notice protocol.NoticeFunc) error {
+	passed, err := c.TablespacePassed(since)
+	if err == nil && passed {
+		notice(protocol.Warningf("a tablespace was created and dropped during the backup").
+			WithHint("WAL replay makes its directory again, and removes it. Where the copy is to start on this host, and something else is in that place by then, take another backup."))
+	}
+	return err
 }
 
 // stopped understands the row of pg_backup_stop.
