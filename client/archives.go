@@ -52,11 +52,9 @@ func (a *archives) hold(name string) { a.held[name] = &heldFile{name: name} }
 
 // layOut begins the archives, with the directories of the plan.
 func (a *archives) layOut(p *plan) error {
-	base, err := a.begin("base.tar")
-	if err != nil {
+	if err := a.beginBase(); err != nil {
 		return err
 	}
-	a.base = base
 	for _, oid := range p.links {
 		space, err := a.begin(strconv.FormatUint(uint64(oid), 10) + ".tar")
 		if err != nil {
@@ -72,9 +70,25 @@ func (a *archives) layOut(p *plan) error {
 	return a.own.flush() // before what the directories hold
 }
 
-// separateWAL begins an archive for what a sink creates below pg_wal from now on:
-// WAL that arrives while the backup runs.
+// beginBase begins the archive of the data directory, the first of all.
+func (a *archives) beginBase() error {
+	if a.base != nil {
+		return nil
+	}
+	base, err := a.begin("base.tar")
+	if err != nil {
+		return err
+	}
+	a.base = base
+	return nil
+}
+
+// separateWAL begins an archive for the files that a sink creates below pg_wal from now
+// on: WAL that arrives while the backup runs.
 func (a *archives) separateWAL() error {
+	if err := a.beginBase(); err != nil {
+		return err
+	}
 	wal, err := a.begin("pg_wal.tar")
 	if err != nil {
 		return err
@@ -132,7 +146,11 @@ func (a *archives) locate(path string) (archive, string) {
 
 func (a *archives) addDirectory(path string, modTime int64) error {
 	a.folders[path] = true
-	return a.own.add(path, tarHeader{kind: tarDirectory, mode: a.dirMode, modTime: modTime}, nil)
+	archive, name := a.locate(path)
+	if archive == a.wal {
+		archive, name = a.base, path // into which the WAL is unpacked
+	}
+	return a.own.addTo(archive, tarHeader{name: name, kind: tarDirectory, mode: a.dirMode, modTime: modTime}, nil)
 }
 
 // ensureDirectory adds a directory that may have been listed.

@@ -33,7 +33,7 @@ func TestBackup_5_1_Order(t *testing.T) {
 	}
 	leader := []string{
 		"SHOW data_directory_mode", "SHOW wal_segment_size", "SHOW server_version_num", "IDENTIFY_SYSTEM",
-		"LIST_TABLESPACES PROGRESS", `READ_REPLICATION_SLOT "pgparallel_0"`, "START_BACKUP LABEL 'it''s' FAST MAX_RATE 64", "LIST_TABLESPACES", "LIST_FILES",
+		"LIST_TABLESPACES PROGRESS", "START_BACKUP LABEL 'it''s' FAST MAX_RATE 64", "LIST_TABLESPACES", "LIST_FILES",
 		"SEND_FILE ('global/pg_control')", "STOP_BACKUP NOWAIT", "LIST_TABLESPACES",
 		"LIST_WAL_FILES START_WAL_LOCATION '0/100028' END_WAL_LOCATION '0/200000'",
 	}
@@ -208,12 +208,17 @@ func TestBackup_5_11_WALNone(t *testing.T) {
 func TestBackup_CrashedCluster(t *testing.T) {
 	f := newFake(t)
 	f.stop.Label, f.stop.StopPtr = "", 0
-	f.wal[protocol.WALFileName(1, 0x200000, fakeSegment)] = strings.Repeat("x", fakeSegment)
+	f.wal[protocol.WALFileName(1, 0x200000, fakeSegment)] = strings.Repeat("x", fakeSegment) // behind the end
 	dir := filepath.Join(t.TempDir(), "copy")
 	result, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir})
 	must(t, err)
 	if result.WALFiles != 2 || !slices.Contains(f.commands(0), "LIST_WAL_FILES START_WAL_LOCATION '0/100028'") {
 		t.Errorf("%d WAL files, commands %q", result.WALFiles, f.commands(0))
+	}
+	// Nobody knows where its recovery will end, and go on writing.
+	done := namesIn(t, filepath.Join(dir, "pg_wal/archive_status"))
+	if diff := cmp.Diff([]string{segment1 + ".done"}, done); diff != "" {
+		t.Error(diff)
 	}
 	if manifest := read(t, dir, manifestFile); !strings.Contains(manifest, "\"WAL-Ranges\": [\n\n]") {
 		t.Errorf("the manifest names WAL whose end is not known:\n%s", manifest)
@@ -245,7 +250,7 @@ func TestBackup_Manifest(t *testing.T) {
 		f.version = version
 		f.stop.StopTimeline = 2
 		f.history = "1\t0/180000\tno recovery target specified\n"
-		f.wal[protocol.WALFileName(2, 0x100000, fakeSegment)] = strings.Repeat("v", fakeSegment)
+		f.withWAL(fakeBranch(int(version[1]-'0')+10, 0x180000))
 		f.wal["00000002.history"] = f.history
 		dir := filepath.Join(t.TempDir(), "copy")
 		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir})

@@ -94,7 +94,8 @@ func (b *backup) createDirectories(context.Context) error {
 		return b.archives.layOut(b.plan)
 	}
 	for _, path := range b.plan.directories {
-		if err := b.target.makeDirectory(path); err != nil {
+		// Those of the WAL are there where it is streamed.
+		if err := b.target.ensureDirectory(path); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"net"
@@ -16,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/walrecord/walrecordtest"
 )
 
 const (
@@ -40,9 +42,11 @@ type fake struct {
 	wal           map[string]string // by name
 	stream        *fakeStream       // nil: nothing is passed on to a server that runs
 	history       string
-	frame         int               // payload of a CopyData
-	stock         bool              // does not say that it knows parallel backups
-	parameters    map[string]string // reported besides
+	frame         int                // payload of a CopyData
+	stock         bool               // does not say that it knows parallel backups
+	parameters    map[string]string  // reported besides
+	access        protocol.WALAccess // where there is no stream
+	standbys      string             // synchronous_standby_names
 
 	// refuse is the answer to the startup of the k-th connection, from 0.
 	refuse func(k int) *protocol.Error
@@ -64,21 +68,22 @@ type fake struct {
 func newFake(t *testing.T) *fake {
 	t.Helper()
 	f := &fake{
-		t: t, mode: "0700", version: "150000", frame: 1000, open: map[net.Conn]bool{},
+		t: t, mode: "0700", access: protocol.WALKept, version: "150000", frame: 1000, open: map[net.Conn]bool{},
 		files: map[string]string{
 			"PG_VERSION":             "15\n",
 			"base/1/PG_VERSION":      "15\n",
 			"base/1/16384":           strings.Repeat("page", 2048),
 			"base/1/16385":           "",
-			"global/pg_control":      strings.Repeat("c", 8192),
+			"global/pg_control":      fakeControl(0x100028),
 			"global/pg_filenode.map": strings.Repeat("m", 512),
 			"postgresql.conf":        "work_mem = 1MB\n",
 		},
 		tablespaces: func(int) []protocol.Tablespace { return nil },
 		start:       protocol.BackupStart{StartPtr: 0x100028, Timeline: 1, ID: fakeID},
 		stop:        protocol.BackupStop{StartPtr: 0x100028, Timeline: 1, Label: fakeLabel(0x100028, 1), StopPtr: 0x200000, StopTimeline: 1},
-		wal:         map[string]string{protocol.WALFileName(1, 0x100000, fakeSegment): strings.Repeat("w", fakeSegment)},
+		wal:         map[string]string{},
 	}
+	f.withWAL(fakeLog(15))
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -88,6 +93,42 @@ func newFake(t *testing.T) *fake {
 	go f.serve()
 	t.Cleanup(f.close)
 	return f
+}
+
+// fakeLog is the WAL of a fake's first segment. The checkpoint is at its beginning.
+func fakeLog(major int) *walrecordtest.Log {
+	l := walrecordtest.New(major, 7, fakeSegment, 1, 0x100028)
+	l.Shutdown()
+	for _, stop := range []protocol.LSN{0x140000, 0x180000, 0x200000} {
+		l.FillTo(stop)
+	}
+	return l
+}
+
+// fakeBranch is the WAL of timeline 2, which leaves that one at a position.
+func fakeBranch(major int, at protocol.LSN) *walrecordtest.Log {
+	l := walrecordtest.New(major, 7, fakeSegment, 1, 0x100028)
+	l.Shutdown()
+	l.FillTo(at)
+	branch := l.Branch(2)
+	branch.FillTo(0x180000)
+	branch.FillTo(0x200000)
+	return branch
+}
+
+// withWAL gives the fake the segments of a log, from the first one on.
+func (f *fake) withWAL(l *walrecordtest.Log) {
+	for begin := protocol.LSN(0x100000); begin < l.End(); begin += fakeSegment {
+		f.wal[protocol.WALFileName(l.Timeline, begin, fakeSegment)] = l.Segment(begin)
+	}
+}
+
+// fakeControl is a control file that names the checkpoint.
+func fakeControl(checkpoint protocol.LSN) string {
+	content := make([]byte, 8192)
+	binary.LittleEndian.PutUint32(content[8:], 1300)
+	binary.LittleEndian.PutUint64(content[32:], uint64(checkpoint))
+	return string(content)
 }
 
 // fakeLabel is the label of a backup of a standby.
@@ -217,6 +258,11 @@ func (s *fakeSession) run() {
 	s.backend.Send(&pgproto3.AuthenticationOk{})
 	if !s.stock {
 		s.backend.Send(&pgproto3.ParameterStatus{Name: "parallel_backup_protocol", Value: "1"})
+		access := s.access
+		if s.stream != nil {
+			access = protocol.WALStreamed
+		}
+		s.backend.Send(&pgproto3.ParameterStatus{Name: protocol.ParameterWAL, Value: string(access)})
 	}
 	for name, value := range s.parameters {
 		s.backend.Send(&pgproto3.ParameterStatus{Name: name, Value: value})
@@ -302,7 +348,7 @@ func (s *fakeSession) sendFile(content string) {
 // system is another one where a stream is one of another system, on all connections but
 // the leader's.
 func (s *fakeSession) system() protocol.System {
-	system := protocol.System{SystemID: 7, Timeline: 1, XLogPos: 1}
+	system := protocol.System{SystemID: 7, Timeline: 1, XLogPos: 0x180000}
 	if !s.leads && s.stream != nil && s.stream.systemID != 0 {
 		system.SystemID = s.stream.systemID
 	}
@@ -328,8 +374,8 @@ func (s *fakeSession) answer(command string) {
 			return
 		}
 	case "SHOW":
-		s.leads = true
-		values := map[string]string{"data_directory_mode": s.mode, "wal_segment_size": "1MB", "server_version_num": s.version}
+		s.leads = s.leads || strings.HasSuffix(command, "version_num")
+		values := map[string]string{"data_directory_mode": s.mode, "wal_segment_size": "1MB", "server_version_num": s.version, "synchronous_standby_names": s.standbys}
 		s.sendRows([]protocol.Column{{Name: "value", Type: 25}}, protocol.Row{[]byte(values[strings.TrimPrefix(command, "SHOW ")])})
 	case "IDENTIFY_SYSTEM":
 		s.sendRows(protocol.SystemColumns(), s.system().Row())

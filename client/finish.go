@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/walrecord"
 )
 
 func (b *backup) stopBackup(ctx context.Context) error {
@@ -16,6 +17,7 @@ func (b *backup) stopBackup(ctx context.Context) error {
 		command += " NOWAIT"
 	}
 	rows := 0
+	defer b.waitPatiently()()
 	err := b.whileInUse(ctx, func() error {
 		return b.leader.rows(command, func(row protocol.Row) (err error) {
 			rows++
@@ -41,11 +43,26 @@ func (b *backup) stopBackup(ctx context.Context) error {
 		if b.stopped.StopPtr < b.stopped.StartPtr {
 			return fmt.Errorf("backup ends at %v, before its start at %v", b.stopped.StopPtr, b.stopped.StartPtr)
 		}
+	} else if b.stream != nil {
+		return protocol.Errorf(protocol.CodeFeatureNotSupported, "server does not say where the backup ends, so its write-ahead log cannot be streamed").
+			WithHint("Have the write-ahead log fetched.")
 	}
 	if err := b.checkLabel(); err != nil {
 		return err
 	}
 	return b.excuses.judge(b.stopped.Label, b.events.tell)
+}
+
+// waitPatiently lets the server be silent once it has said what it waits for, which may
+// be its archive, and take hours. It returns what ends that.
+func (b *backup) waitPatiently() (end func()) {
+	c := b.leader
+	notice, patience := c.notice, c.tap.patience
+	c.notice = func(n *protocol.Error) {
+		c.tap.patience = 0
+		notice(n)
+	}
+	return func() { c.notice, c.tap.patience = notice, patience }
 }
 
 // checkLabel makes sure that a server will be able to start from the label, and that
@@ -116,12 +133,17 @@ func (b *backup) copyWAL(ctx context.Context) error {
 	}
 	var err error
 	if b.wal, err = need.walFiles(b.leader); err != nil {
+		return b.walGone(err)
+	}
+	if err := b.ensureWALDirectories(); err != nil {
 		return err
 	}
-	for _, directory := range []string{"pg_wal", "pg_wal/archive_status"} {
-		if err := b.ensureDirectory(directory); err != nil {
-			return err
-		}
+	records, err := newWALRecords(b.walSource(), need, b.wal)
+	if err != nil {
+		return err
+	}
+	for _, w := range b.workers {
+		w.sink = &recordSink{w.sink, records}
 	}
 	t := &transfer{
 		files: b.wal,
@@ -132,9 +154,9 @@ func (b *backup) copyWAL(ctx context.Context) error {
 		},
 	}
 	if err := t.copyAll(ctx, b.workers); err != nil {
-		return err
+		return b.walGone(err)
 	}
-	return b.markArchived()
+	return b.finishWAL(records.join())
 }
 
 // walReceived judges a WAL file, for which there are no excuses.
@@ -165,11 +187,29 @@ func (b *backup) readHistory() error {
 	return err
 }
 
-// markArchived writes the .done file of each WAL file, and notes what of all that
-// the manifest names.
-func (b *backup) markArchived() error {
+// finishWAL makes sure that the WAL which has arrived is the backup's, and says what of it
+// is archived.
+func (b *backup) finishWAL(records *walrecord.Run) error {
+	if err := b.checkRecords(records); err != nil {
+		return err
+	}
+	return b.markArchived(records.End())
+}
+
+// markArchived writes the .done file of each WAL file that is complete for good, and notes
+// what of all that the manifest names. end is where the records end. The segment that
+// holds the end has none: a copy that stays on its timeline goes on writing into it, and
+// would recycle it without archiving it (§5.1).
+func (b *backup) markArchived(end protocol.LSN) error {
+	if err := b.ensureWALDirectories(); err != nil {
+		return err
+	}
 	for i := range int32(b.wal.len()) {
 		f := b.wal.at(i)
+		if tli, begin, segment := protocol.ParseWALFileName(filepath.Base(f.path), b.cluster.segmentSize); segment &&
+			tli >= b.stopped.StopTimeline && begin+protocol.LSN(b.cluster.segmentSize) > end {
+			continue
+		}
 		done := doneFile(f.path)
 		if err := b.writeFile(done, nil, f.modTime); err != nil {
 			return err

@@ -125,8 +125,8 @@ type Options struct {
 
 	// Timeout is how long the server may be silent while it owes an answer, on
 	// any connection, before the backup fails; 0 means as long as it likes. It
-	// holds for the checkpoint and for the archiver too, which are waited for
-	// in silence. TCP keepalives, which find a server that is gone within a
+	// holds for the checkpoint too, which is waited for in silence, but not for
+	// what the server says that it waits for, as its archive. TCP keepalives, which find a server that is gone within a
 	// minute, are on besides, unless ConnInfo says otherwise.
 	Timeout time.Duration
 
@@ -159,6 +159,10 @@ type Options struct {
 	// Log receives what there is to tell, never two events at a time. It must
 	// return quickly. Nil means that nobody asks.
 	Log func(Event)
+
+	// walPatience is how long a stream may stand still once it is known where it ends;
+	// 0 means defaultWALPatience.
+	walPatience time.Duration
 
 	// step is called before each step of the run, with its name.
 	step func(name string)
@@ -218,6 +222,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.TablespaceMap, err = cleanTablespaceMap(o.TablespaceMap); err != nil {
 		return o, err
+	}
+	if o.walPatience == 0 {
+		o.walPatience = defaultWALPatience
 	}
 	if o.Progress == nil {
 		o.Progress = func(Progress) {}

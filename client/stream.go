@@ -10,15 +10,18 @@ import (
 	"time"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/walrecord"
 )
 
 // walStream receives the WAL of a backup while its files are copied, as pg_receivewal
-// does. Its goroutine, which receive is, begins with start and ends when the stop
+// does. Its goroutine, which receive is, begins with startStream and ends when the stop
 // position has arrived, or with the connection.
 type walStream struct {
 	conn        *conn
 	slot        string // empty: none
 	slotCreated bool   // by this backup, to stay
+	reserved    bool   // the slot has reserved WAL when it was created
+	synchronous bool   // the server waits for standbys: a slot is moved no more than it must
 	segmentSize int64
 	interval    time.Duration // between two reports; not above 0: none
 	sink        sink
@@ -26,17 +29,20 @@ type walStream struct {
 	sync        bool
 	checksums   protocol.ChecksumAlgorithm // for the manifest
 
-	begun   bool
-	done    chan struct{} // closed when the goroutine has ended
-	err     error         // why it has; to be read after done
-	segment *walSegment   // being written
-	files   files         // that are complete: segments and histories
+	begun    bool
+	done     chan struct{} // closed when the goroutine has ended
+	err      error         // why it has; to be read after done
+	segment  *walSegment   // being written
+	files    files         // that are complete: segments and histories
+	timeline protocol.Timeline
+	records  *walrecord.Run // what has arrived
 
 	mu       sync.Mutex // guards what follows, and what is sent while copying
 	copying  bool
 	finished bool         // the end of copying was asked for
 	written  protocol.LSN // up to here all has arrived
 	flushed  protocol.LSN // and up to here it is on disk
+	kept     protocol.LSN // from here on the slot keeps WAL, as far as it was told to
 	stop     protocol.LSN // the position that ends the stream; 0: not known yet
 }
 
@@ -51,54 +57,147 @@ func (e *streamError) Error() string {
 // Unwrap gives errors.Is and errors.As the cause.
 func (e *streamError) Unwrap() error { return e.err }
 
-// startStream starts to receive WAL from the segment on that the backup begins in.
+// openStream opens the connection that the WAL will come over: one too many must be known
+// before the checkpoint.
+func (b *backup) openStream(ctx context.Context) error {
+	if b.WAL != WALStream {
+		return nil
+	}
+	c, err := b.dialer.worker(ctx, ctx)
+	if err != nil {
+		return err
+	}
+	b.stream = &walStream{
+		conn: c, slot: b.Slot, segmentSize: b.cluster.segmentSize, interval: b.StatusInterval,
+		sync: !b.NoSync, checksums: b.ManifestChecksums, done: make(chan struct{}),
+	}
+	return nil
+}
+
+// startStream starts to receive WAL from the segment on that the backup begins in, at
+// once: a slot that nobody uses may be taken away.
 func (b *backup) startStream(context.Context) error {
 	s := b.stream
 	if s == nil {
 		return nil
 	}
-	for _, directory := range []string{"pg_wal", "pg_wal/archive_status"} {
-		if err := b.ensureDirectory(directory); err != nil {
-			return err
-		}
+	if err := b.identifyStream(); err != nil {
+		return err
 	}
-	if s.folder = b.target; b.archives != nil {
-		s.folder = nil
-		if err := b.archives.separateWAL(); err != nil {
-			return err
-		}
+	if err := b.placeStream(); err != nil {
+		return err
 	}
-	s.sink = b.newSink()
+	if err := b.createSlot(); err != nil {
+		return err
+	}
+	begin := b.started.StartPtr - b.started.StartPtr%protocol.LSN(s.segmentSize)
+	source := b.walSource()
+	source.Timeline = func(protocol.LSN) protocol.Timeline { return s.timeline }
+	s.records = walrecord.NewRun(source, begin, b.started.StartPtr)
 	b.events.tell(LevelVerbose, "starting to receive write-ahead log")
 	s.begun = true
 	go func() { // ends with the connection at the latest; stopStream waits for it
 		defer close(s.done)
-		if err := s.receive(b.started.StartPtr, b.started.Timeline); err != nil {
-			s.err = &streamError{err}
+		if err := s.receive(begin, b.started.Timeline); err != nil {
+			s.err = &streamError{s.explain(err)}
 			b.fail(s.err)
 		}
 	}()
 	return nil
 }
 
+// identifyStream makes sure that the WAL comes from the cluster which the files come
+// from, as far as that can be told before it is read.
+func (b *backup) identifyStream() error {
+	s := b.stream
+	system, err := row(s.conn, "IDENTIFY_SYSTEM", protocol.DecodeSystem)
+	switch {
+	case err != nil:
+		return fmt.Errorf("could not identify system: %w", err)
+	case system.SystemID != b.cluster.system.SystemID:
+		return fmt.Errorf("the WAL comes from another system: its identifier is %d, not %d", system.SystemID, b.cluster.system.SystemID)
+	case system.XLogPos < b.started.StartPtr:
+		return fmt.Errorf("the WAL comes from another server: it ends at %v, and the backup starts at %v", system.XLogPos, b.started.StartPtr)
+	}
+	standbys, err := row(s.conn, "SHOW synchronous_standby_names", func(r protocol.Row) (string, error) {
+		if len(r) != 1 {
+			return "", fmt.Errorf("result has %d columns, expected 1", len(r))
+		}
+		return string(r[0]), nil
+	})
+	if err != nil {
+		return fmt.Errorf("could not determine server setting for synchronous_standby_names: %w", err)
+	}
+	s.synchronous = standbys != ""
+	return nil
+}
+
+// placeStream makes room for the WAL.
+func (b *backup) placeStream() error {
+	s := b.stream
+	if b.archives != nil {
+		if err := b.archives.separateWAL(); err != nil {
+			return err
+		}
+	} else {
+		s.folder = b.target
+		if err := b.ensureWALDirectories(); err != nil {
+			return err
+		}
+	}
+	s.sink = b.newSink()
+	return nil
+}
+
+func (b *backup) ensureWALDirectories() error {
+	for _, directory := range []string{"pg_wal", "pg_wal/archive_status"} {
+		if err := b.ensureDirectory(directory); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// defaultWALPatience is how long the server may send nothing of the WAL that it says the
+// backup needs, which it has had on disk when it said so.
+const defaultWALPatience = time.Minute
+
 // copyStreamedWAL waits until the WAL has arrived up to the end of the backup, and
 // makes sure that it is what the backup needs.
 func (b *backup) copyStreamedWAL(ctx context.Context, need walNeed) error {
 	b.events.tell(LevelVerbose, "waiting for write-ahead log to arrive up to %v", b.stopped.StopPtr)
-	b.stream.stopAt(b.stopped.StopPtr)
-	select {
-	case <-b.stream.done:
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	s := b.stream
+	s.stopAt(b.stopped.StopPtr)
+	ticker := time.NewTicker(b.walPatience)
+	defer ticker.Stop()
+	for last, ended := s.arrived(), false; !ended; {
+		select {
+		case <-s.done:
+			ended = true
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-ticker.C:
+			now := s.arrived()
+			if now == last {
+				return notArriving(now, b.stopped.StopPtr, b.walPatience)
+			}
+			last = now
+		}
 	}
-	if b.stream.err != nil {
-		return b.stream.err
+	if s.err != nil {
+		return s.err
 	}
-	b.wal = &b.stream.files
+	b.wal = &s.files
 	if err := need.checkWAL(b.wal); err != nil {
 		return err
 	}
-	return b.markArchived()
+	return b.finishWAL(s.records)
+}
+
+func notArriving(now, stop protocol.LSN, patience time.Duration) error {
+	return protocol.Errorf(protocol.CodeObjectNotInPrerequisite,
+		"server has sent no write-ahead log behind %v for %v, and the backup ends at %v", now, patience, stop).
+		WithHint("The connection for write-ahead log must lead to the server whose files are copied.")
 }
 
 // stopStream waits for the end of a stream whose connection is closed.
@@ -124,6 +223,7 @@ func (s *walStream) receive(start protocol.LSN, tli protocol.Timeline) error {
 				return err
 			}
 		}
+		s.timeline = tli
 		next, err := s.receiveTimeline(start-start%protocol.LSN(s.segmentSize), tli)
 		if err != nil {
 			return err
@@ -189,6 +289,13 @@ func (s *walStream) receiveTimeline(start protocol.LSN, tli protocol.Timeline) (
 	// The rest of the last segment belongs to nobody, as that of one which the
 	// next timeline goes on in.
 	return next, s.finishSegment()
+}
+
+// arrived is the position up to which WAL has arrived.
+func (s *walStream) arrived() protocol.LSN {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.written
 }
 
 func (s *walStream) reached() bool {

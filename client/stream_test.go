@@ -16,6 +16,8 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/walrecord"
+	"github.com/pgparallel/pgparallel/protocol/walrecord/walrecordtest"
 )
 
 const (
@@ -23,8 +25,8 @@ const (
 	segment2 = "000000010000000000000002"
 )
 
-// A server that streams is streamed from: the slot comes before the backup, the last
-// segment is filled up, and nothing is fetched.
+// A server that streams is streamed from: the slot comes behind the checkpoint, the last
+// segment is filled up and not marked as archived, and nothing is fetched.
 func TestStream_Default(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -45,7 +47,7 @@ func TestStream_Default(t *testing.T) {
 			test.o.ConnConfig, test.o.Dir, test.o.Jobs = f.config(), filepath.Join(t.TempDir(), "copy"), 2
 			result, err := Backup(t.Context(), test.o)
 			must(t, err)
-			want := strings.Repeat("w", 0x80000) + strings.Repeat("\x00", 0x80000)
+			want := f.wal[segment1][:0x80000] + strings.Repeat("\x00", 0x80000)
 			if got := read(t, test.o.Dir, "pg_wal/"+segment1); got != want {
 				t.Errorf("the segment has %d bytes, or others", len(got))
 			}
@@ -53,13 +55,16 @@ func TestStream_Default(t *testing.T) {
 			if diff := cmp.Diff([]string{segment1, "archive_status"}, names); diff != "" {
 				t.Error(diff)
 			}
-			read(t, test.o.Dir, "pg_wal/archive_status/"+segment1+".done")
+			if names := namesIn(t, filepath.Join(test.o.Dir, "pg_wal/archive_status")); len(names) > 0 {
+				t.Errorf("the segment that the copy goes on in is marked: %q", names)
+			}
 			if result.WALFiles != 1 {
 				t.Errorf("%d WAL files in the result", result.WALFiles)
 			}
 			commands := f.commands(-1)
-			if slot := slices.Index(commands, test.slot); test.slot != "" && (slot < 0 || slot > slices.IndexFunc(commands, isStart)) {
-				t.Errorf("the slot is not created before the backup: %q", commands)
+			if slot := slices.Index(commands, test.slot); test.slot != "" &&
+				(slot < slices.IndexFunc(commands, isStart) || slot > slices.Index(commands, test.start)) {
+				t.Errorf("the slot is not created behind the checkpoint, to be used at once: %q", commands)
 			}
 			if !slices.Contains(commands, test.start) || slices.ContainsFunc(commands, func(c string) bool { return strings.HasPrefix(c, "LIST_WAL") }) {
 				t.Errorf("commands are %q", commands)
@@ -87,9 +92,12 @@ func namesIn(t *testing.T, dir string) []string {
 // WAL that spans segments is cut where they end, whatever the messages are.
 func TestStream_Segments(t *testing.T) {
 	f := newFake(t)
-	f.wal[segment2] = strings.Repeat("v", fakeSegment)
+	l := fakeLog(15)
+	l.FillTo(0x240000)
+	l.FillTo(0x300000)
+	f.withWAL(l)
 	f.withStream().end = 0x280000
-	f.stop.StopPtr = 0x200001
+	f.stop.StopPtr = 0x240000
 	f.stream.before = func(s *fakeSession) bool {
 		all := f.wal[segment1] + f.wal[segment2]
 		s.sendWAL(0x100000, all[:0xc0000])
@@ -109,6 +117,9 @@ func TestStream_Segments(t *testing.T) {
 	if want := f.wal[segment2][:0x80000] + strings.Repeat("\x00", 0x80000); read(t, dir, "pg_wal/"+segment2) != want {
 		t.Error("the second segment differs")
 	}
+	if diff := cmp.Diff([]string{segment1 + ".done"}, namesIn(t, filepath.Join(dir, "pg_wal/archive_status"))); diff != "" {
+		t.Error(diff)
+	}
 }
 
 // The stream follows the server to its next timeline, with the history.
@@ -117,7 +128,7 @@ func TestStream_Timeline(t *testing.T) {
 	f := newFake(t)
 	st := f.withStream()
 	f.history = "1\t0/140000\tno recovery target specified\n"
-	f.wal[onTwo] = strings.Repeat("n", fakeSegment)
+	f.withWAL(fakeBranch(15, 0x140000))
 	st.switches = map[protocol.Timeline]branch{1: {2, 0x140000}}
 	f.stop.StopTimeline = 2
 	dir := filepath.Join(t.TempDir(), "copy")
@@ -127,11 +138,16 @@ func TestStream_Timeline(t *testing.T) {
 	if diff := cmp.Diff([]string{segment1, "00000002.history", onTwo, "archive_status"}, names); diff != "" {
 		t.Error(diff)
 	}
-	if want := strings.Repeat("w", 0x40000) + strings.Repeat("\x00", 0xc0000); read(t, dir, "pg_wal/"+segment1) != want {
+	if want := f.wal[segment1][:0x40000] + strings.Repeat("\x00", 0xc0000); read(t, dir, "pg_wal/"+segment1) != want {
 		t.Error("the segment of the first timeline differs")
 	}
-	if want := strings.Repeat("n", 0x80000) + strings.Repeat("\x00", 0x80000); read(t, dir, "pg_wal/"+onTwo) != want {
+	if want := f.wal[onTwo][:0x80000] + strings.Repeat("\x00", 0x80000); read(t, dir, "pg_wal/"+onTwo) != want {
 		t.Error("the segment of the second timeline differs")
+	}
+	// Nobody writes into the segment of the first timeline any more.
+	done := namesIn(t, filepath.Join(dir, "pg_wal/archive_status"))
+	if diff := cmp.Diff([]string{segment1 + ".done", "00000002.history.done"}, done); diff != "" {
+		t.Error(diff)
 	}
 	if read(t, dir, "pg_wal/00000002.history") != f.history {
 		t.Error("the history differs")
@@ -196,14 +212,20 @@ func TestStream_Refused(t *testing.T) {
 		script func(f *fake)
 		o      Options
 		want   string
+		early  bool // before the checkpoint
 	}{
-		{"other system", func(f *fake) { f.stream.systemID = 8 }, Options{}, "WAL comes from another system"},
-		{"no such slot", func(*fake) {}, Options{Slot: "nonexistent"}, `replication slot "nonexistent" does not exist`},
-		{"slot exists", func(f *fake) { f.stream.slots["old"] = true }, Options{Slot: "old", CreateSlot: true}, `replication slot "old" already exists`},
-		{"no slots left", func(f *fake) { f.failOn("CREATE_REPLICATION_SLOT", protocol.CodeConfigurationLimitExceeded) }, Options{}, "could not create replication slot"},
-		{"no such slot, stopped", func(f *fake) { f.stream = nil }, Options{Slot: "nonexistent"}, `could not use replication slot "nonexistent"`},
-		{"wrong history", func(f *fake) { f.stream.switches = map[protocol.Timeline]branch{1: {3, 0x140000}} }, Options{}, "unexpected history file name"},
-		{"back to the past", func(f *fake) { f.stream.switches = map[protocol.Timeline]branch{1: {1, 0x140000}} }, Options{}, "timeline 1 as the next after 1"},
+		{"other system", func(f *fake) { f.stream.systemID = 8 }, Options{}, "WAL comes from another system", false},
+		{"no such slot", func(*fake) {}, Options{Slot: "nonexistent"}, `replication slot "nonexistent" does not exist`, true},
+		{"slot exists", func(f *fake) { f.stream.slots["old"] = true }, Options{Slot: "old", CreateSlot: true}, `replication slot "old" already exists`, true},
+		{"no slots left", func(f *fake) { f.failOn("CREATE_REPLICATION_SLOT", protocol.CodeConfigurationLimitExceeded) }, Options{}, "could not create replication slot", false},
+		{"no such slot, stopped", func(f *fake) { f.stream = nil }, Options{Slot: "nonexistent"}, `could not use replication slot "nonexistent"`, true},
+		{"wrong history", func(f *fake) { f.stream.switches = map[protocol.Timeline]branch{1: {3, 0x140000}} }, Options{}, "unexpected history file name", false},
+		{"back to the past", func(f *fake) { f.stream.switches = map[protocol.Timeline]branch{1: {1, 0x140000}} }, Options{}, "timeline 1 as the next after 1", false},
+		{"behind", func(f *fake) { f.start.StartPtr, f.stop.StartPtr = 0x300028, 0x300028 }, Options{}, "it ends at 0/180000, and the backup starts at 0/300028", false},
+		{"no end", func(f *fake) { f.stop.StopPtr, f.stop.Label = 0, "" }, Options{}, "server does not say where the backup ends", false},
+		{"slots, stopped", func(f *fake) { f.stream = nil }, Options{WAL: WALStream}, "server does not stream write-ahead log", true},
+		{"damaged", func(f *fake) { f.wal[segment1] = f.wal[segment1][:0x1000] + "damage" + f.wal[segment1][0x1006:] }, Options{}, "invalid write-ahead log at 0/1008A0: incorrect checksum", false},
+		{"a clone's", func(f *fake) { f.withWAL(walrecordtest.New(15, 7, fakeSegment, 1, 0x180000)) }, Options{}, "invalid write-ahead log at 0/100028: invalid record length 0", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFake(t)
@@ -211,7 +233,7 @@ func TestStream_Refused(t *testing.T) {
 			test.script(f)
 			test.o.ConnConfig = f.config()
 			expectFailure(t, test.o, test.want)
-			if n := len(f.commandsWith("START_BACKUP")); n > 0 && !strings.Contains(test.want, "history") && !strings.Contains(test.want, "timeline") {
+			if n := len(f.commandsWith("START_BACKUP")); (n > 0) == test.early {
 				t.Errorf("the backup was started %d times", n)
 			}
 			if test.name == "slot exists" && !f.stream.slots["old"] {
@@ -221,32 +243,42 @@ func TestStream_Refused(t *testing.T) {
 	}
 }
 
-// Where nothing can be streamed it is said, to those who asked for it.
+// Where nothing can be streamed, nobody who asked for it gets anything else; everybody is
+// warned where nothing keeps the WAL until it is fetched.
 func TestStream_Unsupported(t *testing.T) {
-	for method, level := range map[WALMethod]EventLevel{WALDefault: LevelVerbose, WALStream: LevelInfo} {
+	for _, access := range []protocol.WALAccess{protocol.WALKept, protocol.WALTransient} {
 		f := newFake(t)
-		said := EventLevel(-1)
-		dir := filepath.Join(t.TempDir(), "copy")
-		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, WAL: method, Log: func(e Event) {
-			if strings.Contains(e.Message, "does not stream") {
-				said = e.Level
+		f.access = access
+		var said []Event
+		o := Options{ConnConfig: f.config(), Dir: filepath.Join(t.TempDir(), "copy"), Log: func(e Event) {
+			if e.Level != LevelVerbose {
+				said = append(said, e)
 			}
-		}})
+		}}
+		_, err := Backup(t.Context(), o)
 		must(t, err)
-		if said != level {
-			t.Errorf("method %d: it is said at level %d, want %d", method, said, level)
+		if warned := len(said) == 1 && said[0].Level == LevelWarning && strings.Contains(said[0].Message, "nothing but wal_keep_size keeps it"); warned != (access == protocol.WALTransient) {
+			t.Errorf("%s: it is said: %v", access, said)
 		}
 		if len(f.commandsWith("LIST_WAL_FILES")) == 0 || f.connections != 2 {
-			t.Errorf("method %d: %d connections, %q", method, f.connections, f.commands(-1))
+			t.Errorf("%s: %d connections, %q", access, f.connections, f.commands(-1))
+		}
+		o.WAL = WALStream
+		err = expectFailure(t, o, "server does not stream write-ahead log")
+		var refused *protocol.Error
+		if !errors.As(err, &refused) || refused.Code != protocol.CodeFeatureNotSupported || refused.Hint == "" {
+			t.Errorf("%s: error is %#v", access, err)
 		}
 	}
 }
 
-// The probe for servers without READ_REPLICATION_SLOT finds what it should.
+// Whether a server streams is known without asking it anything: what PostgreSQL 13 and 14
+// could be asked fails, and is in their log then (B34).
 func TestStream_OldServer(t *testing.T) {
 	for _, streams := range []bool{false, true} {
 		f := newFake(t)
 		f.version = "140000"
+		f.withWAL(fakeLog(14))
 		if streams {
 			f.withStream()
 		}
@@ -255,53 +287,105 @@ func TestStream_OldServer(t *testing.T) {
 		if n := len(f.commandsWith("START_REPLICATION")); (n == 1) != streams {
 			t.Errorf("streamed %d times from a server of which %v", n, streams)
 		}
-		if len(f.commandsWith("READ_REPLICATION_SLOT")) > 0 {
-			t.Error("the server was asked what it does not know")
+		if len(f.commandsWith("READ_REPLICATION_SLOT"))+len(f.commandsWith("DROP_REPLICATION_SLOT")) > 0 {
+			t.Errorf("the server was asked what it does not know: %q", f.commands(-1))
 		}
 	}
 }
 
-// Whoever asks for a reply gets it, with what has arrived; only with a slot there is a
-// use for what is on disk.
-func TestStream_Status(t *testing.T) {
-	for _, slot := range []bool{true, false} {
+// A server that says where the backup ends, and does not send the WAL up to there, is not
+// waited for.
+func TestStream_StandsStill(t *testing.T) {
+	f := newFake(t)
+	f.withStream().end = 0x140000
+	err := expectFailure(t, Options{ConnConfig: f.config(), walPatience: 50 * time.Millisecond},
+		"server has sent no write-ahead log behind 0/140000")
+	if !strings.Contains(err.Error(), "0/180000") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+// What is behind the end of a stream is told in the words of who can change it.
+func TestStream_Hints(t *testing.T) {
+	for _, test := range []struct {
+		name, code, want string
+		o                Options
+	}{
+		{"terminated", protocol.CodeAdminShutdown, "max_slot_wal_keep_size", Options{}},
+		{"terminated, no slot", protocol.CodeAdminShutdown, "", Options{NoSlot: true}},
+		{"removed", protocol.CodeUndefinedFile, "max_slot_wal_keep_size", Options{}},
+		{"removed, no slot", protocol.CodeUndefinedFile, "wal_keep_size", Options{NoSlot: true}},
+	} {
 		f := newFake(t)
-		f.withStream()
-		f.stop.StopPtr = 0x200000
-		var written, flushed []protocol.LSN
-		f.stream.before = func(s *fakeSession) bool {
-			s.sendWAL(0x100000, f.wal[segment1][:0x80000])
-			s.sendWAL(0x180000, f.wal[segment1][0x80000:])
-			s.sendKeepalive()
-			for range 2 { // one came at the beginning
-				status := <-s.statuses
-				if len(status) != 34 || status[0] != 'r' {
-					t.Errorf("status is %q", status)
-				}
-				written = append(written, protocol.LSN(binary.BigEndian.Uint64(status[1:])))
-				flushed = append(flushed, protocol.LSN(binary.BigEndian.Uint64(status[9:])))
-				since := time.Duration(binary.BigEndian.Uint64(status[25:])) * time.Microsecond
-				if now := postgresEpoch.Add(since); time.Since(now).Abs() > time.Minute {
-					t.Errorf("the status is of %v", now)
-				}
-			}
-			<-s.copyDone
-			s.send(copyDoneMessage)
-			s.complete()
+		f.withStream().before = func(s *fakeSession) bool {
+			s.send(protocol.Fatalf(test.code, "the end").Response())
+			s.conn.Close()
 			return false
 		}
-		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(t.TempDir(), "copy"), NoSlot: !slot, StatusInterval: -1})
-		must(t, err)
-		want := []protocol.LSN{0, 0x200000}
-		if !slot {
-			want[1] = 0
+		test.o.ConnConfig = f.config()
+		err := expectFailure(t, test.o, "the end")
+		var refused *protocol.Error
+		if !errors.As(err, &refused) || !strings.Contains(refused.Hint, test.want) || test.want == "" && refused.Hint != "" {
+			t.Errorf("%s: hint is %q", test.name, refused.Hint)
 		}
-		if diff := cmp.Diff([]protocol.LSN{0x100000, 0x200000}, written); diff != "" {
-			t.Error(diff)
-		}
-		if diff := cmp.Diff(want, flushed); diff != "" {
-			t.Error(diff)
-		}
+	}
+}
+
+// Whoever asks for a reply gets it, with what has arrived. A slot is moved from the start of
+// the stream on, by a flush position that is taken back at once: who has one may be a
+// synchronous standby (§5.13).
+func TestStream_Status(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		o        Options
+		standbys string
+		want     []protocol.LSN // flushed
+	}{
+		{"slot", Options{}, "", []protocol.LSN{0x100000, 0, 0x200000, 0}},
+		{"given slot", Options{Slot: "mine"}, "", []protocol.LSN{0x100000, 0, 0x200000, 0}},
+		{"no slot", Options{NoSlot: true}, "", []protocol.LSN{0, 0}},
+		{"slot, synchronous", Options{}, "*", []protocol.LSN{0, 0}},
+		{"given slot, synchronous", Options{Slot: "mine"}, "*", []protocol.LSN{0x100000, 0, 0}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFake(t)
+			f.standbys = test.standbys
+			f.withStream().slots["mine"] = true
+			f.stop.StopPtr = 0x200000
+			var flushed []protocol.LSN
+			f.stream.before = func(s *fakeSession) bool {
+				s.sendWAL(0x100000, f.wal[segment1][:0x80000])
+				s.sendWAL(0x180000, f.wal[segment1][0x80000:])
+				s.sendKeepalive()
+				for range test.want {
+					status := <-s.statuses
+					if len(status) != 34 || status[0] != 'r' {
+						t.Errorf("status is %q", status)
+						return false
+					}
+					at := protocol.LSN(binary.BigEndian.Uint64(status[9:]))
+					flushed = append(flushed, at)
+					written := protocol.LSN(binary.BigEndian.Uint64(status[1:]))
+					if last := len(flushed) == len(test.want); written != 0x100000 && written != 0x200000 || last && written != 0x200000 {
+						t.Errorf("%v has been written", written)
+					}
+					since := time.Duration(binary.BigEndian.Uint64(status[25:])) * time.Microsecond
+					if now := postgresEpoch.Add(since); time.Since(now).Abs() > time.Minute {
+						t.Errorf("the status is of %v", now)
+					}
+				}
+				<-s.copyDone
+				s.send(copyDoneMessage)
+				s.complete()
+				return false
+			}
+			test.o.ConnConfig, test.o.Dir, test.o.StatusInterval = f.config(), filepath.Join(t.TempDir(), "copy"), -1
+			_, err := Backup(t.Context(), test.o)
+			must(t, err)
+			if diff := cmp.Diff(test.want, flushed); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }
 
@@ -342,6 +426,7 @@ func FuzzStreamData(f *testing.F) {
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, body []byte) {
 		s := &walStream{segmentSize: fakeSegment, sink: discardSink{}, copying: true, written: 0x100000, conn: &conn{tap: &tap{conn: deafConn{}}}}
+		s.records = walrecord.NewRun(walrecord.Source{SegmentSize: fakeSegment}, 0x100000, 0x100028)
 		err := s.data(body, 1)
 		if taken := int(s.written - 0x100000); err == nil && len(body) > 0 && body[0] == 'w' && taken != len(body)-xlogDataHeader {
 			t.Errorf("%d bytes taken of %q", taken, body)

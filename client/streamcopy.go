@@ -64,6 +64,7 @@ func (s *walStream) beginCopy(start protocol.LSN) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.copying, s.written = true, start
+	s.flushed = max(s.flushed, start)
 	s.report(false)
 	s.finishIfReached()
 }
@@ -107,6 +108,9 @@ func (s *walStream) wal(begin protocol.LSN, data []byte, tli protocol.Timeline) 
 	case begin != written:
 		return fmt.Errorf("got write-ahead log from %v on, expected %v", begin, written)
 	}
+	if err := s.check(begin, data); err != nil {
+		return err
+	}
 	flushed, err := s.write(begin, data, tli)
 	if err != nil {
 		return err
@@ -117,6 +121,23 @@ func (s *walStream) wal(begin protocol.LSN, data []byte, tli protocol.Timeline) 
 	s.flushed = max(s.flushed, flushed)
 	s.finishIfReached()
 	return nil
+}
+
+// check reads the records of WAL that has arrived: what is wrong with it is known before
+// the backup has gone on for hours. A timeline begins with what the one before has of its
+// first segment, which is known already.
+func (s *walStream) check(begin protocol.LSN, data []byte) error {
+	r := s.records
+	if known := r.Next(); known > begin {
+		data = data[min(int64(known-begin), int64(len(data))):]
+	}
+	r.Write(data) //nolint:errcheck // Err says it, too
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stop != 0 && r.End() >= s.stop {
+		return nil // what comes behind the end is of no interest
+	}
+	return r.Err()
 }
 
 // stopAt tells where the stream ends, which may be behind it already.
@@ -139,26 +160,34 @@ func (s *walStream) finishIfReached() {
 
 var copyDone = []byte{'c', 0, 0, 0, 4}
 
-// report tells the server what has arrived; with reply it has to answer. Without a
-// slot it has no use for what is on disk.
+// report tells the server what has arrived; with reply it has to answer. A slot is moved
+// by what is on disk, from the beginning on: one that has reserved nothing protects no WAL
+// before. But who reports that may become a synchronous standby, which commits wait for.
+// So it is taken back in the same breath, and moves no slot that has reserved WAL where
+// the server waits for standbys (§5.13).
 func (s *walStream) report(reply bool) {
 	if !s.copying || s.finished {
 		return
 	}
-	flushed := s.flushed
-	if s.slot == "" {
-		flushed = 0
+	var messages []byte
+	if needed := !s.reserved && s.kept == 0; s.slot != "" && s.flushed > s.kept && (needed || !s.synchronous) {
+		messages = s.status(messages, s.flushed, false)
+		s.kept = s.flushed
 	}
-	message := []byte{'d', 0, 0, 0, 4 + 1 + 4*8 + 1, standbyStatus}
+	s.send(s.status(messages, 0, reply))
+}
+
+// status appends a status report.
+func (s *walStream) status(to []byte, flushed protocol.LSN, reply bool) []byte {
+	to = append(to, 'd', 0, 0, 0, 4+1+4*8+1, standbyStatus)
 	for _, position := range []protocol.LSN{s.written, flushed, 0} {
-		message = binary.BigEndian.AppendUint64(message, uint64(position))
+		to = binary.BigEndian.AppendUint64(to, uint64(position))
 	}
-	message = binary.BigEndian.AppendUint64(message, uint64(time.Since(postgresEpoch).Microseconds()))
+	to = binary.BigEndian.AppendUint64(to, uint64(time.Since(postgresEpoch).Microseconds()))
 	if reply {
-		s.send(append(message, 1))
-		return
+		return append(to, 1)
 	}
-	s.send(append(message, 0))
+	return append(to, 0)
 }
 
 // postgresEpoch is where PostgreSQL's time begins.

@@ -45,21 +45,28 @@ func TestStream_PostgreSQL(t *testing.T) {
 	b.cluster.system, err = row(c, "IDENTIFY_SYSTEM", protocol.DecodeSystem)
 	must(t, err)
 	b.events.log = func(Event) {}
-	must(t, b.chooseWAL(ctx))
-	must(t, b.openStream(ctx))
-	if got := ask(t, standby, "SELECT slot_name FROM pg_replication_slots"); got != b.stream.slot || !strings.HasPrefix(got, "pgparallel_") {
-		t.Errorf("slots are %q, want %q", got, b.stream.slot)
-	}
-	s := b.stream
-	s.folder, s.sink = target, &folders{target: target}
-	stopLSN, err := protocol.ParseLSN(stop)
-	must(t, err)
 	startLSN, err := protocol.ParseLSN(start)
 	must(t, err)
+	stopLSN, err := protocol.ParseLSN(stop)
+	must(t, err)
+	b.started = protocol.BackupStart{StartPtr: startLSN, Timeline: 1}
+	b.fail = func(error) {}
+	c.parameters[protocol.ParameterWAL] = string(protocol.WALStreamed)
+	must(t, b.chooseWAL(ctx))
+	must(t, b.openStream(ctx))
+	must(t, b.startStream(ctx))
+	s := b.stream
+	if got := ask(t, standby, "SELECT slot_name FROM pg_replication_slots"); got != s.slot || !strings.HasPrefix(got, "pgparallel_") {
+		t.Errorf("slots are %q, want %q", got, s.slot)
+	}
 	s.stopAt(stopLSN)
-	must(t, s.receive(startLSN, 1))
+	<-s.done
+	must(t, s.err)
 	s.conn.close()
 	c.close()
+	if s.records.End() < stopLSN || s.records.Err() != nil || s.records.Checkpoint.Start <= startLSN {
+		t.Errorf("the records end at %v, not at %v: %v; the checkpoint is %+v", s.records.End(), stopLSN, s.records.Err(), s.records.Checkpoint)
+	}
 
 	segments := 0
 	for i := range int32(s.files.len()) {

@@ -48,6 +48,11 @@ func (s *tarSink) close() { s.batches.drop() }
 func (s *tarSink) add(path string, h tarHeader, content []byte) error {
 	archive, name := s.locate(path)
 	h.name = name
+	return s.addTo(archive, h, content)
+}
+
+// addTo adds a member as a whole to an archive.
+func (s *tarSink) addTo(archive archive, h tarHeader, content []byte) error {
 	e, err := newTarEntry(archive, s.batches, h)
 	if err != nil {
 		return err

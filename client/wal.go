@@ -18,11 +18,10 @@ type walNeed struct {
 // segments and history files, each once, and no gap in [start, stop) (§5.2).
 func (n walNeed) checkWAL(list *files) error {
 	listed := make(map[string]bool, list.len())
-	var last protocol.LSN // of the segments that were listed, the last one's beginning
 	for i := range int32(list.len()) {
 		f := list.at(i)
 		name, below := strings.CutPrefix(f.path, "pg_wal/")
-		_, begin, isSegment := protocol.ParseWALFileName(name, n.segmentSize)
+		_, _, isSegment := protocol.ParseWALFileName(name, n.segmentSize)
 		switch {
 		case !below || !isSegment && !protocol.IsHistoryFileName(name):
 			return fmt.Errorf("server listed %q, which is no WAL file", f.path)
@@ -32,38 +31,52 @@ func (n walNeed) checkWAL(list *files) error {
 			return fmt.Errorf("unexpected WAL file size %q: %d bytes", name, f.size)
 		}
 		listed[name] = true
-		if isSegment {
+	}
+	_, err := n.segments(list)
+	return err
+}
+
+// segments are those of a list that a recovery reads, by their paths, and where each
+// begins. One that is missing is an error.
+func (n walNeed) segments(list *files) (map[string]protocol.LSN, error) {
+	listed := make(map[string]bool, list.len())
+	var last protocol.LSN // of the segments that were listed, the last one's beginning
+	for i := range int32(list.len()) {
+		name := strings.TrimPrefix(list.at(i).path, "pg_wal/")
+		listed[name] = true
+		if _, begin, segment := protocol.ParseWALFileName(name, n.segmentSize); segment {
 			last = max(last, begin)
 		}
 	}
-	return n.checkGaps(listed, last)
-}
-
-func (n walNeed) checkGaps(listed map[string]bool, last protocol.LSN) error {
-	size := protocol.LSN(n.segmentSize)
-	stop := n.stop
+	size, stop := protocol.LSN(n.segmentSize), n.stop
 	if stop == 0 {
 		stop = max(last+size, n.start+1)
 	}
+	segments := map[string]protocol.LSN{}
 	for begin := n.start - n.start%size; begin < stop; begin += size {
 		// Of two timelines with this segment the newer has all that the
 		// older has up to where it was left.
 		name := protocol.WALFileName(n.history.at(min(begin+size, stop)), begin, n.segmentSize)
-		if !listed[name] && (n.stop != 0 || !listedOnAnyTimeline(listed, name)) {
-			return fmt.Errorf("could not find WAL file %q", name)
+		if !listed[name] && n.stop == 0 {
+			name = newestTimeline(listed, name)
 		}
+		if !listed[name] {
+			return nil, fmt.Errorf("could not find WAL file %q", name)
+		}
+		segments["pg_wal/"+name] = begin
 	}
-	return nil
+	return segments, nil
 }
 
-// listedOnAnyTimeline looks for a segment where nothing tells its timeline.
-func listedOnAnyTimeline(listed map[string]bool, name string) bool {
+// newestTimeline looks for a segment where nothing tells its timeline.
+func newestTimeline(listed map[string]bool, name string) string {
+	newest := name
 	for other := range listed {
-		if len(other) == len(name) && other[8:] == name[8:] {
-			return true
+		if len(other) == len(name) && other[8:] == name[8:] && (newest == name || other > newest) {
+			newest = other
 		}
 	}
-	return false
+	return newest
 }
 
 // walFiles lists what the backup needs, on the leader's connection.

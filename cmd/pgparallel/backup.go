@@ -61,7 +61,9 @@ General options:
       --no-verify-checksums
                          do not verify checksums
       --timeout=SECONDS  fail if the server owes an answer and is silent for so
-                         long (default: 0, no limit)
+                         long (default: 0, no limit): longer than a spread
+                         checkpoint takes. It does not count while the server
+                         waits for its archive, as with -X none
   -?, --help             show this help, then exit
 
 Connection options:

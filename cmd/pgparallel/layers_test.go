@@ -18,9 +18,11 @@ const module = "github.com/pgparallel/pgparallel"
 var layers = map[string][]string{
 	"protocol":                         {},
 	"protocol/conninfo":                {},
+	"protocol/walrecord":               {"protocol"},
+	"protocol/walrecord/walrecordtest": {"protocol"},
 	"grammar":                          {},
 	"sharedstate":                      {"protocol"},
-	"client":                           {"protocol", "protocol/conninfo"},
+	"client":                           {"protocol", "protocol/conninfo", "protocol/walrecord"},
 	"walsender":                        {"protocol", "grammar", "sharedstate"},
 	"walsender/livecluster":            {"protocol", "grammar", "sharedstate", "walsender", "walsender/datadir", "protocol/conninfo"},
 	"walsender/conformance":            {"protocol", "grammar", "sharedstate", "walsender", "walsender/datadir", "walsender/walsendertest"},

@@ -77,6 +77,9 @@ func NewRun(s Source, begin, start protocol.LSN) *Run {
 // yet. The rest of a segment that a record switches away from belongs to that.
 func (r *Run) End() protocol.LSN { return r.end }
 
+// Next is the position of the byte that Write takes next.
+func (r *Run) Next() protocol.LSN { return r.at }
+
 // Err is the *[Error] that ends the run, or nil. What comes behind it is not looked at:
 // it may be where the WAL ends.
 func (r *Run) Err() error { return r.err }

@@ -18,7 +18,7 @@ var testSource = Source{SystemID: 7, SegmentSize: testSegment, Major: 15, Timeli
 
 // testLog is a backup's WAL over three segments.
 func testLog() *walrecordtest.Log {
-	l := walrecordtest.New(7, testSegment, 1, testStart)
+	l := walrecordtest.New(15, 7, testSegment, 1, testStart)
 	l.FillTo(0x102000)
 	l.FillTo(0x140100)
 	l.Checkpoint(testStart)
@@ -106,9 +106,9 @@ func TestRun_Invalid(t *testing.T) {
 
 // The chain of records is broken where one says another one was before it.
 func TestRun_Chain(t *testing.T) {
-	l := walrecordtest.New(7, testSegment, 1, testStart)
+	l := walrecordtest.New(15, 7, testSegment, 1, testStart)
 	l.FillTo(0x140100)
-	other := walrecordtest.New(7, testSegment, 1, 0x140100)
+	other := walrecordtest.New(15, 7, testSegment, 1, 0x140100)
 	other.Checkpoint(testStart)
 	b := append(bytesOf(l)[:0x40100], bytesOf(other)[0x40100:]...)
 	if err := run(testSource, b).Err(); err == nil || !strings.Contains(err.Error(), "0/140100: the record follows one at 0/0") {
@@ -156,7 +156,7 @@ func TestJoin_NoNeighbours(t *testing.T) {
 }
 
 func FuzzRun(f *testing.F) {
-	l := walrecordtest.New(7, testSegment, 1, testStart)
+	l := walrecordtest.New(15, 7, testSegment, 1, testStart)
 	l.Checkpoint(testStart)
 	l.FillTo(0x104000)
 	l.BackupEnd(testStart)
@@ -180,7 +180,7 @@ func FuzzRun(f *testing.F) {
 
 // What the check costs beside the checksum of the same bytes.
 func BenchmarkRun(b *testing.B) {
-	l := walrecordtest.New(7, 16<<20, 1, 0x1000028)
+	l := walrecordtest.New(15, 7, 16<<20, 1, 0x1000028)
 	for l.End() < 0x2000000-4096 {
 		l.Add(10, 0, make([]byte, 60)) // an insertion of a short row
 	}

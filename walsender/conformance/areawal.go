@@ -17,7 +17,7 @@ func walCases() []clientCase {
 		scenario: scenario{state: running},
 		judge:    []check{succeeds, walAfterStop},
 	}, {
-		Case:     Case{"WAL/002", "§5.1", Must, "Without the .done files the restored server would archive the WAL a second time."},
+		Case:     Case{"WAL/002", "§5.1", Must, "A copy goes on writing into the segment that holds the end, and would recycle it unarchived if it had a .done file."},
 		scenario: scenario{state: running},
 		judge:    []check{succeeds, archived},
 	}, {

@@ -12,17 +12,25 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// archived: every WAL file has its .done file.
+// archived: the histories have their .done files; the segment that the backup ends in, which
+// is the only one that it needs, is nothing that the copy may take for archived.
 func archived(e *evidence) *finding {
-	const expected = "each WAL file has an archive_status/NAME.done"
+	const expected = "a history has an archive_status/NAME.done, the segment that holds the end neither .done nor .ready"
 	names, err := e.needed()
 	if err != nil {
 		return found(expected, "%v", err)
 	}
 	for _, name := range names {
-		done := "pg_wal/archive_status/" + filepath.Base(name) + ".done"
-		if _, err := os.Lstat(filepath.Join(e.target.Dir, done)); err != nil {
-			return found(expected, "%q is missing", done)
+		base := filepath.Base(name)
+		for _, suffix := range []string{".done", ".ready"} {
+			status := "pg_wal/archive_status/" + base + suffix
+			_, err := os.Lstat(filepath.Join(e.target.Dir, status))
+			switch wanted := protocol.IsHistoryFileName(base) && suffix == ".done"; {
+			case err != nil && wanted:
+				return found(expected, "%q is missing", status)
+			case err == nil && !wanted:
+				return found(expected, "there is %q", status)
+			}
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/datadir"
 )
 
 // The formats are those of access/xlog_internal.h and access/xlogrecord.h.
@@ -15,8 +16,11 @@ const (
 	longHeader       = 40 // of a segment's first page
 	recordHeader     = 24
 	checkpointRecord = 114 // with the header
+	dataShort        = 255 // XLR_BLOCK_ID_DATA_SHORT: a length of one byte follows
 	infoSwitch       = 0x40
 	infoCheckpoint   = 0x00 // of a shutdown
+	infoBackupEnd    = 0x50
+	backupEndRecord  = 34
 )
 
 // switchLSN is the position of the first record, which switches to segment 2.
@@ -25,8 +29,17 @@ func (s Sample) switchLSN() protocol.LSN { return s.segmentStart(1) + longHeader
 // checkpointLSN is the position of the checkpoint record.
 func (s Sample) checkpointLSN() protocol.LSN { return s.segmentStart(2) + longHeader }
 
-// endLSN is the end of the WAL, aligned to 8 bytes.
-func (s Sample) endLSN() protocol.LSN { return s.checkpointLSN() + (checkpointRecord+7)&^7 }
+// checkpointEnd is where the checkpoint record ends, aligned to 8 bytes.
+func (s Sample) checkpointEnd() protocol.LSN { return s.checkpointLSN() + (checkpointRecord+7)&^7 }
+
+// endLSN is the end of the WAL: of the checkpoint, or of the backup that a cluster which
+// runs has begun with it.
+func (s Sample) endLSN() protocol.LSN {
+	if s.State == datadir.StateInProduction {
+		return s.checkpointEnd() + (backupEndRecord+7)&^7
+	}
+	return s.checkpointEnd()
+}
 
 func (s Sample) segmentStart(number int) protocol.LSN {
 	return protocol.LSN(number) * protocol.LSN(s.WALSegmentSize)
@@ -38,7 +51,12 @@ func (s Sample) previousTimeline() protocol.Timeline { return max(s.Timeline-1, 
 func (s Sample) writeWAL(w tree) {
 	first := s.segmentName(s.previousTimeline(), 1)
 	s.writeSegment(w, first, s.previousTimeline(), 1, s.switchRecord(), true)
-	s.writeSegment(w, s.segmentName(s.Timeline, 2), s.Timeline, 2, s.checkpointRecord(), false)
+	records := s.checkpointRecord()
+	if s.State == datadir.StateInProduction {
+		records = append(records, make([]byte, s.checkpointEnd()-s.checkpointLSN()-checkpointRecord)...)
+		records = append(records, s.backupEndRecord()...)
+	}
+	s.writeSegment(w, s.segmentName(s.Timeline, 2), s.Timeline, 2, records, false)
 	w.file("pg_wal/archive_status/"+first+".done", nil)
 	if s.RecycledSegment {
 		s.writeSegment(w, s.segmentName(s.Timeline, 3), s.previousTimeline(), 1, s.switchRecord(), true)
@@ -113,10 +131,15 @@ func (s Sample) checkpointRecord() []byte {
 	const (
 		inControl = 40 // where pg_control has it
 		size      = 88
-		dataShort = 255 // XLR_BLOCK_ID_DATA_SHORT: a length of one byte follows
 	)
 	checkpoint := s.control().Encode()[inControl:][:size]
 	return walRecord(infoCheckpoint, s.switchLSN(), append([]byte{dataShort, size}, checkpoint...))
+}
+
+// backupEndRecord holds where the backup has begun.
+func (s Sample) backupEndRecord() []byte {
+	data := binary.NativeEndian.AppendUint64([]byte{dataShort, 8}, uint64(s.checkpointLSN()))
+	return walRecord(infoBackupEnd, s.checkpointLSN(), data)
 }
 
 // walRecord is a record of the resource manager XLOG, which is number 0. Its CRC

@@ -15,11 +15,14 @@ const (
 	shortHeader  = 24
 	longHeader   = 40
 	recordHeader = 24
-	magic15      = 0xD110
 )
 
-// Log is write-ahead log of PostgreSQL 15 that grows, in the byte order little-endian.
+// magics are those of the pages, by major version of PostgreSQL.
+var magics = map[int]uint16{13: 0xD106, 14: 0xD10D, 15: 0xD110, 16: 0xD113, 17: 0xD116, 18: 0xD118, 19: 0xD122}
+
+// Log is write-ahead log that grows, in the byte order little-endian.
 type Log struct {
+	Major       int // of PostgreSQL
 	SystemID    uint64
 	SegmentSize int64
 	Timeline    protocol.Timeline // of the pages that are still to begin
@@ -31,8 +34,8 @@ type Log struct {
 
 // New makes a log whose first record is added at begin, which is not in the header of a
 // page, or behind that.
-func New(systemID uint64, segmentSize int64, tli protocol.Timeline, begin protocol.LSN) *Log {
-	l := &Log{SystemID: systemID, SegmentSize: segmentSize, Timeline: tli, begin: begin - begin%protocol.LSN(segmentSize)}
+func New(major int, systemID uint64, segmentSize int64, tli protocol.Timeline, begin protocol.LSN) *Log {
+	l := &Log{Major: major, SystemID: systemID, SegmentSize: segmentSize, Timeline: tli, begin: begin - begin%protocol.LSN(segmentSize)}
 	for l.End() < begin {
 		if l.End()%page == 0 {
 			l.beginPage(0)
@@ -159,7 +162,7 @@ func (l *Log) put(b []byte) {
 func (l *Log) beginPage(left int) {
 	at := l.End()
 	header := make([]byte, l.headerSize(at))
-	binary.LittleEndian.PutUint16(header, magic15)
+	binary.LittleEndian.PutUint16(header, magics[l.Major])
 	info := uint16(0)
 	if left > 0 {
 		info |= 1

@@ -73,7 +73,7 @@ func (b *backup) sendWAL(start, end protocol.LSN) error {
 		return err
 	}
 	b.workers = workers
-	return b.archived(files)
+	return b.archived(files, end)
 }
 
 func (b *backup) mkWAL() error {
@@ -100,11 +100,17 @@ func (b *backup) gap(listed map[string]bool, start, end protocol.LSN) error {
 	return nil
 }
 
-func (b *backup) archived(files []protocol.File) error {
+// archived marks what is complete for good: a segment that ends behind the backup's end is
+// not.
+func (b *backup) archived(files []protocol.File, end protocol.LSN) error {
 	if b.is("no-done-files") {
 		return nil
 	}
 	for _, f := range files {
+		_, at, segment := protocol.ParseWALFileName(path.Base(f.Path), b.segment)
+		if segment && at+protocol.LSN(b.segment) > end && !b.is("marks-the-last-segment") {
+			continue
+		}
 		if err := b.write("pg_wal/archive_status/"+path.Base(f.Path)+".done", nil); err != nil {
 			return err
 		}

@@ -58,6 +58,7 @@ var mistakes = map[string]string{
 	"manifest-version-1":           "writes version 1 of the manifest for PostgreSQL 17",
 	"manifest-with-wrong-sums":     "writes wrong checksums into the manifest",
 	"manifest-without-wal":         "does not write the WAL range into the manifest",
+	"marks-the-last-segment":       "marks the segment as archived that the copy goes on writing into",
 	"names-are-utf8":               "changes names that are not UTF-8",
 	"needs-all-workers":            "fails without a worker that the user could do without",
 	"never-joins":                  "copies everything over the leader's connection",

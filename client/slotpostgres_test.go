@@ -1,0 +1,96 @@
+package client_test
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pgparallel/pgparallel/client"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
+)
+
+// What a slot of the user's, or of the backup's own, does to the cluster: it protects WAL
+// from the first status on; a limit counts from the checkpoint on; nothing waits for it.
+func TestStreamLive_Slots(t *testing.T) {
+	ctx, p := t.Context(), postgres.Require(t)
+	c := p.NewCluster(t, postgres.InitOptions{WALSegmentSizeMB: 1, Settings: map[string]string{
+		"max_slot_wal_keep_size": "4MB", "min_wal_size": "2MB", "max_wal_size": "2MB", "log_min_messages": "log",
+	}})
+	must(t, c.Start(ctx))
+	config := beside(t, c)
+	write := func() { // 8 MB that no slot may keep
+		for range 8 {
+			query(t, c, "SELECT pg_switch_wal(), pg_logical_emit_message(false, '', repeat('x', 100000)); CHECKPOINT")
+		}
+	}
+	backup := func(t *testing.T, o client.Options) {
+		o.ConnConfig, o.Dir, o.FastCheckpoint = config, filepath.Join(p.TempDir(t), "copy"), true
+		_, err := client.Backup(ctx, o)
+		must(t, err)
+	}
+	t.Run("one without a position", func(t *testing.T) {
+		query(t, c, "SELECT pg_create_physical_replication_slot('mine')")
+		backup(t, client.Options{Slot: "mine"})
+		if got := answer(t, c, "SELECT restart_lsn IS NOT NULL FROM pg_replication_slots"); got != "t" {
+			t.Errorf("the slot protects WAL: %s", got)
+		}
+		query(t, c, "SELECT pg_drop_replication_slot('mine')")
+	})
+	for name, o := range map[string]client.Options{"temporary": {}, "new": {Slot: "new", CreateSlot: true}} {
+		t.Run(name+", waiting for its checkpoint", func(t *testing.T) {
+			o.Log = func(e client.Event) {
+				if strings.Contains(e.Message, "waiting for checkpoint") {
+					write()
+				}
+			}
+			backup(t, o)
+		})
+	}
+}
+
+// The stream is no synchronous standby where anything that streams is one, whatever it has
+// reported (B28): commits wait for the standby alone.
+func TestStreamLive_IsNoSynchronousStandby(t *testing.T) {
+	ctx, p := t.Context(), postgres.Require(t)
+	c := p.NewCluster(t, postgres.InitOptions{WALSegmentSizeMB: 1, Settings: map[string]string{"wal_keep_size": "64MB"}})
+	must(t, c.Start(ctx))
+	query(t, c, "CREATE TABLE t (i int); SELECT pg_create_physical_replication_slot('mine')")
+	standby := c.NewStandby(t)
+	must(t, standby.Start(ctx))
+	query(t, c, "ALTER SYSTEM SET synchronous_standby_names = '*'; SELECT pg_reload_conf()")
+	config := beside(t, c)
+	for name, o := range map[string]client.Options{"temporary slot": {}, "given slot": {Slot: "mine"}} {
+		t.Run(name, func(t *testing.T) {
+			o.ConnConfig, o.Dir, o.FastCheckpoint = config, filepath.Join(p.TempDir(t), "copy"), true
+			o.StatusInterval, o.MaxRate = 50*time.Millisecond, 8<<10
+			done := make(chan error, 1)
+			go func() {
+				_, err := client.Backup(ctx, o)
+				done <- err
+			}()
+			seen := false
+			for {
+				select {
+				case err := <-done:
+					must(t, err)
+					if !seen {
+						t.Error("the stream was never seen")
+					}
+					return
+				default:
+				}
+				limited, cancel := context.WithTimeout(ctx, 20*time.Second)
+				state, err := c.SQL(limited, "postgres", "INSERT INTO t VALUES (1); SELECT pg_switch_wal(); SELECT coalesce(string_agg(DISTINCT sync_state, ','), 'none') FROM pg_stat_replication WHERE application_name = 'pgparallel'")
+				cancel()
+				must(t, err)
+				lines := strings.Split(strings.TrimSpace(state), "\n")
+				if state = lines[len(lines)-1]; state != "async" && state != "none" {
+					t.Errorf("the stream is %s", state)
+				}
+				seen = seen || state == "async"
+			}
+		})
+	}
+}
