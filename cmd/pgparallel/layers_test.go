@@ -24,10 +24,10 @@ var layers = map[string][]string{
 	"sharedstate":                      {"protocol"},
 	"client":                           {"protocol", "protocol/conninfo", "protocol/walrecord"},
 	"walsender":                        {"protocol", "grammar", "sharedstate"},
-	"walsender/livecluster":            {"protocol", "grammar", "sharedstate", "walsender", "walsender/datadir", "protocol/conninfo"},
-	"walsender/conformance":            {"protocol", "grammar", "sharedstate", "walsender", "walsender/datadir", "walsender/walsendertest"},
-	"walsender/datadir":                {"protocol"},
-	"walsender/walsendertest":          {"protocol", "grammar", "sharedstate", "walsender", "walsender/datadir"},
+	"walsender/livecluster":            {"protocol", "grammar", "sharedstate", "walsender", "walsender/datadir", "protocol/conninfo", "protocol/walrecord"},
+	"walsender/conformance":            {"protocol", "protocol/walrecord", "grammar", "sharedstate", "walsender", "walsender/datadir", "walsender/walsendertest"},
+	"walsender/datadir":                {"protocol", "protocol/walrecord"},
+	"walsender/walsendertest":          {"protocol", "protocol/walrecord", "grammar", "sharedstate", "walsender", "walsender/datadir"},
 	"walsender/walsendertest/postgres": {},
 }
 

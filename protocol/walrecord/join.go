@@ -58,13 +58,13 @@ func (r *Run) joinRecord(next *Run) bool {
 
 // joinRecords takes over the records of the next run.
 func (r *Run) joinRecords(next *Run) {
-	if next.first.Start != 0 {
-		if !r.follows(next.first) {
+	if next.First.Start != 0 {
+		if !r.follows(next.First) {
 			return
 		}
 		r.last, r.end, r.overwritten = next.last, next.end, 0
-		if r.first.Start == 0 {
-			r.first = next.first
+		if r.First.Start == 0 {
+			r.First = next.First
 		}
 	}
 	if next.overwritten != 0 {

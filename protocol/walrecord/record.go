@@ -49,6 +49,9 @@ type Record struct {
 // is reports whether the record is one of the manager XLOG, of that kind.
 func (r Record) is(kind uint8) bool { return r.Manager == 0 && r.Info&0xF0 == kind }
 
+// IsCheckpoint reports whether the record is that of a checkpoint.
+func (r Record) IsCheckpoint() bool { return r.is(kindCheckpoint) || r.is(kindShutdownCheckpoint) }
+
 // IsShutdown reports whether the record is the checkpoint of a cluster that was shut
 // down, behind which it has no WAL.
 func (r Record) IsShutdown() bool { return r.is(kindShutdownCheckpoint) }

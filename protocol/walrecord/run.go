@@ -31,6 +31,9 @@ func (e *Error) Error() string {
 // Run is WAL in a row that is being checked. One goroutine uses it. What stands in its
 // fields is of the records that are complete.
 type Run struct {
+	// First is the first record; its Start is 0 until it has been seen. In a run that does
+	// not hold the one at start, it is the first that begins there.
+	First Record
 	// Checkpoint is the record of the checkpoint whose redo position is where the
 	// records begin; its Start is 0 until it has been seen.
 	Checkpoint Record
@@ -62,7 +65,7 @@ type Run struct {
 	// so has been read.
 	overwritten protocol.LSN
 	overwrites  bool // the first page says that what came before it was given up
-	first, last Record
+	last        Record
 	end         protocol.LSN // of the last record
 }
 
@@ -76,6 +79,13 @@ func NewRun(s Source, begin, start protocol.LSN) *Run {
 // End is the end of the last record, up to which all are valid; start where there is none
 // yet. The rest of a segment that a record switches away from belongs to that.
 func (r *Run) End() protocol.LSN { return r.end }
+
+// Skip passes over bytes that the run has no use for, as those before the page of the first
+// record, and returns the position of the byte that Write takes next.
+func (r *Run) Skip() protocol.LSN {
+	r.at = max(r.at, r.resume)
+	return r.at
+}
 
 // Next is the position of the byte that Write takes next.
 func (r *Run) Next() protocol.LSN { return r.at }
@@ -163,15 +173,15 @@ func (r *Run) complete(end protocol.LSN) {
 	if !r.follows(record) {
 		return
 	}
-	if r.first.Start == 0 {
-		r.first = record
+	if r.First.Start == 0 {
+		r.First = record
 	}
 	r.overwritten = 0
 	switch {
 	case record.is(kindSwitch):
 		record.End = r.segmentEnd(record.End)
 		r.skipTo(record.End)
-	case (record.is(kindCheckpoint) || record.is(kindShutdownCheckpoint)) && record.link == r.start:
+	case record.IsCheckpoint() && record.link == r.start:
 		r.Checkpoint = record
 	case record.is(kindBackupEnd) && record.link == r.start:
 		r.BackupEnd = record

@@ -60,7 +60,7 @@ func (f fixture) open() *Dir {
 }
 
 // wal writes whole segments [first, last], with page headers everywhere and the
-// payload from lsn on, stepping over the headers.
+// payload, which is one record, from lsn on, stepping over the headers.
 func (f fixture) wal(c Control, tli protocol.Timeline, first, last int, lsn protocol.LSN, payload []byte) {
 	f.t.Helper()
 	size := int(c.WALSegmentSize)
@@ -72,6 +72,10 @@ func (f fixture) wal(c Control, tli protocol.Timeline, first, last int, lsn prot
 		}
 		for at := range segment {
 			page := at % int(c.WALBlockSize)
+			if page == 0 && start+protocol.LSN(at) > lsn && len(payload) > 0 {
+				segment[at+2] |= 0x01 // XLP_FIRST_IS_CONTRECORD
+				binary.NativeEndian.PutUint32(segment[at+16:], uint32(len(payload)))
+			}
 			header := page < shortPageHeader || at < longPageHeader
 			if !header && start+protocol.LSN(at) >= lsn && len(payload) > 0 {
 				segment[at], payload = payload[0], payload[1:]
@@ -97,12 +101,12 @@ func putPageHeader(page []byte, c Control, tli protocol.Timeline, lsn protocol.L
 // checkpointRecord is a record of the length of a checkpoint's, checksum and all.
 func checkpointRecord(length int) []byte {
 	record := make([]byte, length)
-	for i := recordHeader; i < length; i++ {
+	for i := 24; i < length; i++ {
 		record[i] = byte(i)
 	}
 	binary.NativeEndian.PutUint32(record, uint32(length))
-	sum := crc32.Update(crc32.Checksum(record[recordHeader:], castagnoli), castagnoli, record[:recordChecksum])
-	binary.NativeEndian.PutUint32(record[recordChecksum:], sum)
+	sum := crc32.Update(crc32.Checksum(record[24:], castagnoli), castagnoli, record[:20])
+	binary.NativeEndian.PutUint32(record[20:], sum)
 	return record
 }
 

@@ -1,100 +1,65 @@
 package datadir
 
 import (
-	"encoding/binary"
-	"hash/crc32"
+	"errors"
+	"io"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/walrecord"
 )
 
-// A WAL record begins with a header (XLogRecord, access/xlogrecord.h).
-const (
-	recordHeader    = 24 // bytes
-	recordManager   = 17 // offset of xl_rmid; 0 is the manager of checkpoints
-	recordChecksum  = 20 // offset of xl_crc
-	recordAlignment = 8  // MAXALIGN
-
-	// longestCheckpoint is more than a checkpoint record will ever have, in
-	// bytes; it has 114.
-	longestCheckpoint = 4096
-)
+// longestCheckpoint is more than a checkpoint record will ever have, in bytes; it has 114.
+const longestCheckpoint = 4096
 
 // recordEnd is the position after the checkpoint record at lsn, where the next
 // record would begin: for a cluster that was shut down, the end of its WAL. WAL
 // that is not there is 58P01, a record that is none XX001.
 func (d *Dir) recordEnd(c Control, lsn protocol.LSN) (protocol.LSN, error) {
 	damaged := protocol.Errorf(protocol.CodeDataCorrupted, "there is no valid checkpoint record at %v", lsn)
-	if lsn == 0 || lsn%recordAlignment != 0 {
+	if lsn == 0 {
 		return 0, damaged
 	}
-	r := walReader{dir: d, control: c, at: lsn}
+	size := protocol.LSN(c.WALSegmentSize)
+	run := walrecord.NewRun(walrecord.Source{SystemID: c.SystemID, SegmentSize: int64(size)}, lsn-lsn%size, lsn)
+	r := walReader{dir: d, control: c}
 	defer r.close()
-	header, err := r.next(recordHeader)
-	if err != nil {
-		return 0, err
+	page := make([]byte, c.WALBlockSize)
+	for run.First.Start == 0 && run.Err() == nil && run.Skip() < lsn+longestCheckpoint {
+		at := run.Skip()
+		piece := page[at%protocol.LSN(len(page)):]
+		if err := r.read(piece, at); err != nil {
+			return 0, err
+		}
+		run.Write(piece) //nolint:errcheck // Err says it, too
 	}
-	total := binary.NativeEndian.Uint32(header)
-	if total <= recordHeader || total > longestCheckpoint || header[recordManager] != 0 {
+	if run.First.Start != lsn || !run.First.IsCheckpoint() {
 		return 0, damaged
 	}
-	rest, err := r.next(int(total) - recordHeader)
-	if err != nil {
-		return 0, err
-	}
-	sum := crc32.Update(crc32.Checksum(rest, castagnoli), castagnoli, header[:recordChecksum])
-	if sum != binary.NativeEndian.Uint32(header[recordChecksum:]) {
-		return 0, damaged
-	}
-	return (r.at + recordAlignment - 1) / recordAlignment * recordAlignment, nil
+	return run.First.End, nil
 }
 
-// walReader reads the bytes of records, stepping over the headers of pages, from
-// one segment into the next.
+// walReader reads WAL from one segment into the next.
 type walReader struct {
 	dir     *Dir
 	control Control
-	at      protocol.LSN
 
 	file  *walFile     // the open segment, or nil
 	start protocol.LSN // where it starts
 }
 
-// next reads n bytes of records.
-func (r *walReader) next(n int) ([]byte, error) {
-	out := make([]byte, n)
-	for done := 0; done < n; {
-		r.skipHeader()
-		page := protocol.LSN(r.control.WALBlockSize)
-		piece := min(n-done, int(page-r.at%page))
-		if err := r.read(out[done : done+piece]); err != nil {
-			return nil, err
-		}
-		done += piece
-		r.at += protocol.LSN(piece)
-	}
-	return out, nil
-}
-
-// skipHeader steps over the header of a page, at its start.
-func (r *walReader) skipHeader() {
-	switch {
-	case r.at%protocol.LSN(r.control.WALSegmentSize) == 0:
-		r.at += longPageHeader
-	case r.at%protocol.LSN(r.control.WALBlockSize) == 0:
-		r.at += shortPageHeader
-	}
-}
-
-// read reads from the segment that holds the current position.
-func (r *walReader) read(p []byte) error {
-	start := r.at - r.at%protocol.LSN(r.control.WALSegmentSize)
+// read reads bytes that lie in one segment.
+func (r *walReader) read(p []byte, at protocol.LSN) error {
+	start := at - at%protocol.LSN(r.control.WALSegmentSize)
 	if r.file == nil || r.start != start {
 		r.close()
 		if err := r.open(start); err != nil {
 			return err
 		}
 	}
-	_, err := r.file.fd.ReadAt(p, int64(r.at-start))
+	_, err := r.file.fd.ReadAt(p, int64(at-start))
+	if errors.Is(err, io.EOF) {
+		err = errNotSegment
+	}
 	return segmentError(r.file.segment, err)
 }
 
