@@ -54,7 +54,7 @@ func Example() {
 	}
 	verify()
 	// Output:
-	// WAL from 0/200028 to 0/2000A0 has been fetched too
+	// WAL from 0/200028 to 0/2000C8 has been fetched too
 	// problems: 0
 	// problems: 1
 	// "PG_VERSION" is present in the manifest but not on disk
