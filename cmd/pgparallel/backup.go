@@ -77,8 +77,9 @@ Connection options:
   -w, --no-password      never prompt for password
   -W, --password         force password prompt (should happen automatically)
 
-SIGINT, SIGTERM, SIGHUP and SIGQUIT end the backup and remove what it has written.
-One that comes again more than a second later, SIGHUP excepted, ends it at once.
+SIGINT, SIGTERM, SIGHUP and SIGQUIT end the backup and remove what it has
+written. One that comes again more than a second later, SIGHUP excepted, ends it
+at once.
 
 The keywords of connection strings, the environment variables, the service files
 and the password file are libpq's. Refused by name are sslcrl, sslcrldir,

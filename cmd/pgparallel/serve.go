@@ -36,8 +36,8 @@ Options:
                          for never
       --crashed          serve a cluster that was not shut down cleanly, too:
                          only if no server runs on it, on whatever machine
-      --newest-major=NUM try versions of PostgreSQL after 19, up to this one, and
-                         betas, as if they were 19: for tests only
+      --newest-major=NUM try versions of PostgreSQL after 19, up to this one,
+                         and betas, as if they were 19: for tests only
   -v, --verbose          log every command
 
 Options for a running cluster:

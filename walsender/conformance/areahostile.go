@@ -1,6 +1,8 @@
 package conformance
 
 import (
+	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/pgparallel/pgparallel/protocol"
@@ -29,6 +31,38 @@ func hostileCases() []clientCase {
 			}},
 			judge: refuses(),
 		},
+		inTablespaceRow("011", "Below a tablespace lies its directory of this version: anything else could be a file of the user's own.", "authorized_keys"),
+		inTablespaceRow("012", "The directory of another major version is another cluster's.", "PG_99_209901011"),
+		{
+			Case: Case{"HOSTILE/013", "§5.9", Must, "Where an unmapped tablespace goes is the server's word: a hidden directory is never a tablespace's."},
+			scenario: scenario{state: running, sample: func(s *walsendertest.Sample, at site) {
+				hidden := filepath.Join(filepath.Dir(at.target.Dir), ".hidden")
+				s.Tablespaces = []walsendertest.SampleTablespace{{OID: tablespaceOID, Location: hidden}}
+			}},
+			judge: refuses(),
+		},
+		{
+			Case: Case{"HOSTILE/014", "§5.9", Must, "What lies where the server says an unmapped tablespace is belongs to somebody else."},
+			scenario: scenario{state: running, beside: true, sample: func(s *walsendertest.Sample, at site) {
+				s.Tablespaces = []walsendertest.SampleTablespace{{OID: tablespaceOID, Location: besideTarget(at.target)}}
+			}},
+			judge: refuses(),
+		},
+	}
+}
+
+// inTablespaceRow is a case of a row in the list of a tablespace that must not be there.
+func inTablespaceRow(number, why, name string) clientCase {
+	return clientCase{
+		Case: Case{"HOSTILE/" + number, "§5.9", Must, why},
+		scenario: scenario{needs: mapping(), sample: withTablespace, anyFault: true, faults: func(at site) []walsendertest.Fault {
+			row := protocol.File{Path: tablespaceLink + "/" + name, Type: protocol.TypeDirectory, ModTime: time.Unix(0, 0)}
+			return []walsendertest.Fault{
+				walsendertest.ListedRow(at.target.TablespaceOld, row),
+				walsendertest.ListedRow(fmt.Sprint(tablespaceOID), row),
+			}
+		}},
+		judge: refuses(),
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/datadir"
@@ -32,6 +33,7 @@ type scenario struct {
 	parents  bool        // the target's parent does not exist either
 	existing fs.FileMode // of an empty target; 0: it does not exist
 	occupied bool        // the target has a file in it
+	beside   bool        // there is a directory with a file beside the target, see besideTarget
 
 	hold    *holdPoint  // where the server waits until the client got the signals
 	watch   bool        // the order is seen in which names appear; signals come with pg_control's
@@ -85,6 +87,13 @@ func (s scenario) cluster(at site) *walsendertest.Cluster {
 
 // prepare makes the target as the case wants it to be found.
 func (s scenario) prepare(t Target) error {
+	if s.beside {
+		dir := besideTarget(t)
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(dir, "precious"), []byte("not to be touched\n"), 0o600)
+	}
 	if s.existing == 0 && !s.occupied {
 		return nil
 	}
@@ -96,3 +105,6 @@ func (s scenario) prepare(t Target) error {
 	}
 	return os.Chmod(t.Dir, s.existing)
 }
+
+// besideTarget is a directory that is not empty and none of the client's business.
+func besideTarget(t Target) string { return filepath.Join(filepath.Dir(t.Dir), "somebody") }

@@ -96,6 +96,10 @@ func (b *backup) check(tablespace string, f protocol.File) error {
 	if tablespace != "" && !strings.HasPrefix(f.Path, "pg_tblspc/"+tablespace+"/") && !b.is("tablespace-lists-anything") {
 		return fmt.Errorf("%q is not in tablespace %s", f.Path, tablespace)
 	}
+	if below, within := strings.CutPrefix(f.Path, "pg_tblspc/"+tablespace+"/"); within && tablespace != "" && !b.is("tablespace-holds-anything") &&
+		!strings.HasPrefix(below, fmt.Sprintf("PG_%d_", b.version/10000)) {
+		return fmt.Errorf("%q is not of this cluster", f.Path)
+	}
 	if f.Type != protocol.TypeLink || b.is("any-link") {
 		return nil
 	}

@@ -36,11 +36,14 @@ func (b *backup) occupy() error {
 		switch {
 		case t.InPlace() && !b.is("in-place-needs-mapping"):
 			continue
-		case t.Location != b.from:
+		case t.Location != b.from && !b.is("unmapped-goes-anywhere"):
 			return fmt.Errorf("no mapping for %s", t.Location)
 		}
 		b.spaces[link] = b.to
-		if err := b.occupyOne(b.to); err != nil {
+		if t.Location != b.from {
+			b.spaces[link] = t.Location
+		}
+		if err := b.occupyOne(b.spaces[link]); err != nil {
 			return err
 		}
 	}
