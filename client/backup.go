@@ -73,6 +73,7 @@ type backup struct {
 	archives    *archives             // nil: it is not in tar format
 	started     protocol.BackupStart
 	plan        *plan
+	initForks   map[string]int64 // that the copy lacks: when changed, by path
 	stopped     protocol.BackupStop
 	badPages    *protocol.Error // what STOP_BACKUP said about page checksums (§5.7)
 	history     lineage
@@ -106,8 +107,10 @@ func (b *backup) run(ctx context.Context) error {
 		{"create directories", b.createDirectories},
 		{"copy files", b.copyFiles},
 		{"copy control file", b.copyControlFile},
+		{"find init forks", b.findInitForks},
 		{"stop backup", b.stopBackup},
 		{"check tablespaces", b.checkTablespaces},
+		{"mark unlogged relations", b.markUnlogged},
 		{"copy WAL", b.copyWAL},
 		{"write label", b.writeLabel},
 		{"write recovery configuration", b.writeRecoveryConf},

@@ -100,19 +100,22 @@ type served struct {
 const servedPort = 5433
 
 // serve opens the cluster and serves it on a unix socket until the test ends.
-func serve(t testing.TB, c *postgres.Cluster) *served {
+func serve(t testing.TB, c *postgres.Cluster, change ...func(*walsender.Server)) *served {
 	t.Helper()
 	live, err := livecluster.Open(t.Context(), c.Dir, configFor(t, c))
 	must(t, err)
-	return serveCluster(t, c, live)
+	return serveCluster(t, c, live, change...)
 }
 
-func serveCluster(t testing.TB, c *postgres.Cluster, live *livecluster.Cluster) *served {
+func serveCluster(t testing.TB, c *postgres.Cluster, live *livecluster.Cluster, change ...func(*walsender.Server)) *served {
 	t.Helper()
 	s := &served{
 		Cluster: c,
 		server:  &walsender.Server{Cluster: live, MaxWALSenders: 30, Logger: logger(t)},
 		dir:     c.Programs.TempDir(t),
+	}
+	for _, change := range change {
+		change(s.server)
 	}
 	listener, err := net.Listen("unix", filepath.Join(s.dir, ".s.PGSQL.5433"))
 	must(t, err)

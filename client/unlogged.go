@@ -1,0 +1,81 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// findInitForks looks for relations that have got an init fork since the files were
+// listed, but whose other forks were copied: an index on an unlogged table has none
+// while it is built (index_build in catalog/index.c).
+func (b *backup) findInitForks(context.Context) error {
+	if b.initForks == nil {
+		b.initForks = map[string]int64{}
+	}
+	list := func(command string) error {
+		return b.leader.rows(command, func(row protocol.Row) error {
+			f, err := protocol.DecodeFile(row)
+			if err == nil && b.plan.lacksInitFork(f.Path) {
+				b.initForks[f.Path] = f.ModTime.Unix()
+			}
+			return err
+		})
+	}
+	if err := list("LIST_FILES"); err != nil {
+		return fmt.Errorf("could not list files of the data directory: %w", err)
+	}
+	for _, t := range b.tablespaces {
+		if err := list("LIST_FILES " + quote(t.Location)); err != nil && !isGone(err) {
+			return fmt.Errorf("could not list files of tablespace %d: %w", t.OID, err)
+		}
+	}
+	return nil
+}
+
+// markUnlogged gives these relations an empty init fork (§5.14). WAL replay makes the
+// fork, and the start of the copy then fails where the old main fork is in the way; but
+// where an init fork is there from the start, PostgreSQL removes the others before it
+// replays. The second look finds those that came with the stop itself.
+func (b *backup) markUnlogged(ctx context.Context) error {
+	if b.stopped.Label == "" {
+		return nil // no server wrote in between
+	}
+	if err := b.findInitForks(ctx); err != nil {
+		return err
+	}
+	for _, path := range slices.Sorted(maps.Keys(b.initForks)) {
+		modTime := b.initForks[path]
+		b.events.tell(LevelVerbose, "relation of %q has become unlogged: recovery will make it anew", path)
+		if err := b.writeFile(path, nil, modTime); err != nil {
+			return err
+		}
+		b.extra = append(b.extra, summed(path, nil, modTime, b.ManifestChecksums))
+	}
+	return nil
+}
+
+// lacksInitFork reports whether the path is one of an init fork that was not copied,
+// unlike another fork of its relation.
+func (p *plan) lacksInitFork(name string) bool {
+	r, valid := protocol.ParseRelation(path.Base(name))
+	if !valid || r.Fork != "init" || r.Segment != 0 || protocol.KindOfPath(name) != protocol.PathRelation || p.received(name) {
+		return false
+	}
+	main := strings.TrimSuffix(name, "_init")
+	return p.received(main) || p.received(main+"_fsm") || p.received(main+"_vm")
+}
+
+// received reports whether a file was listed, and was still there when it was sent.
+func (p *plan) received(name string) bool {
+	i, found := slices.BinarySearchFunc(p.byPath, name, func(i int32, name string) int {
+		return cmp.Compare(p.files.at(i).path, name)
+	})
+	return found && !p.files.at(p.byPath[i]).gone
+}
