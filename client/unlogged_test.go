@@ -9,7 +9,7 @@ import (
 // Only an init fork that is new, of a relation that was copied, is written: a server can
 // name nothing else.
 func TestPlan_5_14_LacksInitFork(t *testing.T) {
-	p := newPlanner([]protocol.Tablespace{{OID: 16400, Location: "/ts"}})
+	p := newPlanner(150000, []protocol.Tablespace{{OID: 16400, Location: "/ts"}})
 	rows := []protocol.File{
 		{Path: "PG_VERSION", Type: protocol.TypeFile}, {Path: "base", Type: protocol.TypeDirectory}, {Path: "base/5", Type: protocol.TypeDirectory},
 		{Path: "base/5/16384", Type: protocol.TypeFile}, {Path: "base/5/16385_vm", Type: protocol.TypeFile},

@@ -291,7 +291,7 @@ func TestLeader_Lost(t *testing.T) {
 // An idle leader that hears something harmless goes on.
 func TestLeader_Notice(t *testing.T) {
 	f := newFake(t)
-	leaders := make(chan *fakeSession, 1)
+	leaders := make(chan *fakeSession, 3) // as many lists as there are (§5.14)
 	f.query = func(s *fakeSession, command string) bool {
 		switch {
 		case command == "LIST_FILES":
