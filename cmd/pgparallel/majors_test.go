@@ -163,6 +163,9 @@ func (m *majorCluster) testStandby(t *testing.T) {
 	again := m.newTarget(t)
 	copied.backUp(t, serve(t, copied.dir), again)
 	m.verify(t, again)
+	if got, want := again.mentions(t, "START WAL LOCATION: 0/0"), m.programs.Major >= 19; got != want {
+		t.Errorf("the label that the server wrote itself has a position with leading zeros: %v, want %v (§2.3)", got, want)
+	}
 	must(t, os.Remove(filepath.Join(again.dir, "standby.signal")))
 	m.checkStarted(t, again)
 }
