@@ -1,22 +1,78 @@
 package datadir
 
-// maxSeen bounds how many names of a directory are remembered while it is listed. With
-// more of them, a name that readdir tells twice may be listed twice.
-const maxSeen = 1 << 20
+import (
+	"errors"
+	"hash/maphash"
+	"io"
+)
+
+// Bounds of what is remembered and looked up in a directory while it is listed. Beyond
+// them, a name that readdir tells twice may be listed twice.
+const (
+	maxSeen    = 1 << 20
+	maxConfirm = 100
+)
 
 // seenNames are the names of a directory that a listing has come to. While entries are
-// made and renamed, readdir may tell a name twice, or miss it.
-type seenNames map[string]struct{}
+// made and renamed, readdir may tell a name twice, or miss it. Most names are kept as
+// their hashes, a few bytes each; the names that may be missed as they are.
+type seenNames struct {
+	seed      maphash.Seed
+	hashes    map[uint64]struct{}
+	expected  map[string]bool // whether readdir told the name
+	confirmed int             // how often the directory was read again
+}
 
-// add remembers a name, and reports whether it is new.
-func (s seenNames) add(name string) bool {
-	if _, seen := s[name]; seen {
-		return false
+func newSeenNames(expected []string) *seenNames {
+	s := &seenNames{seed: maphash.MakeSeed(), hashes: map[uint64]struct{}{}, expected: make(map[string]bool, len(expected))}
+	for _, name := range expected {
+		s.expected[name] = false
 	}
-	if len(s) < maxSeen {
-		s[name] = struct{}{}
+	return s
+}
+
+// add remembers a name of the directory, and reports whether it is new.
+func (s *seenNames) add(dir *directory, name string) (bool, error) {
+	if seen, fixed := s.expected[name]; fixed {
+		s.expected[name] = true
+		return !seen, nil
 	}
-	return true
+	hash := maphash.String(s.seed, name)
+	if _, seen := s.hashes[hash]; seen {
+		return s.collides(dir, name, hash)
+	}
+	if len(s.hashes) < maxSeen {
+		s.hashes[hash] = struct{}{}
+	}
+	return true, nil
+}
+
+// collides reports whether the hash is that of another name of the directory, too: then
+// nobody can tell which of them was seen, and a file that is listed twice is better than
+// one that is not.
+func (s *seenNames) collides(dir *directory, name string, hash uint64) (bool, error) {
+	if s.confirmed++; s.confirmed > maxConfirm {
+		return true, nil
+	}
+	again, err := dir.sub(".")
+	if err != nil {
+		return false, err
+	}
+	defer again.close()
+	for {
+		names, err := again.names(256)
+		for _, other := range names {
+			if other != name && maphash.String(s.seed, other) == hash {
+				return true, nil
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
 }
 
 // expectedNames are what PostgreSQL has in a directory under a fixed name: the files

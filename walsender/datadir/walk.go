@@ -171,11 +171,13 @@ func (w *walker) unlessDropped(err error) error {
 func (w *walker) content(dir *directory, in place, path string) error {
 	defer dir.close()
 	const batch = 256 // names
-	seen := make(seenNames)
+	seen := newSeenNames(expectedNames(in, path))
 	for {
 		names, err := w.names(dir, batch)
 		for _, name := range names {
-			if !seen.add(name) {
+			if isNew, err := seen.add(dir, name); err != nil {
+				return ioError("read directory", displayName(w.tablespace, path), err)
+			} else if !isNew {
 				continue
 			}
 			if err := w.entry(dir, in, path, name); err != nil {
@@ -193,9 +195,9 @@ func (w *walker) content(dir *directory, in place, path string) error {
 
 // missed lists the names that PostgreSQL cannot do without and readdir did not tell. A
 // file that is replaced while the directory is read may be missed under both its names.
-func (w *walker) missed(dir *directory, in place, path string, seen seenNames) error {
+func (w *walker) missed(dir *directory, in place, path string, seen *seenNames) error {
 	for _, name := range expectedNames(in, path) {
-		if !seen.add(name) {
+		if seen.expected[name] {
 			continue
 		}
 		if err := w.entry(dir, in, path, name); err != nil {
