@@ -25,10 +25,10 @@ type slot interface {
 	discard() error
 }
 
-// tarEntry is a file on its way into an archive. It is as long there as it was expected
-// to be, for its header says so before the server has opened it. What is cut off or
-// filled up so is of a kind for which that does not matter (§5.2): of what a relation
-// has grown by since, and of what is missing, WAL replay makes good.
+// tarEntry is a file on its way into an archive. The header of its member says how long
+// the file is before the server has opened the file, so data beyond that length is cut
+// off, and missing data is filled up. Both happen only to kinds of files that WAL replay
+// makes good (§5.2).
 type tarEntry struct {
 	name string
 	slot slot

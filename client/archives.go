@@ -36,8 +36,7 @@ type archives struct {
 	own         *tarSink // for what the client itself writes
 }
 
-// newArchives makes archives without any members, to which hold names files that are
-// kept in memory, to be added by release.
+// newArchives makes archives without any members.
 func newArchives(t *target, output io.Writer, mode os.FileMode, c Compression) *archives {
 	a := &archives{
 		target: t, output: output, compression: c, dirMode: mode, fileMode: mode &^ 0o111,

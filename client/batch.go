@@ -59,7 +59,7 @@ func (b *batches) flush() error {
 	return nil
 }
 
-// append compresses a batch before its turn, for meanwhile others have theirs.
+// append compresses a batch before its turn comes, while other batches are written.
 func (b *batches) append(p *batch) error {
 	if len(p.content) == 0 {
 		return nil

@@ -150,8 +150,8 @@ func (b *backup) copyFiles(ctx context.Context) error {
 	for _, w := range b.workers {
 		w.receiver = b.newReceiver()
 	}
-	// While the workers copy, the leader has nothing to do, but a backup
-	// without it is none.
+	// The leader is idle while the workers copy. The server aborts the backup when
+	// the leader's connection is lost.
 	leader := b.leader.watch(cancel)
 	err := t.copyAll(copying, b.workers)
 	if isAborted(err) {

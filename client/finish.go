@@ -25,8 +25,8 @@ func (b *backup) stopBackup(ctx context.Context) error {
 			return err
 		})
 	})
-	// Bad pages are told after the row: the backup is complete, and in its
-	// fault as the cluster is.
+	// The server reports bad pages after the row. The backup is complete then, and
+	// the pages are as bad as in the cluster.
 	if errors.As(err, &b.badPages) && b.badPages.Code == protocol.CodeDataCorrupted && rows == 1 {
 		err = nil
 	} else {

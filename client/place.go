@@ -174,7 +174,8 @@ func (p *place) replaceMarker(root *os.Root, sync bool) error {
 	return nil
 }
 
-// makeDirectories is mkdir -p, and takes down what it creates.
+// makeDirectories creates the directory and its missing parents, as mkdir -p does. It
+// records each directory that it creates in made, for undo to remove.
 func (p *place) makeDirectories(mode fs.FileMode) error {
 	absent, err := absentDirectories(p.path)
 	if err != nil {

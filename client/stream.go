@@ -286,8 +286,8 @@ func (s *walStream) receiveTimeline(start protocol.LSN, tli protocol.Timeline) (
 	if err != nil {
 		return branch{}, err
 	}
-	// The rest of the last segment belongs to nobody, as that of one which the
-	// next timeline goes on in.
+	// The rest of this timeline's last segment holds no WAL of it: the next timeline
+	// goes on in a file of its own.
 	return next, s.finishSegment()
 }
 

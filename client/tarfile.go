@@ -80,8 +80,8 @@ func (a *tarFile) finish(*batches) error {
 
 func (a *tarFile) close() { a.file.Close() }
 
-// gap is a room that nobody uses: that of a file of which a connection was lost, and
-// which had vanished when it was asked for again.
+// gap is a part of the archive that no member uses. It was kept for a file whose
+// connection was lost, and which had vanished when the client asked for it again.
 type gap struct{ offset, size int64 }
 
 // closeGaps moves what lies behind a gap into it.

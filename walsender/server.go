@@ -266,8 +266,8 @@ func (s *Server) trackConn(conn net.Conn) error {
 	return nil
 }
 
-// refuse closes a connection that has no place, with a word where that is to be had
-// at once.
+// refuse closes a connection for which the server has no place. It tells the peer why if
+// the message can be written at once.
 func (s *Server) refuse(conn net.Conn, err error) {
 	defer conn.Close()
 	if wire := wireError(err); wire != nil && wire.Code == protocol.CodeTooManyConnections {

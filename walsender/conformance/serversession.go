@@ -70,7 +70,7 @@ func serverSessionCases() []serverCase {
 			t.session().refused("55000", "STOP_BACKUP")
 			leader.stop()
 		}},
-		{Case{"S-SESSION/005", "§4.2", Must, "An id that there is not, is not."}, func(t *talk) {
+		{Case{"S-SESSION/005", "§4.2", Must, "An id of no backup is refused as unknown."}, func(t *talk) {
 			p := t.session()
 			p.refused("42704", "JOIN_BACKUP '00000000000000000000000000000000'")
 		}},

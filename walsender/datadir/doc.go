@@ -1,6 +1,7 @@
-// Package datadir is a PostgreSQL data directory on disk: what a base backup
-// holds of it and what it leaves out, how its files are opened without leaving
-// it, and what pg_control says. It knows PostgreSQL 13 to 19 and no network.
+// Package datadir reads a PostgreSQL data directory on disk. It decides which files
+// belong to a base backup, opens files without following a path out of the directory,
+// and decodes pg_control. The package knows PostgreSQL 13 to 19; it does not use the
+// network.
 //
 // [Dir] is the directory alone. [Stopped] is the cluster whose server does not
 // run: a Dir with the start and the stop of backups. Both are to be closed.

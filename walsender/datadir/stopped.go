@@ -148,7 +148,7 @@ func (s *Stopped) StopBackup(ctx context.Context, id string, _ bool, _ protocol.
 	return b.stop, nil
 }
 
-// AbortBackup forgets the backup. An unknown id is nothing to it.
+// AbortBackup forgets the backup. For an unknown id it does nothing.
 func (s *Stopped) AbortBackup(id string) {
 	s.backups.mu.Lock()
 	defer s.backups.mu.Unlock()

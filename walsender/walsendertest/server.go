@@ -87,7 +87,8 @@ func NewServer(t TB, cluster walsender.Cluster, faults ...Fault) *Server {
 }
 
 // StartTest starts the server and closes it when the test ends. The test fails where
-// Start or Close does; if it failed, whyever, what was said is logged.
+// Start or Close does. After a test that failed for any reason, the log has the
+// transcript.
 func (s *Server) StartTest(t TB) {
 	t.Helper()
 	if err := s.Start(); err != nil {
