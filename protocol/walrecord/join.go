@@ -52,14 +52,14 @@ func (r *Run) joinRecord(next *Run) bool {
 		return true
 	}
 	r.current = nil
-	r.complete(next.headEnd)
+	r.completePiece(next.headEnd)
 	return r.err == nil
 }
 
 // joinRecords takes over the records of the next run.
 func (r *Run) joinRecords(next *Run) {
 	if next.First.Start != 0 {
-		if !r.follows(next.First) {
+		if !r.follows(&next.First) {
 			return
 		}
 		r.last, r.end, r.overwritten = next.last, next.end, 0

@@ -38,21 +38,34 @@ var formats = map[int]format{
 	19: {0xD122, 0x0004},
 }
 
-// formatOf finds the format, and the byte order, of a page by its first two bytes. Where
-// a major version is given, only that will do.
-func formatOf(major int, magic []byte) (format, binary.ByteOrder, bool) {
+// newest is the newest major version that is known.
+const newest = 19
+
+// formatOf finds the format, and the byte order, of the page at a position by its header.
+// Where a major version is given, only that will do. Of one that comes after the newest
+// no magic number is known: all else is taken to be as it was.
+func formatOf(major int, header []byte, start protocol.LSN) (format, binary.ByteOrder, bool) {
 	for version, f := range formats {
 		if major != 0 && major != version {
 			continue
 		}
-		for _, order := range []binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {
-			if order.Uint16(magic) == f.magic {
+		for _, order := range byteOrders {
+			if order.Uint16(header) == f.magic {
 				return f, order, true
 			}
 		}
 	}
+	for _, order := range byteOrders {
+		if major > newest && decodePageHeader(header, order).address == start {
+			f := formats[newest]
+			f.magic = order.Uint16(header)
+			return f, order, true
+		}
+	}
 	return format{}, nil, false
 }
+
+var byteOrders = []binary.ByteOrder{binary.LittleEndian, binary.BigEndian}
 
 // pageHeader is XLogPageHeaderData, and what the long one adds.
 type pageHeader struct {

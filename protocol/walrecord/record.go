@@ -91,16 +91,25 @@ func (p *piece) join(next *piece) {
 
 // record is the record of a piece that is complete. It reports false where the checksum
 // is wrong.
-func (p *piece) record(order binary.ByteOrder, end protocol.LSN) (Record, bool) {
-	h := &p.prefix
-	r := Record{
-		Start: p.start, End: align(end), Length: uint32(p.total),
-		Previous: protocol.LSN(order.Uint64(h[8:])), Info: h[16], Manager: h[17],
+func (p *piece) record(order binary.ByteOrder, end protocol.LSN) (r Record, valid bool) {
+	h := p.prefix[:min(p.total, recordPrefix)]
+	r.decode(h, order, p.start, end, p.total)
+	return r, checksum(p.sum, h) == order.Uint32(h[recordCRC:])
+}
+
+// decode decodes a record of the length by its first bytes: recordPrefix of them, unless
+// it has fewer. Its last byte is before end.
+func (r *Record) decode(b []byte, order binary.ByteOrder, start, end protocol.LSN, length int64) {
+	r.Start, r.End, r.Length = start, align(end), uint32(length)
+	r.Previous, r.Info, r.Manager = protocol.LSN(order.Uint64(b[8:])), b[16], b[17]
+	if r.Manager == 0 && len(b) >= recordPrefix && b[recordHeader] == dataShort {
+		r.link = protocol.LSN(order.Uint64(b[recordHeader+2:]))
 	}
-	if r.Manager == 0 && p.total >= recordPrefix && h[recordHeader] == dataShort {
-		r.link = protocol.LSN(order.Uint64(h[recordHeader+2:]))
-	}
-	return r, crc32.Update(p.sum, castagnoli, h[:recordCRC]) == order.Uint32(h[recordCRC:])
+}
+
+// checksum is that of a record, given that of what is behind its header.
+func checksum(behind uint32, header []byte) uint32 {
+	return crc32.Update(behind, castagnoli, header[:recordCRC])
 }
 
 func align(at protocol.LSN) protocol.LSN { return (at + alignment - 1) &^ (alignment - 1) }

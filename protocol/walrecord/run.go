@@ -3,6 +3,8 @@ package walrecord
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
+	"strconv"
 
 	"github.com/pgparallel/pgparallel/protocol"
 )
@@ -11,10 +13,19 @@ import (
 type Source struct {
 	SystemID    uint64
 	SegmentSize int64 // bytes
-	Major       int   // of PostgreSQL, 13 to 19; 0 means any of them
+	// Major is that of PostgreSQL, from 13 on; 0 means any of those to 19. Of later
+	// ones WAL is taken to be as that of 19, but for the magic number of its pages.
+	Major int
 	// Timeline is the one that the byte at a position is of. Nil means that it does
 	// not matter.
 	Timeline func(protocol.LSN) protocol.Timeline
+}
+
+func (s Source) major() string {
+	if s.Major == 0 {
+		return fmt.Sprintf("13 to %d", newest)
+	}
+	return strconv.Itoa(s.Major)
 }
 
 // Error says from where on WAL is not what it should be.
@@ -126,6 +137,9 @@ func (r *Run) take(p []byte) int {
 			r.at += protocol.LSN(n)
 			return n
 		}
+		if whole := r.takeWhole(p[:n]); whole > 0 {
+			return whole
+		}
 		r.tail = piece{start: r.at}
 		r.current = &r.tail
 	}
@@ -135,6 +149,26 @@ func (r *Run) take(p []byte) int {
 // upTo is how many of n bytes come before a position.
 func (r *Run) upTo(position protocol.LSN, n int) int {
 	return int(min(uint64(n), uint64(position-r.at)))
+}
+
+// takeWhole takes a record of which all bytes are here, as they mostly are: nothing of it
+// must be kept then. It takes nothing of another.
+func (r *Run) takeWhole(p []byte) int {
+	if len(p) < recordHeader {
+		return 0
+	}
+	total := int64(r.order.Uint32(p))
+	if total < recordHeader || total > int64(len(p)) {
+		return 0
+	}
+	p = p[:total]
+	sum := checksum(crc32.Checksum(p[recordHeader:], castagnoli), p)
+	start := r.at
+	r.at += protocol.LSN(total)
+	var record Record
+	record.decode(p, r.order, start, r.at, total)
+	r.complete(&record, sum == r.order.Uint32(p[recordCRC:]))
+	return int(total)
 }
 
 // takeRecord takes bytes of the current piece.
@@ -155,7 +189,7 @@ func (r *Run) takeRecord(p []byte) int {
 	if c.got == c.total {
 		r.current = nil
 		if c == &r.tail {
-			r.complete(r.at)
+			r.completePiece(r.at)
 		} else {
 			r.headEnd = r.at
 		}
@@ -163,9 +197,14 @@ func (r *Run) takeRecord(p []byte) int {
 	return n
 }
 
-// complete takes the record of the tail, whose last byte is before end.
-func (r *Run) complete(end protocol.LSN) {
+// completePiece takes the record of the tail, whose last byte is before end.
+func (r *Run) completePiece(end protocol.LSN) {
 	record, valid := r.tail.record(r.order, end)
+	r.complete(&record, valid)
+}
+
+// complete takes a record, and whether its checksum is right.
+func (r *Run) complete(record *Record, valid bool) {
 	if !valid {
 		r.fail(record.Start, "incorrect checksum of the record")
 		return
@@ -174,26 +213,27 @@ func (r *Run) complete(end protocol.LSN) {
 		return
 	}
 	if r.First.Start == 0 {
-		r.First = record
+		r.First = *record
 	}
 	r.overwritten = 0
 	switch {
+	case record.Manager != 0: // as most
 	case record.is(kindSwitch):
 		record.End = r.segmentEnd(record.End)
 		r.skipTo(record.End)
 	case record.IsCheckpoint() && record.link == r.start:
-		r.Checkpoint = record
+		r.Checkpoint = *record
 	case record.is(kindBackupEnd) && record.link == r.start:
-		r.BackupEnd = record
+		r.BackupEnd = *record
 	}
-	r.last, r.end = record, record.End
+	r.last, r.end = *record, record.End
 	if r.visit != nil {
-		r.visit(record)
+		r.visit(*record)
 	}
 }
 
 // follows makes sure that a record is the one behind those before it.
-func (r *Run) follows(record Record) bool {
+func (r *Run) follows(record *Record) bool {
 	switch {
 	case r.last.Start != 0 && record.Previous != r.last.Start:
 		r.fail(record.Start, "the record follows one at %v, not the one at %v", record.Previous, r.last.Start)
@@ -255,10 +295,10 @@ func (r *Run) beginPage(start protocol.LSN, header []byte) {
 func (r *Run) checkPage(start protocol.LSN, header []byte) error {
 	known := true
 	if r.order == nil {
-		r.format, r.order, known = formatOf(r.source.Major, header)
+		r.format, r.order, known = formatOf(r.source.Major, header, start)
 	}
 	if !known || r.order.Uint16(header) != r.format.magic {
-		return fmt.Errorf("invalid magic number %02X%02X of the page", header[1], header[0])
+		return fmt.Errorf("invalid magic number %02X%02X of the page, which should be one of PostgreSQL %s", header[1], header[0], r.source.major())
 	}
 	h := decodePageHeader(header, r.order)
 	if len(header) == longPageHeader {

@@ -70,7 +70,7 @@ func TestRun_Invalid(t *testing.T) {
 		{"another segment size", func(b []byte) { order.PutUint32(b[32:], 2<<20) }, nil, 0x100000, "segments have 2097152 bytes"},
 		{"no page size", func(b []byte) { order.PutUint32(b[36:], 3) }, nil, 0x100000, "page size 3"},
 		{"another page size later", func(b []byte) { order.PutUint32(b[0x100000+36:], 4096) }, nil, 0x200000, "4096"},
-		{"another major", nil, func(s *Source) { s.Major = 16 }, 0x100000, "magic number D110"},
+		{"another major", nil, func(s *Source) { s.Major = 16 }, 0x100000, "magic number D110 of the page, which should be one of PostgreSQL 16"},
 		{"no WAL", func(b []byte) { copy(b, "not WAL") }, nil, 0x100000, "magic"},
 		{"no long header", func(b []byte) { b[2] = 0 }, nil, 0x100000, "no long header"},
 		{"a recycled page", func(b []byte) { order.PutUint64(b[0x2000+8:], 0x2000) }, nil, 0x102000, "is the one of 0/2000"},
@@ -101,6 +101,30 @@ func TestRun_Invalid(t *testing.T) {
 				t.Errorf("a write behind it: %d, %v", n, err)
 			}
 		})
+	}
+}
+
+// The WAL of a version that is not known yet has another magic number, and is read as that
+// of the newest one: a tester's server has accepted the cluster.
+func TestRun_NewerMajor(t *testing.T) {
+	for at, want := range map[int]string{0: "", 0x50100: "checksum", 0x2000: "invalid magic number", 8: "should be one of PostgreSQL 20"} {
+		b, s := bytesOf(testLog()), testSource
+		for page := 0; page < len(b); page += 8192 {
+			b[page] ^= 0x40
+		}
+		if at > 0 {
+			b[at] ^= 1
+		}
+		s.Major = 20
+		r := run(s, b)
+		if want == "" {
+			must(t, r.Err())
+		} else if r.Err() == nil || !strings.Contains(r.Err().Error(), want) {
+			t.Errorf("error is %v, want %s", r.Err(), want)
+		}
+		if s.Major = 19; run(s, b).Err() == nil {
+			t.Error("it is taken for the WAL of 19, too")
+		}
 	}
 }
 

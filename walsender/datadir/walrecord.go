@@ -20,7 +20,7 @@ func (d *Dir) recordEnd(c Control, lsn protocol.LSN) (protocol.LSN, error) {
 		return 0, damaged
 	}
 	size := protocol.LSN(c.WALSegmentSize)
-	run := walrecord.NewRun(walrecord.Source{SystemID: c.SystemID, SegmentSize: int64(size)}, lsn-lsn%size, lsn)
+	run := walrecord.NewRun(walrecord.Source{SystemID: c.SystemID, SegmentSize: int64(size), Major: d.major}, lsn-lsn%size, lsn)
 	r := walReader{dir: d, control: c}
 	defer r.close()
 	page := make([]byte, c.WALBlockSize)
