@@ -115,11 +115,18 @@ type recordSink struct {
 	records *walRecords
 }
 
-// meanwhile is the other sink's, if it has anything to do.
+// A recordSink is patient where the other sink is.
+var _ patient = (*recordSink)(nil)
+
 func (s *recordSink) meanwhile(do func()) {
 	if p, ok := s.sink.(patient); ok {
 		p.meanwhile(do)
 	}
+}
+
+func (s *recordSink) hasWaited() bool {
+	p, ok := s.sink.(patient)
+	return ok && p.hasWaited()
 }
 
 func (s *recordSink) create(f *file, name string) (entry, error) {

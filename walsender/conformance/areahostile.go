@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 )
 
@@ -47,6 +48,11 @@ func hostileCases() []clientCase {
 				s.Tablespaces = []walsendertest.SampleTablespace{{OID: tablespaceOID, Location: besideTarget(at.target)}}
 			}},
 			judge: refuses(),
+		},
+		{
+			Case:     Case{"HOSTILE/015", "§5.9", Must, "A server that never comes to an end of its notices keeps a client for ever: a million in one answer are too many."},
+			scenario: scenario{state: running, slow: true, wrap: func(c *walsendertest.Cluster) walsender.Cluster { return chatter{c} }},
+			judge:    refuses(),
 		},
 	}
 }

@@ -100,6 +100,28 @@ func (c brokenListing) Files(ctx context.Context, tablespace string, notice prot
 	}
 }
 
+// chatter says more in front of LIST_FILES than anybody reads to the end.
+type chatter struct{ *walsendertest.Cluster }
+
+// Files is the Cluster's, with the fault.
+func (c chatter) Files(ctx context.Context, tablespace string, notice protocol.NoticeFunc) iter.Seq2[protocol.File, error] {
+	const notices = 1_000_000
+	return func(yield func(protocol.File, error) bool) {
+		for range notices {
+			if ctx.Err() != nil {
+				yield(protocol.File{}, context.Cause(ctx))
+				return
+			}
+			notice(protocol.Warningf("there is more to be said"))
+		}
+		for row, err := range c.Cluster.Files(ctx, tablespace, notice) {
+			if !yield(row, err) {
+				return
+			}
+		}
+	}
+}
+
 // unreadableTablespace has LIST_FILES of a tablespace fail as where a file system is
 // not mounted.
 type unreadableTablespace struct{ *walsendertest.Cluster }

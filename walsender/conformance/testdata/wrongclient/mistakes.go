@@ -25,6 +25,7 @@ var mistakes = map[string]string{
 	"goes-on-behind-the-break":     "appends a repeated file to what had arrived",
 	"goes-on-without-control":      "takes a backup without pg_control",
 	"goes-on-without-workers":      "takes the backup with the workers that it could get",
+	"hears-everything":             "listens to notices without end",
 	"ignores-error-after-copydone": "does not look at what comes after CopyDone",
 	"ignores-error-in-file":        "takes a file that ends with an error",
 	"ignores-group-access":         "does not ask for data_directory_mode",
