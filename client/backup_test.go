@@ -108,8 +108,8 @@ func TestBackup_Jobs(t *testing.T) {
 	if diff := cmp.Diff(manifests[0], manifests[1]); diff != "" {
 		t.Errorf("the manifest depends on the number of jobs (-1 +16):\n%s", diff)
 	}
-	if f.connections != 2+17 {
-		t.Errorf("%d connections for a backup with 1 job and one with 16, want 19", f.connections)
+	if f.dialed() != 2+17 {
+		t.Errorf("%d connections for a backup with 1 job and one with 16, want 19", f.dialed())
 	}
 }
 

@@ -34,8 +34,8 @@ func TestDial_5_1_Address(t *testing.T) {
 			must(t, err)
 			_, err = Backup(t.Context(), Options{ConnConfig: config, Dir: filepath.Join(t.TempDir(), "copy"), Jobs: 3})
 			must(t, err)
-			if want := 4 + test.more; f.connections != want {
-				t.Errorf("%d connections, want %d", f.connections, want)
+			if want := 4 + test.more; f.dialed() != want {
+				t.Errorf("%d connections, want %d", f.dialed(), want)
 			}
 		})
 	}

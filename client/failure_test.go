@@ -232,7 +232,7 @@ func TestBackup_TargetInUse(t *testing.T) {
 		t.Errorf("error is %v, want %s", err, want)
 	}
 	sameTree(t, before, parent)
-	if f.connections != 0 {
+	if f.dialed() != 0 {
 		t.Error("the server was asked all the same")
 	}
 }
@@ -277,8 +277,8 @@ func TestBackup_UnknownServer(t *testing.T) {
 		if !errors.As(err, &e) || !strings.Contains(e.Hint, "pg_basebackup") {
 			t.Errorf("no hint in %v", err)
 		}
-		if f.connections != 2 {
-			t.Errorf("%d connections for two attempts", f.connections)
+		if f.dialed() != 2 {
+			t.Errorf("%d connections for two attempts", f.dialed())
 		}
 	}
 }

@@ -44,8 +44,7 @@ type fake struct {
 	history       string
 	frame         int                // payload of a CopyData
 	stock         bool               // does not say that it knows parallel backups
-	parameters    map[string]string  // reported besides
-	access        protocol.WALAccess // where there is no stream
+	access        protocol.WALAccess // where there is no stream; empty: it is not told
 	standbys      string             // synchronous_standby_names
 
 	// refuse is the answer to the startup of the k-th connection, from 0.
@@ -163,6 +162,13 @@ func (f *fake) connString() string {
 	return fmt.Sprintf("host=127.0.0.1 port=%d user=u sslmode=disable", f.listener.Addr().(*net.TCPAddr).Port)
 }
 
+// dialed is how many connections there have been.
+func (f *fake) dialed() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.connections
+}
+
 func (f *fake) serve() {
 	defer f.sessions.Done()
 	for {
@@ -262,10 +268,9 @@ func (s *fakeSession) run() {
 		if s.stream != nil {
 			access = protocol.WALStreamed
 		}
-		s.backend.Send(&pgproto3.ParameterStatus{Name: protocol.ParameterWAL, Value: string(access)})
-	}
-	for name, value := range s.parameters {
-		s.backend.Send(&pgproto3.ParameterStatus{Name: name, Value: value})
+		if access != "" {
+			s.backend.Send(&pgproto3.ParameterStatus{Name: protocol.ParameterWAL, Value: string(access)})
+		}
 	}
 	s.send(&pgproto3.BackendKeyData{SecretKey: []byte{1, 2, 3, 4}}, &pgproto3.ReadyForQuery{TxStatus: 'I'})
 	go s.readAhead()

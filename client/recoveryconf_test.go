@@ -93,9 +93,7 @@ func countMembers(t *testing.T, archive, name string) int {
 func TestWriteRecoveryConf_ServerStreamsNothing(t *testing.T) {
 	for _, wal := range []protocol.WALAccess{"", protocol.WALStreamed, protocol.WALKept, protocol.WALTransient} {
 		f := newFake(t)
-		if wal != "" {
-			f.parameters = map[string]string{protocol.ParameterWAL: string(wal)}
-		}
+		f.access = wal
 		warned := false
 		_, err := Backup(t.Context(), Options{
 			ConnConfig: f.config(), ConnInfo: connInfo(t, "host=/x"), Dir: filepath.Join(t.TempDir(), "copy"), WAL: WALFetch, WriteRecoveryConf: true,

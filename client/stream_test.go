@@ -260,8 +260,8 @@ func TestStream_Unsupported(t *testing.T) {
 		if warned := len(said) == 1 && said[0].Level == LevelWarning && strings.Contains(said[0].Message, "nothing but wal_keep_size keeps it"); warned != (access == protocol.WALTransient) {
 			t.Errorf("%s: it is said: %v", access, said)
 		}
-		if len(f.commandsWith("LIST_WAL_FILES")) == 0 || f.connections != 2 {
-			t.Errorf("%s: %d connections, %q", access, f.connections, f.commands(-1))
+		if len(f.commandsWith("LIST_WAL_FILES")) == 0 || f.dialed() != 2 {
+			t.Errorf("%s: %d connections, %q", access, f.dialed(), f.commands(-1))
 		}
 		o.WAL = WALStream
 		err = expectFailure(t, o, "server does not stream write-ahead log")

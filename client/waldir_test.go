@@ -20,7 +20,7 @@ func TestWALDir_InUse(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 	sameTree(t, before, parent)
-	if f.connections != 0 {
+	if f.dialed() != 0 {
 		t.Error("the server was asked all the same")
 	}
 }

@@ -58,8 +58,8 @@ func TestWorker_5_5_Lost(t *testing.T) {
 			if last.Bytes != last.TotalBytes || last.Files != last.TotalFiles || last.Files != int64(len(f.files)) {
 				t.Errorf("progress at the end is %+v", last)
 			}
-			if joined := len(f.commandsWith("JOIN_BACKUP")); joined != 5 || f.connections != 6 {
-				t.Errorf("%d connections, %d joined the backup; want 6 and 5", f.connections, joined)
+			if joined := len(f.commandsWith("JOIN_BACKUP")); joined != 5 || f.dialed() != 6 {
+				t.Errorf("%d connections, %d joined the backup; want 6 and 5", f.dialed(), joined)
 			}
 		})
 	}
