@@ -67,6 +67,7 @@ func (b *backup) listFiles(context.Context) error {
 	}
 	b.progress.totalBytes.Store(b.plan.bytes)
 	b.progress.totalFiles.Store(int64(b.plan.files.len()) + 1)
+	b.warnOfForeign()
 	if !b.planOnly {
 		b.checkSpace(b.spaces())
 	}
