@@ -63,8 +63,9 @@ type versionFlag bool
 // BeforeReset is called as [helpFlag.BeforeReset] is.
 func (versionFlag) BeforeReset() error { return errVersion }
 
-// version is what the Go toolchain wrote into the program: a version of the
-// module, or "(devel)" for a build from a source tree.
+// version is what the Go toolchain wrote into the program: the tag of the commit that it
+// was built from, a pseudo-version where the commit has none, with "+dirty" where the
+// source differs from the commit; "(devel)" where the toolchain knows no commit.
 func version() string {
 	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
 		return info.Main.Version

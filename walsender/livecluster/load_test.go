@@ -10,10 +10,10 @@ import (
 )
 
 // TestBackup_UnderLoad takes backups one after the other while everything changes, and
-// starts each of them. LIVECLUSTER_TEST_BACKUPS is how many; 3 unless it is set.
+// starts each of them. PGPARALLEL_LOAD_BACKUPS is how many; 3 unless it is set.
 func TestBackup_UnderLoad(t *testing.T) {
 	backups := 3
-	if n, err := strconv.Atoi(os.Getenv("LIVECLUSTER_TEST_BACKUPS")); err == nil {
+	if n, err := strconv.Atoi(os.Getenv("PGPARALLEL_LOAD_BACKUPS")); err == nil {
 		backups = n
 	}
 	// Nothing but the client's slot keeps the WAL.
