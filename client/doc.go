@@ -8,6 +8,18 @@
 // whatever kills the process: in a data directory pg_control has another name until all
 // other files are on disk, and archives have other names until all of them are.
 //
+// # How a backup runs
+//
+// The goroutine that calls Backup takes the steps of §5.1, in the order of the list in
+// backup.go, and leads the backup over a connection of its own. Each worker has a
+// connection, and a goroutine while files are copied. With [WALStream] a goroutine receives
+// the WAL over one more connection, from the start of the backup to its end, and another
+// reports to the server how far it is. While the workers copy, a goroutine watches the
+// leader's connection, so that its loss is noticed at once. One more calls
+// [Options.Progress]. All of them end before Backup returns.
+//
+// # Verification
+//
 // [Verify] compares a backup with its backup_manifest, as pg_verifybackup does,
 // with several goroutines and without PostgreSQL at hand.
 package client

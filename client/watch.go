@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// tap reads a connection, of which it can await the next byte without taking it.
+// tap reads a connection. Its await waits for the next byte, and leaves that byte to the
+// next Read.
 type tap struct {
 	conn     net.Conn
 	patience time.Duration // how long Read and write wait; 0: as long as it takes

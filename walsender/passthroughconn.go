@@ -41,8 +41,8 @@ func (s *session) openUpstream(ctx context.Context) error {
 	return nil
 }
 
-// abandon has PostgreSQL give up the command that runs: one that waits, as for a
-// checkpoint, would not notice the close for minutes.
+// abandon asks PostgreSQL to cancel the command that runs. A command that waits, for
+// example for a checkpoint, would not notice for minutes that the connection is closed.
 func (u *upstream) abandon() {
 	ctx, release := context.WithTimeout(context.Background(), hurryTime)
 	defer release()

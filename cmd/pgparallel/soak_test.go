@@ -351,7 +351,7 @@ func soakFault(random *rand.Rand) walsendertest.Fault {
 	if random.IntN(2) == 0 {
 		failure = protocol.Fatalf(protocol.CodeAdminShutdown, "scripted end")
 	}
-	return []walsendertest.Fault{
+	faults := []walsendertest.Fault{
 		walsendertest.RefuseConnection(session, walsendertest.PlainClose),
 		walsendertest.RefuseConnection(session, walsendertest.TooManySenders),
 		walsendertest.CutAfter(session, n),
@@ -376,5 +376,6 @@ func soakFault(random *rand.Rand) walsendertest.Fault {
 		walsendertest.Notices(),
 		walsendertest.LateNotices(),
 		walsendertest.UnknownParameter(),
-	}[random.IntN(24)]
+	}
+	return faults[random.IntN(len(faults))]
 }

@@ -1,6 +1,6 @@
-// Package livecluster is a PostgreSQL cluster that runs, a primary or a standby: its
-// data directory, read beside the server, and that server's agreement, asked for over
-// SQL.
+// Package livecluster backs up a PostgreSQL cluster that runs, a primary or a standby. It
+// reads the data directory beside PostgreSQL, and asks PostgreSQL over SQL to start and to
+// stop a backup.
 //
 // [Open] makes a [Cluster] that walsender serves. The files come from the data
 // directory. START_BACKUP opens an SQL session of its own, which is in backup mode

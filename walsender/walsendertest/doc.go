@@ -1,8 +1,8 @@
-// Package walsendertest makes what tests of base backups need.
+// Package walsendertest has servers and sample clusters for tests of base backups.
 //
-// A [Server] is for tests of clients what net/http/httptest has for those of HTTP: a
-// real walsender.Server, on loopback or in memory, with or without TLS, over a
-// [Cluster] that takes no room. Things go wrong in it where a test says so:
+// A [Server] does for tests of backup clients what httptest.Server does for tests of
+// HTTP clients. It is a real walsender.Server, on loopback or in memory, with or without
+// TLS, over a [Cluster] in memory. A test says what goes wrong in the server:
 //
 //	cluster := walsendertest.Standby()
 //	server := walsendertest.NewServer(t, cluster,
@@ -13,10 +13,11 @@
 //	…
 //	t.Log(server.Transcript())
 //
-// A [Sample] is a data directory that base backup tools take for a PostgreSQL
-// cluster's, written in moments and without a server. A Cluster is the same in memory,
-// byte for byte. Neither holds catalogs, so no server ever starts on them; for that
-// there is the package postgres below this one, which runs the real programs.
+// A [Sample] is a data directory that base backup tools take for the data directory of a
+// PostgreSQL cluster. It is written in moments, without PostgreSQL. A Cluster is the same
+// in memory, byte for byte. Neither holds catalogs, so PostgreSQL does not start on them.
+// A test that needs a running PostgreSQL uses package postgres, which lies below this one
+// and runs the real programs.
 //
 // # Faults
 //
