@@ -212,6 +212,7 @@ func (s *liveSoak) backUp(t *testing.T, r *rand.Rand) {
 	base, err := os.MkdirTemp(s.parent, "")
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(base) })
+	must(t, s.cluster.Programs.Own(base))
 	to := newTarget(t, base, r.IntN(2) == 0)
 	options := []string{
 		"-v", "--no-sync", "-c", "fast", "-r", fmt.Sprintf("%dM", 10+r.IntN(60)), "-j", fmt.Sprint(1 + r.IntN(4)),
