@@ -39,7 +39,10 @@ type Dir struct {
 	options  DirOptions
 	major    int
 	systemID uint64
-	known    tablespaceCache
+	// foldsCase says that the file system finds a file under names that differ from
+	// its own in the case of letters.
+	foldsCase bool
+	known     tablespaceCache
 
 	succession *succession
 	users      int // who have not left; under the succession's lock
@@ -118,6 +121,7 @@ func (d *Dir) identify() error {
 	if err != nil {
 		return fmt.Errorf("could not stat %q: %w", d.path, err)
 	}
+	d.foldsCase = d.root.foldsCase("PG_VERSION")
 	id := identity(st)
 	d.systemID = c.SystemID
 	d.name = fmt.Sprintf("%d:%d:%d", id.device, id.inode, c.SystemID)

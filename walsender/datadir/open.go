@@ -44,6 +44,9 @@ func (d *Dir) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs
 		return nil, err
 	}
 	defer at.release()
+	if d.foldsCase && at.dir.misspells(at.path) {
+		return nil, gone(name)
+	}
 	fd, st, err := at.dir.open(at.path)
 	if errors.Is(err, errSpecial) && at.directory {
 		return nil, protocol.Errorf(protocol.CodeWrongObjectType, `"%s" is a directory`, shown(name))
