@@ -22,18 +22,20 @@ Options:
   -D, --pgdata=DATADIR   data directory of the cluster
   -k, --socketdir=DIRECTORY
                          directory of the Unix-domain socket, which only the
-                         user who runs this can connect to
+                         user who runs this can connect to (default:
+                         /var/run/postgresql, or /tmp where there is none)
   -p, --port=PORT        number in the name of the socket (default: 5433)
       --listen=HOST:PORT listen on this TCP address, too; it must be a loopback
                          one, and --auth=trust must be given
       --auth=trust       let every user of this machine read the cluster
       --max-wal-senders=NUM
-                         number of connections at once; a backup needs one more
-                         than its --jobs (default: 10)
+                         number of connections at once (default: 10); a backup
+                         needs its --jobs, one to lead it, and one for a stream
+                         of the WAL. PostgreSQL's setting has no part in this
       --wal-sender-timeout=TIME
                          close a connection whose client reads nothing for so
                          long (default: 60s, and 1h while a file is sent); 0
-                         for never
+                         for never. A number without a unit is in milliseconds
       --crashed          serve a cluster that was not shut down cleanly, too:
                          only if no server runs on it, on whatever machine
       --newest-major=NUM try versions of PostgreSQL after 19, up to this one,

@@ -20,7 +20,8 @@ Options:
   -V, --version               output version information, then exit
   -?, --help                  show this help, then exit
 
-The WAL of the backup is not read; pg_verifybackup does that.
+The WAL of the backup is not read; pg_verifybackup does that. Nor are the
+archives of -F t: unpack them first.
 `
 
 type verifyCommand struct {
