@@ -151,13 +151,19 @@ func (d *dialer) connect(ctx, life context.Context, configs []*pgconn.Config) (*
 }
 
 // settle makes sure that nobody reads the connection but us: where a write took
-// long, pgconn has a goroutine that reads until something comes. What SyncConn asks
-// then, to have it come, is an error to a server of replication; it does all the same.
+// long, pgconn has a goroutine that reads until something comes. What has it come is an
+// empty query: the comment that pgconn would send is an error to a server of replication,
+// in the log of a PostgreSQL that it is passed on to.
 func settle(ctx context.Context, pg *pgconn.PgConn) error {
+	look, end := context.WithCancel(ctx)
+	end() // so that SyncConn does not ask
 	for range 10 {
-		err := pg.SyncConn(ctx)
+		if pg.SyncConn(look) == nil {
+			return nil
+		}
+		err := pg.Exec(ctx, "").Close()
 		var refused *pgconn.PgError
-		if !errors.As(err, &refused) || pg.IsClosed() {
+		if err != nil && (!errors.As(err, &refused) || pg.IsClosed()) {
 			return err
 		}
 	}

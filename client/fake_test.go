@@ -367,6 +367,9 @@ func (s *fakeSession) answer(command string) {
 		argument = strings.ReplaceAll(rest[:strings.LastIndex(rest, "'")], "''", "'")
 	}
 	switch word {
+	case "":
+		s.send(&pgproto3.EmptyQueryResponse{}, &pgproto3.ReadyForQuery{TxStatus: 'I'})
+		return
 	case "--":
 		s.fail(protocol.Errorf(protocol.CodeFeatureNotSupported, "cannot execute SQL commands in WAL sender for physical replication"))
 		return

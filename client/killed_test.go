@@ -21,6 +21,7 @@ const (
 	killedWAL = "CLIENT_TEST_KILLED_WALDIR"
 	killedOld = "CLIENT_TEST_KILLED_OLD" // a tablespace's location, to be mapped
 	killedNew = "CLIENT_TEST_KILLED_NEW"
+	killedTar = "CLIENT_TEST_KILLED_TAR" // in tar format where it is not empty
 )
 
 // RunKilledBackup is what the test program does instead of tests where its
@@ -40,6 +41,9 @@ func RunKilledBackup() bool {
 			select {}
 		}
 	}}
+	if os.Getenv(killedTar) != "" {
+		o.Format = FormatTar
+	}
 	if old := os.Getenv(killedOld); old != "" {
 		o.TablespaceMap = map[string]string{old: os.Getenv(killedNew)}
 	}
@@ -52,6 +56,9 @@ func killIn(t *testing.T, step, dsn string, o Options) (said string) {
 	t.Helper()
 	command := exec.Command(os.Args[0])
 	command.Env = append(os.Environ(), killedIn+"="+step, killedDir+"="+o.Dir, killedDSN+"="+dsn, killedWAL+"="+o.WALDir)
+	if o.Format == FormatTar {
+		command.Env = append(command.Env, killedTar+"=yes")
+	}
 	for from, to := range o.TablespaceMap {
 		command.Env = append(command.Env, killedOld+"="+from, killedNew+"="+to)
 	}

@@ -75,6 +75,61 @@ func TestSignal_HangUp(t *testing.T) {
 	}
 }
 
+// A second signal more than a second after the first is meant: it ends what the cleanup
+// still waits for, a server that does not answer here. SIGHUP never does: a terminal that
+// goes away may send several.
+func TestSignal_Second(t *testing.T) {
+	c, location := small(t)
+	must(t, c.Start(t.Context()))
+	t.Cleanup(func() { must(t, c.Close()) })
+	s := serve(t, c.Dir, "--cluster="+c.ConnString("postgres"), "--passthrough-superuser=postgres")
+	to := newTarget(t, t.TempDir(), false)
+	b := start(t, backup(t, s.socketDir, to.dir, slowly("-c", "fast", "-C", "-S", "second", "-T", location+"="+to.tablespace)...))
+	underWay(t, b)
+	s.signal(unix.SIGSTOP) // it will not say that the slot is dropped
+	t.Cleanup(func() { s.signal(unix.SIGCONT) })
+	for _, signal := range []unix.Signal{unix.SIGTERM, unix.SIGTERM, unix.SIGHUP} {
+		b.signal(signal)
+		select {
+		case <-b.ended:
+			t.Fatalf("%v ended the cleanup", signal)
+		case <-time.After(600 * time.Millisecond):
+		}
+	}
+	b.signal(unix.SIGTERM)
+	select {
+	case <-b.ended:
+	case <-time.After(3 * time.Second): // the cleanup gives the server ten
+		t.Fatal("the second signal has no effect")
+	}
+	if status := b.cmd.ProcessState.Sys().(syscall.WaitStatus); status.Signal() != unix.SIGTERM {
+		t.Errorf("it ended by %v", b.cmd.ProcessState)
+	}
+}
+
+// The terminal that a backup runs in goes away: nobody reads what it says, and the
+// kernel sends SIGHUP. It cleans up.
+func TestSignal_TerminalGoesAway(t *testing.T) {
+	from := newSample(t)
+	s := serve(t, from.dir)
+	to := newTarget(t, t.TempDir(), false)
+	cmd := backup(t, s.socketDir, to.dir, slowly("-v", "-T", from.location+"="+to.tablespace)...)
+	terminal, other := openTerminal(t)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = other, other, other
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	must(t, cmd.Start())
+	for lines := bufio.NewScanner(terminal); lines.Scan() && !strings.Contains(lines.Text(), "checkpoint completed"); {
+	}
+	must(t, other.Close())
+	must(t, terminal.Close())
+	ended := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+	cmd.Wait()
+	if !ended.Stop() || cmd.ProcessState.ExitCode() != 1 {
+		t.Errorf("%v", cmd.ProcessState)
+	}
+	to.checkUntouched(t)
+}
+
 // Nobody reads what standard error says: the backup goes on.
 func TestPipe_Stderr(t *testing.T) {
 	from := newSample(t)
