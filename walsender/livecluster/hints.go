@@ -34,7 +34,7 @@ func connectHint(err error, config *pgconn.Config, database string) string {
 		return fmt.Sprintf("give the password of role %s, in a password file for example", role)
 	case protocol.CodeInsufficientPrivilege:
 		if database == "replication" {
-			return "as a superuser: ALTER ROLE " + role + " REPLICATION;"
+			return replicationHint(config.User)
 		}
 	case protocol.CodeTooManyConnections:
 		if database == "replication" {
@@ -45,6 +45,10 @@ func connectHint(err error, config *pgconn.Config, database string) string {
 		return "wait until the server takes connections"
 	}
 	return ""
+}
+
+func replicationHint(role string) string {
+	return "as a superuser: ALTER ROLE " + quoteIdentifier(role) + " REPLICATION;"
 }
 
 // hbaLine is the line of pg_hba.conf that the connection lacks.

@@ -42,6 +42,11 @@ func (c *Cluster) setPassThrough(ctx context.Context, config Config, found serve
 		return err
 	}
 	pass := &passThrough{configs: configs, role: configs[0].User, superuser: config.PassThroughSuperuser}
+	if config.PassThrough == "" && !found.replicates { // nothing is tried: it would be a FATAL in PostgreSQL's log
+		c.log.Info("no commands are passed through to the cluster: the role lacks REPLICATION",
+			zap.String("role", pass.role), zap.String("hint", replicationHint(pass.role)))
+		return nil
+	}
 	conn, err := c.dialWALSender(ctx, pass, nil)
 	if err == nil {
 		conn.Close()

@@ -17,7 +17,8 @@ type server struct {
 	version    string // as server_version has it
 	versionNum int
 	inRecovery bool
-	senders    int // max_wal_senders
+	senders    int  // max_wal_senders
+	replicates bool // the role may: it has REPLICATION, or is a superuser
 
 	directory  string     // of the data directory on which it was found to run
 	postmaster postmaster // the file there
@@ -47,11 +48,11 @@ func (s *sqlSession) server(ctx context.Context) (server, error) {
 		return server{}, s.mayRun(ctx, err, "pg_control_system()")
 	}
 	row, err := s.row(ctx, "SELECT current_setting('server_version'), current_setting('server_version_num'), "+
-		"pg_is_in_recovery(), current_setting('max_wal_senders')")
+		"pg_is_in_recovery(), current_setting('max_wal_senders'), rolreplication OR rolsuper FROM pg_roles WHERE rolname = session_user")
 	if err != nil {
 		return server{}, err
 	}
-	found := server{version: row[0], inRecovery: row[2] == "t"}
+	found := server{version: row[0], inRecovery: row[2] == "t", replicates: row[4] == "t"}
 	// A bigint in SQL, which knows no unsigned ones.
 	signed, err := strconv.ParseInt(id[0], 10, 64)
 	if err == nil {
