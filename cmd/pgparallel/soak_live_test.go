@@ -234,13 +234,15 @@ func (s *liveSoak) backUp(t *testing.T, r *rand.Rand) {
 		case <-time.After(delay):
 			what.during(t, s, b)
 		}
-		if delay /= 4; !what.again || b.cmd.ProcessState != nil {
+		if !what.again || b.cmd.ProcessState != nil {
 			break
 		}
+		delay = max(delay/4, time.Second) // nobody's configuration changes all the time
 	}
 	b.wait(t)
-	t.Logf("the backup: %v", b.cmd.ProcessState)
 	said := b.stderr.String()
+	_, failure, _ := strings.Cut(said, "error: ")
+	t.Logf("the backup: %v %s", b.cmd.ProcessState, failure)
 	switch damaged := strings.Contains(said, "checksum"); {
 	case b.status() == 0 && what.fails:
 		t.Errorf("it reports success")
