@@ -147,24 +147,31 @@ func TestPassThrough_SameBytes(t *testing.T) {
 		"VACUUM",
 	} {
 		t.Run(text, func(t *testing.T) {
-			direct := rawConnect(t, s.SocketDir, s.Port, "passer")
-			passed := rawConnect(t, s.dir, servedPort, "whoever")
-			if strings.Contains(text, "held") && !strings.HasPrefix(text, "CREATE") {
-				direct.query(`CREATE_REPLICATION_SLOT "held" TEMPORARY PHYSICAL`)
+			// PostgreSQL writes WAL of its own now and then, and tells its end in some answers.
+			var diff string
+			for range 3 {
+				want := answerOnce(t, s, rawConnect(t, s.SocketDir, s.Port, "passer"), text)
+				got := answerOnce(t, s, rawConnect(t, s.dir, servedPort, "whoever"), text)
+				if diff = cmp.Diff(want, got); diff == "" {
+					return
+				}
 			}
-			want := direct.query(text)
-			direct.conn.Close()
-			wait(t, "the slot is gone", func() bool {
-				return sql(t, s.Cluster, "SELECT count(*) FROM pg_replication_slots") == "0"
-			})
-			if strings.Contains(text, "held") && !strings.HasPrefix(text, "CREATE") {
-				passed.query(`CREATE_REPLICATION_SLOT "held" TEMPORARY PHYSICAL`)
-			}
-			got := passed.query(text)
-			passed.conn.Close()
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("answer (-direct +passed):\n%s", diff)
-			}
+			t.Errorf("answer (-direct +passed):\n%s", diff)
 		})
 	}
+}
+
+// answerOnce is the answer to a command in a session that ends with it, and whose slot is
+// gone then. Commands about the slot "held" find it there.
+func answerOnce(t *testing.T, s *served, session *rawSession, text string) []string {
+	t.Helper()
+	if strings.Contains(text, "held") && !strings.HasPrefix(text, "CREATE") {
+		session.query(`CREATE_REPLICATION_SLOT "held" TEMPORARY PHYSICAL`)
+	}
+	answer := session.query(text)
+	session.conn.Close()
+	wait(t, "the slot is gone", func() bool {
+		return sql(t, s.Cluster, "SELECT count(*) FROM pg_replication_slots") == "0"
+	})
+	return answer
 }
