@@ -19,6 +19,10 @@ func (b *backup) findInitForks(context.Context) error {
 	if b.initForks == nil {
 		b.initForks = map[string]int64{}
 	}
+	// What the server has to say about a list it has said with the first.
+	notice := b.leader.notice
+	b.leader.notice = func(*protocol.Error) {}
+	defer func() { b.leader.notice = notice }()
 	list := func(command string) error {
 		return b.leader.rows(command, func(row protocol.Row) error {
 			f, err := protocol.DecodeFile(row)
