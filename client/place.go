@@ -15,15 +15,16 @@ import (
 // place is a directory that the backup fills: the target, or the location of a
 // tablespace or of WAL. It knows what was there before.
 type place struct {
-	path    string
-	owner   *place // the data directory; nil: this is it
-	root    *os.Root
-	device  uint64      // of its file system
-	marker  *os.File    // locked; nil where owner's marker has the lock
-	adopted bool        // it held an unfinished backup, which is gone
-	made    []string    // directories that were created for it, itself the last; empty: it was there
-	changed bool        // it was there, and had another mode:
-	mode    fs.FileMode // this one
+	path     string
+	owner    *place // the data directory; nil: this is it
+	root     *os.Root
+	device   uint64      // of its file system
+	marker   *os.File    // locked; nil where owner's marker has the lock
+	adopted  bool        // it held an unfinished backup, which is gone
+	made     []string    // directories that were created for it, itself the last; empty: it was there
+	unsynced error       // why the file system does not make names durable; nil: it does
+	changed  bool        // it was there, and had another mode:
+	mode     fs.FileMode // this one
 }
 
 // occupation is how directories are occupied.
@@ -294,18 +295,32 @@ func (p *place) clear() error {
 	return nil
 }
 
-// syncNames makes durable what names the directory has.
-func (p *place) syncNames() error { return p.syncDirectory(".") }
+// syncNames makes durable what names the directory has, or notes why that is not to be
+// had.
+func (p *place) syncNames() error {
+	err := p.fsync(".")
+	if cannotSync(err) {
+		p.unsynced, err = err, nil
+	}
+	return err
+}
 
 // syncDirectory makes the names of a directory below this one durable, where the file
 // system can.
 func (p *place) syncDirectory(name string) error {
+	if err := p.fsync(name); !cannotSync(err) {
+		return err
+	}
+	return nil
+}
+
+func (p *place) fsync(name string) error {
 	d, err := p.root.Open(name)
 	if err == nil {
 		err = d.Sync()
 		d.Close()
 	}
-	if err != nil && !cannotSync(err) {
+	if err != nil {
 		return fmt.Errorf("could not synchronize directory %q: %w", filepath.Join(p.path, name), cause(err))
 	}
 	return nil

@@ -55,7 +55,8 @@ func (t *target) closeFileSystems() {
 // sync makes all that was written durable: data, names and modes, of the data
 // directory, its tablespaces and the parents that were created for them. A file system
 // is asked once, where that is enough: for many small files that is an order of
-// magnitude faster than a call for each file.
+// magnitude faster than a call for each file. It tells of directories whose names the
+// file system makes durable when it likes.
 func (t *target) sync() error {
 	whole := map[uint64]bool{}
 	for _, system := range t.systems {
@@ -73,6 +74,9 @@ func (t *target) sync() error {
 		}
 		if err := p.syncParents(); err != nil {
 			return err
+		}
+		if p.unsynced != nil {
+			t.tell(LevelWarning, "%v: its file system does not offer that", p.unsynced)
 		}
 	}
 	return nil

@@ -23,9 +23,14 @@ var flushed = []int64{
 	0xca451a4e, // bcachefs
 }
 
+// flushes reports whether syncfs can be trusted to have an effect and to tell of errors,
+// as it does from Linux 5.8 on.
+func flushes(release string, system int64) bool {
+	return atLeast(release, 5, 8) && slices.Contains(flushed, system)
+}
+
 // syncFileSystem makes a file system durable by one system call, and reports whether it
-// did: not where the call is missing, or cannot be trusted to have an effect and to
-// tell of errors, as it does from Linux 5.8 on.
+// did: not where the call is missing, or cannot be trusted.
 func syncFileSystem(file *os.File) (done bool, err error) {
 	var name unix.Utsname
 	var system unix.Statfs_t
@@ -34,7 +39,7 @@ func syncFileSystem(file *os.File) (done bool, err error) {
 		return false, nil
 	}
 	// The numbers have 32 bits, whatever type the system has for them.
-	if !atLeast(unix.ByteSliceToString(name.Release[:]), 5, 8) || !slices.Contains(flushed, int64(uint32(system.Type))) {
+	if !flushes(unix.ByteSliceToString(name.Release[:]), int64(uint32(system.Type))) {
 		return false, nil
 	}
 	err = unix.Syncfs(fd)

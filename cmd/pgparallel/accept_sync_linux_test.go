@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,7 +12,8 @@ import (
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
 
-// What a file system has no way to do is no failure; what it could not do is one.
+// What a file system has no way to do is no failure, but told where names are in danger;
+// what it could not do is one.
 func TestSync_Errors(t *testing.T) {
 	strace, err := exec.LookPath("strace")
 	if err != nil {
@@ -40,6 +42,60 @@ func TestSync_Errors(t *testing.T) {
 		if b.status() != 0 {
 			to.checkUntouched(t)
 		}
+		warned := strings.Contains(b.stderr.String(), fmt.Sprintf("warning: could not synchronize directory %q: ", to.tablespace))
+		if want := test.call == "fsync" && test.status == 0; warned != want {
+			t.Errorf("%s of %s: it said %s", test.code, test.call, b.stderr.String())
+		}
+	}
+}
+
+// Where the file system is not asked as a whole, each file is synchronized, also in
+// directories that are reached through a link.
+func TestSync_ThroughLinks(t *testing.T) {
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skip("needs strace")
+	}
+	from := newSample(t)
+	s := serve(t, from.dir)
+	base, err := filepath.EvalSymlinks(t.TempDir())
+	must(t, err)
+	for _, name := range []string{"copy", "space", "wal"} {
+		must(t, os.MkdirAll(filepath.Join(base, "real", name), 0o700))
+		must(t, os.Symlink(filepath.Join("real", name), filepath.Join(base, name)))
+	}
+	trace := filepath.Join(base, "trace")
+	cmd := backup(t, s.socketDir, filepath.Join(base, "copy"), "-T", from.location+"="+filepath.Join(base, "space"), "--waldir", filepath.Join(base, "wal"))
+	traced := exec.Command(strace, append([]string{"-f", "-y", "-o", trace, "-e", "trace=fsync,syncfs", "-e", "inject=syncfs:error=ENOSYS"}, cmd.Args...)...)
+	traced.Env = cmd.Env
+	b := run(t, traced)
+	if strings.Contains(b.stderr.String(), "ptrace") {
+		t.Skip("strace may not trace here")
+	}
+	if b.status() != 0 {
+		t.Fatalf("exit status %d", b.status())
+	}
+	calls, err := os.ReadFile(trace)
+	must(t, err)
+	files := 0
+	must(t, filepath.WalkDir(filepath.Join(base, "real"), func(path string, entry os.DirEntry, err error) error {
+		name := strings.TrimPrefix(path, filepath.Join(base, "real")+"/")
+		switch {
+		case err != nil || entry.Type()&os.ModeSymlink != 0 || path == filepath.Join(base, "real"):
+			return err
+		case name == "copy/global/pg_control": // it had another name then
+			path += ".incomplete"
+		case name == "copy/backup_manifest":
+			path += ".tmp"
+		}
+		files++
+		if !strings.Contains(string(calls), "<"+path+">") {
+			t.Errorf("%s is not synchronized", name)
+		}
+		return nil
+	}))
+	if files < 20 {
+		t.Errorf("there are %d files only", files)
 	}
 }
 
