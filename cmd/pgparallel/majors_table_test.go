@@ -4,31 +4,37 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
 
-// majorTable is the outcome of TestMajors: a row a version, a column a test.
+// majorTable is the outcome of TestMajors: a row a version, a column a test. Versions that
+// are tested side by side may add their rows at any time.
 type majorTable struct {
+	mu   sync.Mutex
 	rows []*majorRow
 }
 
 // majorRow is what was tested of one version.
 type majorRow struct {
+	major           int
 	version, judges string
 	columns         []string
 	cells           map[string]string
 }
 
 func (t *majorTable) add(p postgres.Programs) *majorRow {
-	r := &majorRow{version: p.Version, cells: make(map[string]string)}
+	r := &majorRow{major: p.Major, version: p.Version, cells: make(map[string]string)}
 	for _, name := range []string{"pg_verifybackup", "pg_amcheck"} {
 		if p.Has(name) {
 			r.judges += " " + name
 		}
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.rows = append(t.rows, r)
 	return r
 }
@@ -46,8 +52,9 @@ func (r *majorRow) note(test string, t *testing.T, took time.Duration) {
 	r.cells[test] = outcome
 }
 
-// String is the table. A test that did not run has a dash.
+// String is the table, when all rows are complete. A test that did not run has a dash.
 func (t *majorTable) String() string {
+	slices.SortFunc(t.rows, func(a, b *majorRow) int { return a.major - b.major })
 	var columns []string
 	for _, r := range t.rows {
 		for _, c := range r.columns {

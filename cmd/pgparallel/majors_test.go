@@ -20,11 +20,13 @@ import (
 // fetches the versions; with -short two of them have to do.
 func TestMajors(t *testing.T) {
 	var table majorTable
+	t.Cleanup(func() { t.Log("\n" + table.String()) }) // the versions are tested side by side
 	for _, major := range postgres.Majors() {
 		t.Run(strconv.Itoa(major), func(t *testing.T) {
 			if testing.Short() && major != 15 && major != 19 {
 				t.Skip("takes long")
 			}
+			t.Parallel()
 			m := newMajorCluster(t, postgres.RequireMajor(t, major))
 			row := table.add(m.programs)
 			for _, step := range []struct {
@@ -47,7 +49,6 @@ func TestMajors(t *testing.T) {
 			}
 		})
 	}
-	t.Log("\n" + table.String())
 }
 
 // testFiles compares what is in a backup, entry by entry, with what the server's own
