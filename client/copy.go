@@ -153,7 +153,7 @@ func (b *backup) copyFiles(ctx context.Context) error {
 	}
 	// The leader is idle while the workers copy. The server aborts the backup when
 	// the leader's connection is lost.
-	leader := b.leader.watch(cancel)
+	leader := b.guardLeader(cancel)
 	err := t.copyAll(copying, b.workers)
 	if isAborted(err) {
 		// The server aborts a backup whose leader is lost: it is that loss
@@ -164,7 +164,7 @@ func (b *backup) copyFiles(ctx context.Context) error {
 		}
 	}
 	if lost := leader.stop(); lost != nil {
-		return fmt.Errorf("could not lead the backup any more: %w", lost)
+		return lost
 	}
 	return err
 }

@@ -15,7 +15,8 @@
 // connection, and a goroutine while files are copied. With [WALStream] a goroutine receives
 // the WAL over one more connection, from the start of the backup to its end, and another
 // reports to the server how far it is. While the workers copy, a goroutine watches the
-// leader's connection, so that its loss is noticed at once. One more calls
+// leader's connection, so that its loss is noticed at once, and, where nothing keeps the
+// WAL that is to be fetched, asks over it whether that is still there. One more calls
 // [Options.Progress]. All of them end before Backup returns.
 //
 // # Verification

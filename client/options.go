@@ -164,6 +164,10 @@ type Options struct {
 	// 0 means defaultWALPatience.
 	walPatience time.Duration
 
+	// walInterval is the time between two looks for WAL that nothing keeps (§5.13); 0
+	// means defaultWALInterval.
+	walInterval time.Duration
+
 	// step is called before each step of the run, with its name.
 	step func(name string)
 }
@@ -225,6 +229,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.walPatience == 0 {
 		o.walPatience = defaultWALPatience
+	}
+	if o.walInterval == 0 {
+		o.walInterval = defaultWALInterval
 	}
 	if o.Progress == nil {
 		o.Progress = func(Progress) {}

@@ -2,12 +2,16 @@ package client_test
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/pgparallel/pgparallel/client"
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender"
+	"github.com/pgparallel/pgparallel/walsender/livecluster"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
 
@@ -92,5 +96,36 @@ func TestStreamLive_IsNoSynchronousStandby(t *testing.T) {
 				seen = seen || state == "async"
 			}
 		})
+	}
+}
+
+// Where nothing is passed through, PostgreSQL keeps the WAL as long as it likes. A slow
+// backup ends soon after the first segment is gone (B19).
+func TestStreamLive_NothingKeepsTheWAL(t *testing.T) {
+	ctx, p := t.Context(), postgres.Require(t)
+	c := p.NewCluster(t, postgres.InitOptions{WALSegmentSizeMB: 1, Settings: map[string]string{"min_wal_size": "2MB", "max_wal_size": "2MB"}})
+	must(t, c.Start(ctx))
+	query(t, c, "CREATE ROLE backup LOGIN; GRANT EXECUTE ON FUNCTION "+p.BackupFunctions()+" TO backup")
+	live, err := livecluster.Open(ctx, c.Dir, livecluster.Config{ConnString: strings.Replace(c.ConnString("postgres"), "user=postgres", "user=backup", 1)})
+	must(t, err)
+	t.Cleanup(func() { must(t, live.Close()) })
+	o := client.Options{ConnConfig: listen(t, &walsender.Server{Cluster: live}), FastCheckpoint: true, MaxRate: 64} // minutes
+	dir, isThere := copyOf(t)
+	o.Dir = dir
+	o.Log = func(e client.Event) {
+		if strings.HasPrefix(e.Message, "write-ahead log start point") {
+			for range 8 {
+				query(t, c, "SELECT pg_switch_wal(), pg_logical_emit_message(false, '', repeat('x', 100000)); CHECKPOINT")
+			}
+		}
+	}
+	began := time.Now()
+	_, err = client.Backup(ctx, o)
+	var gone *protocol.Error
+	if !errors.As(err, &gone) || gone.Code != protocol.CodeUndefinedFile || !strings.Contains(gone.Hint, "wal_keep_size") || isThere() {
+		t.Errorf("error is %v", err)
+	}
+	if took := time.Since(began); took > time.Minute {
+		t.Errorf("it took %v", took)
 	}
 }
