@@ -27,6 +27,8 @@ func (f *fake) withTablespaces(base string, n int) []string {
 		all = append(all, protocol.Tablespace{OID: uint32(16400 + i), Location: location, Size: 1})
 		locations = append(locations, location)
 	}
+	f.mu.Lock() // see withTablespace
+	defer f.mu.Unlock()
 	f.listed, f.query, f.tablespaces = listed, query, func(int) []protocol.Tablespace { return all }
 	return locations
 }
