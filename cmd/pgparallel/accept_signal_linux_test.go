@@ -107,27 +107,36 @@ func TestSignal_Second(t *testing.T) {
 	}
 }
 
-// The terminal that a backup runs in goes away: nobody reads what it says, and the
-// kernel sends SIGHUP. It cleans up.
+// The terminal that a backup runs in goes away: the kernel sends SIGHUP, and writes fail.
+// The backup cleans up. With nohup it goes on, though nobody can read what it says.
 func TestSignal_TerminalGoesAway(t *testing.T) {
 	from := newSample(t)
 	s := serve(t, from.dir)
-	to := newTarget(t, t.TempDir(), false)
-	cmd := backup(t, s.socketDir, to.dir, slowly("-v", "-T", from.location+"="+to.tablespace)...)
-	terminal, other := openTerminal(t)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = other, other, other
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
-	must(t, cmd.Start())
-	for lines := bufio.NewScanner(terminal); lines.Scan() && !strings.Contains(lines.Text(), "checkpoint completed"); {
+	for _, nohup := range []bool{false, true} {
+		to := newTarget(t, t.TempDir(), false)
+		cmd := backup(t, s.socketDir, to.dir, "-v", "-P", "--no-sync", "-r", "6M", "-T", from.location+"="+to.tablespace)
+		if nohup {
+			environment := cmd.Env
+			cmd = exec.Command("sh", append([]string{"-c", `trap "" HUP; exec "$@"`, "sh"}, cmd.Args...)...)
+			cmd.Env = environment
+		}
+		terminal, other := openTerminal(t)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = other, other, other
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+		must(t, cmd.Start())
+		for lines := bufio.NewScanner(terminal); lines.Scan() && !strings.Contains(lines.Text(), "checkpoint completed"); {
+		}
+		must(t, other.Close())
+		must(t, terminal.Close())
+		ended := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+		cmd.Wait()
+		if !ended.Stop() || (cmd.ProcessState.ExitCode() == 0) != nohup {
+			t.Errorf("with nohup (%v): %v", nohup, cmd.ProcessState)
+		}
+		if !nohup {
+			to.checkUntouched(t)
+		}
 	}
-	must(t, other.Close())
-	must(t, terminal.Close())
-	ended := time.AfterFunc(patience, func() { cmd.Process.Kill() })
-	cmd.Wait()
-	if !ended.Stop() || cmd.ProcessState.ExitCode() != 1 {
-		t.Errorf("%v", cmd.ProcessState)
-	}
-	to.checkUntouched(t)
 }
 
 // Nobody reads what standard error says: the backup goes on.
