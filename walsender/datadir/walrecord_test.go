@@ -81,3 +81,27 @@ func TestRecordEnd_Errors(t *testing.T) {
 		t.Errorf("on the next timeline: %v, %v", end, err)
 	}
 }
+
+// The WAL of a version that is only tried has a magic number which nobody knows yet.
+func TestRecordEnd_NewestMajor(t *testing.T) {
+	c := validControl()
+	c.Version = 1905
+	f := newFixture(t, c)
+	const lsn, segment = 5<<20 + 96, "pg_wal/000000010000000000000005"
+	f.wal(c, 1, 5, 5, lsn, checkpointRecord(114))
+	content, err := os.ReadFile(f.at(segment))
+	must(t, err)
+	for page := 0; page < len(content); page += int(c.WALBlockSize) {
+		content[page] ^= 0x40
+	}
+	f.write(segment, content)
+	for major, want := range map[string]string{"20\n": "", "19\n": protocol.CodeDataCorrupted} {
+		f.write("PG_VERSION", []byte(major))
+		d, err := OpenDir(f.path, DirOptions{NewestMajor: 20})
+		must(t, err)
+		if _, err := d.recordEnd(c, lsn); code(err) != want {
+			t.Errorf("major %s: %v", major, err)
+		}
+		must(t, d.Close())
+	}
+}
