@@ -185,9 +185,9 @@ func TestExcuses_Judge(t *testing.T) {
 	var e excuses
 	must(t, e.file(&file{path: "base/1/16384", size: 5}, 10, nil))
 	must(t, e.file(&file{path: "log/x", size: 5}, 10, nil))
-	must(t, e.judge("label", tell))
-	if err := e.judge("", tell); err == nil {
-		t.Error("no error without a label")
+	must(t, e.judge(true, tell))
+	if err := e.judge(false, tell); err == nil {
+		t.Error("no error without replay")
 	}
 	var refused *protocol.Error
 	err := e.file(&file{path: "base/1/16384"}, 10, protocol.Errorf(protocol.CodeIOError, "could not read"))

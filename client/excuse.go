@@ -62,11 +62,12 @@ func (e *excuses) add(kind protocol.PathKind, what string) {
 }
 
 // judge says whether the excuses hold, and tells of the files that need none, in a
-// cluster where nothing should change.
-func (e *excuses) judge(label string, tell func(level EventLevel, format string, args ...any)) error {
+// cluster where nothing should change. Replayed says whether the WAL of the backup has all
+// that a server did while the files were copied.
+func (e *excuses) judge(replayed bool, tell func(level EventLevel, format string, args ...any)) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if label != "" {
+	if replayed {
 		return nil
 	}
 	if e.first != "" {

@@ -50,7 +50,7 @@ func (b *backup) stopBackup(ctx context.Context) error {
 	if err := b.checkLabel(); err != nil {
 		return err
 	}
-	return b.excuses.judge(b.stopped.Label, b.events.tell)
+	return b.excuses.judge(b.replayed(), b.events.tell)
 }
 
 // waitPatiently lets the server be silent once it has said what it waits for, which may
@@ -63,6 +63,14 @@ func (b *backup) waitPatiently() (end func()) {
 		notice(n)
 	}
 	return func() { c.notice, c.tap.patience = notice, patience }
+}
+
+// replayed reports whether recovery makes up for what happened to the files while they
+// were copied: the backup has a label, and a server ran. Of a standby that is stopped the
+// copy recovers, too, but only to where the standby had come before.
+func (b *backup) replayed() bool {
+	stopped := b.walAccess() == protocol.WALKept && b.leader.parameters["in_hot_standby"] == "on"
+	return b.stopped.Label != "" && !stopped
 }
 
 // checkLabel makes sure that a server will be able to start from the label, and that
@@ -197,7 +205,8 @@ func (b *backup) finishWAL(records *walrecord.Run) error {
 }
 
 // markArchived writes the .done file of each WAL file that is complete for good, and notes
-// what of all that the manifest names. end is where the records end. The segment that
+// what of all that the manifest names. A cluster that crashed may not have archived its
+// segments: the copy archives them, rather twice than never. end is where the records end. The segment that
 // holds the end has none: a copy that stays on its timeline goes on writing into it, and
 // would recycle it without archiving it (§5.1).
 func (b *backup) markArchived(end protocol.LSN) error {
@@ -207,7 +216,7 @@ func (b *backup) markArchived(end protocol.LSN) error {
 	for i := range int32(b.wal.len()) {
 		f := b.wal.at(i)
 		if tli, begin, segment := protocol.ParseWALFileName(filepath.Base(f.path), b.cluster.segmentSize); segment &&
-			tli >= b.stopped.StopTimeline && begin+protocol.LSN(b.cluster.segmentSize) > end {
+			(b.stopped.StopPtr == 0 || tli >= b.stopped.StopTimeline && begin+protocol.LSN(b.cluster.segmentSize) > end) {
 			continue
 		}
 		done := doneFile(f.path)

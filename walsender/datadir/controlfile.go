@@ -51,6 +51,13 @@ type controlFile struct {
 	stat unix.Stat_t
 }
 
+// sameAs reports whether nobody has written the file, or put another in its place, since
+// the other was read. A change that was taken back shows, too: no server starts without
+// writing pg_control.
+func (f controlFile) sameAs(other controlFile) bool {
+	return identity(f.stat) == identity(other.stat) && f.stat.Ctim == other.stat.Ctim && f.stat.Mtim == other.stat.Mtim
+}
+
 // readControl reads so many bytes of the file until the checksum fits. The server
 // overwrites the file in place, so a reader can meet half of it.
 func (d *Dir) readControl(ctx context.Context, size int64) (Control, controlFile, error) {

@@ -38,8 +38,8 @@ type coldBackups struct {
 
 // coldBackup is what a running backup must find unchanged at its end.
 type coldBackup struct {
-	control    []byte // pg_control at the start
-	postmaster []byte // postmaster.pid at the start, nil for none
+	control    controlFile // at the start
+	postmaster []byte      // postmaster.pid at the start, nil for none
 	stop       protocol.BackupStop
 }
 
@@ -127,7 +127,7 @@ func (s *Stopped) StartBackup(ctx context.Context, r protocol.BackupRequest) (pr
 	if s.backups.by[r.ID] != nil {
 		return protocol.BackupStart{}, protocol.Errorf(protocol.CodeObjectNotInPrerequisite, `backup "%s" is already in progress`, protocol.ShortID(r.ID))
 	}
-	s.backups.by[r.ID] = &coldBackup{control: file.data, postmaster: postmaster, stop: stop}
+	s.backups.by[r.ID] = &coldBackup{control: file, postmaster: postmaster, stop: stop}
 	return protocol.BackupStart{StartPtr: stop.StartPtr, Timeline: stop.Timeline, Label: stop.Label, ID: r.ID}, nil
 }
 
@@ -250,8 +250,12 @@ func (s *Stopped) checkUnchanged(ctx context.Context, b *coldBackup) error {
 	if err := controlError(ctx, err); err != nil {
 		return err
 	}
-	if !bytes.Equal(file.data, b.control) {
+	switch {
+	case !bytes.Equal(file.data, b.control.data):
 		return changed("pg_control is another")
+	case !file.sameAs(b.control):
+		// Whatever was done meanwhile was undone, as by a rollback to a snapshot.
+		return changed("pg_control was written")
 	}
 	return nil
 }

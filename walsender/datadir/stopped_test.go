@@ -206,6 +206,31 @@ func TestStopped_4_1_Changed(t *testing.T) {
 			}
 			return os.WriteFile(dir+"/global/pg_control", control.Encode(), 0o600)
 		},
+		"started, stopped and rolled back": func(dir string) error {
+			data, err := os.ReadFile(dir + "/global/pg_control")
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(dir+"/global/pg_control", data, 0o600)
+		},
+		"rolled back with its times": func(dir string) error {
+			control := dir + "/global/pg_control"
+			info, err := os.Stat(control)
+			if err != nil {
+				return err
+			}
+			data, err := os.ReadFile(control)
+			if err != nil {
+				return err
+			}
+			if err := os.Remove(control); err != nil {
+				return err
+			}
+			if err := os.WriteFile(control, data, 0o600); err != nil {
+				return err
+			}
+			return os.Chtimes(control, info.ModTime(), info.ModTime())
+		},
 		"replaced": func(dir string) error {
 			if err := os.Rename(dir, dir+".old"); err != nil {
 				return err
