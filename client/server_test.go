@@ -72,7 +72,8 @@ func TestServer_Sample(t *testing.T) {
 			t.Parallel()
 			source := filepath.Join(t.TempDir(), "source")
 			must(t, sample.Write(source))
-			config := serve(t, source, &walsender.Server{})
+			// The sessions of the first backup may still be there when the second connects.
+			config := serve(t, source, &walsender.Server{MaxWALSenders: 20})
 			var manifests [2][]protocol.ManifestFile
 			for i, jobs := range []int{1, 8} {
 				dir := filepath.Join(t.TempDir(), "copy")
