@@ -110,6 +110,7 @@ func (b *backup) run(ctx context.Context) error {
 		{"find init forks", b.findInitForks},
 		{"stop backup", b.stopBackup},
 		{"check tablespaces", b.checkTablespaces},
+		{"check files", b.checkUnchanged},
 		{"mark unlogged relations", b.markUnlogged},
 		{"copy WAL", b.copyWAL},
 		{"write label", b.writeLabel},

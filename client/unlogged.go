@@ -19,17 +19,27 @@ func (b *backup) findInitForks(context.Context) error {
 	if b.initForks == nil {
 		b.initForks = map[string]int64{}
 	}
-	// What the server has to say about a list it has said with the first.
+	return b.listAgain(func(f protocol.File) error {
+		if b.plan.lacksInitFork(f.Path) {
+			b.initForks[f.Path] = f.ModTime.Unix()
+		}
+		return nil
+	})
+}
+
+// listAgain lists all files once more. What the server has to say about a list, it has
+// said with the first.
+func (b *backup) listAgain(each func(protocol.File) error) error {
 	notice := b.leader.notice
 	b.leader.notice = func(*protocol.Error) {}
 	defer func() { b.leader.notice = notice }()
 	list := func(command string) error {
 		return b.leader.rows(command, func(row protocol.Row) error {
 			f, err := protocol.DecodeFile(row)
-			if err == nil && b.plan.lacksInitFork(f.Path) {
-				b.initForks[f.Path] = f.ModTime.Unix()
+			if err != nil {
+				return err
 			}
-			return err
+			return each(f)
 		})
 	}
 	if err := list("LIST_FILES"); err != nil {
@@ -48,8 +58,8 @@ func (b *backup) findInitForks(context.Context) error {
 // where an init fork is there from the start, PostgreSQL removes the others before it
 // replays. The second look finds those that came with the stop itself.
 func (b *backup) markUnlogged(ctx context.Context) error {
-	if b.stopped.Label == "" {
-		return nil // no server wrote in between
+	if !b.replayed() {
+		return nil // no server wrote in between, see checkUnchanged
 	}
 	if err := b.findInitForks(ctx); err != nil {
 		return err
@@ -78,8 +88,17 @@ func (p *plan) lacksInitFork(name string) bool {
 
 // received reports whether a file was listed, and was still there when it was sent.
 func (p *plan) received(name string) bool {
+	i, found := p.find(name)
+	return found && !p.files.at(i).gone
+}
+
+// find is the index of a file that was listed.
+func (p *plan) find(name string) (int32, bool) {
 	i, found := slices.BinarySearchFunc(p.byPath, name, func(i int32, name string) int {
 		return cmp.Compare(p.files.at(i).path, name)
 	})
-	return found && !p.files.at(p.byPath[i]).gone
+	if !found {
+		return 0, false
+	}
+	return p.byPath[i], true
 }

@@ -84,6 +84,8 @@ func TestPostgres_4_1_KilledPostmaster(t *testing.T) {
 	pid, err := strconv.Atoi(strings.SplitN(string(text), "\n", 2)[0])
 	must(t, err)
 	must(t, syscall.Kill(pid, syscall.SIGKILL))
+	// Nobody has to stop it in the end, though its parent may not have noticed yet.
+	t.Cleanup(func() { must(t, os.Remove(cluster.Dir+"/postmaster.pid")) })
 	for err := error(nil); ; { // while its backends end, which they do at their own pace
 		if _, err = crashed.StartBackup(ctx, request(id, nil)); err == nil {
 			break

@@ -1,0 +1,52 @@
+package client
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// checkUnchanged lists the files once more where no server wrote while they were copied,
+// and makes sure that each is there as it was listed first (§5.2): no WAL makes up for what
+// an administrator, or another tool, changed meanwhile.
+func (b *backup) checkUnchanged(context.Context) error {
+	if b.replayed() {
+		return nil
+	}
+	found := 0
+	err := b.listAgain(func(f protocol.File) error {
+		i, copied := b.plan.find(f.Path)
+		if !copied || f.Type != protocol.TypeFile {
+			return nil
+		}
+		known := b.plan.files.at(i)
+		if protocol.KindOfPath(f.Path) == protocol.PathForeign {
+			return nil
+		}
+		found++
+		again := known.takes > 0 // it was seen to change, and was asked for again
+		if !again && (f.Size != known.size || f.ModTime.Unix() != known.modTime) {
+			return fmt.Errorf("file %q was changed during the backup, and there is no recovery that could make up for it", f.Path)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if missing := b.plan.ownFiles() - found; missing > 0 {
+		return fmt.Errorf("%d files were removed during the backup, and there is no recovery that could make up for it", missing)
+	}
+	return nil
+}
+
+// ownFiles is the number of the files that are PostgreSQL's, global/pg_control excepted.
+func (p *plan) ownFiles() int {
+	own := 0
+	for i := range int32(p.files.len()) {
+		if protocol.KindOfPath(p.files.at(i).path) != protocol.PathForeign {
+			own++
+		}
+	}
+	return own
+}
