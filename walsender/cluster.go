@@ -123,8 +123,10 @@ type BackupWatcher interface {
 // served, as when a node is made anew: then it is served anew, too.
 type Reopener interface {
 	// Reopen is the cluster as it is to be served now: a [Cluster] that stays with
-	// one directory, with all the abilities that it has. (It has no type here, so
-	// that a package of a cluster need not know this one.) A session asks for it
+	// one directory, with all the abilities that it has. A type that embeds a
+	// Reopener, to change some of its methods, needs a Reopen of its own: sessions
+	// would get the embedded one. (The result has no type here, so that a package of
+	// a cluster need not know this one.) A session asks for it
 	// when it begins, and before each command until it takes part in a backup, which
 	// stays where it began; it calls release once, when it needs the result no more.
 	// The error is the answer to the command, or FATAL at the session's beginning.
