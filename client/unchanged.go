@@ -14,7 +14,7 @@ func (b *backup) checkUnchanged(context.Context) error {
 	if b.replayed() {
 		return nil
 	}
-	found := 0
+	found, changed := 0, ""
 	err := b.listAgain(func(f protocol.File) error {
 		i, copied := b.plan.find(f.Path)
 		if !copied || f.Type != protocol.TypeFile {
@@ -27,14 +27,16 @@ func (b *backup) checkUnchanged(context.Context) error {
 		found++
 		again := known.takes > 0 // it was seen to change, and was asked for again
 		if !again && (f.Size != known.size || f.ModTime.Unix() != known.modTime) {
-			return fmt.Errorf("file %q was changed during the backup, and there is no recovery that could make up for it", f.Path)
+			changed = f.Path
 		}
 		return nil
 	})
-	if err != nil {
+	switch missing := b.plan.ownFiles() - found; {
+	case err != nil:
 		return err
-	}
-	if missing := b.plan.ownFiles() - found; missing > 0 {
+	case changed != "":
+		return fmt.Errorf("file %q was changed during the backup, and there is no recovery that could make up for it", changed)
+	case missing > 0:
 		return fmt.Errorf("%d files were removed during the backup, and there is no recovery that could make up for it", missing)
 	}
 	return nil
