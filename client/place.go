@@ -122,7 +122,11 @@ func (p *place) createMarker(root *os.Root, name string, sync bool) error {
 		return err
 	}
 	if p.owner != nil {
-		return f.Close()
+		if err := f.Close(); err != nil {
+			root.Remove(name) // a marker that is left would be taken for another backup's
+			return markerNotWritten(p.path, err)
+		}
+		return nil
 	}
 	p.marker = f
 	return nil
