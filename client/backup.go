@@ -74,6 +74,7 @@ type backup struct {
 	started     protocol.BackupStart
 	plan        *plan
 	initForks   map[string]int64 // that the copy lacks: when changed, by path
+	warnedOf    map[string]bool  // configuration files that came too late
 	stopped     protocol.BackupStop
 	badPages    *protocol.Error // what STOP_BACKUP said about page checksums (§5.7)
 	history     lineage

@@ -23,8 +23,22 @@ func (b *backup) findInitForks(context.Context) error {
 		if b.plan.lacksInitFork(f.Path) {
 			b.initForks[f.Path] = f.ModTime.Unix()
 		}
+		b.warnOfConfiguration(f)
 		return nil
 	})
+}
+
+// warnOfConfiguration tells of a configuration file that came after the files were listed:
+// where another one includes it, the copy does not start without it.
+func (b *backup) warnOfConfiguration(f protocol.File) {
+	if _, listed := b.plan.find(f.Path); listed || f.Type != protocol.TypeFile || path.Ext(f.Path) != ".conf" || b.warnedOf[f.Path] {
+		return
+	}
+	if b.warnedOf == nil {
+		b.warnedOf = map[string]bool{}
+	}
+	b.warnedOf[f.Path] = true
+	b.events.tell(LevelWarning, "configuration file %q was created during the backup, and is not in it: a copy whose configuration includes it will not start", f.Path)
 }
 
 // listAgain lists all files once more. What the server has to say about a list, it has
