@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/walrecord"
 )
 
 // excuses are the files that are missing, or not as long as they were listed. Whether
@@ -14,6 +15,8 @@ type excuses struct {
 	vanished int64
 	first    string // what the first of them is, for the message
 	foreign  foreignExcuses
+	// databases are those of which a file has vanished or shrunk.
+	databases map[walrecord.DatabaseDirectory]bool
 }
 
 // foreignExcuses are those of files that are not the cluster's.
@@ -25,6 +28,9 @@ type foreignExcuses struct {
 // file judges what SEND_FILE of f came to: as listed, excused for now, or the error.
 func (e *excuses) file(f *file, listed int64, refused *protocol.Error) error {
 	kind := protocol.KindOfPath(f.path)
+	if refused != nil || f.size < listed {
+		e.lacks(f.path)
+	}
 	switch {
 	case refused != nil && (refused.Code != protocol.CodeUndefinedFile || kind == protocol.PathPermanent || kind == protocol.PathWAL):
 		return fmt.Errorf("could not receive file %q: %w", f.path, refused)
@@ -38,6 +44,20 @@ func (e *excuses) file(f *file, listed int64, refused *protocol.Error) error {
 		e.add(kind, changed(f.path, f.size, listed))
 	}
 	return nil
+}
+
+// lacks notes the database that a file, or a part of it, is missing of.
+func (e *excuses) lacks(path string) {
+	d, _, ok := splitDatabasePath(path)
+	if !ok {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.databases == nil {
+		e.databases = map[walrecord.DatabaseDirectory]bool{}
+	}
+	e.databases[d] = true
 }
 
 func changed(path string, size, listed int64) string {

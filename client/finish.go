@@ -195,10 +195,13 @@ func (b *backup) readHistory() error {
 	return err
 }
 
-// finishWAL makes sure that the WAL which has arrived is the backup's, and says what of it
-// is archived.
+// finishWAL makes sure that the WAL which has arrived is the backup's, and does no harm when
+// it is replayed, and says what of it is archived.
 func (b *backup) finishWAL(records *walrecord.Run) error {
 	if err := b.checkRecords(records); err != nil {
+		return err
+	}
+	if err := b.checkReplay(records.Creations); err != nil {
 		return err
 	}
 	return b.markArchived(records.End())

@@ -26,16 +26,18 @@ type format struct {
 	// overwrites is XLP_FIRST_IS_OVERWRITE_CONTRECORD: the record that the page
 	// before begins was given up in a crash.
 	overwrites uint16
+	// copiesDatabases says that a database is always created by copying files.
+	copiesDatabases bool
 }
 
 var formats = map[int]format{
-	13: {0xD106, 0x0008},
-	14: {0xD10D, 0x0008},
-	15: {0xD110, 0x0008},
-	16: {0xD113, 0x0008},
-	17: {0xD116, 0x0008},
-	18: {0xD118, 0x0008},
-	19: {0xD122, 0x0004},
+	13: {0xD106, 0x0008, true},
+	14: {0xD10D, 0x0008, true},
+	15: {0xD110, 0x0008, false},
+	16: {0xD113, 0x0008, false},
+	17: {0xD116, 0x0008, false},
+	18: {0xD118, 0x0008, false},
+	19: {0xD122, 0x0004, false},
 }
 
 // newest is the newest major version that is known.

@@ -7,15 +7,17 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// The header of a record (XLogRecord, access/xlogrecord.h), and what follows it in one
-// with little data and without blocks.
+// The header of a record (XLogRecord, access/xlogrecord.h), and what is kept of one.
 const (
 	recordHeader = 24
 	lengthSize   = 4  // of xl_tot_len, the first field
 	recordCRC    = 20 // the offset of xl_crc, the last field
-	recordPrefix = 34 // header, XLR_BLOCK_ID_DATA_SHORT, its length, the first eight bytes
-
-	dataShort = 255 // XLR_BLOCK_ID_DATA_SHORT
+	// linkEnd is the end of header, XLR_BLOCK_ID_DATA_SHORT, its length and the first
+	// eight bytes of data.
+	linkEnd = 34
+	// recordPrefix is more than a record has that creates a tablespace, whose path has
+	// fewer than 1024 bytes (MAXPGPATH).
+	recordPrefix = 1064
 
 	alignment = 8 // MAXALIGN
 )
@@ -102,7 +104,7 @@ func (p *piece) record(order binary.ByteOrder, end protocol.LSN) (r Record, vali
 func (r *Record) decode(b []byte, order binary.ByteOrder, start, end protocol.LSN, length int64) {
 	r.Start, r.End, r.Length = start, align(end), uint32(length)
 	r.Previous, r.Info, r.Manager = protocol.LSN(order.Uint64(b[8:])), b[16], b[17]
-	if r.Manager == 0 && len(b) >= recordPrefix && b[recordHeader] == dataShort {
+	if r.Manager == 0 && len(b) >= linkEnd && b[recordHeader] == dataShort {
 		r.link = protocol.LSN(order.Uint64(b[recordHeader+2:]))
 	}
 }

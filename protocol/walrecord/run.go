@@ -51,6 +51,8 @@ type Run struct {
 	// BackupEnd is the record that ends the backup which starts at that position, on
 	// a primary; its Start is 0 until it has been seen.
 	BackupEnd Record
+	// Creations are of all records up to End.
+	Creations Creations
 
 	source Source
 	start  protocol.LSN // of the first record of the backup
@@ -167,7 +169,7 @@ func (r *Run) takeWhole(p []byte) int {
 	r.at += protocol.LSN(total)
 	var record Record
 	record.decode(p, r.order, start, r.at, total)
-	r.complete(&record, sum == r.order.Uint32(p[recordCRC:]))
+	r.complete(&record, p, sum == r.order.Uint32(p[recordCRC:]))
 	return int(total)
 }
 
@@ -200,11 +202,11 @@ func (r *Run) takeRecord(p []byte) int {
 // completePiece takes the record of the tail, whose last byte is before end.
 func (r *Run) completePiece(end protocol.LSN) {
 	record, valid := r.tail.record(r.order, end)
-	r.complete(&record, valid)
+	r.complete(&record, r.tail.prefix[:min(r.tail.total, recordPrefix)], valid)
 }
 
-// complete takes a record, and whether its checksum is right.
-func (r *Run) complete(record *Record, valid bool) {
+// complete takes a record, its first bytes, and whether its checksum is right.
+func (r *Run) complete(record *Record, first []byte, valid bool) {
 	if !valid {
 		r.fail(record.Start, "incorrect checksum of the record")
 		return
@@ -226,6 +228,7 @@ func (r *Run) complete(record *Record, valid bool) {
 	case record.is(kindBackupEnd) && record.link == r.start:
 		r.BackupEnd = *record
 	}
+	r.Creations.add(record, r.format, r.order, first)
 	r.last, r.end = *record, record.End
 	if r.visit != nil {
 		r.visit(*record)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/pgparallel/pgparallel/protocol"
@@ -183,6 +184,8 @@ func FuzzRun(f *testing.F) {
 	l := walrecordtest.New(15, 7, testSegment, 1, testStart)
 	l.Checkpoint(testStart)
 	l.FillTo(0x104000)
+	l.CreateTablespace(16400, "/ts")
+	l.CopyDatabase(5, 16400, 5, 1663)
 	l.BackupEnd(testStart)
 	f.Add([]byte(l.Segment(0x100000))[:0x5000], uint16(100))
 	f.Add([]byte{}, uint16(0))
@@ -193,7 +196,7 @@ func FuzzRun(f *testing.F) {
 		n := min(int(cut), len(b))
 		two.Write(b[:n])
 		two.Write(b[n:])
-		if one.End() != two.End() || one.Checkpoint != two.Checkpoint || one.BackupEnd != two.BackupEnd || (one.Err() == nil) != (two.Err() == nil) {
+		if one.End() != two.End() || one.Checkpoint != two.Checkpoint || one.BackupEnd != two.BackupEnd || !cmp.Equal(one.Creations, two.Creations) || (one.Err() == nil) != (two.Err() == nil) {
 			t.Errorf("in one piece: %v, %v; in two: %v, %v", one.End(), one.Err(), two.End(), two.Err())
 		}
 		if one.Err() == nil && one.End() > 0x100000+protocol.LSN(len(b))+testSegment {

@@ -1,0 +1,63 @@
+package client_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pgparallel/pgparallel/client"
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender"
+	"github.com/pgparallel/pgparallel/walsender/datadir"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
+)
+
+// A copy of a cluster that crashed after CREATE TABLESPACE would write into the tablespace
+// of its source, and one of a cluster in which a database is moved would lose the database:
+// neither backup is a success (§5.12).
+func TestReplay_5_12_PostgreSQL(t *testing.T) {
+	ctx, p := t.Context(), postgres.Require(t)
+	source := p.NewCluster(t, postgres.InitOptions{WALSegmentSizeMB: 1})
+	must(t, source.Start(ctx))
+	spaces := p.TempDir(t)
+	space := filepath.Join(spaces, "source")
+	must(t, os.Mkdir(space, 0o700))
+	must(t, p.Own(spaces))
+	query(t, source, "CREATE DATABASE moving")
+	query(t, source, "CHECKPOINT")
+	query(t, source, "CREATE TABLESPACE ts LOCATION '"+space+"'")
+	o := client.Options{
+		Dir: filepath.Join(t.TempDir(), "crashed"), Jobs: 2, FastCheckpoint: true,
+		TablespaceMap: map[string]string{space: filepath.Join(spaces, "crashed")},
+	}
+
+	must(t, source.Stop(ctx, postgres.Immediate))
+	stopped, err := datadir.Open(source.Dir, datadir.Options{Crashed: true})
+	must(t, err)
+	o.ConnConfig = listen(t, &walsender.Server{Cluster: stopped})
+	_, err = client.Backup(ctx, o)
+	expectState(t, err, `in "`+space+`"`)
+	must(t, stopped.Close())
+
+	must(t, source.Start(ctx))
+	o.ConnConfig, o.Dir = beside(t, source), filepath.Join(t.TempDir(), "moved")
+	o.TablespaceMap = map[string]string{space: filepath.Join(spaces, "moved")}
+	o.OnStep(func(step string) {
+		if step == "copy files" { // all are listed
+			query(t, source, "ALTER DATABASE moving SET TABLESPACE ts")
+		}
+	})
+	_, err = client.Backup(ctx, o)
+	expectState(t, err, "from the files of database")
+}
+
+// expectState expects an error that the state of the source is the reason of.
+func expectState(t *testing.T, err error, text string) {
+	t.Helper()
+	var refused *protocol.Error
+	if !errors.As(err, &refused) || refused.Code != protocol.CodeObjectNotInPrerequisite || refused.Hint == "" || !strings.Contains(err.Error(), text) {
+		t.Errorf("error is %v, want one of the source's state with %q", err, text)
+	}
+}
