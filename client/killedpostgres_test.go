@@ -20,7 +20,7 @@ import (
 // running cluster, until all is there and synchronized.
 func TestBackup_5_6_PostgreSQLRefusesTheResidue(t *testing.T) {
 	ctx, p := t.Context(), postgres.Require(t)
-	source := p.NewCluster(t, postgres.InitOptions{WALSegmentSizeMB: 1})
+	source := p.NewCluster(t, postgres.InitOptions{WALSegmentSizeMB: 1, Settings: map[string]string{"wal_keep_size": "64MB"}}) // the checkpoints of the others remove WAL
 	must(t, source.Start(ctx))
 	live, err := livecluster.Open(ctx, source.Dir, livecluster.Config{
 		ConnString: source.ConnString("postgres"), PassThroughSuperuser: "postgres",
