@@ -57,8 +57,9 @@ func (e *streamError) Error() string {
 // Unwrap gives errors.Is and errors.As the cause.
 func (e *streamError) Unwrap() error { return e.err }
 
-// openStream opens the connection that the WAL will come over: one too many must be known
-// before the checkpoint.
+// openStream opens the connection that the WAL will come over, to the very walsender: one
+// too many must be known before the checkpoint, and behind it the slot cannot wait for a
+// connection to be made.
 func (b *backup) openStream(ctx context.Context) error {
 	if b.WAL != WALStream {
 		return nil
@@ -71,23 +72,24 @@ func (b *backup) openStream(ctx context.Context) error {
 		conn: c, slot: b.Slot, segmentSize: b.cluster.segmentSize, interval: b.StatusInterval,
 		sync: !b.NoSync, checksums: b.ManifestChecksums, done: make(chan struct{}),
 	}
-	return nil
+	return b.identifyStream()
 }
 
 // startStream starts to receive WAL from the segment on that the backup begins in, at
-// once: a slot that nobody uses may be taken away.
+// once: until the slot is there, nothing may keep that segment, and a slot that nobody uses
+// may be taken away.
 func (b *backup) startStream(context.Context) error {
 	s := b.stream
 	if s == nil {
 		return nil
 	}
+	if err := b.createSlot(); err != nil {
+		return err
+	}
 	if err := b.identifyStream(); err != nil {
 		return err
 	}
 	if err := b.placeStream(); err != nil {
-		return err
-	}
-	if err := b.createSlot(); err != nil {
 		return err
 	}
 	begin := b.started.StartPtr - b.started.StartPtr%protocol.LSN(s.segmentSize)

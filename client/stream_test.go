@@ -214,7 +214,7 @@ func TestStream_Refused(t *testing.T) {
 		want   string
 		early  bool // before the checkpoint
 	}{
-		{"other system", func(f *fake) { f.stream.systemID = 8 }, Options{}, "WAL comes from another system", false},
+		{"other system", func(f *fake) { f.stream.systemID = 8 }, Options{}, "WAL comes from another system", true},
 		{"no such slot", func(*fake) {}, Options{Slot: "nonexistent"}, `replication slot "nonexistent" does not exist`, true},
 		{"slot exists", func(f *fake) { f.stream.slots["old"] = true }, Options{Slot: "old", CreateSlot: true}, `replication slot "old" already exists`, true},
 		{"no slots left", func(f *fake) { f.failOn("CREATE_REPLICATION_SLOT", protocol.CodeConfigurationLimitExceeded) }, Options{}, "could not create replication slot", false},
