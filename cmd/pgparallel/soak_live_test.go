@@ -43,8 +43,9 @@ func TestSoakLive(t *testing.T) {
 type liveSoak struct {
 	cluster *postgres.Cluster
 	server  *server
-	older   string // a copy of the stopped cluster, as somebody keeps who wants to go back
-	parent  string // of the targets
+	older   string     // a copy of the stopped cluster, as somebody keeps who wants to go back
+	parent  string     // of the targets
+	random  *rand.Rand // of the backup that is taken
 }
 
 func newLiveSoak(t *testing.T) *liveSoak {
@@ -140,8 +141,10 @@ var events = []event{
 		return func() { s.configure(t, "alter system reset idle_session_timeout") }
 	}},
 	{name: "a damaged page", before: damagePage, fails: true},
-	{name: "a page that is damaged meanwhile", during: func(t *testing.T, s *liveSoak, _ *process) {
-		damagePage(t, s, rand.New(rand.NewPCG(1, 1)))()
+	{name: "a page that is damaged meanwhile", during: func(t *testing.T, s *liveSoak, b *process) {
+		undo := damagePage(t, s, s.random)
+		b.wait(t) // some copies have the page as it was, the others must not be called good
+		undo()
 	}},
 }
 
@@ -208,6 +211,7 @@ func damagePage(t *testing.T, s *liveSoak, r *rand.Rand) (undo func()) {
 
 // backUp takes a backup to which an event happens, and judges what comes of it.
 func (s *liveSoak) backUp(t *testing.T, r *rand.Rand) {
+	s.random = r
 	what, mark := events[r.IntN(len(events))], r.Int64()
 	base, err := os.MkdirTemp(s.parent, "")
 	must(t, err)
