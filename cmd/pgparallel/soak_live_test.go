@@ -232,16 +232,8 @@ func (s *liveSoak) backUp(t *testing.T, r *rand.Rand) {
 	}
 	sql(t, s.cluster, fmt.Sprintf("insert into marks values (%d)", mark))
 	b := start(t, backup(t, s.server.socketDir, to.dir, options...))
-	for what.during != nil {
-		select {
-		case <-b.ended:
-		case <-time.After(delay):
-			what.during(t, s, b)
-		}
-		if !what.again || b.cmd.ProcessState != nil {
-			break
-		}
-		delay = max(delay/4, time.Second) // nobody's configuration changes all the time
+	if what.during != nil {
+		s.happen(t, what, b, delay)
 	}
 	b.wait(t)
 	said := b.stderr.String()
@@ -258,6 +250,22 @@ func (s *liveSoak) backUp(t *testing.T, r *rand.Rand) {
 		if diff := cmp.Diff(to.before, tree(t, to.base)); diff != "" {
 			t.Errorf("something is left (-before +after):\n%s", diff)
 		}
+	}
+}
+
+// happen lets an event happen to a backup that runs, once or until the backup has ended.
+func (s *liveSoak) happen(t *testing.T, what event, b *process, delay time.Duration) {
+	for {
+		select {
+		case <-b.ended:
+			return
+		case <-time.After(delay):
+			what.during(t, s, b)
+		}
+		if !what.again {
+			return
+		}
+		delay = max(delay/4, time.Second) // nobody's configuration changes all the time
 	}
 }
 
