@@ -63,14 +63,12 @@ type createdTablespace struct {
 	started atomic.Bool
 }
 
-// StartBackup is the Cluster's, with the fault.
 func (c *createdTablespace) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.BackupStart, error) {
 	start, err := c.Cluster.StartBackup(ctx, r)
 	c.started.Store(true)
 	return start, err
 }
 
-// Tablespaces is the Cluster's, with the fault.
 func (c *createdTablespace) Tablespaces(ctx context.Context, sizes bool) ([]protocol.Tablespace, error) {
 	list, err := c.Cluster.Tablespaces(ctx, sizes)
 	if err != nil || !c.started.Load() {
@@ -85,7 +83,6 @@ type brokenListing struct {
 	rows int
 }
 
-// Files is the Cluster's, with the fault.
 func (c brokenListing) Files(ctx context.Context, tablespace string, notice protocol.NoticeFunc) iter.Seq2[protocol.File, error] {
 	return func(yield func(protocol.File, error) bool) {
 		n := 0
@@ -103,7 +100,6 @@ func (c brokenListing) Files(ctx context.Context, tablespace string, notice prot
 // chatter says more in front of LIST_FILES than anybody reads to the end.
 type chatter struct{ *walsendertest.Cluster }
 
-// Files is the Cluster's, with the fault.
 func (c chatter) Files(ctx context.Context, tablespace string, notice protocol.NoticeFunc) iter.Seq2[protocol.File, error] {
 	const notices = 1_000_000
 	return func(yield func(protocol.File, error) bool) {
@@ -126,7 +122,6 @@ func (c chatter) Files(ctx context.Context, tablespace string, notice protocol.N
 // not mounted.
 type unreadableTablespace struct{ *walsendertest.Cluster }
 
-// Files is the Cluster's, with the fault.
 func (c unreadableTablespace) Files(ctx context.Context, tablespace string, notice protocol.NoticeFunc) iter.Seq2[protocol.File, error] {
 	if tablespace == "" {
 		return c.Cluster.Files(ctx, tablespace, notice)
@@ -142,7 +137,6 @@ type hostileWAL struct {
 	row protocol.File
 }
 
-// WALFiles is the WALLister's, with the fault.
 func (c hostileWAL) WALFiles(ctx context.Context, start, end protocol.LSN) iter.Seq2[protocol.File, error] {
 	return func(yield func(protocol.File, error) bool) {
 		if !yield(c.row, nil) {
@@ -162,7 +156,6 @@ type busyControl struct {
 	said *atomic.Bool
 }
 
-// Open is the Cluster's, with the fault.
 func (c busyControl) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs.File, error) {
 	if name == controlFile && !c.said.Swap(true) {
 		return nil, protocol.Errorf(protocol.CodeObjectInUse, "backup is in use by 1 SEND_FILE command")
@@ -177,7 +170,6 @@ type otherEnds struct {
 	stop  func(*protocol.BackupStop)
 }
 
-// StartBackup is the Cluster's, with the fault.
 func (c otherEnds) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.BackupStart, error) {
 	start, err := c.Cluster.StartBackup(ctx, r)
 	if err == nil && c.start != nil {
@@ -186,7 +178,6 @@ func (c otherEnds) StartBackup(ctx context.Context, r protocol.BackupRequest) (p
 	return start, err
 }
 
-// StopBackup is the Cluster's, with the fault.
 func (c otherEnds) StopBackup(ctx context.Context, id string, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error) {
 	stop, err := c.Cluster.StopBackup(ctx, id, wait, notice)
 	if err == nil && c.stop != nil {

@@ -66,7 +66,7 @@ func (p program) take(ctx context.Context, t Target, signaled <-chan struct{}, s
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }() // ends with the program, which is killed at the latest when ctx ends
 	timedOut, waitErr := p.watch(ctx, cmd, ended, signaled, signals)
-	syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) //nolint:errcheck // children that are left, if any
+	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // children that are left, if any
 	if exit := (*exec.ExitError)(nil); waitErr != nil && !errors.As(waitErr, &exit) && !errors.Is(waitErr, exec.ErrWaitDelay) {
 		return outcome{}, fmt.Errorf("could not wait for the client: %w", waitErr)
 	}
@@ -94,7 +94,7 @@ func (p program) watch(ctx context.Context, cmd *exec.Cmd, ended <-chan error, s
 			}
 		case <-ctx.Done():
 			timedOut = true
-			syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) //nolint:errcheck // it has ended
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // it has ended
 			return timedOut, <-ended
 		}
 	}
@@ -133,7 +133,6 @@ type tail struct {
 // longestOutput is how much of a client's output is kept, in bytes.
 const longestOutput = 16 << 10
 
-// Write implements io.Writer.
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -144,7 +143,6 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String implements fmt.Stringer.
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -113,7 +113,7 @@ func (p *peer) closes() bool {
 	if p.found != nil {
 		return false
 	}
-	p.conn.SetReadDeadline(time.Now().Add(busyFor)) //nolint:errcheck // the read fails
+	_ = p.conn.SetReadDeadline(time.Now().Add(busyFor)) // the read fails
 	_, err := io.Copy(io.Discard, p.conn)
 	return err == nil || isReset(err)
 }

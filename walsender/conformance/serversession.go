@@ -88,7 +88,7 @@ func serverSessionCases() []serverCase {
 			worker := t.joined(start.ID)
 			worker.done("SEND_FILE ('PG_VERSION')")
 			if worker.conn != nil {
-				worker.conn.Close() //nolint:errcheck // that is the point
+				_ = worker.conn.Close() // that is the point
 			}
 			t.joined(start.ID).done("SEND_FILE ('PG_VERSION')")
 			leader.stop()
@@ -98,7 +98,7 @@ func serverSessionCases() []serverCase {
 			start := leader.start()
 			worker := t.joined(start.ID)
 			if leader.conn != nil {
-				leader.conn.Close() //nolint:errcheck // that is the point
+				_ = leader.conn.Close() // that is the point
 			}
 			time.Sleep(time.Second)
 			a := worker.ask("SEND_FILE ('PG_VERSION')")

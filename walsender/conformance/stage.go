@@ -35,7 +35,7 @@ func (r runner) run(ctx context.Context, c clientCase, scratch string) (e *evide
 	at.target.Port = server.Addr().(*net.TCPAddr).Port
 	e.target = at.target
 	if err := c.prepare(e.target); err != nil {
-		server.Close() //nolint:errcheck // that error is not the first
+		_ = server.Close() // that error is not the first
 		return nil, "", err
 	}
 	if e.before, err = takeSnapshot(filepath.Join(scratch, "work")); err == nil {
@@ -109,7 +109,7 @@ const jobs = 3
 // looked at before and after.
 func newTarget(c clientCase, scratch string) Target {
 	work := filepath.Join(scratch, "work")
-	os.Mkdir(work, 0o700) //nolint:errcheck // the snapshot fails
+	_ = os.Mkdir(work, 0o700) // the snapshot fails
 	t := Target{
 		Case: c.ID, Host: "127.0.0.1", Jobs: jobs, MinJobs: jobs, WAL: "fetch",
 		Dir:           filepath.Join(work, "data"),

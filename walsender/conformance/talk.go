@@ -39,7 +39,7 @@ func (t *talk) want(holds bool, expected, format string, args ...any) {
 
 func (t *talk) hangUp() {
 	for _, c := range t.conns {
-		c.Close() //nolint:errcheck // it may be closed already
+		_ = c.Close() // it may be closed already
 	}
 }
 
@@ -97,7 +97,7 @@ func tooMany(err error) bool {
 
 func (p *peer) take(c net.Conn) {
 	deadline, _ := p.ctx.Deadline()
-	c.SetDeadline(deadline) //nolint:errcheck // the next read fails
+	_ = c.SetDeadline(deadline) // the next read fails
 	p.conns = append(p.conns, c)
 	p.conn, p.frames = c, protocol.NewFrameReader(c, protocol.MaxFrame)
 }

@@ -34,14 +34,14 @@ func (s *Server) accept() {
 // connection reads the startup, TLS included: the wire can only look into what is not
 // encrypted.
 func (s *Server) connection(raw net.Conn) {
-	raw.SetReadDeadline(time.Now().Add(walsender.DefaultAuthTimeout)) //nolint:errcheck // the read fails
+	_ = raw.SetReadDeadline(time.Now().Add(walsender.DefaultAuthTimeout)) // the read fails
 	stop := context.AfterFunc(s.ctx, func() { raw.Close() })
 	start, err := s.startup(raw)
 	stop()
 	if err != nil {
 		return // nobody there, or no TLS
 	}
-	raw.SetReadDeadline(time.Time{}) //nolint:errcheck // as above
+	_ = raw.SetReadDeadline(time.Time{}) // the next read fails
 	parameters := map[string]string{}
 	switch p := start.packet.(type) {
 	case protocol.CancelRequest:
@@ -126,9 +126,9 @@ func (s *Server) answerSSLRequest(conn net.Conn) (net.Conn, error) {
 // cancel hands a CancelRequest to the server, whose answer is a close.
 func (s *Server) cancel(packet []byte) {
 	inner, server := memPipe()
-	inner.Write(packet)                              //nolint:errcheck // it fits
-	s.Config.ServeConn(context.Background(), server) //nolint:errcheck // there is nobody to tell
-	inner.Close()                                    //nolint:errcheck // never fails
+	_, _ = inner.Write(packet)                           // it fits
+	_ = s.Config.ServeConn(context.Background(), server) // there is nobody to tell
+	_ = inner.Close()                                    // never fails
 }
 
 // errStuffed ends a connection with bytes behind a request for encryption (§1.2).
@@ -141,7 +141,6 @@ type bufferedConn struct {
 	in *bufio.Reader
 }
 
-// Read implements io.Reader.
 func (c bufferedConn) Read(p []byte) (int, error) { return c.in.Read(p) }
 
 // stuffed reports whether bytes came along with the packet that was read last. The zero

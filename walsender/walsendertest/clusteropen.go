@@ -157,17 +157,12 @@ func (f *memFile) Stat() (fs.FileInfo, error) { return f, nil }
 // Name, Size and the others make the file its own fs.FileInfo.
 func (f *memFile) Name() string { return path.Base(f.name) }
 
-// Size implements fs.FileInfo.
 func (f *memFile) Size() int64 { return f.content.size }
 
-// Mode implements fs.FileInfo.
 func (f *memFile) Mode() fs.FileMode { return 0o600 }
 
-// ModTime implements fs.FileInfo.
 func (f *memFile) ModTime() time.Time { return sampleTime }
 
-// IsDir implements fs.FileInfo.
 func (f *memFile) IsDir() bool { return false }
 
-// Sys implements fs.FileInfo.
 func (f *memFile) Sys() any { return nil }

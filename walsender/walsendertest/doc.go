@@ -19,11 +19,24 @@
 // A test that needs a running PostgreSQL uses package postgres, which lies below this one
 // and runs the real programs.
 //
+// A § is a section of the specification, protocol/PROTOCOL.md.
+//
 // # Faults
 //
-// A [Fault] is a value, made by a function that is named after what happens. Files are
-// named by their paths, sessions by their numbers, from 1 in the order in which they
-// connect, positions in a file by the bytes before them. A fault happens once, unless
+// A [Fault] is a value, made by a function that is named after what happens:
+//
+//   - to a connection: [RefuseConnection], [CutAfter], [ResetAfter]
+//   - to a command: [FailCommand], [CutCommand]
+//   - to a listing: [Unlisted], [ListedTwice], [ListedRow]
+//   - to a file: [Vanished], [ShortFile], [GrownFile], [Stall], [Pause], [Drip], [CutFile],
+//     [ResetFile], [EOFWithoutCopyDone], [ErrorInFile], [ErrorAfterCopyDone]
+//   - to a tablespace: [TablespaceAppears], [TablespaceDropped]
+//   - to the backup: [WrongID], [LeaderLost], [Promotion], [StopFails], [LateErrorAtStop]
+//   - to every message, which the protocol allows: [Frames], [Notices], [LateNotices],
+//     [UnknownParameter]
+//
+// Files are named by their paths, sessions by their numbers, from 1 in the order in which
+// they connect, positions in a file by the bytes before them. A fault happens once, unless
 // its function says otherwise or [Fault.Times] does; what has to do with a cluster's
 // files and rows happens always. Faults can be combined. One that never happens
 // is a mistake in the test more often than not: see [Server.Unused].
@@ -32,4 +45,12 @@
 //
 // Whatever waits, waits by package time. With [Server.InMemory] a test can run in a
 // testing/synctest bubble, where an hour passes in no time.
+//
+// # Memory
+//
+// The pages of a Cluster are computed when they are read, so that a cluster of any size
+// takes no memory. A server that is not in memory keeps those that are read most in a
+// cache of 64 MiB (ristretto), which makes reading them again three times as fast. It is
+// the module's only use of ristretto so far: importers that only need the client or the
+// server do not link it.
 package walsendertest

@@ -3,66 +3,39 @@ package walsendertest
 import (
 	"context"
 	"fmt"
-	"io"
 	"io/fs"
+	"slices"
 	"sync/atomic"
+
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/walsender"
 )
 
-// Vanished has the file listed, but gone whenever it is asked for: 58P01.
-func Vanished(path string) Fault {
-	return opening(fmt.Sprintf("Vanished(%q)", path), path, func(f *armedFault, open opener) (fs.File, error) {
-		f.happens(nil)
-		return nil, gone(path)
-	})
-}
-
-// ShortFile sends the first n bytes of the file only, and ends it properly, as of a file
-// that was truncated since it was listed.
-func ShortFile(path string, n int64) Fault {
-	return opening(fmt.Sprintf("ShortFile(%q, %d)", path, n), path, func(f *armedFault, open opener) (fs.File, error) {
-		file, err := open()
-		if err != nil {
-			return nil, err
+// WrongID has START_BACKUP tell an id that no JOIN_BACKUP is taken with.
+func WrongID() Fault {
+	const other = "00000000000000000000000000000000"
+	return wireFault("WrongID()", func(w *wire, f *armedFault) tap {
+		return func(m message, next sender) error {
+			var row pgproto3.DataRow
+			if m.answer.verb != "START_BACKUP" || m.kind != 'D' || row.Decode(m.body) != nil || len(row.Values) != 4 || !f.happens(w) {
+				return next(m)
+			}
+			values := slices.Clone(row.Values)
+			values[3] = []byte(other)
+			return next(m.say(&pgproto3.DataRow{Values: values}))
 		}
-		f.happens(nil)
-		return shortFile{file, io.LimitReader(file, n)}, nil
 	})
 }
 
-type shortFile struct {
-	fs.File
-	in io.Reader
-}
-
-// Read implements io.Reader.
-func (s shortFile) Read(p []byte) (int, error) { return s.in.Read(p) }
-
-// opener opens the file that a fault is about.
-type opener func() (fs.File, error)
-
-// opening is a fault that takes the place of opening the file.
-func opening(text, path string, act func(*armedFault, opener) (fs.File, error)) Fault {
-	return Fault{text: text, cluster: func(l layer, f *armedFault) walsender.Cluster {
-		return otherOpen{l, path, func(open opener) (fs.File, error) { return act(f, open) }}
-	}}
-}
-
-type otherOpen struct {
-	layer
-	path string
-	act  func(opener) (fs.File, error)
-}
-
-// Open is the Cluster's, with the fault.
-func (c otherOpen) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs.File, error) {
-	open := func() (fs.File, error) { return c.layer.Open(ctx, name, o) }
-	if name != c.path {
-		return open()
-	}
-	return c.act(open)
+// LeaderLost cuts the connection of the backup's leader after n bytes of the file,
+// whichever session sends that.
+func LeaderLost(path string, n int64) Fault {
+	return atByte(fmt.Sprintf("LeaderLost(%q, %d)", path, n), path, n, func(w *wire, rest message, next sender) error {
+		w.server.loseLeader()
+		return next(rest)
+	})
 }
 
 // Promotion promotes the standby when the file is asked for: that file may still be
@@ -80,7 +53,6 @@ type promoted struct {
 	done  atomic.Bool
 }
 
-// Open is the Cluster's, with the fault.
 func (p *promoted) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs.File, error) {
 	if name == p.path && p.fault.happens(nil) {
 		p.done.Store(true)
@@ -88,7 +60,6 @@ func (p *promoted) Open(ctx context.Context, name string, o protocol.OpenOptions
 	return p.layer.Open(ctx, name, o)
 }
 
-// InRecovery is the Cluster's, with the fault.
 func (p *promoted) InRecovery(ctx context.Context) (bool, error) {
 	in, err := p.layer.InRecovery(ctx)
 	return in && !p.done.Load(), err
@@ -107,11 +78,26 @@ type stopFails struct {
 	failure *protocol.Error
 }
 
-// StopBackup is the Cluster's, with the fault.
 func (s stopFails) StopBackup(ctx context.Context, id string, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error) {
 	if s.fault.happens(nil) {
 		s.layer.AbortBackup(id)
 		return protocol.BackupStop{}, s.failure
 	}
 	return s.layer.StopBackup(ctx, id, wait, notice)
+}
+
+// LateErrorAtStop has the error after the row and the CommandComplete of STOP_BACKUP,
+// where that of wrong page checksums comes (§4.3).
+func LateErrorAtStop(failure *protocol.Error) Fault {
+	return wireFault(fmt.Sprintf("LateErrorAtStop(%s)", failure.Code), func(w *wire, f *armedFault) tap {
+		return func(m message, next sender) error {
+			if m.answer.verb != "STOP_BACKUP" || m.kind != 'C' || !f.happens(w) {
+				return next(m)
+			}
+			if err := next(m); err != nil {
+				return err
+			}
+			return m.fail(failure, next)
+		}
+	})
 }

@@ -1,29 +1,53 @@
 package walsendertest
 
 import (
+	"context"
 	"fmt"
+	"io"
+	"io/fs"
 	"time"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender"
 )
 
-// atByte is a fault that comes when n bytes of the file have been sent. What comes
-// after them is lost, or is next's where act passes it on.
-func atByte(text, path string, n int64, act func(w *wire, rest message, next sender) error) Fault {
-	return wireFault(text, func(w *wire, f *armedFault) tap {
-		return func(m message, next sender) error {
-			before, ok := m.reaches(path, n)
-			if !ok || !f.happens(w) {
-				return next(m)
-			}
-			if len(before.body) > 0 {
-				if err := next(before); err != nil {
-					return err
-				}
-			}
-			m.body, m.offset = m.body[len(before.body):], n
-			return act(w, m, next)
+// Vanished has the file listed, but gone whenever it is asked for: 58P01.
+func Vanished(path string) Fault {
+	return opening(fmt.Sprintf("Vanished(%q)", path), path, func(f *armedFault, open opener) (fs.File, error) {
+		f.happens(nil)
+		return nil, gone(path)
+	})
+}
+
+// ShortFile sends the first n bytes of the file only, and ends it properly, as of a file
+// that was truncated since it was listed.
+func ShortFile(path string, n int64) Fault {
+	return opening(fmt.Sprintf("ShortFile(%q, %d)", path, n), path, func(f *armedFault, open opener) (fs.File, error) {
+		file, err := open()
+		if err != nil {
+			return nil, err
 		}
+		f.happens(nil)
+		return shortFile{file, io.LimitReader(file, n)}, nil
+	})
+}
+
+type shortFile struct {
+	fs.File
+	in io.Reader
+}
+
+func (s shortFile) Read(p []byte) (int, error) { return s.in.Read(p) }
+
+// GrownFile lists the file with a size that is n bytes less than what is sent, as of a
+// file that has grown since.
+func GrownFile(path string, n int64) Fault {
+	return listing(fmt.Sprintf("GrownFile(%q, %d)", path, n), func(f *armedFault, row protocol.File) []protocol.File {
+		if row.Path == path {
+			f.happens(nil)
+			row.Size = max(0, row.Size-n)
+		}
+		return []protocol.File{row}
 	})
 }
 
@@ -129,24 +153,46 @@ func ErrorAfterCopyDone(path string, failure *protocol.Error) Fault {
 	})
 }
 
-// LeaderLost cuts the connection of the backup's leader after n bytes of the file,
-// whichever session sends that.
-func LeaderLost(path string, n int64) Fault {
-	return atByte(fmt.Sprintf("LeaderLost(%q, %d)", path, n), path, n, func(w *wire, rest message, next sender) error {
-		w.server.loseLeader()
-		return next(rest)
+// atByte is a fault that comes when n bytes of the file have been sent. What comes
+// after them is lost, or is next's where act passes it on.
+func atByte(text, path string, n int64, act func(w *wire, rest message, next sender) error) Fault {
+	return wireFault(text, func(w *wire, f *armedFault) tap {
+		return func(m message, next sender) error {
+			before, ok := m.reaches(path, n)
+			if !ok || !f.happens(w) {
+				return next(m)
+			}
+			if len(before.body) > 0 {
+				if err := next(before); err != nil {
+					return err
+				}
+			}
+			m.body, m.offset = m.body[len(before.body):], n
+			return act(w, m, next)
+		}
 	})
 }
 
-// fail says the error in the message's stead, and nothing more of the answer but
-// ReadyForQuery.
-func (m message) fail(failure *protocol.Error, next sender) error {
-	if err := next(m.say(failure.Response())); err != nil {
-		return err
+// opener opens the file that a fault is about.
+type opener func() (fs.File, error)
+
+// opening is a fault that takes the place of opening the file.
+func opening(text, path string, act func(*armedFault, opener) (fs.File, error)) Fault {
+	return Fault{text: text, cluster: func(l layer, f *armedFault) walsender.Cluster {
+		return otherOpen{l, path, func(open opener) (fs.File, error) { return act(f, open) }}
+	}}
+}
+
+type otherOpen struct {
+	layer
+	path string
+	act  func(opener) (fs.File, error)
+}
+
+func (c otherOpen) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs.File, error) {
+	open := func() (fs.File, error) { return c.layer.Open(ctx, name, o) }
+	if name != c.path {
+		return open()
 	}
-	if failure.Fatal() {
-		return errCut
-	}
-	m.answer.skipping = true
-	return nil
+	return c.act(open)
 }

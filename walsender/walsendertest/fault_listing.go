@@ -32,18 +32,6 @@ func ListedTwice(path string) Fault {
 	})
 }
 
-// GrownFile lists the file with a size that is n bytes less than what is sent, as of a
-// file that has grown since.
-func GrownFile(path string, n int64) Fault {
-	return listing(fmt.Sprintf("GrownFile(%q, %d)", path, n), func(f *armedFault, row protocol.File) []protocol.File {
-		if row.Path == path {
-			f.happens(nil)
-			row.Size = max(0, row.Size-n)
-		}
-		return []protocol.File{row}
-	})
-}
-
 // ListedRow adds a row before the last one of the listing of the tablespace, of the data
 // directory for "". The row may be hostile: a path that leaves the directory, a link
 // that leads nowhere.
@@ -96,12 +84,10 @@ type turnedListing struct {
 	turn func(row protocol.File) []protocol.File
 }
 
-// Files is the Cluster's, with the fault.
 func (t turnedListing) Files(ctx context.Context, tablespace string, notice protocol.NoticeFunc) iter.Seq2[protocol.File, error] {
 	return t.turned(t.layer.Files(ctx, tablespace, notice))
 }
 
-// WALFiles is the WALLister's, with the fault.
 func (t turnedListing) WALFiles(ctx context.Context, start, end protocol.LSN) iter.Seq2[protocol.File, error] {
 	return t.turned(t.layer.WALFiles(ctx, start, end))
 }

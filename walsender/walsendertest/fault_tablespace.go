@@ -28,14 +28,12 @@ type moreTablespaces struct {
 	stopped atomic.Bool
 }
 
-// StopBackup is the Cluster's, with the fault.
 func (m *moreTablespaces) StopBackup(ctx context.Context, id string, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error) {
 	stop, err := m.layer.StopBackup(ctx, id, wait, notice)
 	m.stopped.Store(true)
 	return stop, err
 }
 
-// Tablespaces is the Cluster's, with the fault.
 func (m *moreTablespaces) Tablespaces(ctx context.Context, sizes bool) ([]protocol.Tablespace, error) {
 	list, err := m.layer.Tablespaces(ctx, sizes)
 	if err != nil || !m.stopped.Load() {
@@ -61,7 +59,6 @@ type droppedTablespace struct {
 	oid   uint32
 }
 
-// Files is the Cluster's, with the fault.
 func (d droppedTablespace) Files(ctx context.Context, tablespace string, notice protocol.NoticeFunc) iter.Seq2[protocol.File, error] {
 	rows, link := d.layer.Files(ctx, tablespace, notice), fmt.Sprintf("pg_tblspc/%d", d.oid)
 	return func(yield func(protocol.File, error) bool) {

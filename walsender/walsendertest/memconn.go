@@ -24,13 +24,11 @@ func memPipe() (client, server *memConn) {
 	return client, server
 }
 
-// Read implements io.Reader.
 func (c *memConn) Read(p []byte) (int, error) {
 	n, err := c.in.Read(p)
 	return n, c.opError("read", err)
 }
 
-// Write implements io.Writer.
 func (c *memConn) Write(p []byte) (int, error) {
 	n, err := c.out.Write(p)
 	return n, c.opError("write", err)
@@ -52,7 +50,7 @@ func (c *memConn) Close() error {
 	c.out.closeWrite()
 	c.in.closeRead()
 	for _, stop := range []func(time.Time) error{c.SetReadDeadline, c.SetWriteDeadline} {
-		stop(time.Time{}) //nolint:errcheck // never fails
+		_ = stop(time.Time{}) // never fails
 	}
 	return nil
 }
@@ -69,24 +67,19 @@ func (c *memConn) reset() {
 	c.in.reset()
 }
 
-// LocalAddr implements net.Conn.
 func (c *memConn) LocalAddr() net.Addr { return c.local }
 
-// RemoteAddr implements net.Conn.
 func (c *memConn) RemoteAddr() net.Addr { return c.remote }
 
-// SetDeadline implements net.Conn.
 func (c *memConn) SetDeadline(t time.Time) error {
 	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
 }
 
-// SetReadDeadline implements net.Conn.
 func (c *memConn) SetReadDeadline(t time.Time) error {
 	c.in.setDeadline(&c.in.read, t)
 	return nil
 }
 
-// SetWriteDeadline implements net.Conn.
 func (c *memConn) SetWriteDeadline(t time.Time) error {
 	c.out.setDeadline(&c.out.write, t)
 	return nil
@@ -95,8 +88,6 @@ func (c *memConn) SetWriteDeadline(t time.Time) error {
 // memAddr is the address of an end.
 type memAddr string
 
-// Network implements net.Addr.
 func (memAddr) Network() string { return "memory" }
 
-// String implements net.Addr.
 func (a memAddr) String() string { return string(a) }

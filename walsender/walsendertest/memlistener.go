@@ -30,7 +30,6 @@ func (l *memListener) dial(ctx context.Context) (net.Conn, error) {
 	}
 }
 
-// Accept implements net.Listener.
 func (l *memListener) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.dialed:
@@ -40,11 +39,9 @@ func (l *memListener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close implements net.Listener.
 func (l *memListener) Close() error {
 	l.once.Do(func() { close(l.closed) })
 	return nil
 }
 
-// Addr implements net.Listener.
 func (l *memListener) Addr() net.Addr { return memAddr("server") }

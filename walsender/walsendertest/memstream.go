@@ -35,7 +35,6 @@ func (s *stream) change() {
 	s.changed = make(chan struct{})
 }
 
-// Read implements io.Reader.
 func (s *stream) Read(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,7 +54,6 @@ func (s *stream) Read(p []byte) (int, error) {
 	}
 }
 
-// Write implements io.Writer.
 func (s *stream) Write(p []byte) (written int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/pgparallel/pgparallel/grammar"
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
 // message is one from the server to a client.
@@ -104,5 +105,18 @@ func (m message) pieces(n int, send sender) error {
 		rest = rest[len(piece.body):]
 		m.offset += int64(len(piece.body))
 	}
+	return nil
+}
+
+// fail says the error in the message's stead, and nothing more of the answer but
+// ReadyForQuery.
+func (m message) fail(failure *protocol.Error, next sender) error {
+	if err := next(m.say(failure.Response())); err != nil {
+		return err
+	}
+	if failure.Fatal() {
+		return errCut
+	}
+	m.answer.skipping = true
 	return nil
 }

@@ -10,9 +10,11 @@ import (
 // is there in a third of the time (BenchmarkCluster_Read).
 const cachedBytes = 64 << 20
 
-// pageCache keeps the pages that are asked for most. It is there while a server
-// holds it: ristretto has goroutines, and must not be closed under its users.
-// The zero value is a cache that nobody holds, which keeps nothing.
+// pageCache keeps the pages that are asked for most. A page can be made again at any
+// time, so that a cache which may lose what it is given, as ristretto may, is enough.
+// The cache is there while a server holds it: ristretto has goroutines, and must not be
+// closed under its users. The zero value is a cache that nobody holds, which keeps
+// nothing.
 type pageCache struct {
 	mu    sync.Mutex
 	users int

@@ -177,11 +177,11 @@ func (s *Server) close() error {
 		return nil // never started
 	}
 	s.stop()
-	s.listener.Close() //nolint:errcheck // a listener in memory or on loopback
+	_ = s.listener.Close() // a listener in memory or on loopback
 	ended := make(chan struct{})
 	go func() { // ends with the sessions: later than Close where one hangs
 		defer close(ended)
-		s.Config.Close() //nolint:errcheck // never fails
+		_ = s.Config.Close() // never fails
 		s.running.Wait()
 	}()
 	timer := time.NewTimer(patience)

@@ -55,12 +55,12 @@ func (w *wire) run(startup []byte) {
 	w.pending = []*answer{{began: time.Now()}}
 	go func() { // ends with the server's session
 		defer close(w.served)
-		w.server.Config.ServeConn(context.Background(), server) //nolint:errcheck // how it ended is in the record
+		_ = w.server.Config.ServeConn(context.Background(), server) // how it ended is in the record
 		// A client that does not read holds up the wire no longer.
-		w.peer.SetWriteDeadline(time.Now().Add(linger)) //nolint:errcheck // closed already
+		_ = w.peer.SetWriteDeadline(time.Now().Add(linger)) // closed already
 	}()
-	inner.Write(startup) //nolint:errcheck // an error shows at the next read
-	go w.up()            // ends when the client's connection does
+	_, _ = inner.Write(startup) // an error shows at the next read
+	go w.up()                   // ends when the client's connection does
 	w.finish(w.down())
 }
 
@@ -146,7 +146,7 @@ func (w *wire) hold(d time.Duration) error {
 
 // finish ends the session at both ends, and returns when both have ended.
 func (w *wire) finish(err error) {
-	w.inner.Close() //nolint:errcheck // never fails
+	_ = w.inner.Close() // never fails
 	switch {
 	case errors.Is(err, errReset):
 		reset(w.raw)
@@ -156,22 +156,22 @@ func (w *wire) finish(err error) {
 		closeWrite(w.peer)
 		closeWrite(w.raw)
 	}
-	w.peer.SetReadDeadline(time.Now().Add(linger)) //nolint:errcheck // closed already
+	_ = w.peer.SetReadDeadline(time.Now().Add(linger)) // closed already
 	<-w.upDone
-	w.raw.Close() //nolint:errcheck // nothing is left to lose
+	_ = w.raw.Close() // nothing is left to lose
 	<-w.served
 }
 
 // cut ends the session from outside.
 func (w *wire) cut() {
 	closeWrite(w.raw)
-	w.inner.Close() //nolint:errcheck // never fails
+	_ = w.inner.Close() // never fails
 }
 
 // closeWrite closes the writing side, so that the client sees the end.
 func closeWrite(c net.Conn) {
 	if half, ok := c.(interface{ CloseWrite() error }); ok {
-		half.CloseWrite() //nolint:errcheck // closed already
+		_ = half.CloseWrite() // closed already
 	}
 }
 
@@ -179,8 +179,8 @@ func closeWrite(c net.Conn) {
 func reset(c net.Conn) {
 	switch c := c.(type) {
 	case *net.TCPConn:
-		c.SetLinger(0) //nolint:errcheck // closed already
-		c.Close()      //nolint:errcheck // as above
+		_ = c.SetLinger(0) // closed already
+		_ = c.Close()      // nothing is left to lose
 	case *memConn:
 		c.reset()
 	}
