@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/manifest"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 func TestBackup_5_1_Order(t *testing.T) {
@@ -101,7 +103,7 @@ func TestBackup_Jobs(t *testing.T) {
 	var manifests [2]string
 	for i, jobs := range []int{1, 16} {
 		dir := filepath.Join(t.TempDir(), "copy")
-		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Jobs: jobs, ManifestChecksums: protocol.ChecksumSHA256})
+		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Jobs: jobs, ManifestChecksums: manifest.ChecksumSHA256})
 		must(t, err)
 		manifests[i] = read(t, dir, manifestFile)
 	}
@@ -140,8 +142,8 @@ func TestBackup_5_7_Checksums(t *testing.T) {
 			return false
 		}
 		s.sendRows(protocol.BackupStopColumns(), s.stop.Row())
-		s.send((protocol.Warningf("3 checksum verification failures")).Notice(),
-			protocol.Errorf(protocol.CodeDataCorrupted, "checksum verification failure during base backup").Response())
+		s.send(wire.NoticeResponse(protocol.Warningf("3 checksum verification failures")),
+			wire.ErrorResponse(protocol.Errorf(protocol.CodeDataCorrupted, "checksum verification failure during base backup")))
 		s.ready()
 		return true
 	}
@@ -254,13 +256,13 @@ func TestBackup_Manifest(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "copy")
 		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir})
 		must(t, err)
-		manifest := read(t, dir, manifestFile)
-		if !strings.Contains(manifest, want) {
-			t.Errorf("manifest for version %s:\n%s", version, manifest)
+		written := read(t, dir, manifestFile)
+		if !strings.Contains(written, want) {
+			t.Errorf("manifest for version %s:\n%s", version, written)
 		}
-		m, err := protocol.ReadManifest(strings.NewReader(manifest))
+		m, err := manifest.Read(strings.NewReader(written))
 		must(t, err)
-		wantRanges := []protocol.WALRange{{Timeline: 2, Start: 0x180000, End: 0x200000}, {Timeline: 1, Start: 0x100028, End: 0x180000}}
+		wantRanges := []manifest.WALRange{{Timeline: 2, Start: 0x180000, End: 0x200000}, {Timeline: 1, Start: 0x100028, End: 0x180000}}
 		if diff := cmp.Diff(wantRanges, m.WALRanges); diff != "" {
 			t.Errorf("WAL ranges (-want +got):\n%s", diff)
 		}

@@ -12,17 +12,18 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 // maxMessage is the longest body of a message that is believed.
-const maxMessage = protocol.MaxFrame
+const maxMessage = wire.MaxFrame
 
 // conn is a connection after its startup. One goroutine uses it; abort may be
 // called by any.
 type conn struct {
 	net        net.Conn
 	tap        *tap // reads net
-	frames     *protocol.FrameReader
+	frames     *wire.FrameReader
 	out        []byte
 	parameters map[string]string
 	pid        uint32 // of the server's process, by BackendKeyData
@@ -34,7 +35,7 @@ type conn struct {
 // newConn takes over a connection that is ready for a query, for as long as ctx.
 func newConn(ctx context.Context, c net.Conn, parameters map[string]string, notice protocol.NoticeFunc) *conn {
 	t := &tap{conn: c}
-	n := &conn{net: c, tap: t, frames: protocol.NewFrameReader(t, maxMessage), parameters: parameters, notice: notice}
+	n := &conn{net: c, tap: t, frames: wire.NewFrameReader(t, maxMessage), parameters: parameters, notice: notice}
 	n.unbind = context.AfterFunc(ctx, n.abort)
 	return n
 }
@@ -145,7 +146,7 @@ func (c *conn) unasked(kind byte, body []byte) (bool, error) {
 		if err := c.countUnasked(); err != nil {
 			return true, err
 		}
-		c.notice(protocol.ErrorFromResponse((*pgproto3.ErrorResponse)(&m)))
+		c.notice(wire.DecodeError((*pgproto3.ErrorResponse)(&m)))
 		return true, nil
 	case 'S':
 		var m pgproto3.ParameterStatus
@@ -184,7 +185,7 @@ func decodeError(body []byte) (*protocol.Error, error) {
 	if err := m.Decode(body); err != nil {
 		return nil, err
 	}
-	return protocol.ErrorFromResponse(&m), nil
+	return wire.DecodeError(&m), nil
 }
 
 // rows sends a command and hands each row of its result to row. The values are

@@ -18,6 +18,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/walrecord/walrecordtest"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 const (
@@ -257,7 +258,7 @@ func (s *fakeSession) run() {
 	s.mu.Unlock()
 	if s.refuse != nil {
 		if e := s.refuse(s.number); e != nil {
-			s.send(e.Response())
+			s.send(wire.ErrorResponse(e))
 			return
 		}
 	}
@@ -323,14 +324,14 @@ func (s *fakeSession) complete() {
 }
 
 func (s *fakeSession) fail(e *protocol.Error) {
-	s.send(e.Response(), &pgproto3.ReadyForQuery{TxStatus: 'I'})
+	s.send(wire.ErrorResponse(e), &pgproto3.ReadyForQuery{TxStatus: 'I'})
 }
 
 // sendRows begins an answer; complete or fail ends it.
 func (s *fakeSession) sendRows(columns []protocol.Column, rows ...protocol.Row) {
-	s.backend.Send(protocol.RowDescription(columns...))
+	s.backend.Send(wire.RowDescription(columns...))
 	for _, r := range rows {
-		s.backend.Send(r.Message())
+		s.backend.Send(wire.DataRow(r))
 	}
 }
 
@@ -396,7 +397,7 @@ func (s *fakeSession) answer(command string) {
 		s.mu.Unlock()
 		s.sendRows(protocol.TablespaceColumns())
 		for _, t := range append(s.tablespaces(call), protocol.Tablespace{Size: 100}) {
-			s.backend.Send(t.Row().Message())
+			s.backend.Send(wire.DataRow(t.Row()))
 		}
 	case "START_BACKUP":
 		s.sendRows(protocol.BackupStartColumns(), s.start.Row())
@@ -406,13 +407,13 @@ func (s *fakeSession) answer(command string) {
 		s.sendRows(protocol.FileColumns())
 		if argument == "" {
 			for _, f := range s.list() {
-				s.backend.Send(f.Row().Message())
+				s.backend.Send(wire.DataRow(f.Row()))
 			}
 		}
 	case "LIST_WAL_FILES":
 		s.sendRows(protocol.FileColumns())
 		for _, name := range slices.Sorted(maps.Keys(s.wal)) {
-			s.backend.Send(protocol.File{Path: "pg_wal/" + name, Type: protocol.TypeFile, Size: int64(len(s.wal[name])), ModTime: fakeTime}.Row().Message())
+			s.backend.Send(wire.DataRow(protocol.File{Path: "pg_wal/" + name, Type: protocol.TypeFile, Size: int64(len(s.wal[name])), ModTime: fakeTime}.Row()))
 		}
 	case "SEND_FILE":
 		content, found := s.files[argument]

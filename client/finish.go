@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/manifest"
 	"github.com/pgparallel/pgparallel/protocol/walrecord"
 )
 
@@ -265,7 +266,7 @@ func (b *backup) writeManifest(context.Context) error {
 }
 
 // walRanges is the WAL that the manifest names: none where its end is not known.
-func (b *backup) walRanges() ([]protocol.WALRange, error) {
+func (b *backup) walRanges() ([]manifest.WALRange, error) {
 	if b.stopped.StopPtr == 0 {
 		return nil, nil
 	}

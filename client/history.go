@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
 
 // lineage is the timelines that lead to a position, the oldest first. Each ends
@@ -66,13 +67,13 @@ func (l lineage) at(end protocol.LSN) protocol.Timeline {
 
 // ranges is the WAL of [start, stop), which begins on timeline tli, as a manifest
 // names it: the newest timeline first.
-func (l lineage) ranges(tli protocol.Timeline, start, stop protocol.LSN) ([]protocol.WALRange, error) {
-	var ranges []protocol.WALRange
+func (l lineage) ranges(tli protocol.Timeline, start, stop protocol.LSN) ([]manifest.WALRange, error) {
+	var ranges []manifest.WALRange
 	for i := len(l) - 1; i >= 0; i-- {
 		if l[i].timeline == tli {
-			return append(ranges, protocol.WALRange{Timeline: tli, Start: start, End: stop}), nil
+			return append(ranges, manifest.WALRange{Timeline: tli, Start: start, End: stop}), nil
 		}
-		ranges = append(ranges, protocol.WALRange{Timeline: l[i].timeline, Start: l[i].begin, End: stop})
+		ranges = append(ranges, manifest.WALRange{Timeline: l[i].timeline, Start: l[i].begin, End: stop})
 		stop = l[i].begin
 	}
 	return nil, fmt.Errorf("timeline %d of the backup's start is not in the history of timeline %d", tli, l[len(l)-1].timeline)

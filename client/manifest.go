@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
 
 // contents is what goes into a manifest: the files of the backup in the order of
@@ -45,7 +45,7 @@ func (c contents) each(add func(*file) error) error {
 }
 
 // summed is a file that the client itself writes.
-func summed(path string, content []byte, modTime int64, algorithm protocol.ChecksumAlgorithm) file {
+func summed(path string, content []byte, modTime int64, algorithm manifest.ChecksumAlgorithm) file {
 	f := file{path: path, size: int64(len(content)), modTime: modTime}
 	if sum := algorithm.New(); sum != nil {
 		sum.Write(content)
@@ -60,15 +60,15 @@ func (b *backup) manifestTo(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	o := protocol.ManifestOptions{
+	o := manifest.Options{
 		Version: 1, Major: b.cluster.versionNum / 10000, SystemID: b.cluster.system.SystemID, ForceEncode: b.ManifestForceEncode,
 	}
 	if b.cluster.versionNum >= 170000 {
 		o.Version = 2
 	}
-	m := protocol.NewManifestWriter(w, o)
+	m := manifest.NewWriter(w, o)
 	err = contents{b.plan, b.extra}.each(func(f *file) error {
-		return m.AddFile(protocol.ManifestFile{
+		return m.AddFile(manifest.File{
 			Path: f.path, Size: f.size, ModTime: time.Unix(f.modTime, 0), Algorithm: b.ManifestChecksums, Checksum: []byte(f.checksum),
 		})
 	})

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
 
 // What is kept of many files, from their rows to the manifest, stays below 300 MB for a
@@ -41,9 +42,9 @@ func TestMemory(t *testing.T) {
 	if 2*kept > most {
 		t.Errorf("%d bytes are kept, which is more than half of %d", kept, most)
 	}
-	m := protocol.NewManifestWriter(io.Discard, protocol.ManifestOptions{Version: 1})
+	m := manifest.NewWriter(io.Discard, manifest.Options{Version: 1})
 	must(t, contents{plan, nil}.each(func(f *file) error {
-		return m.AddFile(protocol.ManifestFile{Path: f.path, Size: f.size, Algorithm: protocol.ChecksumCRC32C, Checksum: []byte(f.checksum)})
+		return m.AddFile(manifest.File{Path: f.path, Size: f.size, Algorithm: manifest.ChecksumCRC32C, Checksum: []byte(f.checksum)})
 	}))
 	must(t, m.Close())
 	if now := liveHeap() - before; now > kept+1<<20 {

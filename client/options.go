@@ -10,8 +10,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/conninfo"
+	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
 
 // DefaultLabel is the label of a backup whose [Options] name none.
@@ -141,7 +141,7 @@ type Options struct {
 	TablespaceMap map[string]string
 
 	// ManifestChecksums is the algorithm for the files in backup_manifest.
-	ManifestChecksums protocol.ChecksumAlgorithm
+	ManifestChecksums manifest.ChecksumAlgorithm
 
 	ManifestForceEncode bool // encode all names in the manifest, not only those that are not UTF-8
 

@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 // Who waits long for its turn reads ahead, and finds it again afterwards, in order.
@@ -15,7 +15,7 @@ func TestArchive_WaitingReadsAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ours, theirs := net.Pipe()
 		taken := &tap{conn: ours}
-		c := &conn{net: ours, tap: taken, frames: protocol.NewFrameReader(taken, maxMessage)}
+		c := &conn{net: ours, tap: taken, frames: wire.NewFrameReader(taken, maxMessage)}
 		want := strings.Repeat("0123456789", 100_000) // 1 MB: four intervals
 		go theirs.Write([]byte(want))                 // ends when all is read
 

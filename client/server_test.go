@@ -19,6 +19,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/client"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/manifest"
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/datadir"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
@@ -74,7 +75,7 @@ func TestServer_Sample(t *testing.T) {
 			must(t, sample.Write(source))
 			// The sessions of the first backup may still be there when the second connects.
 			config := serve(t, source, &walsender.Server{MaxWALSenders: 20})
-			var manifests [2][]protocol.ManifestFile
+			var manifests [2][]manifest.File
 			for i, jobs := range []int{1, 8} {
 				dir := filepath.Join(t.TempDir(), "copy")
 				result, err := client.Backup(t.Context(), client.Options{ConnConfig: config, Dir: dir, Jobs: jobs})
@@ -97,14 +98,14 @@ func TestServer_Sample(t *testing.T) {
 }
 
 // manifestFiles is what the manifest lists but for the label, which holds the time.
-func manifestFiles(t *testing.T, dir string) []protocol.ManifestFile {
+func manifestFiles(t *testing.T, dir string) []manifest.File {
 	t.Helper()
 	f, err := os.Open(filepath.Join(dir, "backup_manifest"))
 	must(t, err)
 	defer f.Close()
-	m, err := protocol.ReadManifest(f)
+	m, err := manifest.Read(f)
 	must(t, err)
-	return slices.DeleteFunc(m.Files, func(f protocol.ManifestFile) bool { return f.Path == "backup_label" })
+	return slices.DeleteFunc(m.Files, func(f manifest.File) bool { return f.Path == "backup_label" })
 }
 
 // copyOf says where a backup goes, and finds out what is there after it.

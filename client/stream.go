@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/manifest"
 	"github.com/pgparallel/pgparallel/protocol/walrecord"
 )
 
@@ -27,7 +28,7 @@ type walStream struct {
 	sink        sink
 	folder      *target // where segments are renamed; nil: they go into an archive
 	sync        bool
-	checksums   protocol.ChecksumAlgorithm // for the manifest
+	checksums   manifest.ChecksumAlgorithm // for the manifest
 
 	begun    bool
 	done     chan struct{} // closed when the goroutine has ended

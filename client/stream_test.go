@@ -18,6 +18,7 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/walrecord"
 	"github.com/pgparallel/pgparallel/protocol/walrecord/walrecordtest"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 const (
@@ -318,7 +319,7 @@ func TestStream_Hints(t *testing.T) {
 	} {
 		f := newFake(t)
 		f.withStream().before = func(s *fakeSession) bool {
-			s.send(protocol.Fatalf(test.code, "the end").Response())
+			s.send(wire.ErrorResponse(protocol.Fatalf(test.code, "the end")))
 			s.conn.Close()
 			return false
 		}

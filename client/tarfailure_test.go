@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
 
 // formats are the ways in which a backup can be written, by name.
@@ -146,7 +147,7 @@ func TestTar_5_2_Sizes(t *testing.T) {
 			if content != want {
 				t.Errorf("listed with %d bytes: %d bytes in the archive", listed, len(content))
 			}
-			sum := protocol.ChecksumCRC32C.New()
+			sum := manifest.ChecksumCRC32C.New()
 			sum.Write([]byte(content))
 			if line := fmt.Sprintf(`"Path": "base/1/16384", "Size": %d, `, listed); !strings.Contains(read(t, dir, manifestFile), line) {
 				t.Errorf("no %s in the manifest", line)

@@ -14,16 +14,16 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
 
 // verification is a verification in progress.
 type verification struct {
 	VerifyOptions
 	dir      string
-	files    []protocol.ManifestFile // the largest first
-	byPath   map[string]int          // index in files of those that were not seen on disk
-	usable   []bool                  // by index: is there, with the right size
+	files    []manifest.File // the largest first
+	byPath   map[string]int  // index in files of those that were not seen on disk
+	usable   []bool          // by index: is there, with the right size
 	progress progress
 
 	mu     sync.Mutex
@@ -36,11 +36,11 @@ func newVerification(dir string, o VerifyOptions) (*verification, error) {
 		return nil, fmt.Errorf("could not open file %q: %w", filepath.Join(dir, manifestFile), cause(err))
 	}
 	defer f.Close()
-	m, err := protocol.ReadManifest(f)
+	m, err := manifest.Read(f)
 	if err != nil {
 		return nil, fmt.Errorf("could not read file %q: %w", f.Name(), err)
 	}
-	slices.SortStableFunc(m.Files, func(a, b protocol.ManifestFile) int { return cmp.Compare(b.Size, a.Size) })
+	slices.SortStableFunc(m.Files, func(a, b manifest.File) int { return cmp.Compare(b.Size, a.Size) })
 	if o.Jobs <= 0 {
 		o.Jobs = 1
 	}
@@ -140,7 +140,7 @@ func (v *verification) compareChecksums(ctx context.Context) error {
 	group.Go(func() error {
 		defer close(next)
 		for i := range v.files {
-			if !v.usable[i] || v.files[i].Algorithm == protocol.ChecksumNone {
+			if !v.usable[i] || v.files[i].Algorithm == manifest.ChecksumNone {
 				continue
 			}
 			select {
@@ -166,7 +166,7 @@ func (v *verification) compareChecksums(ctx context.Context) error {
 }
 
 // compareChecksum reads one file. Its error is only ctx's.
-func (v *verification) compareChecksum(ctx context.Context, listed protocol.ManifestFile, buffer []byte) error {
+func (v *verification) compareChecksum(ctx context.Context, listed manifest.File, buffer []byte) error {
 	f, err := os.Open(filepath.Join(v.dir, listed.Path))
 	if err != nil {
 		v.problem(ProblemRead, listed.Path, "could not open file %q: %v", listed.Path, cause(err))

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
 
 // newBackup takes a backup that verifies.
@@ -20,7 +20,7 @@ func newBackup(t *testing.T) string {
 	parent := t.TempDir()
 	f.withTablespace("16400", filepath.Join(parent, "space"))
 	dir := filepath.Join(parent, "copy")
-	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, NoSync: true, ManifestChecksums: protocol.ChecksumSHA224})
+	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, NoSync: true, ManifestChecksums: manifest.ChecksumSHA224})
 	must(t, err)
 	return dir
 }

@@ -1,8 +1,8 @@
-// Package protocol is what both ends of the parallel base backup protocol share:
-// the values that travel (positions in the write-ahead log, paths, errors, one
-// type a result set), the messages that are too hot or too early for pgproto3
-// (CopyData frames, the startup packet), and the two files that make a copy of a
-// data directory a backup (backup_label, backup_manifest).
+// Package protocol has the values that both ends of the parallel base backup protocol
+// share: positions in the write-ahead log, timelines, paths, errors with their SQLSTATE,
+// one type a result set, and backup_label. It reads and writes nothing. How the values
+// travel is in package [github.com/pgparallel/pgparallel/protocol/wire], the manifest of
+// a backup in [github.com/pgparallel/pgparallel/protocol/manifest].
 //
 // The protocol itself is written down in PROTOCOL.md beside this file; a § in a
 // comment is a section of it. Everything else is named, and behaves, as in
@@ -30,6 +30,5 @@
 // # Goroutines
 //
 // The package starts none and keeps no state. Values may be read from many at
-// once; readers and writers ([FrameReader], [FrameWriter], [ManifestWriter])
-// belong to one.
+// once.
 package protocol

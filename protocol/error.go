@@ -3,8 +3,6 @@ package protocol
 import (
 	"fmt"
 	"unicode/utf8"
-
-	"github.com/jackc/pgx/v5/pgproto3"
 )
 
 // The severities of errors and notices. An error ends the command, a fatal
@@ -93,40 +91,6 @@ func (e *Error) severity() string {
 		return SeverityError
 	}
 	return e.Severity
-}
-
-// Response is the error as a message of the wire.
-func (e *Error) Response() *pgproto3.ErrorResponse {
-	return &pgproto3.ErrorResponse{
-		Severity:            e.severity(),
-		SeverityUnlocalized: e.severity(),
-		Code:                e.Code,
-		Message:             e.Message,
-		Detail:              e.Detail,
-		Hint:                e.Hint,
-		Position:            int32(e.Position),
-	}
-}
-
-// Notice is the error as a NoticeResponse.
-func (e *Error) Notice() *pgproto3.NoticeResponse {
-	return (*pgproto3.NoticeResponse)(e.Response())
-}
-
-// ErrorFromResponse is the reverse of [Error.Response]. It copies what it keeps.
-func ErrorFromResponse(m *pgproto3.ErrorResponse) *Error {
-	e := &Error{
-		Severity: m.SeverityUnlocalized,
-		Code:     m.Code,
-		Message:  m.Message,
-		Detail:   m.Detail,
-		Hint:     m.Hint,
-		Position: int(m.Position),
-	}
-	if e.Severity == "" {
-		e.Severity = m.Severity
-	}
-	return e
 }
 
 // NoticeFunc receives what a command has to say besides its result. It is called on

@@ -4,10 +4,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/pgparallel/pgparallel/protocol"
-	"pgregory.net/rapid"
+	"github.com/pgparallel/pgparallel/protocol/internal/protocoltest"
 )
 
 func TestErrorText(t *testing.T) {
@@ -22,53 +20,10 @@ func TestErrorText(t *testing.T) {
 		{protocol.Warningf("no %d", 1), "WARNING: no 1 (SQLSTATE 01000)", false},
 		{&protocol.Error{Severity: "PANIC", Code: "XX000", Message: "no"}, "PANIC: no (SQLSTATE XX000)", true},
 	} {
-		wantText(t, test.text, test.err, test.text)
+		protocoltest.WantText(t, test.text, test.err, test.text)
 		if test.err.Fatal() != test.fatal {
 			t.Errorf("%v: Fatal() = %v", test.err, test.err.Fatal())
 		}
-	}
-}
-
-func TestErrorRoundTrip(t *testing.T) {
-	text := rapid.StringMatching(`[a-zé"]*`)
-	rapid.Check(t, func(t *rapid.T) {
-		want := &protocol.Error{
-			Severity: rapid.SampledFrom([]string{"ERROR", "FATAL", "WARNING", "NOTICE"}).Draw(t, "severity"),
-			Code:     rapid.StringMatching(`[0-9A-Z]{5}`).Draw(t, "code"),
-			Message:  text.Draw(t, "message"),
-			Detail:   text.Draw(t, "detail"),
-			Hint:     text.Draw(t, "hint"),
-			Position: rapid.IntRange(0, 1<<20).Draw(t, "position"),
-		}
-		wire, err := want.Response().Encode(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var response pgproto3.ErrorResponse
-		if err := response.Decode(wire[5:]); err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(want, protocol.ErrorFromResponse(&response)); diff != "" {
-			t.Fatalf("(-want +got):\n%s", diff)
-		}
-	})
-}
-
-// A server before PostgreSQL 9.6 sends no unlocalized severity.
-func TestErrorFromResponseOfOldServer(t *testing.T) {
-	got := protocol.ErrorFromResponse(&pgproto3.ErrorResponse{Severity: "FATAL", Code: "53300"})
-	if !got.Fatal() {
-		t.Errorf("severity is %q", got.Severity)
-	}
-}
-
-func TestErrorNotice(t *testing.T) {
-	n := protocol.Warningf("careful").WithHint("Look %s.", "up").Notice()
-	want := &pgproto3.NoticeResponse{
-		Severity: "WARNING", SeverityUnlocalized: "WARNING", Code: "01000", Message: "careful", Hint: "Look up.",
-	}
-	if diff := cmp.Diff(want, n); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

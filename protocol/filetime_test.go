@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
 
 // A file has one time in its row, after it was read, and in the manifest, whatever stat
@@ -35,14 +36,14 @@ func TestFileTime(t *testing.T) {
 			}
 		}
 		var out bytes.Buffer
-		m := protocol.NewManifestWriter(&out, protocol.ManifestOptions{Version: 1})
-		if err := m.AddFile(protocol.ManifestFile{Path: "f", ModTime: time.Unix(stat, 0), Algorithm: protocol.ChecksumNone}); err != nil {
+		m := manifest.NewWriter(&out, manifest.Options{Version: 1})
+		if err := m.AddFile(manifest.File{Path: "f", ModTime: time.Unix(stat, 0), Algorithm: manifest.ChecksumNone}); err != nil {
 			t.Fatal(err)
 		}
 		if err := m.Close(); err != nil {
 			t.Fatal(err)
 		}
-		read, err := protocol.ReadManifest(&out)
+		read, err := manifest.Read(&out)
 		if err != nil {
 			t.Fatal(err)
 		}

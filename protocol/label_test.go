@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/internal/protocoltest"
 	"pgregory.net/rapid"
 )
 
@@ -53,10 +54,10 @@ func TestBackupLabelRoundTrip(t *testing.T) {
 	line := rapid.String().Filter(func(s string) bool { return !strings.Contains(s, "\n") })
 	rapid.Check(t, func(t *rapid.T) {
 		want := protocol.BackupLabel{
-			StartPtr: lsns().Draw(t, "startptr"), Checkpoint: lsns().Draw(t, "checkpoint"),
+			StartPtr: protocoltest.LSNs().Draw(t, "startptr"), Checkpoint: protocoltest.LSNs().Draw(t, "checkpoint"),
 			Method: line.Draw(t, "method"), From: line.Draw(t, "from"),
 			StartTime: line.Draw(t, "time"), Label: line.Draw(t, "label"),
-			StartTimeline: timelines().Draw(t, "tli"),
+			StartTimeline: protocoltest.Timelines().Draw(t, "tli"),
 		}
 		want.WALFile = protocol.WALFileName(want.StartTimeline, want.StartPtr, 16<<20)
 		got, err := protocol.ParseBackupLabel(want.String())
@@ -97,16 +98,16 @@ func TestParseBackupLabelErrors(t *testing.T) {
 		strings.Replace(label15, "START TIMELINE: 1", "START TIMELINE: one", 1),
 	} {
 		_, err := protocol.ParseBackupLabel(text)
-		wantError(t, text, err, invalid)
+		protocoltest.WantError(t, text, err, invalid)
 	}
 
 	_, err := protocol.ParseBackupLabel(strings.Replace(label15, "TIMELINE: 1", "TIMELINE: 2", 1))
 	other := invalid
 	other.Detail = "Timeline ID parsed is 2, but expected 1."
-	wantError(t, "other timeline", err, other)
+	protocoltest.WantError(t, "other timeline", err, other)
 
 	_, err = protocol.ParseBackupLabel(label15 + "INCREMENTAL FROM LSN: 0/4000028\nINCREMENTAL FROM TLI: 1\n")
-	wantError(t, "incremental", err, protocol.Error{
+	protocoltest.WantError(t, "incremental", err, protocol.Error{
 		Severity: "FATAL", Code: "55000", Message: "this is an incremental backup, not a data directory",
 		Hint: "Use pg_combinebackup to reconstruct a valid data directory.",
 	})

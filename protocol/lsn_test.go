@@ -1,11 +1,10 @@
 package protocol_test
 
 import (
-	"errors"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/internal/protocoltest"
 	"pgregory.net/rapid"
 )
 
@@ -33,7 +32,7 @@ func TestParseLSN(t *testing.T) {
 	}
 	for _, text := range []string{"", "/", "0", "0/", "/0", "0/0/0", "+1/0", "-1/0", "0x1/0", " 0/0", "0/0 ", "0/G", "1_0/0", "000000001/0", "0/100000000"} {
 		_, err := protocol.ParseLSN(text)
-		wantError(t, text, err, protocol.Error{
+		protocoltest.WantError(t, text, err, protocol.Error{
 			Severity: "ERROR", Code: "22P02",
 			Message: `could not parse write-ahead log location "` + text + `"`,
 		})
@@ -59,29 +58,4 @@ func FuzzParseLSN(f *testing.F) {
 			t.Errorf("%q is %v, and that is %v, %v", text, lsn, again, err)
 		}
 	})
-}
-
-// wantError checks that err is exactly the wire error want.
-func wantError(t *testing.T, name string, err error, want protocol.Error) {
-	t.Helper()
-	var got *protocol.Error
-	if !errors.As(err, &got) {
-		t.Errorf("%s: error is %v, want %v", name, err, &want)
-		return
-	}
-	if diff := cmp.Diff(want, *got); diff != "" {
-		t.Errorf("%s: error (-want +got):\n%s", name, diff)
-	}
-}
-
-// wantText checks the text of an error; an empty text means none.
-func wantText(t *testing.T, name string, err error, want string) {
-	t.Helper()
-	got := ""
-	if err != nil {
-		got = err.Error()
-	}
-	if got != want {
-		t.Errorf("%s:\n got error %q\nwant error %q", name, got, want)
-	}
 }

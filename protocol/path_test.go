@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/internal/protocoltest"
 )
 
 func TestCheckPath_4_6(t *testing.T) {
@@ -19,7 +20,7 @@ func TestCheckPath_4_6(t *testing.T) {
 	for _, name := range []string{
 		"", ".", "..", "/", "/etc/passwd", "a/", "a//b", "//a", "./a", "../a", "a/.", "a/..", "a/./b", "a/../b", "a/../../b", "../..",
 	} {
-		wantError(t, name, protocol.CheckPath(name), protocol.Error{
+		protocoltest.WantError(t, name, protocol.CheckPath(name), protocol.Error{
 			Severity: "ERROR", Code: "22023", Message: `invalid file path "` + name + `"`,
 		})
 	}

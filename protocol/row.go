@@ -3,8 +3,6 @@ package protocol
 import (
 	"fmt"
 	"strconv"
-
-	"github.com/jackc/pgx/v5/pgproto3"
 )
 
 // The types of the columns, by the OIDs of pg_type.
@@ -23,23 +21,10 @@ type Column struct {
 	Type uint32
 }
 
-// RowDescription is the message that announces a result set with the columns,
-// in the shape of PostgreSQL's simple printer: no table, typmod -1.
-func RowDescription(columns ...Column) *pgproto3.RowDescription {
-	fields := make([]pgproto3.FieldDescription, len(columns))
-	for i, c := range columns {
-		fields[i] = pgproto3.FieldDescription{
-			Name:         []byte(c.Name),
-			DataTypeOID:  c.Type,
-			DataTypeSize: typeLength(c.Type),
-			TypeModifier: -1,
-		}
-	}
-	return &pgproto3.RowDescription{Fields: fields}
-}
-
-func typeLength(oid uint32) int16 {
-	switch oid {
+// Length is the length of a value of the column's type in bytes, as in pg_type: -1 for
+// one without a fixed length.
+func (c Column) Length() int16 {
+	switch c.Type {
 	case oidChar:
 		return 1
 	case oidInt4, oidOID:
@@ -53,9 +38,6 @@ func typeLength(oid uint32) int16 {
 
 // Row is the values of one row in text format. A nil value is NULL.
 type Row [][]byte
-
-// Message is the row as a message of the wire.
-func (r Row) Message() *pgproto3.DataRow { return &pgproto3.DataRow{Values: r} }
 
 func integer[T ~int | ~int64 | ~uint32](v T) []byte { return strconv.AppendInt(nil, int64(v), 10) }
 

@@ -7,8 +7,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgproto3"
-	"github.com/pgparallel/pgparallel/protocol"
 	"pgregory.net/rapid"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/internal/protocoltest"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 // roundTrip checks that a value survives the wire: its row, as the message that
@@ -17,12 +20,12 @@ func roundTrip[T any](t *testing.T, value *rapid.Generator[T], encode func(T) pr
 	t.Helper()
 	rapid.Check(t, func(t *rapid.T) {
 		want := value.Draw(t, "value")
-		wire, err := encode(want).Message().Encode(nil)
+		message, err := wire.DataRow(encode(want)).Encode(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var row pgproto3.DataRow
-		if err := row.Decode(wire[5:]); err != nil {
+		if err := row.Decode(message[5:]); err != nil {
 			t.Fatal(err)
 		}
 		got, err := decode(row.Values)
@@ -35,25 +38,11 @@ func roundTrip[T any](t *testing.T, value *rapid.Generator[T], encode func(T) pr
 	})
 }
 
-func lsns() *rapid.Generator[protocol.LSN] {
-	return rapid.Map(rapid.Uint64(), func(n uint64) protocol.LSN { return protocol.LSN(n) })
-}
-
-func timelines() *rapid.Generator[protocol.Timeline] {
-	return rapid.Map(rapid.Uint32Min(1), func(n uint32) protocol.Timeline { return protocol.Timeline(n) })
-}
-
-// paths are paths that [protocol.CheckPath] lets pass, of any bytes.
-func paths() *rapid.Generator[string] {
-	bytes := rapid.Map(rapid.SliceOfN(rapid.Byte(), 1, 20), func(b []byte) string { return string(b) })
-	return bytes.Filter(func(s string) bool { return protocol.CheckPath(s) == nil })
-}
-
 func TestBackupStartRoundTrip_4_1(t *testing.T) {
 	roundTrip(t, rapid.Custom(func(t *rapid.T) protocol.BackupStart {
 		return protocol.BackupStart{
-			StartPtr: lsns().Draw(t, "startptr"),
-			Timeline: timelines().Draw(t, "tli"),
+			StartPtr: protocoltest.LSNs().Draw(t, "startptr"),
+			Timeline: protocoltest.Timelines().Draw(t, "tli"),
 			Label:    rapid.String().Draw(t, "label"),
 			ID:       rapid.StringMatching(`[0-9a-f]{32}`).Draw(t, "id"),
 		}
@@ -63,11 +52,11 @@ func TestBackupStartRoundTrip_4_1(t *testing.T) {
 func TestBackupStopRoundTrip_4_3(t *testing.T) {
 	roundTrip(t, rapid.Custom(func(t *rapid.T) protocol.BackupStop {
 		return protocol.BackupStop{
-			StartPtr:     lsns().Draw(t, "startptr"),
-			Timeline:     timelines().Draw(t, "tli"),
+			StartPtr:     protocoltest.LSNs().Draw(t, "startptr"),
+			Timeline:     protocoltest.Timelines().Draw(t, "tli"),
 			Label:        rapid.String().Draw(t, "label"),
-			StopPtr:      rapid.OneOf(rapid.Just(protocol.LSN(0)), lsns()).Draw(t, "stopptr"),
-			StopTimeline: timelines().Draw(t, "stoptli"),
+			StopPtr:      rapid.OneOf(rapid.Just(protocol.LSN(0)), protocoltest.LSNs()).Draw(t, "stopptr"),
+			StopTimeline: protocoltest.Timelines().Draw(t, "stoptli"),
 		}
 	}), protocol.BackupStop.Row, protocol.DecodeBackupStop)
 }
@@ -88,7 +77,7 @@ func TestTablespaceRoundTrip_4_4(t *testing.T) {
 func TestFileRoundTrip_4_5(t *testing.T) {
 	roundTrip(t, rapid.Custom(func(t *rapid.T) protocol.File {
 		return protocol.File{
-			Path:    paths().Draw(t, "path"),
+			Path:    protocoltest.Paths().Draw(t, "path"),
 			Type:    rapid.SampledFrom([]protocol.FileType{'f', 'd', 'l'}).Draw(t, "type"),
 			Size:    rapid.Int64Min(0).Draw(t, "size"),
 			ModTime: time.Unix(rapid.Int64Range(0, 253402300799).Draw(t, "mtime"), 0),
@@ -100,8 +89,8 @@ func TestSystemRoundTrip_4_9(t *testing.T) {
 	roundTrip(t, rapid.Custom(func(t *rapid.T) protocol.System {
 		return protocol.System{
 			SystemID: rapid.Uint64().Draw(t, "systemid"),
-			Timeline: timelines().Draw(t, "timeline"),
-			XLogPos:  lsns().Draw(t, "xlogpos"),
+			Timeline: protocoltest.Timelines().Draw(t, "timeline"),
+			XLogPos:  protocoltest.LSNs().Draw(t, "xlogpos"),
 		}
 	}), protocol.System.Row, protocol.DecodeSystem)
 }
@@ -109,7 +98,7 @@ func TestSystemRoundTrip_4_9(t *testing.T) {
 func TestHistoryFileRoundTrip_4_9(t *testing.T) {
 	roundTrip(t, rapid.Custom(func(t *rapid.T) protocol.HistoryFile {
 		return protocol.HistoryFile{
-			Name:    protocol.HistoryFileName(timelines().Draw(t, "tli")),
+			Name:    protocol.HistoryFileName(protocoltest.Timelines().Draw(t, "tli")),
 			Content: rapid.SliceOf(rapid.Byte()).Draw(t, "content"),
 		}
 	}), protocol.HistoryFile.Row, protocol.DecodeHistoryFile)
@@ -178,7 +167,7 @@ func TestDecodeErrors(t *testing.T) {
 		{"HistoryFile", row("00000002.history", ""), ""},
 		{"HistoryFile", row("00000002.history", nil), `result of TIMELINE_HISTORY has an unexpected value in column "content": "NULL"`},
 	} {
-		wantText(t, fmt.Sprintf("%s %q", test.decoder, test.row), decoders[test.decoder](test.row), test.want)
+		protocoltest.WantText(t, fmt.Sprintf("%s %q", test.decoder, test.row), decoders[test.decoder](test.row), test.want)
 	}
 }
 
@@ -220,23 +209,6 @@ func TestTablespaceInPlace_4_4(t *testing.T) {
 		if got := test.tablespace.InPlace(); got != test.want {
 			t.Errorf("%+v: InPlace() = %v", test.tablespace, got)
 		}
-	}
-}
-
-func TestRowDescription(t *testing.T) {
-	want := &pgproto3.RowDescription{Fields: []pgproto3.FieldDescription{
-		{Name: []byte("spcoid"), DataTypeOID: 26, DataTypeSize: 4, TypeModifier: -1},
-		{Name: []byte("spclocation"), DataTypeOID: 25, DataTypeSize: -1, TypeModifier: -1},
-		{Name: []byte("size"), DataTypeOID: 20, DataTypeSize: 8, TypeModifier: -1},
-	}}
-	if diff := cmp.Diff(want, protocol.RowDescription(protocol.TablespaceColumns()...)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	if got := protocol.RowDescription(protocol.FileColumns()...).Fields[1]; got.DataTypeOID != 18 || got.DataTypeSize != 1 {
-		t.Errorf("type is %+v", got)
-	}
-	if got := protocol.RowDescription(protocol.SettingColumns("block_size")...).Fields; len(got) != 1 || string(got[0].Name) != "block_size" {
-		t.Errorf("columns of SHOW are %+v", got)
 	}
 }
 

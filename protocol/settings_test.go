@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/internal/protocoltest"
 )
 
 func TestSettingsShow_4_9(t *testing.T) {
@@ -41,7 +42,7 @@ func TestWALSegmentSize(t *testing.T) {
 	}
 	for _, text := range []string{"", "16", "MB", "0MB", "-16MB", "+16MB", "16 MB", "16MB ", "16MB x", "16kB", "3MB", "2GB", "2048MB", "16777216", "1_6MB"} {
 		_, err := protocol.ParseWALSegmentSize(text)
-		wantText(t, text, err, `unexpected wal_segment_size "`+text+`"`)
+		protocoltest.WantText(t, text, err, `unexpected wal_segment_size "`+text+`"`)
 	}
 }
 
@@ -53,7 +54,7 @@ func TestParseDataDirectoryMode(t *testing.T) {
 	}
 	for _, text := range []string{"", "0777", "0755", "488", "x", "-0700"} {
 		_, err := protocol.ParseDataDirectoryMode(text)
-		wantText(t, text, err, `unexpected data_directory_mode "`+text+`"`)
+		protocoltest.WantText(t, text, err, `unexpected data_directory_mode "`+text+`"`)
 	}
 }
 

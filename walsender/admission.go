@@ -4,6 +4,7 @@ import (
 	"cmp"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 // admit gives the session a process id and a place among max_wal_senders, or
@@ -36,7 +37,7 @@ func (s *Server) maxWALSenders() int { return cmp.Or(max(0, s.MaxWALSenders), De
 
 // cancelCommand serves a CancelRequest (§1.3): it cancels the command that the
 // session runs, if the secret is right. The asker learns nothing either way.
-func (s *Server) cancelCommand(m protocol.CancelRequest) {
+func (s *Server) cancelCommand(m wire.CancelRequest) {
 	s.mu.Lock()
 	sess := s.keys[m.ProcessID]
 	s.mu.Unlock()

@@ -18,7 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgproto3"
 
-	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 	"github.com/pgparallel/pgparallel/walsender"
 )
 
@@ -32,7 +32,7 @@ func wantAnswer(t testing.TB, got []string, want ...string) {
 func TestConnection_1_1_NegotiatesVersion(t *testing.T) {
 	addr := serve(t, &walsender.Server{Cluster: newMemCluster()})
 	c := rawDial(t, addr)
-	c.write(protocol.StartupMessage{Major: 3, Minor: 9999, Parameters: map[string]string{
+	c.write(wire.StartupMessage{Major: 3, Minor: 9999, Parameters: map[string]string{
 		"user": "backup", "replication": "true", "_pq_.test_protocol_negotiation": "",
 	}}.Encode(nil))
 	got := c.answer()
@@ -43,7 +43,7 @@ func TestConnection_1_1_NegotiatesVersion(t *testing.T) {
 func TestConnection_1_2_EncryptionRefused(t *testing.T) {
 	addr := serve(t, &walsender.Server{Cluster: newMemCluster()})
 	c := rawDial(t, addr)
-	for _, packet := range [][]byte{protocol.GSSENCRequest{}.Encode(nil), protocol.SSLRequest{}.Encode(nil)} {
+	for _, packet := range [][]byte{wire.GSSENCRequest{}.Encode(nil), wire.SSLRequest{}.Encode(nil)} {
 		c.write(packet)
 		answer := make([]byte, 1)
 		if _, err := io.ReadFull(c.conn, answer); err != nil || answer[0] != 'N' {
@@ -59,8 +59,8 @@ func TestConnection_1_2_BytesBehindSSLRequest(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			addr := serve(t, &walsender.Server{Cluster: newMemCluster(), TLSConfig: config})
 			c := rawDial(t, addr)
-			stuffed := protocol.StartupMessage{Major: 3, Parameters: map[string]string{"user": "x", "replication": "1"}}
-			c.write(stuffed.Encode(protocol.SSLRequest{}.Encode(nil)))
+			stuffed := wire.StartupMessage{Major: 3, Parameters: map[string]string{"user": "x", "replication": "1"}}
+			c.write(stuffed.Encode(wire.SSLRequest{}.Encode(nil)))
 			if rest, err := io.ReadAll(c.conn); len(rest) > 0 {
 				t.Errorf("answer %q, %v; want a plain close", rest, err)
 			}
@@ -77,7 +77,7 @@ func TestConnection_1_2_TLS(t *testing.T) {
 				t.Fatal(err)
 			}
 			if name != "direct" {
-				conn.Write(protocol.SSLRequest{}.Encode(nil))
+				conn.Write(wire.SSLRequest{}.Encode(nil))
 				answer := make([]byte, 1)
 				if _, err := io.ReadFull(conn, answer); err != nil || answer[0] != 'S' {
 					t.Fatalf("answer %q, %v; want S", answer, err)
@@ -101,7 +101,7 @@ func TestConnection_1_2_DirectTLSNeedsALPN(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	conn.Write(protocol.StartupMessage{Major: 3, Parameters: map[string]string{"user": "x", "replication": "1"}}.Encode(nil))
+	conn.Write(wire.StartupMessage{Major: 3, Parameters: map[string]string{"user": "x", "replication": "1"}}.Encode(nil))
 	if rest, _ := io.ReadAll(conn); len(rest) > 0 {
 		t.Errorf("answer %q, want a plain close", rest)
 	}
@@ -138,7 +138,7 @@ func TestConnection_1_3_Cancel(t *testing.T) {
 	wrong[0]++
 	for _, secret := range [][]byte{wrong, c.key.SecretKey} {
 		asker := rawDial(t, addr)
-		asker.write(protocol.CancelRequest{ProcessID: c.key.ProcessID, SecretKey: secret}.Encode(nil))
+		asker.write(wire.CancelRequest{ProcessID: c.key.ProcessID, SecretKey: secret}.Encode(nil))
 		if rest, _ := io.ReadAll(asker.conn); len(rest) > 0 {
 			t.Errorf("the asker got %q, want a plain close", rest)
 		}

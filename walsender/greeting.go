@@ -9,10 +9,11 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 // greet says what follows a successful authentication (§1.5), up to ReadyForQuery.
-func (s *session) greet(ctx context.Context, m protocol.StartupMessage) error {
+func (s *session) greet(ctx context.Context, m wire.StartupMessage) error {
 	err := s.reopen(ctx)
 	var settings protocol.Settings
 	if err == nil {
@@ -42,7 +43,7 @@ func (s *session) greet(ctx context.Context, m protocol.StartupMessage) error {
 
 // parameters are the session's ParameterStatus messages, in the order in which
 // PostgreSQL sends them.
-func (s *session) parameters(settings protocol.Settings, m protocol.StartupMessage) [][2]string {
+func (s *session) parameters(settings protocol.Settings, m wire.StartupMessage) [][2]string {
 	hotStandby, _ := settings.Show("in_hot_standby")
 	return [][2]string{
 		{"in_hot_standby", hotStandby},

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 	"github.com/pgparallel/pgparallel/walsender"
 )
 
@@ -45,7 +46,7 @@ func (c *passCluster) DialWALSender(_ context.Context, parameters map[string]str
 		return nil, c.refuse
 	}
 	here, there := net.Pipe()
-	c.dialed <- &fakeWALSender{conn: there, in: protocol.NewFrameReader(there, 1<<30), parameters: parameters}
+	c.dialed <- &fakeWALSender{conn: there, in: wire.NewFrameReader(there, 1<<30), parameters: parameters}
 	return &walsender.WALSenderConn{Conn: here, Cancel: func(context.Context) error {
 		c.cancels <- struct{}{}
 		return nil
@@ -56,7 +57,7 @@ func (c *passCluster) DialWALSender(_ context.Context, parameters map[string]str
 type fakeWALSender struct {
 	t          testing.TB
 	conn       net.Conn
-	in         *protocol.FrameReader
+	in         *wire.FrameReader
 	parameters map[string]string
 }
 
@@ -280,7 +281,7 @@ func TestPassThrough_Cancel(t *testing.T) {
 	c.send("BASE_BACKUP")
 	u := cluster.upstream(t)
 	u.query("BASE_BACKUP")
-	rawDial(t, addr).write(protocol.CancelRequest{ProcessID: c.key.ProcessID, SecretKey: c.key.SecretKey}.Encode(nil))
+	rawDial(t, addr).write(wire.CancelRequest{ProcessID: c.key.ProcessID, SecretKey: c.key.SecretKey}.Encode(nil))
 	<-cluster.cancels
 	u.say(&pgproto3.ErrorResponse{Severity: "ERROR", Code: "57014", Message: "canceled"}, readyForQuery)
 	if got := c.answer(); len(got) != 2 {

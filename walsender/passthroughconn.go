@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 // upstream is the session's connection to the cluster's own walsender. While a
@@ -126,7 +127,7 @@ func (u *upstream) lastWord() *protocol.Error {
 		}
 		var response pgproto3.ErrorResponse
 		if unread[0] == 'E' && response.Decode(unread[5:length]) == nil {
-			if e := protocol.ErrorFromResponse(&response); e.Fatal() {
+			if e := wire.DecodeError(&response); e.Fatal() {
 				return e
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 // upstreamBuffer is how much is read from the cluster's walsender at once, in bytes.
@@ -126,7 +127,7 @@ func (r *relay) noteError(length int) {
 	if err != nil || len(message) < length || response.Decode(message[5:]) != nil {
 		return
 	}
-	e := protocol.ErrorFromResponse(&response)
+	e := wire.DecodeError(&response)
 	r.code, r.parting = e.Code, e.Fatal()
 }
 

@@ -11,7 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
-	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 // patience bounds what a test waits for. It is far above what anything takes.
@@ -21,7 +21,7 @@ const patience = 20 * time.Second
 type rawClient struct {
 	t    testing.TB
 	conn net.Conn
-	in   *protocol.FrameReader
+	in   *wire.FrameReader
 
 	key    pgproto3.BackendKeyData
 	params map[string]string
@@ -40,7 +40,7 @@ func rawDial(t testing.TB, addr net.Addr) *rawClient {
 func newRawClient(t testing.TB, conn net.Conn) *rawClient {
 	t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(patience))
-	return &rawClient{t: t, conn: conn, in: protocol.NewFrameReader(conn, 2<<20), params: map[string]string{}}
+	return &rawClient{t: t, conn: conn, in: wire.NewFrameReader(conn, 2<<20), params: map[string]string{}}
 }
 
 // connect opens a session for the user and reads the greeting.
@@ -70,7 +70,7 @@ func reconnect(t testing.TB, addr net.Addr) {
 // end of the connection.
 func (c *rawClient) startup(parameters map[string]string) []string {
 	c.t.Helper()
-	c.write(protocol.StartupMessage{Major: 3, Parameters: parameters}.Encode(nil))
+	c.write(wire.StartupMessage{Major: 3, Parameters: parameters}.Encode(nil))
 	return c.answer()
 }
 

@@ -5,15 +5,16 @@ import (
 	"iter"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 // result answers with a result set of the rows.
 func (s *session) result(tag string, columns []protocol.Column, rows ...protocol.Row) error {
-	if err := s.out.send(protocol.RowDescription(columns...)); err != nil {
+	if err := s.out.send(wire.RowDescription(columns...)); err != nil {
 		return err
 	}
 	for _, row := range rows {
-		if err := s.out.send(row.Message()); err != nil {
+		if err := s.out.send(wire.DataRow(row)); err != nil {
 			return err
 		}
 	}
@@ -29,7 +30,7 @@ func (s *session) files(ctx context.Context, tag string, files iter.Seq2[protoco
 			return nil
 		}
 		described = true
-		return s.out.send(protocol.RowDescription(protocol.FileColumns()...))
+		return s.out.send(wire.RowDescription(protocol.FileColumns()...))
 	}
 	for file, err := range files {
 		if err != nil {
@@ -41,7 +42,7 @@ func (s *session) files(ctx context.Context, tag string, files iter.Seq2[protoco
 		if err := describe(); err != nil {
 			return err
 		}
-		if err := s.out.send(file.Row().Message()); err != nil {
+		if err := s.out.send(wire.DataRow(file.Row())); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 	"github.com/pgparallel/pgparallel/sharedstate"
 )
 
@@ -109,7 +110,7 @@ func (s *session) transfer(ctx context.Context, c grammar.SendFile, t *transfer)
 // file can verify what it reads into it.
 func (s *session) copy(ctx context.Context, t *transfer) error {
 	if s.frames == nil {
-		s.frames = protocol.NewFrameWriter(s.out, protocol.DefaultFrame)
+		s.frames = wire.NewFrameWriter(s.out, wire.DefaultFrame)
 	}
 	buffer := s.frames.Buffer()
 	for {

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 	"github.com/pgparallel/pgparallel/sharedstate"
 )
 
@@ -141,7 +142,7 @@ func pause(ctx context.Context, err error) bool {
 // that the client said goodbye. A panic of the Cluster ends the session, not the
 // process: it is logged, and the session's backup is aborted.
 //
-// A program that reads the startup packet itself ([protocol.ReadStartupPacket]), to
+// A program that reads the startup packet itself ([wire.ReadStartupPacket]), to
 // decide who is to serve the connection, hands over one whose Read begins with that
 // packet again. Several goroutines may read from it at once, as from any net.Conn.
 // Where it has methods SyscallConn and CloseWrite, as those of package net have, they
@@ -270,9 +271,9 @@ func (s *Server) trackConn(conn net.Conn) error {
 // the message can be written at once.
 func (s *Server) refuse(conn net.Conn, err error) {
 	defer conn.Close()
-	if wire := wireError(err); wire != nil && wire.Code == protocol.CodeTooManyConnections {
+	if told := wireError(err); told != nil && told.Code == protocol.CodeTooManyConnections {
 		s.Logger.Warn("too many connections", zap.String("remote", remoteName(conn.RemoteAddr())))
-		if message, err := wire.Response().Encode(nil); err == nil && conn.SetWriteDeadline(time.Now().Add(hurryTime)) == nil {
+		if message, err := wire.ErrorResponse(told).Encode(nil); err == nil && conn.SetWriteDeadline(time.Now().Add(hurryTime)) == nil {
 			_, _ = conn.Write(message) // it is closed all the same
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 // hurryTime is how long a write under way may go on once the session must end: a
@@ -31,7 +32,7 @@ type session struct {
 	conn   net.Conn   // it, or TLS over it
 	out    *output
 	in     *readAhead
-	frames *protocol.FrameWriter
+	frames *wire.FrameWriter
 	log    *zap.Logger
 	start  time.Time
 
@@ -125,8 +126,8 @@ func (s *session) refuseExtended() error {
 		return nil
 	}
 	s.skipping = true
-	err := s.out.send(protocol.Errorf(protocol.CodeProtocolViolation,
-		"extended query protocol not supported in a replication connection").Response())
+	err := s.out.send(wire.ErrorResponse(protocol.Errorf(protocol.CodeProtocolViolation,
+		"extended query protocol not supported in a replication connection")))
 	if err != nil {
 		return err
 	}
@@ -209,11 +210,11 @@ func (s *session) dispatch(ctx context.Context, command grammar.Command) error {
 // error that ends the session is returned instead.
 func (s *session) answer(err error) error {
 	if err != nil {
-		wire := wireError(err)
-		if wire == nil || wire.Fatal() {
+		told := wireError(err)
+		if told == nil || told.Fatal() {
 			return err
 		}
-		if err := s.out.send(wire.Response()); err != nil {
+		if err := s.out.send(wire.ErrorResponse(told)); err != nil {
 			return err
 		}
 	}
@@ -239,7 +240,7 @@ func (s *session) complete(tag string) error {
 // notice passes a notice on to the peer. It is sent with what follows.
 func (s *session) notice(n *protocol.Error) {
 	// An error of the connection shows at the next message as well.
-	_ = s.out.send(n.Notice())
+	_ = s.out.send(wire.NoticeResponse(n))
 }
 
 // peerEnded hears from the reading goroutine, more than once perhaps, that the peer
@@ -303,14 +304,14 @@ func (s *session) awaitReader() (relax func()) {
 // a frame boundary to say it at, on the wire.
 func (s *session) sayGoodbye(err error) {
 	s.log.Info("session ended", zap.Duration("time", time.Since(s.start)), zap.NamedError("reason", err))
-	wire := wireError(err)
-	if wire == nil || s.out == nil {
+	told := wireError(err)
+	if told == nil || s.out == nil {
 		return
 	}
-	fatal := *wire
+	fatal := *told
 	fatal.Severity = protocol.SeverityFatal
 	s.stall.hurry(hurryTime)
-	if s.out.send(fatal.Response()) == nil {
+	if s.out.send(wire.ErrorResponse(&fatal)) == nil {
 		_ = s.out.flush() // the peer may be gone: nobody is left to tell
 	}
 	drain(s.conn)

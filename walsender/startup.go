@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 // alpn is the protocol name that direct TLS must agree on (§1.2).
@@ -86,7 +87,7 @@ func (s *Server) startup(ctx context.Context, sess *session) error {
 
 // negotiate reads packets up to the StartupMessage, and goes over to TLS where
 // that is asked for and configured. already is what was read behind it.
-func (s *Server) negotiate(sess *session) (m protocol.StartupMessage, already []byte, err error) {
+func (s *Server) negotiate(sess *session) (m wire.StartupMessage, already []byte, err error) {
 	in := bufio.NewReaderSize(sess.conn, startupBuffer)
 	first, err := in.Peek(1)
 	if err != nil {
@@ -99,20 +100,20 @@ func (s *Server) negotiate(sess *session) (m protocol.StartupMessage, already []
 		}
 	}
 	for askedTLS, askedGSS := direct, false; ; {
-		packet, err := protocol.ReadStartupPacket(in)
+		packet, err := wire.ReadStartupPacket(in)
 		if err != nil {
 			return m, nil, startupError(err)
 		}
 		switch p := packet.(type) {
-		case protocol.StartupMessage:
+		case wire.StartupMessage:
 			already, _ := in.Peek(in.Buffered())
 			return p, slices.Clone(already), nil
-		case protocol.CancelRequest:
+		case wire.CancelRequest:
 			s.cancelCommand(p)
 			return m, nil, errNotSession
 		// Bytes behind an encryption request, or a second one, are an attempt to
 		// slip plain bytes into what will be taken for encrypted (§1.2).
-		case protocol.SSLRequest:
+		case wire.SSLRequest:
 			if askedTLS || in.Buffered() > 0 {
 				sess.log.Warn("received unencrypted data after an encryption request")
 				return m, nil, errNotSession
@@ -121,7 +122,7 @@ func (s *Server) negotiate(sess *session) (m protocol.StartupMessage, already []
 			if in, err = s.answerSSLRequest(sess, in); err != nil {
 				return m, nil, err
 			}
-		case protocol.GSSENCRequest:
+		case wire.GSSENCRequest:
 			if askedGSS || in.Buffered() > 0 {
 				sess.log.Warn("received unencrypted data after an encryption request")
 				return m, nil, errNotSession

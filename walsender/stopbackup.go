@@ -5,6 +5,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 // stopBackup answers STOP_BACKUP (§4.3, §3.7). Once the table has accepted it the
@@ -47,7 +48,7 @@ func (s *session) reportChecksumFailures(failures int64) error {
 	if failures == 0 {
 		return nil
 	}
-	if err := s.out.send(protocol.Warningf("%d total checksum verification failures", failures).Notice()); err != nil {
+	if err := s.out.send(wire.NoticeResponse(protocol.Warningf("%d total checksum verification failures", failures))); err != nil {
 		return err
 	}
 	return protocol.Errorf(protocol.CodeDataCorrupted, "checksum verification failure during base backup")

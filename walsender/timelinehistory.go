@@ -5,6 +5,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 // timelineHistory answers TIMELINE_HISTORY (§4.9).
@@ -14,14 +15,14 @@ func (s *session) timelineHistory(ctx context.Context, c grammar.TimelineHistory
 		return protocol.Errorf(protocol.CodeFeatureNotSupported, "this server has no timeline history files")
 	}
 	// As from PostgreSQL, the columns come even where the file is missing.
-	if err := s.out.send(protocol.RowDescription(protocol.HistoryFileColumns()...)); err != nil {
+	if err := s.out.send(wire.RowDescription(protocol.HistoryFileColumns()...)); err != nil {
 		return err
 	}
 	history, err := historian.TimelineHistory(ctx, protocol.Timeline(c.Timeline))
 	if err != nil {
 		return err
 	}
-	if err := s.out.send(history.Row().Message()); err != nil {
+	if err := s.out.send(wire.DataRow(history.Row())); err != nil {
 		return err
 	}
 	return s.complete("TIMELINE_HISTORY")

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/pgparallel/pgparallel/client"
-	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
 
 // Each option arrives where it belongs.
@@ -30,7 +30,7 @@ func TestBackupOptions(t *testing.T) {
 		}},
 		{[]string{"-D", "new", "--no-sync", "--no-manifest", "--no-verify-checksums", "--manifest-checksums=SHA512"}, client.Options{
 			Dir: "new", Jobs: 1, TablespaceMap: map[string]string{}, NoSync: true, NoManifest: true, NoVerifyChecksums: true,
-			ManifestChecksums: protocol.ChecksumSHA512,
+			ManifestChecksums: manifest.ChecksumSHA512,
 		}},
 		{[]string{"-D", "new", "-X", "stream", "-C", "-S", "mine", "-s", "0", "--timeout=90", "-j3", "--min-jobs=2", "--force"}, client.Options{
 			Dir: "new", Jobs: 3, MinJobs: 2, TablespaceMap: map[string]string{}, WAL: client.WALStream, Slot: "mine", CreateSlot: true,

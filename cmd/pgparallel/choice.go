@@ -4,7 +4,7 @@ import (
 	"strings"
 
 	"github.com/pgparallel/pgparallel/client"
-	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
 
 // checkpointMode is the value of -c.
@@ -42,7 +42,7 @@ func (m *walMethod) UnmarshalText(text []byte) error {
 }
 
 // checksumAlgorithm is the value of --manifest-checksums.
-type checksumAlgorithm struct{ protocol.ChecksumAlgorithm }
+type checksumAlgorithm struct{ manifest.ChecksumAlgorithm }
 
 // UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
 func (a *checksumAlgorithm) UnmarshalText(text []byte) error {

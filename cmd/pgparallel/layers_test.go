@@ -12,28 +12,36 @@ import (
 
 const module = "github.com/pgparallel/pgparallel"
 
-// layers says for each package which others of the module it may build on,
-// directly or not. Every package is in it; the programs on top, cmd and examples,
-// may use all.
+// layers says for each package which others of the module it builds on, directly or
+// not: on these and on no others. Every package is in it; the programs on top, cmd and
+// examples, may use all.
 var layers = map[string][]string{
 	"protocol":                         {},
 	"protocol/conninfo":                {},
+	"protocol/internal/protocoltest":   {"protocol"},
+	"protocol/manifest":                {"protocol"},
+	"protocol/page":                    {"protocol"},
 	"protocol/walrecord":               {"protocol"},
 	"protocol/walrecord/walrecordtest": {"protocol"},
+	"protocol/wire":                    {"protocol"},
 	"grammar":                          {},
 	"sharedstate":                      {"protocol"},
-	"client":                           {"protocol", "protocol/conninfo", "protocol/walrecord"},
-	"walsender":                        {"protocol", "grammar", "sharedstate"},
-	"walsender/livecluster":            {"protocol", "grammar", "sharedstate", "walsender", "walsender/datadir", "protocol/conninfo", "protocol/walrecord"},
-	"walsender/conformance":            {"protocol", "protocol/walrecord", "grammar", "sharedstate", "walsender", "walsender/datadir", "walsender/walsendertest"},
-	"walsender/datadir":                {"protocol", "protocol/walrecord"},
-	"walsender/walsendertest":          {"protocol", "protocol/walrecord", "grammar", "sharedstate", "walsender", "walsender/datadir"},
+	"client":                           {"protocol", "protocol/conninfo", "protocol/manifest", "protocol/walrecord", "protocol/wire"},
+	"walsender":                        {"protocol", "protocol/wire", "grammar", "sharedstate"},
+	"walsender/livecluster":            {"protocol", "protocol/conninfo", "protocol/page", "protocol/walrecord", "protocol/wire", "grammar", "sharedstate", "walsender", "walsender/datadir"},
+	"walsender/conformance":            {"protocol", "protocol/manifest", "protocol/page", "protocol/walrecord", "protocol/wire", "grammar", "sharedstate", "walsender", "walsender/datadir", "walsender/walsendertest"},
+	"walsender/datadir":                {"protocol", "protocol/page", "protocol/walrecord"},
+	"walsender/walsendertest":          {"protocol", "protocol/page", "protocol/walrecord", "protocol/wire", "grammar", "sharedstate", "walsender", "walsender/datadir"},
 	"walsender/walsendertest/postgres": {},
 }
 
 // forbidden says which packages from outside of the module a package must not import
 // itself.
 var forbidden = map[string][]string{
+	"protocol":          {"net", "github.com/jackc/pgx/v5/pgproto3"},
+	"protocol/manifest": {"net", "github.com/jackc/pgx/v5/pgproto3"},
+	"protocol/page":     {"net", "github.com/jackc/pgx/v5/pgproto3"},
+	"protocol/wire":     {"net"},
 	"grammar":           {"net", "github.com/jackc/pgx/v5/pgproto3"},
 	"sharedstate":       {"net"},
 	"walsender/datadir": {"net", "github.com/jackc/pgx/v5/pgproto3"},
@@ -59,6 +67,11 @@ func TestLayers(t *testing.T) {
 		for _, dep := range p.Deps {
 			if sibling, ours := strings.CutPrefix(dep, module+"/"); ours && !slices.Contains(allowed, sibling) {
 				t.Errorf("package %s must not build on %s", name, sibling)
+			}
+		}
+		for _, sibling := range allowed {
+			if !slices.Contains(p.Deps, module+"/"+sibling) {
+				t.Errorf("package %s does not build on %s, which the layers allow", name, sibling)
 			}
 		}
 		for _, path := range p.Imports {

@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pgparallel/pgparallel/client"
-	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
 
 func TestTransferRate(t *testing.T) {
@@ -98,8 +98,8 @@ func TestChoices(t *testing.T) {
 		{"stream", &walMethod{}, &walMethod{client.WALStream}, ""},
 		{"s", &walMethod{}, &walMethod{client.WALStream}, ""},
 		{"copy", &walMethod{}, nil, `invalid wal-method option "copy", must be "fetch", "stream", or "none"`},
-		{"sha256", &checksumAlgorithm{}, &checksumAlgorithm{protocol.ChecksumSHA256}, ""},
-		{"None", &checksumAlgorithm{}, &checksumAlgorithm{protocol.ChecksumNone}, ""},
+		{"sha256", &checksumAlgorithm{}, &checksumAlgorithm{manifest.ChecksumSHA256}, ""},
+		{"None", &checksumAlgorithm{}, &checksumAlgorithm{manifest.ChecksumNone}, ""},
 		{"md5", &checksumAlgorithm{}, nil, `unrecognized checksum algorithm: "md5"`},
 	} {
 		checkOption(t, c.text, c.into, c.err)

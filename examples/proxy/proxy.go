@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 	"github.com/pgparallel/pgparallel/walsender"
 )
 
@@ -62,16 +63,16 @@ func (p *proxy) handle(ctx context.Context, conn duplex) {
 
 // begin reads the startup packet and tells its bytes too. The packet is nil where it is
 // malformed, which is the server's to say. The error says that the connection is gone.
-func begin(ctx context.Context, conn duplex) (protocol.StartupPacket, []byte, error) {
+func begin(ctx context.Context, conn duplex) (wire.StartupPacket, []byte, error) {
 	defer context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })() //nolint:errcheck // it is closed soon
 	if err := conn.SetReadDeadline(time.Now().Add(startupTime)); err != nil {
 		return nil, nil, err
 	}
 	for {
 		var read bytes.Buffer
-		packet, err := protocol.ReadStartupPacket(io.TeeReader(conn, &read))
+		packet, err := wire.ReadStartupPacket(io.TeeReader(conn, &read))
 		switch packet.(type) {
-		case protocol.SSLRequest, protocol.GSSENCRequest:
+		case wire.SSLRequest, wire.GSSENCRequest:
 			if _, err := conn.Write([]byte("N")); err != nil { // no encryption here
 				return nil, nil, err
 			}
@@ -86,13 +87,13 @@ func begin(ctx context.Context, conn duplex) (protocol.StartupPacket, []byte, er
 
 // isForPostgreSQL reports whether PostgreSQL is to answer the packet. What is wrong in one
 // the server says.
-func isForPostgreSQL(packet protocol.StartupPacket) bool {
+func isForPostgreSQL(packet wire.StartupPacket) bool {
 	switch p := packet.(type) {
-	case protocol.StartupMessage:
+	case wire.StartupMessage:
 		_, err := p.Replication()
 		wire, ok := errors.AsType[*protocol.Error](err)
 		return ok && wire.Code == protocol.CodeFeatureNotSupported // an ordinary session
-	case protocol.CancelRequest:
+	case wire.CancelRequest:
 		return p.ProcessID <= 1<<22 // the server's own are larger (§1.3)
 	}
 	return false
@@ -128,7 +129,7 @@ func (p *proxy) relay(ctx context.Context, conn duplex, read []byte) {
 
 // refuse tells the client why there is no session.
 func refuse(conn net.Conn, why *protocol.Error) {
-	if message, err := why.Response().Encode(nil); err == nil {
+	if message, err := wire.ErrorResponse(why).Encode(nil); err == nil {
 		_, _ = conn.Write(message) // it is closed all the same
 	}
 }

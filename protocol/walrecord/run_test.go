@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/manifest"
 	"github.com/pgparallel/pgparallel/protocol/walrecord/walrecordtest"
 )
 
@@ -227,7 +228,7 @@ func BenchmarkRun(b *testing.B) {
 
 func BenchmarkChecksum(b *testing.B) {
 	content := make([]byte, 16<<20)
-	hash := protocol.ChecksumCRC32C.New()
+	hash := manifest.ChecksumCRC32C.New()
 	b.SetBytes(int64(len(content)))
 	for b.Loop() {
 		hash.Write(content)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
 
 // archived: the histories have their .done files; the segment that the backup ends in, which
@@ -37,12 +38,12 @@ func archived(e *evidence) *finding {
 }
 
 // manifest is the backup_manifest of the target.
-func (e *evidence) manifest() (*protocol.Manifest, *finding) {
+func (e *evidence) manifest() (*manifest.Manifest, *finding) {
 	text, err := os.ReadFile(filepath.Join(e.target.Dir, "backup_manifest"))
 	if err != nil {
 		return nil, found("there is a backup_manifest", "there is none")
 	}
-	m, err := protocol.ReadManifest(bytes.NewReader(text))
+	m, err := manifest.Read(bytes.NewReader(text))
 	if err != nil {
 		return nil, found("backup_manifest is valid", "%v", err)
 	}

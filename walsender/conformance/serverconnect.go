@@ -8,15 +8,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 func serverConnectCases() []serverCase {
 	return []serverCase{
 		{Case{"S-CONNECT/001", "§1.2", Must, "A request for encryption is answered by one byte."}, func(t *talk) {
-			b := t.raw(protocol.SSLRequest{}.Encode(nil)).one()
+			b := t.raw(wire.SSLRequest{}.Encode(nil)).one()
 			t.want(b == 'S' || b == 'N', "SSLRequest: S or N", "%q", b)
-			b = t.raw(protocol.GSSENCRequest{}.Encode(nil)).one()
+			b = t.raw(wire.GSSENCRequest{}.Encode(nil)).one()
 			t.want(b == 'N', "GSSENCRequest: N", "%q", b)
 		}},
 		{Case{"S-CONNECT/002", "§1.4", Must, "Whoever asks for no replication is told that there is nothing else."}, func(t *talk) {
@@ -62,11 +62,11 @@ func serverConnectCases() []serverCase {
 			t.want(a.code == "0A000" && a.ready, "SELECT 1: 0A000", "%s", a)
 		}},
 		{Case{"S-CONNECT/008", "§1.3", Must, "Whether a CancelRequest was right is nobody's business: the answer is a close."}, func(t *talk) {
-			request := protocol.CancelRequest{ProcessID: 1, SecretKey: []byte{1, 2, 3, 4}}
+			request := wire.CancelRequest{ProcessID: 1, SecretKey: []byte{1, 2, 3, 4}}
 			a := t.raw(request.Encode(nil)).answer()
 			t.want(a.closed && a.kinds == "", "a plain close", "%s", a)
 			p := t.session()
-			request = protocol.CancelRequest{ProcessID: p.pid, SecretKey: p.secret}
+			request = wire.CancelRequest{ProcessID: p.pid, SecretKey: p.secret}
 			a = t.raw(request.Encode(nil)).answer()
 			t.want(a.closed && a.kinds == "", "a plain close", "%s", a)
 			p.done("LIST_TABLESPACES") // nothing was running
@@ -87,7 +87,7 @@ func serverConnectCases() []serverCase {
 			t.want(first.tag != "" && second.code == "55000" && third.tag != "", "three answers in order, of which the second is 55000", "%s; %s; %s", first, second, third)
 		}},
 		{Case{"S-CONNECT/011", "§1.2", Must, "What follows an SSLRequest in the same packet was put there by somebody else."}, func(t *talk) {
-			p := t.raw(append(protocol.SSLRequest{}.Encode(nil), startup(0, nil, "replication", "true")...))
+			p := t.raw(append(wire.SSLRequest{}.Encode(nil), startup(0, nil, "replication", "true")...))
 			t.want(p.closes(), "the connection is closed", "it stays open")
 		}},
 		{Case{"S-CONNECT/012", "§1.1", Must, "Clients of PostgreSQL 19 may ask for 3.9999, only to see whether a server negotiates."}, func(t *talk) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 	"github.com/pgparallel/pgparallel/walsender/datadir"
 )
 
@@ -27,7 +28,7 @@ func serverFileCases() []serverCase {
 				}
 				t.want(a.kinds == "HdcCZ" || a.kinds == "HcCZ", fmt.Sprintf("%q: CopyOutResponse, CopyData, CopyDone, CommandComplete, ReadyForQuery", f.Path), "%s (%s)", a, a.kinds)
 				t.want(a.tag == "SEND_FILE", "CommandComplete SEND_FILE", "%s", a.tag)
-				t.want(a.longest <= protocol.MaxFrame, "CopyData of at most 1 MiB", "%d bytes", a.longest)
+				t.want(a.longest <= wire.MaxFrame, "CopyData of at most 1 MiB", "%d bytes", a.longest)
 			}
 			p.stop()
 		}},

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 // talk is what a case has to say to a server. After the first finding nothing is said
@@ -47,7 +48,7 @@ func (t *talk) hangUp() {
 type peer struct {
 	*talk
 	conn       net.Conn
-	frames     *protocol.FrameReader
+	frames     *wire.FrameReader
 	parameters map[string]string
 	pid        uint32
 	secret     []byte
@@ -99,7 +100,7 @@ func (p *peer) take(c net.Conn) {
 	deadline, _ := p.ctx.Deadline()
 	_ = c.SetDeadline(deadline) // the next read fails
 	p.conns = append(p.conns, c)
-	p.conn, p.frames = c, protocol.NewFrameReader(c, protocol.MaxFrame)
+	p.conn, p.frames = c, wire.NewFrameReader(c, wire.MaxFrame)
 }
 
 // raw opens a connection and sends bytes over it: what comes before a session.
@@ -142,7 +143,7 @@ func (p *peer) one() byte {
 
 // startup is a startup packet with these parameters, names and values in turn.
 func startup(minor uint16, options []string, parameters ...string) []byte {
-	m := protocol.StartupMessage{Major: 3, Minor: minor, Options: options, Parameters: map[string]string{"user": "conformance"}}
+	m := wire.StartupMessage{Major: 3, Minor: minor, Options: options, Parameters: map[string]string{"user": "conformance"}}
 	for i := 0; i+1 < len(parameters); i += 2 {
 		m.Parameters[parameters[i]] = parameters[i+1]
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/page"
 )
 
 // checksumsOn is the value of [Control.DataChecksumVersion] that says that every page
@@ -29,8 +30,8 @@ func (c Control) verifiesPages(littleEndian bool) (verifies bool, warning *proto
 		return false, nil
 	case c.DataChecksumVersion != checksumsOn:
 		return false, protocol.Warningf("page checksums are not verified: their state in pg_control is %d, neither off nor on", c.DataChecksumVersion)
-	case c.BlockSize != pageSize:
-		return false, protocol.Warningf("page checksums are not verified: the cluster's block size is %d bytes, not %d", c.BlockSize, pageSize)
+	case c.BlockSize != page.Size:
+		return false, protocol.Warningf("page checksums are not verified: the cluster's block size is %d bytes, not %d", c.BlockSize, page.Size)
 	case !littleEndian:
 		return false, protocol.Warningf("page checksums are not verified: this machine is big-endian")
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/page"
 )
 
 // shownFailures is how many checksum failures of a file are reported one by one.
@@ -78,10 +79,10 @@ func (v *verifiedFile) Read(p []byte) (int, error) {
 		return 0, nil
 	case v.offset >= v.end && v.reported:
 		return 0, io.EOF
-	case len(p) < pageSize:
+	case len(p) < page.Size:
 		return 0, io.ErrShortBuffer
 	}
-	n, err := v.readAt(p[:len(p)-len(p)%pageSize], v.offset)
+	n, err := v.readAt(p[:len(p)-len(p)%page.Size], v.offset)
 	if err == nil {
 		n, err = v.verify(p[:n])
 	}
@@ -98,19 +99,19 @@ func (v *verifiedFile) Read(p []byte) (int, error) {
 // verify looks at the pages that lie at the current offset and tells how many
 // bytes are left of them: fewer where the file was truncated meanwhile.
 func (v *verifiedFile) verify(p []byte) (int, error) {
-	for at := 0; at < len(p) && !v.blind; at += pageSize {
-		block := v.firstBlock + uint32((v.offset+int64(at))/pageSize)
-		if len(p)-at < pageSize {
+	for at := 0; at < len(p) && !v.blind; at += page.Size {
+		block := v.firstBlock + uint32((v.offset+int64(at))/page.Size)
+		if len(p)-at < page.Size {
 			v.blind = true
 			v.notice(protocol.Warningf(`could not verify checksum in file "%s", block %d: read buffer size %d and page size %d differ`,
-				shown(v.display), block, len(p)-at, pageSize))
+				shown(v.display), block, len(p)-at, page.Size))
 			break
 		}
-		page := p[at : at+pageSize]
-		if ok, _, _ := VerifyPage(page, block); ok {
+		content := p[at : at+page.Size]
+		if ok, _, _ := page.Verify(content, block); ok {
 			continue
 		}
-		whole, err := v.verifyAgain(page, block, v.offset+int64(at))
+		whole, err := v.verifyAgain(content, block, v.offset+int64(at))
 		if err != nil || !whole {
 			return at, err
 		}
@@ -119,11 +120,11 @@ func (v *verifiedFile) verify(p []byte) (int, error) {
 }
 
 // verifyAgain reads a page a second time, as it may have been half written, and
-// leaves what it read in page. It reports false where the file now ends before the
+// leaves what it read in content. It reports false where the file now ends before the
 // page.
-func (v *verifiedFile) verifyAgain(page []byte, block uint32, offset int64) (whole bool, err error) {
+func (v *verifiedFile) verifyAgain(content []byte, block uint32, offset int64) (whole bool, err error) {
 	if v.again == nil {
-		v.again = make([]byte, pageSize)
+		v.again = make([]byte, page.Size)
 	}
 	n, err := v.readAt(v.again, offset)
 	switch {
@@ -131,17 +132,17 @@ func (v *verifiedFile) verifyAgain(page []byte, block uint32, offset int64) (who
 		return false, err
 	case n == 0:
 		return false, nil
-	case n < pageSize:
+	case n < page.Size:
 		return false, protocol.Errorf(protocol.CodeIOError, `could not reread block %d of file "%s": read %d of %d bytes`,
-			block, shown(v.display), n, pageSize)
+			block, shown(v.display), n, page.Size)
 	}
-	changed := !bytes.Equal(page, v.again)
-	copy(page, v.again)
-	ok, calculated, stored := VerifyPage(page, block)
+	changed := !bytes.Equal(content, v.again)
+	copy(content, v.again)
+	ok, calculated, stored := page.Verify(content, block)
 	if ok {
 		return true, nil
 	}
-	excused, err := v.excused(page, changed)
+	excused, err := v.excused(content, changed)
 	if err == nil && !excused {
 		v.fail(block, calculated, stored)
 	}
@@ -153,7 +154,7 @@ func (v *verifiedFile) verifyAgain(page []byte, block uint32, offset int64) (who
 // change since then has the whole page in the WAL. An LSN that the cluster has not
 // come to is itself a sign of damage. A page that changed between two looks is in
 // flight, whatever of its LSN is there already.
-func (v *verifiedFile) excused(page []byte, changed bool) (bool, error) {
+func (v *verifiedFile) excused(content []byte, changed bool) (bool, error) {
 	c, _, err := v.dir.readControl(context.Background(), controlData)
 	if err != nil {
 		return false, controlError(context.Background(), err)
@@ -162,7 +163,7 @@ func (v *verifiedFile) excused(page []byte, changed bool) (bool, error) {
 		v.blind = true // checksums have been switched off meanwhile
 		return true, nil
 	}
-	lsn := pageLSN(page)
+	lsn := page.LSN(content)
 	switch {
 	case v.replayed == notReplayed:
 		return false, nil

@@ -14,16 +14,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/page"
 )
 
-// relationPage is a page with a right checksum.
+// relationPage is a page with a right checksum. The offsets are those of bufpage.h: pd_lsn
+// at 0, pd_checksum at 8, pd_upper at 14.
 func relationPage(block uint32, lsn uint64) []byte {
-	page := bytes.Repeat([]byte{byte(block + 1)}, pageSize)
-	binary.LittleEndian.PutUint32(page[pdLSN:], uint32(lsn>>32))
-	binary.LittleEndian.PutUint32(page[pdLSN+4:], uint32(lsn))
-	binary.LittleEndian.PutUint16(page[pdUpper:], 100)
-	binary.LittleEndian.PutUint16(page[pdChecksum:], PageChecksum(page, block))
-	return page
+	content := bytes.Repeat([]byte{byte(block + 1)}, page.Size)
+	binary.LittleEndian.PutUint32(content[0:], uint32(lsn>>32))
+	binary.LittleEndian.PutUint32(content[4:], uint32(lsn))
+	binary.LittleEndian.PutUint16(content[14:], 100)
+	binary.LittleEndian.PutUint16(content[8:], page.Checksum(content, block))
+	return content
 }
 
 // pages are blocks [first, first+n) of a relation.
@@ -69,21 +71,21 @@ func TestVerify_4_6(t *testing.T) {
 	const start = 3 << 20
 	damage := func(data []byte, blocks ...int) []byte {
 		for _, b := range blocks {
-			data[b*pageSize+5000] ^= 1
+			data[b*page.Size+5000] ^= 1
 		}
 		return data
 	}
 	message := func(file string, inFile int, block uint32, data []byte) string {
-		page := data[inFile*pageSize : (inFile+1)*pageSize]
+		content := data[inFile*page.Size : (inFile+1)*page.Size]
 		return fmt.Sprintf(`checksum verification failed in file "%s", block %d: calculated %X but expected %X`,
-			file, block, PageChecksum(page, block), binary.LittleEndian.Uint16(page[pdChecksum:]))
+			file, block, page.Checksum(content, block), binary.LittleEndian.Uint16(content[8:]))
 	}
 	many := damage(pages(0, 10, 1), 0, 1, 2, 3, 5, 7, 9)
 	two := damage(pages(0, 4, 1), 1, 3)
 	second := damage(pages(131072, 2, 1), 1)
 	future := damage(pages(0, 2, 4<<20+1), 1) // block 0 is whole, and needs no excuse
 	sector := pages(0, 3, start)
-	clear(sector[2*pageSize : 2*pageSize+512])
+	clear(sector[2*page.Size : 2*page.Size+512])
 	tail := append(damage(pages(0, 2, 1), 0), 1, 2, 3)
 	for _, test := range []struct {
 		name     string
@@ -94,7 +96,7 @@ func TestVerify_4_6(t *testing.T) {
 	}{
 		{"healthy", "base/5/16384", pages(0, 20, 1), nil, 0},
 		{"empty", "base/5/16384", nil, nil, 0},
-		{"new pages", "base/5/16384", make([]byte, 3*pageSize), nil, 0},
+		{"new pages", "base/5/16384", make([]byte, 3*page.Size), nil, 0},
 		{"later than the start", "base/5/16384", damage(pages(0, 2, start), 0), nil, 0},
 		{"later than the WAL", "base/5/16384", future, []string{message("./base/5/16384", 1, 1, future)}, 1},
 		{"zeros at the beginning", "base/5/16384", sector, []string{message("./base/5/16384", 2, 2, sector)}, 1},
@@ -118,7 +120,7 @@ func TestVerify_4_6(t *testing.T) {
 			`could not verify checksum in file "./base/5/16384", block 2: read buffer size 3 and page size 8192 differ`,
 		}, 1},
 	} {
-		for _, buffer := range []int{pageSize, 3 * pageSize, 128 << 10, 2*pageSize + 100} {
+		for _, buffer := range []int{page.Size, 3 * page.Size, 128 << 10, 2*page.Size + 100} {
 			t.Run(fmt.Sprintf("%s/%d", test.name, buffer), func(t *testing.T) {
 				f := newFixture(t, validControl())
 				f.write(test.file, test.content)
@@ -148,7 +150,7 @@ func TestVerify_4_6_WithoutRecovery(t *testing.T) {
 		data := pages(0, 2, lsn)
 		data[4000] ^= 1
 		f.write("base/5/16384", data)
-		if _, warnings, failures := readVerified(t, f.open(), "base/5/16384", 1000, pageSize); failures != 1 {
+		if _, warnings, failures := readVerified(t, f.open(), "base/5/16384", 1000, page.Size); failures != 1 {
 			t.Errorf("LSN %X: %d failures: %q", lsn, failures, warnings)
 		}
 	}
@@ -163,9 +165,9 @@ func TestVerify_4_6_Crashed(t *testing.T) {
 	f.wal(c, 1, 3, 3, 0, nil)
 	data := append(pages(0, 1, 1), pages(1, 1, 3<<20)...)
 	data[4000] ^= 1
-	data[pageSize+4000] ^= 1 // since the checkpoint: excused
+	data[page.Size+4000] ^= 1 // since the checkpoint: excused
 	f.write("base/5/16384", data)
-	_, warnings, failures := readVerified(t, f.open(), "base/5/16384", 3<<20, pageSize)
+	_, warnings, failures := readVerified(t, f.open(), "base/5/16384", 3<<20, page.Size)
 	const mended = "; crash recovery mends the page if it was torn and the WAL has an image of it"
 	if failures != 1 || len(warnings) != 1 || !strings.HasSuffix(warnings[0], mended) {
 		t.Errorf("%d failures: %q", failures, warnings)
@@ -177,7 +179,7 @@ func TestVerify_4_6_SwitchedOff(t *testing.T) {
 	f := newFixture(t, validControl())
 	data := pages(0, 2, 1)
 	data[4000] ^= 1
-	data[pageSize+4000] ^= 1
+	data[page.Size+4000] ^= 1
 	f.write("base/5/16384", data)
 	d := f.open()
 	file, err := d.Open(t.Context(), "base/5/16384", protocol.OpenOptions{VerifyChecksums: true, Notice: func(e *protocol.Error) { t.Error(e) }})
@@ -186,7 +188,7 @@ func TestVerify_4_6_SwitchedOff(t *testing.T) {
 	c := validControl()
 	c.DataChecksumVersion = 0
 	f.control(c)
-	if _, err := io.ReadAll(bufio.NewReaderSize(file, pageSize)); err != nil {
+	if _, err := io.ReadAll(bufio.NewReaderSize(file, page.Size)); err != nil {
 		t.Error(err)
 	}
 }
@@ -257,9 +259,9 @@ func TestVerify_4_6_Tablespace(t *testing.T) {
 	data[4000] ^= 1
 	f.must(os.MkdirAll(location+"/PG_15_202209061/5", 0o700))
 	f.must(os.WriteFile(location+"/PG_15_202209061/5/16384", data, 0o600))
-	_, warnings, _ := readVerified(t, f.open(), "pg_tblspc/16400/PG_15_202209061/5/16384", 1000, pageSize)
+	_, warnings, _ := readVerified(t, f.open(), "pg_tblspc/16400/PG_15_202209061/5/16384", 1000, page.Size)
 	want := fmt.Sprintf(`checksum verification failed in file "%s/PG_15_202209061/5/16384", block 0: calculated %X but expected %X`,
-		location, PageChecksum(data, 0), binary.LittleEndian.Uint16(data[pdChecksum:]))
+		location, page.Checksum(data, 0), binary.LittleEndian.Uint16(data[8:]))
 	if diff := cmp.Diff([]string{want}, warnings); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
@@ -328,7 +330,7 @@ func TestVerify_Again(t *testing.T) {
 			fd, st, err := d.root.open("base/5/1")
 			f.must(err)
 			plain := newFile(fd, "base/5/1", st)
-			plain.end = pageSize
+			plain.end = page.Size
 			defer plain.Close()
 			d.RecoveryOnRestore = test.live
 			v := newVerifiedFile(d, validControl(), plain, &location{}, protocol.OpenOptions{StartPtr: 1000, Notice: func(*protocol.Error) {}})
@@ -350,7 +352,7 @@ func TestRead_ShortBuffer(t *testing.T) {
 	file, err := f.open().Open(t.Context(), "base/5/1", protocol.OpenOptions{VerifyChecksums: true})
 	f.must(err)
 	defer file.Close()
-	if _, err := file.Read(make([]byte, pageSize-1)); err != io.ErrShortBuffer {
+	if _, err := file.Read(make([]byte, page.Size-1)); err != io.ErrShortBuffer {
 		t.Errorf("error %v, want io.ErrShortBuffer", err)
 	}
 }
@@ -358,20 +360,20 @@ func TestRead_ShortBuffer(t *testing.T) {
 // A file that grows is read to where it ended; one that shrinks ends early.
 func TestRead_4_6_SizeAtOpening(t *testing.T) {
 	for _, name := range []string{"base/5/16384", "postgresql.conf"} {
-		for _, change := range []int64{5 * pageSize, pageSize, 0} {
+		for _, change := range []int64{5 * page.Size, page.Size, 0} {
 			f := newFixture(t, validControl())
 			f.write(name, pages(0, 3, 1))
 			file, err := f.open().Open(t.Context(), name, protocol.OpenOptions{VerifyChecksums: true, Notice: func(e *protocol.Error) { t.Error(e) }})
 			f.must(err)
 			f.must(os.Truncate(f.at(name), change))
 			var content []byte
-			p := make([]byte, 2*pageSize)
+			p := make([]byte, 2*page.Size)
 			for err = nil; err == nil; {
 				var n int
 				n, err = file.Read(p)
 				content = append(content, p[:n]...)
 			}
-			if want := min(change, 3*pageSize); err != io.EOF || int64(len(content)) != want {
+			if want := min(change, 3*page.Size); err != io.EOF || int64(len(content)) != want {
 				t.Errorf("%s truncated to %d: read %d bytes, %v", name, change, len(content), err)
 			}
 			f.must(file.Close())

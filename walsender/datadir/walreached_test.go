@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/page"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
 
@@ -51,7 +52,7 @@ func checkReached(t *testing.T, dir string) (highest protocol.LSN) {
 	f.must(err)
 	names, err := filepath.Glob(f.at("base/*/[1-9]*"))
 	f.must(err)
-	page := make([]byte, pageSize)
+	content := make([]byte, page.Size)
 	for name := range slices.Values(names) {
 		file, err := os.Open(name)
 		if os.IsNotExist(err) {
@@ -60,8 +61,8 @@ func checkReached(t *testing.T, dir string) (highest protocol.LSN) {
 		f.must(err)
 		newest := protocol.LSN(0)
 		for err == nil {
-			if _, err = io.ReadFull(file, page); err == nil && page[pdUpper+1] != 0 {
-				newest = max(newest, pageLSN(page))
+			if _, err = io.ReadFull(file, content); err == nil && content[15] != 0 {
+				newest = max(newest, page.LSN(content))
 			}
 		}
 		f.must(file.Close())

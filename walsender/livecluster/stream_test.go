@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgproto3"
 
-	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 // rawSession is a replication session that keeps every byte it gets.
@@ -30,7 +30,7 @@ func rawConnect(t testing.TB, dir string, port int, user string) *rawSession {
 	t.Cleanup(func() { conn.Close() })
 	must(t, conn.SetDeadline(time.Now().Add(patience)))
 	s := &rawSession{t: t, conn: conn}
-	_, err = conn.Write(protocol.StartupMessage{Major: 3, Parameters: map[string]string{
+	_, err = conn.Write(wire.StartupMessage{Major: 3, Parameters: map[string]string{
 		"user": user, "replication": "true", "application_name": "oracle",
 	}}.Encode(nil))
 	must(t, err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	protowire "github.com/pgparallel/pgparallel/protocol/wire"
 	"github.com/pgparallel/pgparallel/walsender"
 )
 
@@ -44,10 +45,10 @@ func (s *Server) connection(raw net.Conn) {
 	_ = raw.SetReadDeadline(time.Time{}) // the next read fails
 	parameters := map[string]string{}
 	switch p := start.packet.(type) {
-	case protocol.CancelRequest:
+	case protowire.CancelRequest:
 		s.cancel(start.bytes)
 		return
-	case protocol.StartupMessage:
+	case protowire.StartupMessage:
 		parameters = p.Parameters
 	}
 	w := s.begin(start.conn, raw)
@@ -58,29 +59,29 @@ func (s *Server) connection(raw net.Conn) {
 
 // startup is how a connection begins, after all that is about encryption.
 type startup struct {
-	conn   net.Conn               // above TLS
-	packet protocol.StartupPacket // nil: not well formed
-	bytes  []byte                 // the packet as it came, which is what the server gets
+	conn   net.Conn                // above TLS
+	packet protowire.StartupPacket // nil: not well formed
+	bytes  []byte                  // the packet as it came, which is what the server gets
 }
 
 func (s *Server) startup(raw net.Conn) (startup, error) {
 	conn, err := s.directTLS(raw)
 	for err == nil {
 		var read bytes.Buffer
-		var packet protocol.StartupPacket
-		packet, err = protocol.ReadStartupPacket(io.TeeReader(conn, &read))
+		var packet protowire.StartupPacket
+		packet, err = protowire.ReadStartupPacket(io.TeeReader(conn, &read))
 		if malformed := new(protocol.Error); errors.As(err, &malformed) {
 			return startup{conn, nil, read.Bytes()}, nil
 		}
 		plain, _ := conn.(bufferedConn)
 		switch packet.(type) {
 		case nil:
-		case protocol.SSLRequest:
+		case protowire.SSLRequest:
 			if plain.stuffed() {
 				return startup{}, errStuffed
 			}
 			conn, err = s.answerSSLRequest(conn)
-		case protocol.GSSENCRequest:
+		case protowire.GSSENCRequest:
 			if plain.stuffed() {
 				return startup{}, errStuffed
 			}

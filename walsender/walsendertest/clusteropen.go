@@ -13,6 +13,7 @@ import (
 	"github.com/dgraph-io/ristretto/v2"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/page"
 	"github.com/pgparallel/pgparallel/walsender/datadir"
 )
 
@@ -133,9 +134,9 @@ func (f *memFile) makePage(page []byte, number int64) {
 }
 
 // check counts a page that is not whole.
-func (f *memFile) check(page []byte, number int64) {
+func (f *memFile) check(content []byte, number int64) {
 	block := f.content.first + uint32(number)
-	ok, calculated, stored := datadir.VerifyPage(page, block)
+	ok, calculated, stored := page.Verify(content, block)
 	if ok {
 		return
 	}

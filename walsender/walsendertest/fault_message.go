@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	protowire "github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 // Frames sends all files in CopyData messages of n bytes of payload, but for the last
@@ -38,7 +39,7 @@ func Frames(n int) Fault {
 // Notices has a NOTICE before every message of a session but its first.
 func Notices() Fault {
 	notice := &protocol.Error{Severity: protocol.SeverityNotice, Code: "00000", Message: "a notice may come at any time"}
-	return before("Notices()", notice.Notice())
+	return before("Notices()", protowire.NoticeResponse(notice))
 }
 
 // UnknownParameter has a ParameterStatus that no client knows before every message of

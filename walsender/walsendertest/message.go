@@ -12,6 +12,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
+	protowire "github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 // message is one from the server to a client.
@@ -111,7 +112,7 @@ func (m message) pieces(n int, send sender) error {
 // fail says the error in the message's stead, and nothing more of the answer but
 // ReadyForQuery.
 func (m message) fail(failure *protocol.Error, next sender) error {
-	if err := next(m.say(failure.Response())); err != nil {
+	if err := next(m.say(protowire.ErrorResponse(failure))); err != nil {
 		return err
 	}
 	if failure.Fatal() {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
-	"github.com/pgparallel/pgparallel/protocol"
+	protowire "github.com/pgparallel/pgparallel/protocol/wire"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 )
 
@@ -22,7 +22,7 @@ import (
 type rawClient struct {
 	t    testing.TB
 	conn net.Conn
-	in   *protocol.FrameReader
+	in   *protowire.FrameReader
 	id   string // of the backup that it started
 }
 
@@ -37,7 +37,7 @@ func dial(t testing.TB, s *walsendertest.Server) *rawClient {
 
 func talk(t testing.TB, conn net.Conn) *rawClient {
 	t.Cleanup(func() { conn.Close() })
-	return &rawClient{t: t, conn: conn, in: protocol.NewFrameReader(conn, 4<<20)}
+	return &rawClient{t: t, conn: conn, in: protowire.NewFrameReader(conn, 4<<20)}
 }
 
 // connect opens a session and returns what it was greeted with.
@@ -49,7 +49,7 @@ func connect(t testing.TB, s *walsendertest.Server) (*rawClient, []string) {
 
 func (c *rawClient) startup() []string {
 	c.t.Helper()
-	m := protocol.StartupMessage{Major: 3, Parameters: map[string]string{"user": "backup", "replication": "true"}}
+	m := protowire.StartupMessage{Major: 3, Parameters: map[string]string{"user": "backup", "replication": "true"}}
 	_, err := c.conn.Write(m.Encode(nil))
 	must(c.t, err)
 	return c.answer()

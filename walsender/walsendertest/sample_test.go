@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pgparallel/pgparallel/protocol/page"
 	"github.com/pgparallel/pgparallel/walsender/datadir"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
@@ -177,15 +178,15 @@ func TestSample_PagesDiffer(t *testing.T) {
 	must(t, walsendertest.Sample{WALSegmentSize: 1 << 20, RelationPages: 300, NoChecksums: true}.Write(dir))
 	seen, empty := make(map[string]bool), 0
 	for _, name := range []string{"base/1/20000", "base/5/20000", "base/5/20001"} {
-		for page := range slices.Chunk(read(t, filepath.Join(dir, name)), 8192) {
-			if string(page) == string(make([]byte, 8192)) {
+		for content := range slices.Chunk(read(t, filepath.Join(dir, name)), 8192) {
+			if string(content) == string(make([]byte, 8192)) {
 				empty++
 				continue
 			}
-			if seen[string(page)] {
+			if seen[string(content)] {
 				t.Fatalf("%s holds a page twice", name)
 			}
-			seen[string(page)] = true
+			seen[string(content)] = true
 		}
 	}
 	if len(seen)+empty != 900 || empty != 57 {
@@ -199,11 +200,11 @@ func TestSample_Segments(t *testing.T) {
 	must(t, walsendertest.Sample{WALSegmentSize: 1 << 20, RelationPages: 8, SegmentPages: 3}.Write(dir))
 	var blocks []uint32
 	for segment, name := range []string{"20000", "20000.1", "20000.2"} {
-		for page := range slices.Chunk(read(t, filepath.Join(dir, "base/5", name)), 8192) {
+		for content := range slices.Chunk(read(t, filepath.Join(dir, "base/5", name)), 8192) {
 			block := uint32(len(blocks))
 			blocks = append(blocks, uint32(segment))
-			sum := binary.NativeEndian.Uint16(page[8:])
-			if block != 1 && sum != datadir.PageChecksum(page, block) {
+			sum := binary.NativeEndian.Uint16(content[8:])
+			if block != 1 && sum != page.Checksum(content, block) {
 				t.Errorf("block %d in %s has checksum %X", block, name, sum)
 			}
 		}

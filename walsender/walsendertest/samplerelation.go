@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/pgparallel/pgparallel/walsender/datadir"
+	"github.com/pgparallel/pgparallel/protocol/page"
 )
 
 const (
@@ -84,30 +84,30 @@ func (s Sample) relation(seed uint64, first uint32, size int64) content {
 
 // fillPage makes a page of rows that no other block has. Of every 16 pages one,
 // the second, is new: a relation was extended and nothing written yet.
-func (s Sample) fillPage(page []byte, seed uint64, block uint32) {
+func (s Sample) fillPage(content []byte, seed uint64, block uint32) {
 	const (
 		upper   = 1024
 		special = pageSize
 		version = 4
 	)
 	if block%16 == 1 {
-		clear(page)
+		clear(content)
 		return
 	}
 	lsn := s.switchLSN()
-	clear(page[:upper])
-	binary.NativeEndian.PutUint32(page[0:], uint32(lsn>>32))
-	binary.NativeEndian.PutUint32(page[4:], uint32(lsn))
-	binary.NativeEndian.PutUint16(page[12:], 24) // pd_lower: no line pointers
-	binary.NativeEndian.PutUint16(page[14:], upper)
-	binary.NativeEndian.PutUint16(page[16:], special)
-	binary.NativeEndian.PutUint16(page[18:], pageSize|version)
+	clear(content[:upper])
+	binary.NativeEndian.PutUint32(content[0:], uint32(lsn>>32))
+	binary.NativeEndian.PutUint32(content[4:], uint32(lsn))
+	binary.NativeEndian.PutUint16(content[12:], 24) // pd_lower: no line pointers
+	binary.NativeEndian.PutUint16(content[14:], upper)
+	binary.NativeEndian.PutUint16(content[16:], special)
+	binary.NativeEndian.PutUint16(content[18:], pageSize|version)
 	random := rand.NewPCG(seed, uint64(block))
 	for i := upper; i < special; i += 8 {
-		binary.NativeEndian.PutUint64(page[i:], random.Uint64())
+		binary.NativeEndian.PutUint64(content[i:], random.Uint64())
 	}
 	if !s.NoChecksums {
-		binary.NativeEndian.PutUint16(page[8:], datadir.PageChecksum(page, block))
+		binary.NativeEndian.PutUint16(content[8:], page.Checksum(content, block))
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	protowire "github.com/pgparallel/pgparallel/protocol/wire"
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 )
@@ -197,7 +198,7 @@ func TestServer_TLS_1_2(t *testing.T) {
 
 // tryStartup is how the greeting ends.
 func (c *rawClient) tryStartup() string {
-	m := protocol.StartupMessage{Major: 3, Parameters: map[string]string{"user": "backup", "replication": "true"}}
+	m := protowire.StartupMessage{Major: 3, Parameters: map[string]string{"user": "backup", "replication": "true"}}
 	if _, err := c.conn.Write(m.Encode(nil)); err != nil {
 		return err.Error()
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
 
 type backup struct {
@@ -36,7 +37,7 @@ type backup struct {
 
 	files      []protocol.File
 	lost       map[string]int // attempts that failed by path
-	done       map[string]protocol.ManifestFile
+	done       map[string]manifest.File
 	excuse     error // the first
 	hasControl bool
 }

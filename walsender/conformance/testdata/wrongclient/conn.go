@@ -11,13 +11,14 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 // conn is a connection to the server.
 type conn struct {
 	net.Conn
 	b  *backup
-	in *protocol.FrameReader
+	in *wire.FrameReader
 }
 
 // lostError is a connection that ended.
@@ -28,11 +29,11 @@ func (b *backup) dial() (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{raw, b, protocol.NewFrameReader(raw, 2<<20)}
+	c := &conn{raw, b, wire.NewFrameReader(raw, 2<<20)}
 	b.mu.Lock()
 	b.conns = append(b.conns, c)
 	b.mu.Unlock()
-	startup := protocol.StartupMessage{Major: 3, Parameters: map[string]string{"user": "backup", "replication": "true"}}
+	startup := wire.StartupMessage{Major: 3, Parameters: map[string]string{"user": "backup", "replication": "true"}}
 	if _, err := c.Write(startup.Encode(nil)); err != nil {
 		return nil, err
 	}
@@ -104,7 +105,7 @@ func (c *conn) answer(each func(kind byte, body []byte) error) error {
 			if err := m.Decode(body); err != nil {
 				return err
 			}
-			e := protocol.ErrorFromResponse(&m)
+			e := wire.DecodeError(&m)
 			refused = e
 			if e.Fatal() {
 				return lostError{e}

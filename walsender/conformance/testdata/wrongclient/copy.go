@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
 
 const (
@@ -18,7 +19,7 @@ const (
 )
 
 func (b *backup) copyFiles() error {
-	b.lost, b.done = map[string]int{}, map[string]protocol.ManifestFile{}
+	b.lost, b.done = map[string]int{}, map[string]manifest.File{}
 	var todo []protocol.File
 	for _, f := range b.files {
 		if f.Type == protocol.TypeFile && f.Path != controlFile {
@@ -203,7 +204,7 @@ func (b *backup) judge(f protocol.File, err error) error {
 	defer b.mu.Unlock()
 	b.excuse = fmt.Errorf("%s: %w", f.Path, err)
 	if b.is("manifest-lists-vanished") {
-		b.done[f.Path] = protocol.ManifestFile{Path: f.Path, ModTime: f.ModTime, Checksum: make([]byte, 4)}
+		b.done[f.Path] = manifest.File{Path: f.Path, ModTime: f.ModTime, Checksum: make([]byte, 4)}
 	}
 	return nil
 }
@@ -312,7 +313,7 @@ func (b *backup) received(f protocol.File, name string, size int64) error {
 			b.mu.Unlock()
 		}
 	}
-	entry := protocol.ManifestFile{Path: f.Path, Size: size, ModTime: f.ModTime}
+	entry := manifest.File{Path: f.Path, Size: size, ModTime: f.ModTime}
 	content, err := os.ReadFile(b.place(name))
 	if err != nil {
 		return err

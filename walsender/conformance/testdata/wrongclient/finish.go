@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
 
 func (b *backup) copyWAL() error {
@@ -31,7 +32,7 @@ func (b *backup) copyWAL() error {
 // sendWAL copies the WAL of a range, and marks it as archived.
 func (b *backup) sendWAL(start, end protocol.LSN) error {
 	if b.done == nil {
-		b.done = map[string]protocol.ManifestFile{}
+		b.done = map[string]manifest.File{}
 	}
 	command := fmt.Sprintf("LIST_WAL_FILES START_WAL_LOCATION '%v'", start)
 	if end != 0 {
@@ -170,11 +171,11 @@ func (b *backup) manifest() error {
 		return err
 	}
 	defer out.Close()
-	o := protocol.ManifestOptions{Version: 1, SystemID: b.system.SystemID}
+	o := manifest.Options{Version: 1, SystemID: b.system.SystemID}
 	if b.version >= 170000 && !b.is("manifest-version-1") {
 		o.Version = 2
 	}
-	m := protocol.NewManifestWriter(out, o)
+	m := manifest.NewWriter(out, o)
 	for _, name := range slices.Sorted(maps.Keys(b.done)) {
 		f := b.done[name]
 		if strings.HasPrefix(name, "pg_wal/") {
@@ -190,7 +191,7 @@ func (b *backup) manifest() error {
 	if b.stop.StopPtr == 0 {
 		return errors.Join(m.Close(), out.Close())
 	}
-	ranges := []protocol.WALRange{{Timeline: b.stop.Timeline, Start: b.stop.StartPtr, End: b.stop.StopPtr}}
+	ranges := []manifest.WALRange{{Timeline: b.stop.Timeline, Start: b.stop.StartPtr, End: b.stop.StopPtr}}
 	if b.is("manifest-without-wal") {
 		ranges = nil
 	}

@@ -1,4 +1,4 @@
-package protocol_test
+package manifest_test
 
 import (
 	"bytes"
@@ -17,16 +17,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/internal/protocoltest"
+	"github.com/pgparallel/pgparallel/protocol/manifest"
 	"pgregory.net/rapid"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
 // writeManifest is the text of a manifest.
-func writeManifest(t testing.TB, m *protocol.Manifest, forceEncode bool) []byte {
+func writeManifest(t testing.TB, m *manifest.Manifest, forceEncode bool) []byte {
 	t.Helper()
 	var out bytes.Buffer
-	w := protocol.NewManifestWriter(&out, protocol.ManifestOptions{
+	w := manifest.NewWriter(&out, manifest.Options{
 		Version: m.Version, SystemID: m.SystemID, ForceEncode: forceEncode,
 	})
 	for _, f := range m.Files {
@@ -41,10 +43,10 @@ func writeManifest(t testing.TB, m *protocol.Manifest, forceEncode bool) []byte 
 }
 
 // sampleManifest has a file of each algorithm and names of every kind.
-func sampleManifest(version int) *protocol.Manifest {
-	m := &protocol.Manifest{
+func sampleManifest(version int) *manifest.Manifest {
+	m := &manifest.Manifest{
 		Version: version,
-		WALRanges: []protocol.WALRange{
+		WALRanges: []manifest.WALRange{
 			{Timeline: 2, Start: 0x6000028, End: 0x6000100},
 			{Timeline: 1, Start: 0x5000000, End: 0x6000028},
 		},
@@ -54,8 +56,8 @@ func sampleManifest(version int) *protocol.Manifest {
 	}
 	names := []string{"PG_VERSION", "base/1/1259", "naïve", "quote\" back\\slash", "\b\f\n\r\t\x01\x1f\x7f", "not UTF-8 \xff"}
 	for i, name := range names {
-		f := protocol.ManifestFile{
-			Path: name, Size: int64(i) << 32, ModTime: time.Unix(1790000000, 0).UTC(), Algorithm: protocol.ChecksumAlgorithm(i),
+		f := manifest.File{
+			Path: name, Size: int64(i) << 32, ModTime: time.Unix(1790000000, 0).UTC(), Algorithm: manifest.ChecksumAlgorithm(i),
 		}
 		if h := f.Algorithm.New(); h != nil {
 			io.WriteString(h, name)
@@ -88,7 +90,7 @@ func TestManifestGolden(t *testing.T) {
 				if diff := cmp.Diff(string(want), string(got)); diff != "" {
 					t.Errorf("written (-want +got):\n%s", diff)
 				}
-				read, err := protocol.ReadManifest(bytes.NewReader(want))
+				read, err := manifest.Read(bytes.NewReader(want))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -102,8 +104,8 @@ func TestManifestGolden(t *testing.T) {
 
 func TestManifest_2_3_PostgreSQL19(t *testing.T) {
 	var out bytes.Buffer
-	w := protocol.NewManifestWriter(&out, protocol.ManifestOptions{Version: 2, Major: 19})
-	if err := w.Close(protocol.WALRange{Timeline: 1, Start: 0x2000028, End: 0x2000120}); err != nil {
+	w := manifest.NewWriter(&out, manifest.Options{Version: 2, Major: 19})
+	if err := w.Close(manifest.WALRange{Timeline: 1, Start: 0x2000028, End: 0x2000120}); err != nil {
 		t.Fatal(err)
 	}
 	if want := `{ "Timeline": 1, "Start-LSN": "0/02000028", "End-LSN": "0/02000120" }`; !strings.Contains(out.String(), want) {
@@ -112,32 +114,32 @@ func TestManifest_2_3_PostgreSQL19(t *testing.T) {
 }
 
 func TestManifestRoundTrip(t *testing.T) {
-	file := rapid.Custom(func(t *rapid.T) protocol.ManifestFile {
-		f := protocol.ManifestFile{
-			Path:      paths().Draw(t, "path"),
+	file := rapid.Custom(func(t *rapid.T) manifest.File {
+		f := manifest.File{
+			Path:      protocoltest.Paths().Draw(t, "path"),
 			Size:      rapid.Int64Min(0).Draw(t, "size"),
 			ModTime:   time.Unix(rapid.Int64Range(0, 1<<37).Draw(t, "mtime"), 0).UTC(),
-			Algorithm: protocol.ChecksumAlgorithm(rapid.IntRange(0, 5).Draw(t, "algorithm")),
+			Algorithm: manifest.ChecksumAlgorithm(rapid.IntRange(0, 5).Draw(t, "algorithm")),
 		}
 		if h := f.Algorithm.New(); h != nil {
 			f.Checksum = rapid.SliceOfN(rapid.Byte(), h.Size(), h.Size()).Draw(t, "checksum")
 		}
 		return f
 	})
-	ranges := rapid.Custom(func(t *rapid.T) protocol.WALRange {
-		return protocol.WALRange{Timeline: timelines().Draw(t, "tli"), Start: lsns().Draw(t, "start"), End: lsns().Draw(t, "end")}
+	ranges := rapid.Custom(func(t *rapid.T) manifest.WALRange {
+		return manifest.WALRange{Timeline: protocoltest.Timelines().Draw(t, "tli"), Start: protocoltest.LSNs().Draw(t, "start"), End: protocoltest.LSNs().Draw(t, "end")}
 	})
 	rapid.Check(t, func(rt *rapid.T) {
-		want := &protocol.Manifest{
+		want := &manifest.Manifest{
 			Version:   rapid.IntRange(1, 2).Draw(rt, "version"),
-			Files:     rapid.SliceOfDistinct(file, func(f protocol.ManifestFile) string { return f.Path }).Draw(rt, "files"),
+			Files:     rapid.SliceOfDistinct(file, func(f manifest.File) string { return f.Path }).Draw(rt, "files"),
 			WALRanges: rapid.SliceOf(ranges).Draw(rt, "ranges"),
 		}
 		if want.Version == 2 {
 			want.SystemID = rapid.Uint64().Draw(rt, "systemid")
 		}
 		text := writeManifest(t, want, rapid.Bool().Draw(rt, "encode"))
-		got, err := protocol.ReadManifest(iotest.OneByteReader(bytes.NewReader(text)))
+		got, err := manifest.Read(iotest.OneByteReader(bytes.NewReader(text)))
 		if err != nil {
 			rt.Fatalf("%v in\n%s", err, text)
 		}
@@ -153,10 +155,10 @@ func TestManifestDamaged(t *testing.T) {
 	for i := range good {
 		bad := bytes.Clone(good)
 		bad[i] ^= 0x01
-		if _, err := protocol.ReadManifest(bytes.NewReader(bad)); err == nil {
+		if _, err := manifest.Read(bytes.NewReader(bad)); err == nil {
 			t.Errorf("accepted with byte %d changed from %q to %q", i, good[i], bad[i])
 		}
-		if _, err := protocol.ReadManifest(bytes.NewReader(good[:i])); err == nil {
+		if _, err := manifest.Read(bytes.NewReader(good[:i])); err == nil {
 			t.Errorf("accepted when cut after %d of %d bytes", i, len(good))
 		}
 	}
@@ -245,8 +247,8 @@ func TestReadManifestErrors(t *testing.T) {
 		{"NUL", good + "\x00", parse + `unexpected text after the manifest`},
 		{"empty line", good + "\n", parse + `manifest checksum is not in the last line`},
 	} {
-		_, err := protocol.ReadManifest(strings.NewReader(test.text))
-		wantText(t, test.name, err, test.want)
+		_, err := manifest.Read(strings.NewReader(test.text))
+		protocoltest.WantText(t, test.name, err, test.want)
 	}
 }
 
@@ -254,7 +256,7 @@ func TestReadManifestReadError(t *testing.T) {
 	broken := errors.New("broken")
 	good := string(writeManifest(t, sampleManifest(1), false))
 	for _, cut := range []int{0, 1, 60, 200, len(good) - 1, len(good)} {
-		_, err := protocol.ReadManifest(io.MultiReader(strings.NewReader(good[:cut]), iotest.ErrReader(broken)))
+		_, err := manifest.Read(io.MultiReader(strings.NewReader(good[:cut]), iotest.ErrReader(broken)))
 		if !errors.Is(err, broken) {
 			t.Errorf("broken after %d bytes: %v", cut, err)
 		}
@@ -263,34 +265,34 @@ func TestReadManifestReadError(t *testing.T) {
 
 func TestManifestWriterRefuses(t *testing.T) {
 	var out bytes.Buffer
-	w := protocol.NewManifestWriter(&out, protocol.ManifestOptions{Version: 1})
+	w := manifest.NewWriter(&out, manifest.Options{Version: 1})
 	for _, test := range []struct {
-		file protocol.ManifestFile
+		file manifest.File
 		want string
 	}{
-		{protocol.ManifestFile{Path: "/a"}, `could not add file to backup manifest: ERROR: invalid file path "/a" (SQLSTATE 22023)`},
-		{protocol.ManifestFile{Path: "a", Size: -1, Checksum: make([]byte, 4)}, `could not add file "a" to backup manifest: size -1, CRC32C checksum of 4 bytes`},
-		{protocol.ManifestFile{Path: "a"}, `could not add file "a" to backup manifest: size 0, CRC32C checksum of 0 bytes`},
-		{protocol.ManifestFile{Path: "a", Algorithm: protocol.ChecksumNone, Checksum: make([]byte, 4)}, `could not add file "a" to backup manifest: size 0, NONE checksum of 4 bytes`},
+		{manifest.File{Path: "/a"}, `could not add file to backup manifest: ERROR: invalid file path "/a" (SQLSTATE 22023)`},
+		{manifest.File{Path: "a", Size: -1, Checksum: make([]byte, 4)}, `could not add file "a" to backup manifest: size -1, CRC32C checksum of 4 bytes`},
+		{manifest.File{Path: "a"}, `could not add file "a" to backup manifest: size 0, CRC32C checksum of 0 bytes`},
+		{manifest.File{Path: "a", Algorithm: manifest.ChecksumNone, Checksum: make([]byte, 4)}, `could not add file "a" to backup manifest: size 0, NONE checksum of 4 bytes`},
 	} {
-		wantText(t, test.file.Path, w.AddFile(test.file), test.want)
+		protocoltest.WantText(t, test.file.Path, w.AddFile(test.file), test.want)
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if m, err := protocol.ReadManifest(&out); err != nil || len(m.Files) != 0 {
+	if m, err := manifest.Read(&out); err != nil || len(m.Files) != 0 {
 		t.Errorf("after refused files: %+v, %v", m, err)
 	}
-	wantText(t, "AddFile after Close", w.AddFile(protocol.ManifestFile{}), "backup manifest is closed")
-	wantText(t, "Close after Close", w.Close(), "backup manifest is closed")
+	protocoltest.WantText(t, "AddFile after Close", w.AddFile(manifest.File{}), "backup manifest is closed")
+	protocoltest.WantText(t, "Close after Close", w.Close(), "backup manifest is closed")
 
-	w = protocol.NewManifestWriter(io.Discard, protocol.ManifestOptions{})
-	wantText(t, "no version", w.Close(), "unsupported backup manifest version 0")
+	w = manifest.NewWriter(io.Discard, manifest.Options{})
+	protocoltest.WantText(t, "no version", w.Close(), "unsupported backup manifest version 0")
 }
 
 func TestManifestWriterWriteError(t *testing.T) {
 	broken := errors.New("broken")
-	w := protocol.NewManifestWriter(brokenWriter{broken}, protocol.ManifestOptions{Version: 1})
+	w := manifest.NewWriter(brokenWriter{broken}, manifest.Options{Version: 1})
 	if err := w.Close(); !errors.Is(err, broken) {
 		t.Errorf("Close: %v", err)
 	}
@@ -298,15 +300,15 @@ func TestManifestWriterWriteError(t *testing.T) {
 		t.Errorf("AddFile after an error: %v", err)
 	}
 
-	w = protocol.NewManifestWriter(brokenWriter{broken}, protocol.ManifestOptions{Version: 1})
+	w = manifest.NewWriter(brokenWriter{broken}, manifest.Options{Version: 1})
 	var err error
 	for range 1000 { // more than the buffers hold
 		if err = w.AddFile(sampleManifest(1).Files[0]); err != nil {
 			break
 		}
 	}
-	wantText(t, "AddFile", err, "could not write backup manifest: broken")
-	wantText(t, "Close after an error", w.Close(), "could not write backup manifest: broken")
+	protocoltest.WantText(t, "AddFile", err, "could not write backup manifest: broken")
+	protocoltest.WantText(t, "Close after an error", w.Close(), "could not write backup manifest: broken")
 }
 
 type brokenWriter struct{ err error }
@@ -322,14 +324,14 @@ func FuzzReadManifest(f *testing.F) {
 		if seal {
 			text = sealed(text)
 		}
-		m, err := protocol.ReadManifest(strings.NewReader(text))
+		m, err := manifest.Read(strings.NewReader(text))
 		if err != nil {
 			return
 		}
 		for i, f := range m.Files { // one that verification does not mind is not written
 			m.Files[i].ModTime = protocol.FileTime(f.ModTime).UTC()
 		}
-		again, err := protocol.ReadManifest(bytes.NewReader(writeManifest(t, m, false)))
+		again, err := manifest.Read(bytes.NewReader(writeManifest(t, m, false)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -341,7 +343,7 @@ func FuzzReadManifest(f *testing.F) {
 
 func BenchmarkManifestWriter(b *testing.B) {
 	file := sampleManifest(1).Files[0]
-	w := protocol.NewManifestWriter(io.Discard, protocol.ManifestOptions{Version: 1})
+	w := manifest.NewWriter(io.Discard, manifest.Options{Version: 1})
 	b.ReportAllocs()
 	for b.Loop() {
 		if err := w.AddFile(file); err != nil {
@@ -361,7 +363,7 @@ func BenchmarkReadManifest(b *testing.B) {
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := protocol.ReadManifest(bytes.NewReader(text)); err != nil {
+		if _, err := manifest.Read(bytes.NewReader(text)); err != nil {
 			b.Fatal(err)
 		}
 	}

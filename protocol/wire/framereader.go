@@ -1,9 +1,11 @@
-package protocol
+package wire
 
 import (
 	"encoding/binary"
 	"fmt"
 	"io"
+
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
 const (
@@ -38,8 +40,8 @@ func NewFrameReader(r io.Reader, maxBody int) *FrameReader {
 
 // Next is the next message: the type, and the body, which is valid until the next
 // call. The error is io.EOF where the connection ended between two messages and
-// io.ErrUnexpectedEOF where it ended inside one; a *[Error] with
-// [CodeProtocolViolation] for a length that cannot be or is over the limit; else
+// io.ErrUnexpectedEOF where it ended inside one; a *[protocol.Error] with
+// [protocol.CodeProtocolViolation] for a length that cannot be or is over the limit; else
 // the connection's, wrapped. After an error there is nothing but that error.
 func (f *FrameReader) Next() (kind byte, body []byte, err error) {
 	if f.err == nil {
@@ -59,10 +61,10 @@ func (f *FrameReader) read() (byte, []byte, error) {
 	kind, length := header[0], int64(binary.BigEndian.Uint32(header[1:frameHeader]))
 	size := length - 4
 	if size < 0 {
-		return 0, nil, Fatalf(CodeProtocolViolation, "invalid length %d of message of type %q", length, kind)
+		return 0, nil, protocol.Fatalf(protocol.CodeProtocolViolation, "invalid length %d of message of type %q", length, kind)
 	}
 	if size > int64(f.maxBody) {
-		return 0, nil, Fatalf(CodeProtocolViolation, "message of type %q is too long: %d bytes, maximum is %d", kind, size, f.maxBody)
+		return 0, nil, protocol.Fatalf(protocol.CodeProtocolViolation, "message of type %q is too long: %d bytes, maximum is %d", kind, size, f.maxBody)
 	}
 	if frameHeader+size > frameReadAhead {
 		f.next += frameHeader

@@ -1,7 +1,9 @@
-package protocol
+package manifest
 
 import (
 	"time"
+
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
 // Manifest is a backup_manifest: what a backup holds, and the WAL it needs
@@ -9,15 +11,15 @@ import (
 type Manifest struct {
 	Version   int    // 1: PostgreSQL 13 to 16; 2: 17 and later
 	SystemID  uint64 // the cluster's system identifier; 0 in version 1, which has none
-	Files     []ManifestFile
+	Files     []File
 	WALRanges []WALRange // the newest timeline first
 }
 
-// ManifestFile is a file in a manifest. Directories, links, WAL segments and the
+// File is a file in a manifest. Directories, links, WAL segments and the
 // manifest itself are in none.
-type ManifestFile struct {
+type File struct {
 	// Path is relative to the data directory, with slashes, and valid by
-	// [CheckPath]. It is bytes, not necessarily UTF-8.
+	// [protocol.CheckPath]. It is bytes, not necessarily UTF-8.
 	Path      string
 	Size      int64             // bytes
 	ModTime   time.Time         // whole seconds; the zero time where a manifest has none
@@ -30,15 +32,15 @@ type ManifestFile struct {
 // WALRange is WAL that must be there to recover a backup: [Start, End) on the
 // timeline.
 type WALRange struct {
-	Timeline   Timeline
-	Start, End LSN
+	Timeline   protocol.Timeline
+	Start, End protocol.LSN
 }
 
 // The versions of the format.
 const (
-	manifestVersion1 = 1
-	manifestVersion2 = 2 // with the system identifier
+	version1 = 1
+	version2 = 2 // with the system identifier
 )
 
-// manifestTime is the layout of a file's Last-Modified; the time is in UTC.
-const manifestTime = "2006-01-02 15:04:05 GMT"
+// timeLayout is the layout of a file's Last-Modified; the time is in UTC.
+const timeLayout = "2006-01-02 15:04:05 GMT"

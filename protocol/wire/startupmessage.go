@@ -1,4 +1,4 @@
-package protocol
+package wire
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
 // protocolMajor is the protocol's major version; of its minor ones only 0 is
@@ -29,7 +30,7 @@ type StartupMessage struct {
 
 func decodeStartupMessage(major, minor uint16, rest []byte) (StartupPacket, error) {
 	if major != protocolMajor {
-		return nil, Fatalf(CodeFeatureNotSupported, "unsupported frontend protocol %d.%d: server supports 3.0 to 3.0", major, minor)
+		return nil, protocol.Fatalf(protocol.CodeFeatureNotSupported, "unsupported frontend protocol %d.%d: server supports 3.0 to 3.0", major, minor)
 	}
 	m := StartupMessage{Major: major, Minor: minor, Parameters: map[string]string{}}
 	for len(rest) > 0 && rest[0] != 0 {
@@ -46,10 +47,10 @@ func decodeStartupMessage(major, minor uint16, rest []byte) (StartupPacket, erro
 		}
 	}
 	if len(rest) != 1 || rest[0] != 0 {
-		return nil, Fatalf(CodeProtocolViolation, "invalid startup packet layout: expected terminator as last byte")
+		return nil, protocol.Fatalf(protocol.CodeProtocolViolation, "invalid startup packet layout: expected terminator as last byte")
 	}
 	if m.Parameters["user"] == "" {
-		return nil, Fatalf(CodeInvalidAuthorization, "no PostgreSQL user name specified in startup packet")
+		return nil, protocol.Fatalf(protocol.CodeInvalidAuthorization, "no PostgreSQL user name specified in startup packet")
 	}
 	return m, nil
 }
@@ -95,7 +96,7 @@ func (m StartupMessage) Negotiate() *pgproto3.NegotiateProtocolVersion {
 
 // Replication reports whether the client asked for a replication session by the
 // parameter of that name: true for a boolean of PostgreSQL that is true, or for
-// "database" (§1.4). Whatever else is a fatal *[Error] besides: 22023 for a value
+// "database" (§1.4). Whatever else is a fatal *[protocol.Error] besides: 22023 for a value
 // that is neither, 0A000 where the session would be an ordinary one.
 func (m StartupMessage) Replication() (bool, error) {
 	value, given := m.Parameters["replication"]
@@ -104,11 +105,11 @@ func (m StartupMessage) Replication() (bool, error) {
 	}
 	wanted, valid := parseBool(value)
 	if given && !valid {
-		return false, Fatalf(CodeInvalidParameterValue, "invalid value for parameter %q: %q", "replication", Shorten(value, 64)).
+		return false, protocol.Fatalf(protocol.CodeInvalidParameterValue, "invalid value for parameter %q: %q", "replication", protocol.Shorten(value, 64)).
 			WithHint(`Valid values are: "false", 0, "true", 1, "database".`)
 	}
 	if !wanted {
-		return false, Fatalf(CodeFeatureNotSupported, "only replication connections are supported").
+		return false, protocol.Fatalf(protocol.CodeFeatureNotSupported, "only replication connections are supported").
 			WithHint(`Connect with "replication=true".`)
 	}
 	return true, nil

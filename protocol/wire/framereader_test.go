@@ -1,4 +1,4 @@
-package protocol_test
+package wire_test
 
 import (
 	"bytes"
@@ -9,7 +9,8 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/internal/protocoltest"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 	"pgregory.net/rapid"
 )
 
@@ -25,7 +26,7 @@ func appendMessage(dst []byte, m message) []byte {
 }
 
 // readAll reads messages until there are none and returns copies.
-func readAll(f *protocol.FrameReader) ([]message, error) {
+func readAll(f *wire.FrameReader) ([]message, error) {
 	var all []message
 	for {
 		kind, body, err := f.Next()
@@ -60,16 +61,16 @@ func TestFrameReader(t *testing.T) {
 			rapid.IntRange(0, 20), rapid.IntRange(8<<10-10, 8<<10+10), rapid.IntRange(64<<10-10, 64<<10+10),
 			rapid.IntRange(0, maxBody), rapid.Just(maxBody),
 		), 0, 8).Draw(t, "sizes")
-		var wire []byte
+		var sent []byte
 		for i, size := range sizes {
 			m := message{byte('a' + i%26), make([]byte, size)}
 			for j := range m.Body {
 				m.Body[j] = byte(i + j*7)
 			}
-			wire = appendMessage(wire, m)
+			sent = appendMessage(sent, m)
 		}
 		chunks := rapid.SliceOfN(rapid.OneOf(rapid.IntRange(1, 10), rapid.IntRange(1, 1<<20)), 1, 5).Draw(t, "chunks")
-		all, err := readAll(protocol.NewFrameReader(&chunkReader{r: bytes.NewReader(wire), sizes: chunks}, maxBody))
+		all, err := readAll(wire.NewFrameReader(&chunkReader{r: bytes.NewReader(sent), sizes: chunks}, maxBody))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +78,7 @@ func TestFrameReader(t *testing.T) {
 		for _, m := range all {
 			got = appendMessage(got, m)
 		}
-		if !bytes.Equal(got, wire) {
+		if !bytes.Equal(got, sent) {
 			t.Fatal("what arrived is not what was sent")
 		}
 	})
@@ -85,7 +86,7 @@ func TestFrameReader(t *testing.T) {
 
 func TestFrameReaderLimits(t *testing.T) {
 	for _, test := range []struct {
-		wire string
+		sent string
 		want string
 	}{
 		{"Z\x00\x00\x00\x03", `FATAL: invalid length 3 of message of type 'Z' (SQLSTATE 08P01)`},
@@ -100,22 +101,22 @@ func TestFrameReaderLimits(t *testing.T) {
 		{"d\x00\x00\x00\x0e", "unexpected EOF"},
 		{"d\x00\x00\x00\x0e012345678", "unexpected EOF"},
 	} {
-		f := protocol.NewFrameReader(bytes.NewReader([]byte(test.wire)), 10)
+		f := wire.NewFrameReader(bytes.NewReader([]byte(test.sent)), 10)
 		var err error
 		for err == nil {
 			_, _, err = f.Next()
 		}
-		wantText(t, test.wire, err, test.want)
+		protocoltest.WantText(t, test.sent, err, test.want)
 		if _, _, again := f.Next(); again != err {
-			t.Errorf("%q: the error was %v, and then %v", test.wire, err, again)
+			t.Errorf("%q: the error was %v, and then %v", test.sent, err, again)
 		}
 	}
 }
 
 func TestFrameReaderCutInLargeBody(t *testing.T) {
-	wire := appendMessage(nil, message{'d', make([]byte, 200_000)})
-	for _, cut := range []int{5, 6, 8 << 10, 8<<10 + 1, 64 << 10, 64<<10 + 5, 64<<10 + 6, len(wire) - 1} {
-		f := protocol.NewFrameReader(bytes.NewReader(wire[:cut]), protocol.MaxFrame)
+	sent := appendMessage(nil, message{'d', make([]byte, 200_000)})
+	for _, cut := range []int{5, 6, 8 << 10, 8<<10 + 1, 64 << 10, 64<<10 + 5, 64<<10 + 6, len(sent) - 1} {
+		f := wire.NewFrameReader(bytes.NewReader(sent[:cut]), wire.MaxFrame)
 		if _, _, err := f.Next(); err != io.ErrUnexpectedEOF {
 			t.Errorf("cut after %d bytes: %v", cut, err)
 		}
@@ -124,9 +125,9 @@ func TestFrameReaderCutInLargeBody(t *testing.T) {
 
 func TestFrameReaderReadError(t *testing.T) {
 	broken := errors.New("broken")
-	wire := appendMessage(nil, message{'d', make([]byte, 100_000)})
+	sent := appendMessage(nil, message{'d', make([]byte, 100_000)})
 	for _, cut := range []int{0, 3, 5, 50_000} {
-		f := protocol.NewFrameReader(io.MultiReader(bytes.NewReader(wire[:cut]), iotest.ErrReader(broken)), protocol.MaxFrame)
+		f := wire.NewFrameReader(io.MultiReader(bytes.NewReader(sent[:cut]), iotest.ErrReader(broken)), wire.MaxFrame)
 		if _, _, err := f.Next(); !errors.Is(err, broken) {
 			t.Errorf("broken after %d bytes: %v", cut, err)
 		}
@@ -139,7 +140,7 @@ func TestFrameReaderMemory(t *testing.T) {
 	header := binary.BigEndian.AppendUint32([]byte{'d'}, maxBody+4)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	f := protocol.NewFrameReader(bytes.NewReader(append(header, make([]byte, 1000)...)), maxBody)
+	f := wire.NewFrameReader(bytes.NewReader(append(header, make([]byte, 1000)...)), maxBody)
 	if _, _, err := f.Next(); err != io.ErrUnexpectedEOF {
 		t.Fatal(err)
 	}
@@ -151,19 +152,19 @@ func TestFrameReaderMemory(t *testing.T) {
 
 // Many small messages cost one read, a large one two.
 func TestFrameReaderReads(t *testing.T) {
-	wire := bytes.Repeat(appendMessage(nil, message{'D', []byte("small")}), 100)
-	large := len(wire)
-	wire = appendMessage(wire, message{'d', make([]byte, protocol.DefaultFrame)})
-	counted := &chunkReader{r: bytes.NewReader(wire[:large]), sizes: []int{1 << 20}}
-	if _, err := readAll(protocol.NewFrameReader(counted, protocol.MaxFrame)); err != nil {
+	sent := bytes.Repeat(appendMessage(nil, message{'D', []byte("small")}), 100)
+	large := len(sent)
+	sent = appendMessage(sent, message{'d', make([]byte, wire.DefaultFrame)})
+	counted := &chunkReader{r: bytes.NewReader(sent[:large]), sizes: []int{1 << 20}}
+	if _, err := readAll(wire.NewFrameReader(counted, wire.MaxFrame)); err != nil {
 		t.Fatal(err)
 	}
 	if counted.turn > 2 { // the second finds the end
 		t.Errorf("%d reads for small messages", counted.turn)
 	}
-	repeated := bytes.Repeat(wire[large:], 10)
+	repeated := bytes.Repeat(sent[large:], 10)
 	counted = &chunkReader{r: bytes.NewReader(repeated), sizes: []int{1 << 20}}
-	if _, err := readAll(protocol.NewFrameReader(counted, protocol.MaxFrame)); err != nil {
+	if _, err := readAll(wire.NewFrameReader(counted, wire.MaxFrame)); err != nil {
 		t.Fatal(err)
 	}
 	if counted.turn > 2*10+2 { // one while the buffer grows, one for the end
@@ -173,8 +174,8 @@ func TestFrameReaderReads(t *testing.T) {
 
 func FuzzFrameReader(f *testing.F) {
 	f.Add(appendMessage(appendMessage(nil, message{'Z', []byte("I")}), message{'d', make([]byte, 100)}), uint16(100))
-	f.Fuzz(func(t *testing.T, wire []byte, maxBody uint16) {
-		all, _ := readAll(protocol.NewFrameReader(bytes.NewReader(wire), int(maxBody)))
+	f.Fuzz(func(t *testing.T, sent []byte, maxBody uint16) {
+		all, _ := readAll(wire.NewFrameReader(bytes.NewReader(sent), int(maxBody)))
 		var again []byte
 		for _, m := range all {
 			if len(m.Body) > int(maxBody) {
@@ -182,8 +183,8 @@ func FuzzFrameReader(f *testing.F) {
 			}
 			again = appendMessage(again, m)
 		}
-		if !bytes.HasPrefix(wire, again) {
-			t.Errorf("%q was read as %v", wire, all)
+		if !bytes.HasPrefix(sent, again) {
+			t.Errorf("%q was read as %v", sent, all)
 		}
 	})
 }
@@ -201,8 +202,8 @@ func (e *endless) Read(p []byte) (int, error) {
 }
 
 func TestFrameReaderAllocations(t *testing.T) {
-	for _, size := range []int{5, 8 << 10, protocol.DefaultFrame, protocol.MaxFrame} {
-		f := protocol.NewFrameReader(&endless{message: appendMessage(nil, message{'d', make([]byte, size)})}, protocol.MaxFrame)
+	for _, size := range []int{5, 8 << 10, wire.DefaultFrame, wire.MaxFrame} {
+		f := wire.NewFrameReader(&endless{message: appendMessage(nil, message{'d', make([]byte, size)})}, wire.MaxFrame)
 		next := func() {
 			if _, _, err := f.Next(); err != nil {
 				t.Fatal(err)
@@ -215,9 +216,9 @@ func TestFrameReaderAllocations(t *testing.T) {
 }
 
 func BenchmarkFrameReader(b *testing.B) {
-	for name, size := range map[string]int{"small": 50, "default": protocol.DefaultFrame} {
+	for name, size := range map[string]int{"small": 50, "default": wire.DefaultFrame} {
 		b.Run(name, func(b *testing.B) {
-			f := protocol.NewFrameReader(&endless{message: appendMessage(nil, message{'d', make([]byte, size)})}, protocol.MaxFrame)
+			f := wire.NewFrameReader(&endless{message: appendMessage(nil, message{'d', make([]byte, size)})}, wire.MaxFrame)
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
 			for b.Loop() {

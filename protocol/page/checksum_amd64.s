@@ -2,7 +2,7 @@
 
 #include "textflag.h"
 
-// sumPrime of pagesum.go.
+// sumPrime of checksum.go.
 DATA prime<>+0(SB)/4, $16777619
 GLOBL prime<>(SB), RODATA|NOPTR, $4
 

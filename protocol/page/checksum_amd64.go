@@ -1,11 +1,11 @@
 //go:build !purego
 
-package datadir
+package page
 
 import "golang.org/x/sys/cpu"
 
 // foldPage is the XOR of the sums of a page's columns.
-func foldPage(page *[pageSize]byte) uint32 {
+func foldPage(page *[Size]byte) uint32 {
 	if cpu.X86.HasAVX2 {
 		return foldAVX2(page)
 	}
@@ -15,4 +15,4 @@ func foldPage(page *[pageSize]byte) uint32 {
 // foldAVX2 is foldPortable with all 32 columns at once in four registers.
 //
 //go:noescape
-func foldAVX2(page *[pageSize]byte) uint32
+func foldAVX2(page *[Size]byte) uint32

@@ -1,4 +1,4 @@
-package datadir
+package page
 
 import (
 	"encoding/binary"
@@ -6,9 +6,9 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// pageSize is the block size (BLCKSZ) that pages are verified with. Clusters
+// Size is the block size (BLCKSZ) that pages are verified with. Clusters
 // built with another are not verified (§4.6).
-const pageSize = 8192
+const Size = 8192
 
 // Offsets in the page header (PostgreSQL's bufpage.h).
 const (
@@ -17,34 +17,34 @@ const (
 	pdUpper    = 14
 )
 
-// PageChecksum computes the checksum that PostgreSQL stores in the header of a
+// Checksum computes the checksum that PostgreSQL stores in the header of a
 // page (pd_checksum; storage/checksum_impl.h). What the page has there now is taken
 // as 0. page is 8192 bytes, as a little-endian machine writes them; a shorter one
 // panics. block is the page's number in the relation, which goes on from one
 // segment file to the next (131072 pages each). The result is never 0. The page is
 // only read, by any number of goroutines at once.
-func PageChecksum(page []byte, block uint32) uint16 {
-	return finishChecksum(foldPage((*[pageSize]byte)(page)), block)
+func Checksum(page []byte, block uint32) uint16 {
+	return finishChecksum(foldPage((*[Size]byte)(page)), block)
 }
 
 func finishChecksum(fold, block uint32) uint16 { return uint16((fold^block)%65535 + 1) }
 
-// VerifyPage reports whether the page is whole: new (never initialized), which is all
+// Verify reports whether the page is whole: new (never initialized), which is all
 // zeros, or with the checksum that is stored in it (PageIsVerified in
 // storage/page/bufpage.c). A page with a part of it zeroed is not a new one. page and
-// block are those of [PageChecksum]; both checksums are 0 for a new page.
-func VerifyPage(page []byte, block uint32) (ok bool, calculated, stored uint16) {
+// block are those of [Checksum]; both checksums are 0 for a new page.
+func Verify(page []byte, block uint32) (ok bool, calculated, stored uint16) {
 	unused := binary.LittleEndian.Uint16(page[pdUpper:]) == 0
-	if unused && *(*[pageSize]byte)(page) == [pageSize]byte{} {
+	if unused && *(*[Size]byte)(page) == [Size]byte{} {
 		return true, 0, 0
 	}
 	stored = binary.LittleEndian.Uint16(page[pdChecksum:])
-	calculated = PageChecksum(page, block)
+	calculated = Checksum(page, block)
 	return calculated == stored && !unused, calculated, stored
 }
 
-// pageLSN is the position behind the last WAL record that changed the page.
-func pageLSN(page []byte) protocol.LSN {
+// LSN is the position behind the last WAL record that changed the page.
+func LSN(page []byte) protocol.LSN {
 	high := binary.LittleEndian.Uint32(page[pdLSN:])
 	low := binary.LittleEndian.Uint32(page[pdLSN+4:])
 	return protocol.LSN(high)<<32 | protocol.LSN(low)
@@ -67,13 +67,13 @@ var sumOffsets = [sumColumns]uint32{
 
 // foldPortable hashes a page four columns at a time: as many as keep a scalar
 // processor busy and still fit its registers.
-func foldPortable(page *[pageSize]byte) (fold uint32) {
+func foldPortable(page *[Size]byte) (fold uint32) {
 	// The stored checksum is the low half of the third word of all.
 	stored := uint32(0xFFFF)
 	for column := 0; column < sumColumns; column += 4 {
 		offsets := sumOffsets[column : column+4 : column+4]
 		a, b, c, d := offsets[0], offsets[1], offsets[2], offsets[3]
-		for i := 4 * column; i < pageSize; i += 4 * sumColumns {
+		for i := 4 * column; i < Size; i += 4 * sumColumns {
 			words := page[i : i+16 : i+16]
 			a = stir(a ^ binary.LittleEndian.Uint32(words[0:]))
 			b = stir(b ^ binary.LittleEndian.Uint32(words[4:]))

@@ -1,4 +1,4 @@
-package protocol_test
+package wire_test
 
 import (
 	"bytes"
@@ -13,24 +13,26 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/internal/protocoltest"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 	"pgregory.net/rapid"
 )
 
 // startupPackets are packets that can be decoded again.
-func startupPackets() *rapid.Generator[protocol.StartupPacket] {
+func startupPackets() *rapid.Generator[wire.StartupPacket] {
 	name := rapid.StringMatching(`[a-zA-Z_.]{1,20}`).Filter(func(s string) bool { return !strings.HasPrefix(s, "_pq_.") })
 	value := rapid.StringMatching(`[^\x00]{0,20}`)
 	return rapid.OneOf(
-		rapid.Just[protocol.StartupPacket](protocol.SSLRequest{}),
-		rapid.Just[protocol.StartupPacket](protocol.GSSENCRequest{}),
-		rapid.Custom(func(t *rapid.T) protocol.StartupPacket {
-			return protocol.CancelRequest{
+		rapid.Just[wire.StartupPacket](wire.SSLRequest{}),
+		rapid.Just[wire.StartupPacket](wire.GSSENCRequest{}),
+		rapid.Custom(func(t *rapid.T) wire.StartupPacket {
+			return wire.CancelRequest{
 				ProcessID: rapid.Uint32().Draw(t, "pid"),
 				SecretKey: rapid.SliceOfN(rapid.Byte(), 4, 256).Draw(t, "key"),
 			}
 		}),
-		rapid.Custom(func(t *rapid.T) protocol.StartupPacket {
-			m := protocol.StartupMessage{
+		rapid.Custom(func(t *rapid.T) wire.StartupPacket {
+			m := wire.StartupMessage{
 				Major:      3,
 				Minor:      rapid.Uint16().Draw(t, "minor"),
 				Parameters: rapid.MapOfN(name, value, 0, 10).Draw(t, "parameters"),
@@ -45,8 +47,8 @@ func startupPackets() *rapid.Generator[protocol.StartupPacket] {
 func TestStartupPacketRoundTrip_1_1(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := startupPackets().Draw(t, "packet")
-		wire := bytes.NewReader(want.Encode([]byte("x"))[1:])
-		got, err := protocol.ReadStartupPacket(iotest.OneByteReader(wire))
+		sent := bytes.NewReader(want.Encode([]byte("x"))[1:])
+		got, err := wire.ReadStartupPacket(iotest.OneByteReader(sent))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -60,12 +62,12 @@ func TestStartupPacketRoundTrip_1_1(t *testing.T) {
 // TLS began may be taken for something that came through it.
 func TestReadStartupPacketExactly_1_2(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		wire := bytes.NewBuffer(startupPackets().Draw(t, "packet").Encode(nil))
-		wire.WriteString("behind")
-		if _, err := protocol.ReadStartupPacket(wire); err != nil {
+		sent := bytes.NewBuffer(startupPackets().Draw(t, "packet").Encode(nil))
+		sent.WriteString("behind")
+		if _, err := wire.ReadStartupPacket(sent); err != nil {
 			t.Fatal(err)
 		}
-		if got := wire.String(); got != "behind" {
+		if got := sent.String(); got != "behind" {
 			t.Fatalf("left behind: %q", got)
 		}
 	})
@@ -75,21 +77,21 @@ func TestReadStartupPacketExactly_1_2(t *testing.T) {
 func TestDecodeStartupPacketOfPgproto3(t *testing.T) {
 	for _, test := range []struct {
 		from pgproto3.FrontendMessage
-		want protocol.StartupPacket
+		want wire.StartupPacket
 	}{
-		{&pgproto3.SSLRequest{}, protocol.SSLRequest{}},
-		{&pgproto3.GSSEncRequest{}, protocol.GSSENCRequest{}},
-		{&pgproto3.CancelRequest{ProcessID: 7, SecretKey: []byte("key!")}, protocol.CancelRequest{ProcessID: 7, SecretKey: []byte("key!")}},
+		{&pgproto3.SSLRequest{}, wire.SSLRequest{}},
+		{&pgproto3.GSSEncRequest{}, wire.GSSENCRequest{}},
+		{&pgproto3.CancelRequest{ProcessID: 7, SecretKey: []byte("key!")}, wire.CancelRequest{ProcessID: 7, SecretKey: []byte("key!")}},
 		{
 			&pgproto3.StartupMessage{ProtocolVersion: pgproto3.ProtocolVersion30, Parameters: map[string]string{"user": "u", "replication": "true"}},
-			protocol.StartupMessage{Major: 3, Parameters: map[string]string{"user": "u", "replication": "true"}},
+			wire.StartupMessage{Major: 3, Parameters: map[string]string{"user": "u", "replication": "true"}},
 		},
 	} {
-		wire, err := test.from.Encode(nil)
+		sent, err := test.from.Encode(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := protocol.ReadStartupPacket(bytes.NewReader(wire))
+		got, err := wire.ReadStartupPacket(bytes.NewReader(sent))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -121,7 +123,7 @@ func TestReadStartupPacketErrors_1_1(t *testing.T) {
 	)
 	for _, test := range []struct {
 		name string
-		wire []byte
+		sent []byte
 		want string
 	}{
 		{"nothing", nil, "EOF"},
@@ -151,30 +153,30 @@ func TestReadStartupPacketErrors_1_1(t *testing.T) {
 		{"no user", packet(version3, "\x00"), noUser},
 		{"empty user", packet(version3, "user\x00\x00\x00"), noUser},
 	} {
-		_, err := protocol.ReadStartupPacket(bytes.NewReader(test.wire))
-		wantText(t, test.name, err, test.want)
+		_, err := wire.ReadStartupPacket(bytes.NewReader(test.sent))
+		protocoltest.WantText(t, test.name, err, test.want)
 	}
-	if _, err := protocol.DecodeStartupPacket([]byte{0, 3, 0}); err == nil {
+	if _, err := wire.DecodeStartupPacket([]byte{0, 3, 0}); err == nil {
 		t.Error("DecodeStartupPacket accepts three bytes")
 	}
 }
 
 func TestReadStartupPacketLongest_7_1(t *testing.T) {
 	body := "user\x00" + strings.Repeat("u", 10_000-8-len("user\x00\x00\x00")) + "\x00\x00"
-	wire := packet(version3, body)
-	if len(wire) != 10_000 {
-		t.Fatalf("the packet has %d bytes", len(wire))
+	sent := packet(version3, body)
+	if len(sent) != 10_000 {
+		t.Fatalf("the packet has %d bytes", len(sent))
 	}
-	if _, err := protocol.ReadStartupPacket(bytes.NewReader(wire)); err != nil {
+	if _, err := wire.ReadStartupPacket(bytes.NewReader(sent)); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestReadStartupPacketReadError(t *testing.T) {
 	broken := errors.New("broken")
-	wire := protocol.SSLRequest{}.Encode(nil)
-	for cut := range wire {
-		_, err := protocol.ReadStartupPacket(io.MultiReader(bytes.NewReader(wire[:cut]), iotest.ErrReader(broken)))
+	sent := wire.SSLRequest{}.Encode(nil)
+	for cut := range sent {
+		_, err := wire.ReadStartupPacket(io.MultiReader(bytes.NewReader(sent[:cut]), iotest.ErrReader(broken)))
 		if !errors.Is(err, broken) {
 			t.Errorf("broken after %d bytes: %v", cut, err)
 		}
@@ -182,23 +184,23 @@ func TestReadStartupPacketReadError(t *testing.T) {
 }
 
 func TestStartupMessageLastValueCounts(t *testing.T) {
-	p, err := protocol.ReadStartupPacket(bytes.NewReader(packet(version3, "user\x00a\x00user\x00b\x00\x00")))
+	p, err := wire.ReadStartupPacket(bytes.NewReader(packet(version3, "user\x00a\x00user\x00b\x00\x00")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := p.(protocol.StartupMessage).Parameters["user"]; got != "b" {
+	if got := p.(wire.StartupMessage).Parameters["user"]; got != "b" {
 		t.Errorf("user is %q", got)
 	}
 }
 
 // A parameter's value cannot bring in another parameter.
 func TestStartupMessageEncodeNUL(t *testing.T) {
-	p := protocol.StartupMessage{Major: 3, Parameters: map[string]string{"user": "u\x00replication\x00true", "": "x", "\x00y": "z"}}
-	got, err := protocol.ReadStartupPacket(bytes.NewReader(p.Encode(nil)))
+	p := wire.StartupMessage{Major: 3, Parameters: map[string]string{"user": "u\x00replication\x00true", "": "x", "\x00y": "z"}}
+	got, err := wire.ReadStartupPacket(bytes.NewReader(p.Encode(nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := protocol.StartupMessage{Major: 3, Parameters: map[string]string{"user": "u"}}
+	want := wire.StartupMessage{Major: 3, Parameters: map[string]string{"user": "u"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -207,13 +209,13 @@ func TestStartupMessageEncodeNUL(t *testing.T) {
 func TestStartupMessageNegotiate_1_1(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		m    protocol.StartupMessage
+		m    wire.StartupMessage
 		want *pgproto3.NegotiateProtocolVersion
 	}{
-		{"3.0", protocol.StartupMessage{Major: 3}, nil},
-		{"3.2", protocol.StartupMessage{Major: 3, Minor: 2}, &pgproto3.NegotiateProtocolVersion{NewestMinorProtocol: version3}},
+		{"3.0", wire.StartupMessage{Major: 3}, nil},
+		{"3.2", wire.StartupMessage{Major: 3, Minor: 2}, &pgproto3.NegotiateProtocolVersion{NewestMinorProtocol: version3}},
 		{
-			"options", protocol.StartupMessage{Major: 3, Options: []string{"_pq_.b", "_pq_.a"}},
+			"options", wire.StartupMessage{Major: 3, Options: []string{"_pq_.b", "_pq_.a"}},
 			&pgproto3.NegotiateProtocolVersion{NewestMinorProtocol: version3, UnrecognizedOptions: []string{"_pq_.b", "_pq_.a"}},
 		},
 	} {
@@ -225,7 +227,7 @@ func TestStartupMessageNegotiate_1_1(t *testing.T) {
 
 func TestStartupMessageReplication_1_4(t *testing.T) {
 	for _, value := range []string{"true", "t", "TR", "yes", "y", "on", "ON", "1", "database"} {
-		m := protocol.StartupMessage{Parameters: map[string]string{"replication": value}}
+		m := wire.StartupMessage{Parameters: map[string]string{"replication": value}}
 		if ok, err := m.Replication(); !ok || err != nil {
 			t.Errorf("%q: %v, %v", value, ok, err)
 		}
@@ -235,17 +237,17 @@ func TestStartupMessageReplication_1_4(t *testing.T) {
 		Hint: `Connect with "replication=true".`,
 	}
 	for _, value := range []string{"false", "f", "FALS", "no", "n", "off", "of", "0"} {
-		m := protocol.StartupMessage{Parameters: map[string]string{"replication": value}}
+		m := wire.StartupMessage{Parameters: map[string]string{"replication": value}}
 		_, err := m.Replication()
-		wantError(t, value, err, ordinary)
+		protocoltest.WantError(t, value, err, ordinary)
 	}
-	_, err := protocol.StartupMessage{}.Replication()
-	wantError(t, "absent", err, ordinary)
+	_, err := wire.StartupMessage{}.Replication()
+	protocoltest.WantError(t, "absent", err, ordinary)
 
 	for _, value := range []string{"", "o", "x", "truee", "true ", "2", "10", "Database", "databas"} {
-		m := protocol.StartupMessage{Parameters: map[string]string{"replication": value}}
+		m := wire.StartupMessage{Parameters: map[string]string{"replication": value}}
 		_, err := m.Replication()
-		wantError(t, value, err, protocol.Error{
+		protocoltest.WantError(t, value, err, protocol.Error{
 			Severity: "FATAL", Code: "22023", Message: `invalid value for parameter "replication": "` + value + `"`,
 			Hint: `Valid values are: "false", 0, "true", 1, "database".`,
 		})
@@ -253,15 +255,15 @@ func TestStartupMessageReplication_1_4(t *testing.T) {
 }
 
 func FuzzDecodeStartupPacket(f *testing.F) {
-	f.Add(protocol.SSLRequest{}.Encode(nil)[4:])
-	f.Add(protocol.CancelRequest{SecretKey: []byte("key!")}.Encode(nil)[4:])
+	f.Add(wire.SSLRequest{}.Encode(nil)[4:])
+	f.Add(wire.CancelRequest{SecretKey: []byte("key!")}.Encode(nil)[4:])
 	f.Add(packet(version3|2, "user\x00u\x00_pq_.x\x00\x00\x00")[4:])
 	f.Fuzz(func(t *testing.T, body []byte) {
-		first, err := protocol.DecodeStartupPacket(body)
+		first, err := wire.DecodeStartupPacket(body)
 		if err != nil {
 			return
 		}
-		second, err := protocol.DecodeStartupPacket(first.Encode(nil)[4:])
+		second, err := wire.DecodeStartupPacket(first.Encode(nil)[4:])
 		if err != nil {
 			t.Fatalf("%+v: %v", first, err)
 		}

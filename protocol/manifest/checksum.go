@@ -1,4 +1,4 @@
-package protocol
+package manifest
 
 import (
 	"crypto/sha256"
@@ -8,6 +8,8 @@ import (
 	"hash"
 	"hash/crc32"
 	"strings"
+
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
 // ChecksumAlgorithm is how the files of a backup are summed up in its manifest.
@@ -32,7 +34,7 @@ func ParseChecksumAlgorithm(s string) (ChecksumAlgorithm, error) {
 			return a, nil
 		}
 	}
-	return 0, fmt.Errorf("unrecognized checksum algorithm: %q", Shorten(s, 64))
+	return 0, fmt.Errorf("unrecognized checksum algorithm: %q", protocol.Shorten(s, 64))
 }
 
 // String is the name as the manifest spells it, in capitals.

@@ -1,4 +1,4 @@
-package datadir
+package page
 
 import (
 	"bytes"
@@ -44,12 +44,12 @@ func literalChecksum(page []byte, block uint32) uint16 {
 // the processor must not have to find aligned.
 func expectSame(t *testing.T, page []byte, block uint32) {
 	t.Helper()
-	unaligned := append(make([]byte, 1, 1+pageSize), page...)[1:]
+	unaligned := append(make([]byte, 1, 1+Size), page...)[1:]
 	want := literalChecksum(page, block)
-	if got := PageChecksum(unaligned, block); got != want {
-		t.Errorf("PageChecksum of block %d is %04X, expected %04X", block, got, want)
+	if got := Checksum(unaligned, block); got != want {
+		t.Errorf("Checksum of block %d is %04X, expected %04X", block, got, want)
 	}
-	if got := finishChecksum(foldPortable((*[pageSize]byte)(unaligned)), block); got != want {
+	if got := finishChecksum(foldPortable((*[Size]byte)(unaligned)), block); got != want {
 		t.Errorf("in portable Go the checksum of block %d is %04X, expected %04X", block, got, want)
 	}
 	if !bytes.Equal(unaligned, page) {
@@ -57,17 +57,17 @@ func expectSame(t *testing.T, page []byte, block uint32) {
 	}
 }
 
-func TestPageChecksum_Implementations(t *testing.T) {
+func TestChecksum_Implementations(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
-		page := make([]byte, pageSize)
+		page := make([]byte, Size)
 		for i := range page {
 			page[i] = byte(random.Uint32())
 		}
 		expectSame(t, page, random.Uint32())
 	}
 	for _, fill := range []byte{0, 1, 0x80, 0xFF} {
-		page := bytes.Repeat([]byte{fill}, pageSize)
+		page := bytes.Repeat([]byte{fill}, Size)
 		for _, block := range []uint32{0, 1, 65535, 131072, math.MaxUint32} {
 			expectSame(t, page, block)
 		}
@@ -75,14 +75,14 @@ func TestPageChecksum_Implementations(t *testing.T) {
 }
 
 // Each bit of the page counts but those of the stored checksum.
-func TestPageChecksum_EveryBit(t *testing.T) {
-	page := make([]byte, pageSize)
+func TestChecksum_EveryBit(t *testing.T) {
+	page := make([]byte, Size)
 	for i := range page {
 		page[i] = byte(i * 7)
 	}
-	array := (*[pageSize]byte)(page)
+	array := (*[Size]byte)(page)
 	fold := foldPage(array)
-	for bit := range 8 * pageSize {
+	for bit := range 8 * Size {
 		page[bit/8] ^= 1 << (bit % 8)
 		stored := bit/8 == pdChecksum || bit/8 == pdChecksum+1
 		if same := foldPage(array) == fold; same != stored {
@@ -95,19 +95,29 @@ func TestPageChecksum_EveryBit(t *testing.T) {
 	}
 }
 
-func FuzzPageChecksum(f *testing.F) {
+func FuzzChecksum(f *testing.F) {
 	f.Add([]byte("a page"), uint32(0), uint16(0))
 	f.Add([]byte{0xFF, 0, 0xFF}, uint32(131073), uint16(8190))
 	f.Fuzz(func(t *testing.T, content []byte, block uint32, at uint16) {
-		page := make([]byte, pageSize)
-		for n := copy(page[at%pageSize:], content); n > 0 && n < pageSize; n *= 2 {
+		page := make([]byte, Size)
+		for n := copy(page[at%Size:], content); n > 0 && n < Size; n *= 2 {
 			copy(page[n:], page[:n])
 		}
 		expectSame(t, page, block)
 	})
 }
 
-func TestVerifyPage_4_6(t *testing.T) {
+// relationPage is a page with a right checksum.
+func relationPage(block uint32, lsn uint64) []byte {
+	page := bytes.Repeat([]byte{byte(block + 1)}, Size)
+	binary.LittleEndian.PutUint32(page[pdLSN:], uint32(lsn>>32))
+	binary.LittleEndian.PutUint32(page[pdLSN+4:], uint32(lsn))
+	binary.LittleEndian.PutUint16(page[pdUpper:], 100)
+	binary.LittleEndian.PutUint16(page[pdChecksum:], Checksum(page, block))
+	return page
+}
+
+func TestVerify_4_6(t *testing.T) {
 	whole := relationPage(7, 0x1_0000_2000)
 	sum := binary.LittleEndian.Uint16(whole[pdChecksum:])
 	for _, c := range []struct {
@@ -121,46 +131,46 @@ func TestVerifyPage_4_6(t *testing.T) {
 		{"of another block", 8, func([]byte) {}, false},
 		{"a bit", 7, func(page []byte) { page[5000] ^= 1 }, false},
 		{"first sector zeroed", 7, func(page []byte) { clear(page[:512]) }, false},
-		{"all but the last byte zeroed", 7, func(page []byte) { clear(page[:pageSize-1]) }, false},
+		{"all but the last byte zeroed", 7, func(page []byte) { clear(page[:Size-1]) }, false},
 		{"pd_upper zeroed", 7, func(page []byte) { clear(page[pdUpper : pdUpper+2]) }, false},
 		{"pd_upper zeroed, checksum made to fit", 7, func(page []byte) {
 			clear(page[pdUpper : pdUpper+2])
-			binary.LittleEndian.PutUint16(page[pdChecksum:], PageChecksum(page, 7))
+			binary.LittleEndian.PutUint16(page[pdChecksum:], Checksum(page, 7))
 		}, false},
 		{"LSN of ones", 7, func(page []byte) { copy(page, bytes.Repeat([]byte{0xFF}, 8)) }, false},
-		{"all ones", 7, func(page []byte) { copy(page, bytes.Repeat([]byte{0xFF}, pageSize)) }, false},
+		{"all ones", 7, func(page []byte) { copy(page, bytes.Repeat([]byte{0xFF}, Size)) }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			page := slices.Clone(whole)
 			c.change(page)
-			ok, _, _ := VerifyPage(page, c.block)
+			ok, _, _ := Verify(page, c.block)
 			if ok != c.ok {
-				t.Errorf("VerifyPage gave %v, expected %v", ok, c.ok)
+				t.Errorf("Verify gave %v, expected %v", ok, c.ok)
 			}
 		})
 	}
-	if _, calculated, stored := VerifyPage(whole, 8); calculated != PageChecksum(whole, 8) || stored != sum {
-		t.Errorf("VerifyPage gave %04X and %04X, expected %04X and %04X", calculated, stored, PageChecksum(whole, 8), sum)
+	if _, calculated, stored := Verify(whole, 8); calculated != Checksum(whole, 8) || stored != sum {
+		t.Errorf("Verify gave %04X and %04X, expected %04X and %04X", calculated, stored, Checksum(whole, 8), sum)
 	}
 }
 
-func TestVerifyPage_NoAllocation(t *testing.T) {
-	page := bytes.Repeat([]byte{1}, pageSize)
-	unused := make([]byte, pageSize)
-	if n := testing.AllocsPerRun(100, func() { VerifyPage(page, 1); VerifyPage(unused, 1) }); n != 0 {
+func TestVerify_NoAllocation(t *testing.T) {
+	page := bytes.Repeat([]byte{1}, Size)
+	unused := make([]byte, Size)
+	if n := testing.AllocsPerRun(100, func() { Verify(page, 1); Verify(unused, 1) }); n != 0 {
 		t.Errorf("%v allocations for two pages", n)
 	}
 }
 
 // The pages stay in the second-level cache, as the ones just read from a file do.
-func benchmarkFold(b *testing.B, fold func(*[pageSize]byte) uint32) {
-	pages := make([][pageSize]byte, 16)
-	b.SetBytes(pageSize)
+func benchmarkFold(b *testing.B, fold func(*[Size]byte) uint32) {
+	pages := make([][Size]byte, 16)
+	b.SetBytes(Size)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		fold(&pages[i%len(pages)])
 	}
 }
 
-func BenchmarkPageChecksum(b *testing.B)         { benchmarkFold(b, foldPage) }
-func BenchmarkPageChecksumPortable(b *testing.B) { benchmarkFold(b, foldPortable) }
+func BenchmarkChecksum(b *testing.B)         { benchmarkFold(b, foldPage) }
+func BenchmarkChecksumPortable(b *testing.B) { benchmarkFold(b, foldPortable) }

@@ -1,4 +1,4 @@
-package datadir
+package page
 
 import (
 	"bufio"
@@ -16,8 +16,8 @@ import (
 	"testing"
 )
 
-var pagesumCluster = flag.String("pagesum.cluster", "",
-	"verify every page of this stopped cluster (initdb --data-checksums) and make testdata/pagesum.gz of some")
+var cluster = flag.String("page.cluster", "",
+	"verify every page of this stopped cluster (initdb --data-checksums) and make testdata/pages.gz of some")
 
 // goldenPage is a page that PostgreSQL has written. The file has one after the
 // other: the block number, 4 bytes little-endian, and the page.
@@ -27,10 +27,10 @@ type goldenPage struct {
 }
 
 // The stored checksums of pages that PostgreSQL has written are the truth.
-func TestPageChecksum_PostgreSQLPages(t *testing.T) {
-	const golden = "testdata/pagesum.gz"
-	if *pagesumCluster != "" {
-		writeGoldenPages(t, golden, clusterPages(t, *pagesumCluster))
+func TestChecksum_PostgreSQLPages(t *testing.T) {
+	const golden = "testdata/pages.gz"
+	if *cluster != "" {
+		writeGoldenPages(t, golden, clusterPages(t, *cluster))
 	}
 	pages := readGoldenPages(t, golden)
 	if len(pages) < 8 {
@@ -44,7 +44,7 @@ func TestPageChecksum_PostgreSQLPages(t *testing.T) {
 
 func expectStored(t *testing.T, g goldenPage) {
 	t.Helper()
-	ok, calculated, stored := VerifyPage(g.page, g.block)
+	ok, calculated, stored := Verify(g.page, g.block)
 	if !ok {
 		t.Errorf("block %d: calculated %04X but expected %04X", g.block, calculated, stored)
 	}
@@ -89,7 +89,7 @@ func segmentPages(t *testing.T, path string, segment int) iter.Seq[goldenPage] {
 		defer file.Close()
 		buffered := bufio.NewReaderSize(file, 1<<20)
 		for block := uint32(segment * 131072); ; block++ {
-			page := make([]byte, pageSize)
+			page := make([]byte, Size)
 			switch _, err := io.ReadFull(buffered, page); {
 			case err == io.EOF:
 				return
@@ -132,7 +132,7 @@ func readGoldenPages(t *testing.T, name string) (pages []goldenPage) {
 		t.Fatal(err)
 	}
 	for {
-		record := make([]byte, 4+pageSize)
+		record := make([]byte, 4+Size)
 		switch _, err := io.ReadFull(unzipped, record); err {
 		case nil:
 			pages = append(pages, goldenPage{binary.LittleEndian.Uint32(record), record[4:]})

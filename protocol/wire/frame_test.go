@@ -1,4 +1,4 @@
-package protocol_test
+package wire_test
 
 import (
 	"bytes"
@@ -8,7 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgproto3"
-	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/internal/protocoltest"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 	"pgregory.net/rapid"
 )
 
@@ -25,7 +26,7 @@ func TestFrameWriter_4_6(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		size := rapid.IntRange(1, 100).Draw(t, "size")
 		var got, want countingWriter
-		f := protocol.NewFrameWriter(&got, size)
+		f := wire.NewFrameWriter(&got, size)
 		payload := rapid.SliceOfN(rapid.Byte(), size, size).Draw(t, "payload")
 		copy(f.Buffer(), payload)
 		for from := 0; from < size; {
@@ -45,14 +46,18 @@ func TestFrameWriter_4_6(t *testing.T) {
 
 func TestFrameWriterSize(t *testing.T) {
 	for size, want := range map[int]int{
-		-1: protocol.DefaultFrame, 0: protocol.DefaultFrame, 1: 1, 4096: 4096,
-		protocol.MaxFrame: protocol.MaxFrame, protocol.MaxFrame + 1: protocol.MaxFrame,
+		-1: wire.DefaultFrame, 0: wire.DefaultFrame, 1: 1, 4096: 4096,
+		wire.MaxFrame: wire.MaxFrame, wire.MaxFrame + 1: wire.MaxFrame,
 	} {
-		if got := len(protocol.NewFrameWriter(io.Discard, size).Buffer()); got != want {
+		if got := len(wire.NewFrameWriter(io.Discard, size).Buffer()); got != want {
 			t.Errorf("size %d: buffer of %d bytes, want %d", size, got, want)
 		}
 	}
 }
+
+type brokenWriter struct{ err error }
+
+func (w brokenWriter) Write([]byte) (int, error) { return 0, w.err }
 
 type shortWriter struct{}
 
@@ -60,21 +65,21 @@ func (shortWriter) Write(b []byte) (int, error) { return len(b) - 1, nil }
 
 func TestFrameWriterErrors(t *testing.T) {
 	broken := errors.New("broken")
-	err := protocol.NewFrameWriter(brokenWriter{broken}, 8).WriteFrame(0, 8)
+	err := wire.NewFrameWriter(brokenWriter{broken}, 8).WriteFrame(0, 8)
 	if !errors.Is(err, broken) {
 		t.Errorf("broken connection: %v", err)
 	}
-	wantText(t, "broken connection", err, "could not send copy data: broken")
-	err = protocol.NewFrameWriter(shortWriter{}, 8).WriteFrame(0, 8)
+	protocoltest.WantText(t, "broken connection", err, "could not send copy data: broken")
+	err = wire.NewFrameWriter(shortWriter{}, 8).WriteFrame(0, 8)
 	if !errors.Is(err, io.ErrShortWrite) {
 		t.Errorf("short write: %v", err)
 	}
 }
 
 func TestFrameWriterAllocations(t *testing.T) {
-	f := protocol.NewFrameWriter(io.Discard, protocol.DefaultFrame)
+	f := wire.NewFrameWriter(io.Discard, wire.DefaultFrame)
 	n := testing.AllocsPerRun(100, func() {
-		if err := f.WriteFrame(0, protocol.DefaultFrame); err != nil {
+		if err := f.WriteFrame(0, wire.DefaultFrame); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -84,11 +89,11 @@ func TestFrameWriterAllocations(t *testing.T) {
 }
 
 func BenchmarkFrameWriter(b *testing.B) {
-	f := protocol.NewFrameWriter(io.Discard, protocol.DefaultFrame)
-	b.SetBytes(protocol.DefaultFrame)
+	f := wire.NewFrameWriter(io.Discard, wire.DefaultFrame)
+	b.SetBytes(wire.DefaultFrame)
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := f.WriteFrame(0, protocol.DefaultFrame); err != nil {
+		if err := f.WriteFrame(0, wire.DefaultFrame); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,9 +1,11 @@
-package protocol
+package wire
 
 import (
 	"encoding/binary"
 	"fmt"
 	"io"
+
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
 // The packets of the time before a session, by the number that each begins with
@@ -92,7 +94,7 @@ func ReadStartupPacket(r io.Reader) (StartupPacket, error) {
 }
 
 // DecodeStartupPacket decodes a packet without its length word; it copies what it
-// keeps. The error is a fatal *[Error] with PostgreSQL's text: 08P01 for a packet
+// keeps. The error is a fatal *[protocol.Error] with PostgreSQL's text: 08P01 for a packet
 // that is not well formed, which a request for encryption with anything behind its
 // code is too; 0A000 for a protocol other than 3; 28000 for a StartupMessage
 // without a user.
@@ -123,6 +125,6 @@ func DecodeStartupPacket(body []byte) (StartupPacket, error) {
 	return nil, errStartupLength()
 }
 
-func errStartupLength() *Error {
-	return Fatalf(CodeProtocolViolation, "invalid length of startup packet")
+func errStartupLength() *protocol.Error {
+	return protocol.Fatalf(protocol.CodeProtocolViolation, "invalid length of startup packet")
 }

@@ -1,4 +1,4 @@
-package protocol
+package manifest
 
 import (
 	"bytes"
@@ -8,22 +8,24 @@ import (
 	"fmt"
 	"hash"
 	"io"
+
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// manifestSource passes a manifest on and sums up all of it but the last line,
+// source passes a manifest on and sums up all of it but the last line,
 // which it keeps: that is where the sum stands.
-type manifestSource struct {
+type source struct {
 	r    io.Reader
 	sum  hash.Hash
 	last []byte // the line that was begun last, with its line feed
 }
 
-func newManifestSource(r io.Reader) *manifestSource {
-	return &manifestSource{r: r, sum: sha256.New()}
+func newSource(r io.Reader) *source {
+	return &source{r: r, sum: sha256.New()}
 }
 
 // Read implements io.Reader.
-func (s *manifestSource) Read(p []byte) (int, error) {
+func (s *source) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
 	if n > 0 {
 		s.add(p[:n])
@@ -31,7 +33,7 @@ func (s *manifestSource) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (s *manifestSource) add(b []byte) {
+func (s *source) add(b []byte) {
 	if bytes.HasSuffix(s.last, []byte("\n")) {
 		s.sumUp()
 	}
@@ -44,14 +46,14 @@ func (s *manifestSource) add(b []byte) {
 	s.last = append(s.last, b...)
 }
 
-func (s *manifestSource) sumUp() {
+func (s *source) sumUp() {
 	s.sum.Write(s.last)
 	s.last = s.last[:0]
 }
 
 // verify compares the sum with the checksum that the manifest gives. The checksum
 // must begin the last line, or that would hold something that no sum covers.
-func (s *manifestSource) verify(checksum string) error {
+func (s *source) verify(checksum string) error {
 	if !bytes.HasPrefix(s.last, []byte(`"Manifest-Checksum"`)) {
 		return errors.New("could not parse backup manifest: manifest checksum is not in the last line")
 	}
@@ -60,7 +62,7 @@ func (s *manifestSource) verify(checksum string) error {
 	}
 	want, err := hex.DecodeString(checksum)
 	if err != nil || len(want) != s.sum.Size() {
-		return fmt.Errorf("invalid manifest checksum: %q", Shorten(checksum, 128))
+		return fmt.Errorf("invalid manifest checksum: %q", protocol.Shorten(checksum, 128))
 	}
 	if !bytes.Equal(want, s.sum.Sum(nil)) {
 		return errors.New("manifest checksum mismatch")

@@ -1,4 +1,4 @@
-package protocol
+package manifest
 
 import (
 	"bufio"
@@ -8,19 +8,21 @@ import (
 	"io"
 	"math"
 	"time"
+
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// ReadManifest reads a backup_manifest of version 1 or 2 to the end of r and
+// Read reads a backup_manifest of version 1 or 2 to the end of r and
 // verifies it by its own checksum. It is an error, too, if anything is missing,
-// unknown, given twice or out of range, if a path is against [CheckPath], and if
+// unknown, given twice or out of range, if a path is against [protocol.CheckPath], and if
 // anything follows the manifest. The texts of the errors are pg_verifybackup's
 // where it has one. As there, no verification depends on the times of files and on the
 // ranges of WAL: they may be missing, and times in any form.
-func ReadManifest(r io.Reader) (*Manifest, error) {
-	source := newManifestSource(r)
-	p := manifestParser{
-		manifestLexer: manifestLexer{in: bufio.NewReaderSize(source, 64<<10)},
-		paths:         map[string]struct{}{},
+func Read(r io.Reader) (*Manifest, error) {
+	source := newSource(r)
+	p := parser{
+		lexer: lexer{in: bufio.NewReaderSize(source, 64<<10)},
+		paths: map[string]struct{}{},
 	}
 	p.manifest()
 	p.end()
@@ -33,15 +35,15 @@ func ReadManifest(r io.Reader) (*Manifest, error) {
 	return &p.m, nil
 }
 
-// manifestParser knows the fields of a manifest.
-type manifestParser struct {
-	manifestLexer
+// parser knows the fields of a manifest.
+type parser struct {
+	lexer
 	m        Manifest
 	checksum string
 	paths    map[string]struct{} // all that were seen
 }
 
-func (p *manifestParser) manifest() {
+func (p *parser) manifest() {
 	const (
 		version = iota
 		systemID
@@ -75,25 +77,25 @@ func (p *manifestParser) manifest() {
 		p.stop(errors.New("manifest has no checksum"))
 	case !given.has(files):
 		p.fail("missing files")
-	case p.m.Version == manifestVersion2 && !given.has(systemID):
+	case p.m.Version == version2 && !given.has(systemID):
 		p.fail("missing system identifier")
-	case p.m.Version == manifestVersion1 && given.has(systemID):
+	case p.m.Version == version1 && given.has(systemID):
 		p.fail("unexpected system identifier")
 	}
 }
 
-func (p *manifestParser) version() {
+func (p *parser) version() {
 	switch p.number() {
-	case manifestVersion1:
-		p.m.Version = manifestVersion1
-	case manifestVersion2:
-		p.m.Version = manifestVersion2
+	case version1:
+		p.m.Version = version1
+	case version2:
+		p.m.Version = version2
 	default:
 		p.fail("unexpected manifest version")
 	}
 }
 
-func (p *manifestParser) file() {
+func (p *parser) file() {
 	const (
 		path = iota
 		encodedPath
@@ -103,7 +105,7 @@ func (p *manifestParser) file() {
 		checksum
 	)
 	names := []string{"Path", "Encoded-Path", "Size", "Last-Modified", "Checksum-Algorithm", "Checksum"}
-	f := ManifestFile{Algorithm: ChecksumNone}
+	f := File{Algorithm: ChecksumNone}
 	given := p.object("file", names, func(field int) {
 		switch field {
 		case path:
@@ -118,7 +120,7 @@ func (p *manifestParser) file() {
 			f.Algorithm = p.algorithm()
 		case checksum:
 			f.Checksum = p.hex(func(text string) error {
-				return fmt.Errorf("invalid checksum for file %q: %q", Shorten(f.Path, 256), text)
+				return fmt.Errorf("invalid checksum for file %q: %q", protocol.Shorten(f.Path, 256), text)
 			})
 		}
 	})
@@ -135,25 +137,25 @@ func (p *manifestParser) file() {
 	p.addFile(f)
 }
 
-func (p *manifestParser) addFile(f ManifestFile) {
+func (p *parser) addFile(f File) {
 	if p.err != nil {
 		return
 	}
-	if err := CheckPath(f.Path); err != nil {
+	if err := protocol.CheckPath(f.Path); err != nil {
 		p.stop(fmt.Errorf("could not parse backup manifest: %w", err))
 	}
 	if len(f.Checksum) != f.Algorithm.size() {
 		p.stop(fmt.Errorf("file %q has checksum of length %d, but expected %d",
-			Shorten(f.Path, 256), len(f.Checksum), f.Algorithm.size()))
+			protocol.Shorten(f.Path, 256), len(f.Checksum), f.Algorithm.size()))
 	}
 	if _, found := p.paths[f.Path]; found {
-		p.stop(fmt.Errorf("duplicate path name in backup manifest: %q", Shorten(f.Path, 256)))
+		p.stop(fmt.Errorf("duplicate path name in backup manifest: %q", protocol.Shorten(f.Path, 256)))
 	}
 	p.paths[f.Path] = struct{}{}
 	p.m.Files = append(p.m.Files, f)
 }
 
-func (p *manifestParser) walRange() {
+func (p *parser) walRange() {
 	const (
 		timeline = iota
 		start
@@ -168,7 +170,7 @@ func (p *manifestParser) walRange() {
 			if n == 0 || n > math.MaxUint32 {
 				p.fail("timeline %d is out of range", n)
 			}
-			r.Timeline = Timeline(n)
+			r.Timeline = protocol.Timeline(n)
 		case start:
 			r.Start = p.lsn("could not parse start LSN")
 		case end:
@@ -187,16 +189,16 @@ func (p *manifestParser) walRange() {
 }
 
 // hex reads a string of hexadecimal digits; complain makes the error for another.
-func (p *manifestParser) hex(complain func(text string) error) []byte {
+func (p *parser) hex(complain func(text string) error) []byte {
 	text := p.text()
 	b := make([]byte, hex.DecodedLen(len(text)))
 	if _, err := hex.Decode(b, text); err != nil {
-		p.stop(complain(Shorten(string(text), 128)))
+		p.stop(complain(protocol.Shorten(string(text), 128)))
 	}
 	return b
 }
 
-func (p *manifestParser) size() int64 {
+func (p *parser) size() int64 {
 	n := p.number()
 	if n > math.MaxInt64 {
 		p.fail("file size %d is out of range", n)
@@ -205,15 +207,15 @@ func (p *manifestParser) size() int64 {
 }
 
 // time is the zero time where the text is none.
-func (p *manifestParser) time() time.Time {
-	t, err := time.Parse(manifestTime, p.string())
+func (p *parser) time() time.Time {
+	t, err := time.Parse(timeLayout, p.string())
 	if err != nil {
 		return time.Time{}
 	}
 	return t
 }
 
-func (p *manifestParser) algorithm() ChecksumAlgorithm {
+func (p *parser) algorithm() ChecksumAlgorithm {
 	a, err := ParseChecksumAlgorithm(string(p.text()))
 	if err != nil {
 		p.stop(err)
@@ -221,8 +223,8 @@ func (p *manifestParser) algorithm() ChecksumAlgorithm {
 	return a
 }
 
-func (p *manifestParser) lsn(complaint string) LSN {
-	lsn, err := ParseLSN(string(p.text()))
+func (p *parser) lsn(complaint string) protocol.LSN {
+	lsn, err := protocol.ParseLSN(string(p.text()))
 	if err != nil {
 		p.fail("%s", complaint)
 	}

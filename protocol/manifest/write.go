@@ -1,4 +1,4 @@
-package protocol
+package manifest
 
 import (
 	"bufio"
@@ -10,42 +10,44 @@ import (
 	"io"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// ManifestOptions say what a [ManifestWriter] writes.
-type ManifestOptions struct {
+// Options say what a [Writer] writes.
+type Options struct {
 	Version  int    // 1: PostgreSQL 13 to 16; 2: 17 and later
-	Major    int    // the version of PostgreSQL in whose form positions are written: see [LSN.Text]
+	Major    int    // the version of PostgreSQL in whose form positions are written: see [protocol.LSN.Text]
 	SystemID uint64 // the cluster's system identifier, for version 2
 	// ForceEncode writes every path in hexadecimal. Otherwise only those are
 	// that are not UTF-8.
 	ForceEncode bool
 }
 
-// ManifestWriter writes a backup_manifest, byte for byte as PostgreSQL does, file
+// Writer writes a backup_manifest, byte for byte as PostgreSQL does, file
 // after file: its memory does not grow with their number. It does not notice a
 // path that is added twice; a reader will.
-type ManifestWriter struct {
+type Writer struct {
 	out     *bufio.Writer // to the file and the checksum
 	file    *bufio.Writer // beyond the checksum: its own line
 	sum     hash.Hash
-	options ManifestOptions
+	options Options
 	line    []byte // kept from file to file
 	files   int64
 	err     error // the first, and the answer to every later call
 }
 
-// NewManifestWriter begins a manifest. It writes to w through a buffer, which
+// NewWriter begins a manifest. It writes to w through a buffer, which
 // Close empties; w itself it never closes. An unknown version is the error of
 // the first call.
-func NewManifestWriter(w io.Writer, o ManifestOptions) *ManifestWriter {
-	m := &ManifestWriter{sum: sha256.New(), options: o}
+func NewWriter(w io.Writer, o Options) *Writer {
+	m := &Writer{sum: sha256.New(), options: o}
 	m.file = bufio.NewWriterSize(w, 64<<10)
 	m.out = bufio.NewWriterSize(io.MultiWriter(m.file, m.sum), 4<<10)
 	switch o.Version {
-	case manifestVersion1:
+	case version1:
 		fmt.Fprintf(m.out, "{ \"PostgreSQL-Backup-Manifest-Version\": 1,\n\"Files\": [")
-	case manifestVersion2:
+	case version2:
 		fmt.Fprintf(m.out, "{ \"PostgreSQL-Backup-Manifest-Version\": 2,\n\"System-Identifier\": %d,\n\"Files\": [", o.SystemID)
 	default:
 		m.err = fmt.Errorf("unsupported backup manifest version %d", o.Version)
@@ -53,22 +55,22 @@ func NewManifestWriter(w io.Writer, o ManifestOptions) *ManifestWriter {
 	return m
 }
 
-var errManifestClosed = errors.New("backup manifest is closed")
+var errClosed = errors.New("backup manifest is closed")
 
-// AddFile appends a file. A path against [CheckPath], a negative size, and a
+// AddFile appends a file. A path against [protocol.CheckPath], a negative size, and a
 // checksum whose length does not fit its algorithm are errors that leave the
 // manifest as it was; an error of the writer beneath is the answer to every
 // later call as well.
-func (m *ManifestWriter) AddFile(f ManifestFile) error {
+func (m *Writer) AddFile(f File) error {
 	if m.err != nil {
 		return m.err
 	}
-	if err := CheckPath(f.Path); err != nil {
+	if err := protocol.CheckPath(f.Path); err != nil {
 		return fmt.Errorf("could not add file to backup manifest: %w", err)
 	}
 	if f.Size < 0 || len(f.Checksum) != f.Algorithm.size() {
 		return fmt.Errorf("could not add file %q to backup manifest: size %d, %s checksum of %d bytes",
-			Shorten(f.Path, 256), f.Size, f.Algorithm, len(f.Checksum))
+			protocol.Shorten(f.Path, 256), f.Size, f.Algorithm, len(f.Checksum))
 	}
 	separator := ",\n"
 	if m.files == 0 {
@@ -82,7 +84,7 @@ func (m *ManifestWriter) AddFile(f ManifestFile) error {
 
 // Close ends the list of files, writes the ranges, the newest timeline first, and
 // the manifest's own checksum, and empties the buffer. Later calls are errors.
-func (m *ManifestWriter) Close(ranges ...WALRange) error {
+func (m *Writer) Close(ranges ...WALRange) error {
 	if m.err != nil {
 		return m.err
 	}
@@ -107,18 +109,18 @@ func (m *ManifestWriter) Close(ranges ...WALRange) error {
 		m.err = fmt.Errorf("could not write backup manifest: %w", err)
 		return m.err
 	}
-	m.err = errManifestClosed
+	m.err = errClosed
 	return nil
 }
 
-func (m *ManifestWriter) write(b []byte) error {
+func (m *Writer) write(b []byte) error {
 	if _, err := m.out.Write(b); err != nil {
 		m.err = fmt.Errorf("could not write backup manifest: %w", err)
 	}
 	return m.err
 }
 
-func (m *ManifestWriter) appendFile(b []byte, f ManifestFile) []byte {
+func (m *Writer) appendFile(b []byte, f File) []byte {
 	if m.options.ForceEncode || !utf8.ValidString(f.Path) {
 		b = append(b, `{ "Encoded-Path": "`...)
 		b = hex.AppendEncode(b, []byte(f.Path))
@@ -130,7 +132,7 @@ func (m *ManifestWriter) appendFile(b []byte, f ManifestFile) []byte {
 	b = append(b, `, "Size": `...)
 	b = strconv.AppendInt(b, f.Size, 10)
 	b = append(b, `, "Last-Modified": "`...)
-	b = FileTime(f.ModTime).UTC().AppendFormat(b, manifestTime)
+	b = protocol.FileTime(f.ModTime).UTC().AppendFormat(b, timeLayout)
 	b = append(b, '"')
 	if f.Algorithm != ChecksumNone {
 		b = append(b, `, "Checksum-Algorithm": "`...)

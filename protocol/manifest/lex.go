@@ -1,4 +1,4 @@
-package protocol
+package manifest
 
 import (
 	"bufio"
@@ -8,31 +8,33 @@ import (
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// manifestLexer reads the JSON that manifests are made of: objects, arrays,
+// lexer reads the JSON that manifests are made of: objects, arrays,
 // strings and numbers without sign or fraction. The first error stays, and
 // everything read after it is empty.
-type manifestLexer struct {
+type lexer struct {
 	in  *bufio.Reader
 	buf []byte // of the string or number being read
 	err error
 }
 
 // stop makes err the lexer's error, unless it has one.
-func (l *manifestLexer) stop(err error) {
+func (l *lexer) stop(err error) {
 	if l.err == nil {
 		l.err = err
 	}
 }
 
 // fail stops at text that is not a manifest's.
-func (l *manifestLexer) fail(format string, args ...any) {
+func (l *lexer) fail(format string, args ...any) {
 	l.stop(fmt.Errorf("could not parse backup manifest: "+format, args...))
 }
 
 // ahead is the next byte, which stays where it is; 0 at the end.
-func (l *manifestLexer) ahead() byte {
+func (l *lexer) ahead() byte {
 	if l.err != nil {
 		return 0
 	}
@@ -48,7 +50,7 @@ func (l *manifestLexer) ahead() byte {
 }
 
 // next takes a byte.
-func (l *manifestLexer) next() byte {
+func (l *lexer) next() byte {
 	c := l.ahead()
 	if n, _ := l.in.Discard(1); n == 0 {
 		l.fail("manifest ended unexpectedly")
@@ -57,7 +59,7 @@ func (l *manifestLexer) next() byte {
 }
 
 // token skips white space and is ahead then.
-func (l *manifestLexer) token() byte {
+func (l *lexer) token() byte {
 	for {
 		switch c := l.ahead(); c {
 		case ' ', '\t', '\n', '\r':
@@ -69,7 +71,7 @@ func (l *manifestLexer) token() byte {
 }
 
 // punct takes a punctuation character that must come next.
-func (l *manifestLexer) punct(want byte) {
+func (l *lexer) punct(want byte) {
 	l.token()
 	if c := l.next(); c != want {
 		l.fail("expected %q, found %q", want, c)
@@ -77,7 +79,7 @@ func (l *manifestLexer) punct(want byte) {
 }
 
 // end makes sure that nothing follows.
-func (l *manifestLexer) end() {
+func (l *lexer) end() {
 	l.token()
 	if l.in.Buffered() > 0 {
 		l.fail("unexpected text after the manifest")
@@ -85,7 +87,7 @@ func (l *manifestLexer) end() {
 }
 
 // list reads what stands between two brackets, with commas between the elements.
-func (l *manifestLexer) list(opening, closing byte, element func()) {
+func (l *lexer) list(opening, closing byte, element func()) {
 	l.punct(opening)
 	if l.token() == closing {
 		l.next()
@@ -108,12 +110,12 @@ func (s fieldSet) has(field int) bool { return s&(1<<field) != 0 }
 
 // object reads an object with fields of these names, each at most once, and
 // returns which there were. read reads the value of a field.
-func (l *manifestLexer) object(kind string, names []string, read func(field int)) (given fieldSet) {
+func (l *lexer) object(kind string, names []string, read func(field int)) (given fieldSet) {
 	l.list('{', '}', func() {
 		name := l.text()
 		field := slices.IndexFunc(names, func(s string) bool { return s == string(name) })
 		if field < 0 {
-			l.fail("unrecognized %s field %q", kind, Shorten(string(name), 64))
+			l.fail("unrecognized %s field %q", kind, protocol.Shorten(string(name), 64))
 			return
 		}
 		if given.has(field) {
@@ -126,7 +128,7 @@ func (l *manifestLexer) object(kind string, names []string, read func(field int)
 	return given
 }
 
-func (l *manifestLexer) number() uint64 {
+func (l *lexer) number() uint64 {
 	l.buf = l.buf[:0]
 	for c := l.token(); c >= '0' && c <= '9' && len(l.buf) <= 20; c = l.ahead() {
 		l.buf = append(l.buf, l.next())
@@ -138,10 +140,10 @@ func (l *manifestLexer) number() uint64 {
 	return n
 }
 
-func (l *manifestLexer) string() string { return string(l.text()) }
+func (l *lexer) string() string { return string(l.text()) }
 
 // text is a string, valid until the next is read.
-func (l *manifestLexer) text() []byte {
+func (l *lexer) text() []byte {
 	l.punct('"')
 	l.buf = l.buf[:0]
 	for l.err == nil {
@@ -162,7 +164,7 @@ func (l *manifestLexer) text() []byte {
 	return nil
 }
 
-func (l *manifestLexer) escape() {
+func (l *lexer) escape() {
 	switch c := l.next(); c {
 	case '"', '\\', '/':
 		l.buf = append(l.buf, c)
@@ -193,7 +195,7 @@ func (l *manifestLexer) escape() {
 }
 
 // codeUnit is the four hexadecimal digits of a \u escape.
-func (l *manifestLexer) codeUnit() rune {
+func (l *lexer) codeUnit() rune {
 	var digits [4]byte
 	for i := range digits {
 		digits[i] = l.next()
