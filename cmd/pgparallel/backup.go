@@ -86,35 +86,6 @@ and the password file are libpq's. Refused by name are sslcrl, sslcrldir,
 gssencmode=require, sslkeylogfile, and those that begin with oauth_ and scram_.
 `
 
-type backupCommand struct {
-	Pgdata            string              `short:"D"`
-	Format            outputFormat        `short:"F"`
-	Jobs              jobCount            `short:"j" default:"1"`
-	MaxRate           transferRate        `short:"r"`
-	WriteRecoveryConf bool                `short:"R"`
-	TablespaceMapping []tablespaceMapping `short:"T" sep:"none"`
-	Waldir            string
-	WALMethod         walMethod   `name:"wal-method" short:"X"`
-	Gzip              bool        `short:"z"`
-	Compress          compression `short:"Z"`
-
-	Checkpoint          checkpointMode `short:"c"`
-	Label               string         `short:"l"`
-	NoClean             bool           `short:"n"`
-	NoSync              bool           `short:"N"`
-	Progress            bool           `short:"P"`
-	Verbose             bool           `short:"v"`
-	ManifestChecksums   checksumAlgorithm
-	ManifestForceEncode bool
-	NoEstimateSize      bool
-	NoManifest          bool
-	NoVerifyChecksums   bool
-
-	runOptions
-	slotOptions
-	connectionOptions
-}
-
 func (*backupCommand) usage() string { return backupUsage }
 
 func (c *backupCommand) run(out *console) error {
@@ -189,49 +160,6 @@ func (c *backupCommand) backup(ctx context.Context, out *console, options client
 		}
 	}
 	return err
-}
-
-func (c *backupCommand) options(out *console) (client.Options, error) {
-	if c.Pgdata == "" {
-		return client.Options{}, usagef("no target directory specified")
-	}
-	if err := c.checkFormat(); err != nil {
-		return client.Options{}, err
-	}
-	tablespaces, err := tablespaceMap(c.TablespaceMapping)
-	if err != nil {
-		return client.Options{}, err
-	}
-	info, err := c.connInfo(out)
-	if err != nil {
-		return client.Options{}, err
-	}
-	options := client.Options{
-		ConnInfo:            info,
-		Dir:                 c.Pgdata,
-		Format:              c.Format.Format,
-		Compression:         c.compression(),
-		WALDir:              c.Waldir,
-		WriteRecoveryConf:   c.WriteRecoveryConf,
-		ManifestForceEncode: c.ManifestForceEncode,
-		NoEstimateSize:      c.NoEstimateSize,
-		Jobs:                int(c.Jobs),
-		Label:               c.Label,
-		FastCheckpoint:      c.Checkpoint.fast,
-		MaxRate:             int(c.MaxRate),
-		WAL:                 c.WALMethod.WALMethod,
-		TablespaceMap:       tablespaces,
-		ManifestChecksums:   c.ManifestChecksums.ChecksumAlgorithm,
-		NoManifest:          c.NoManifest,
-		NoVerifyChecksums:   c.NoVerifyChecksums,
-		NoSync:              c.NoSync,
-		NoClean:             c.NoClean,
-		Log:                 func(e client.Event) { tell(out, e, c.Verbose) },
-	}
-	if err := c.runOptions.apply(&options); err != nil {
-		return options, err
-	}
-	return options, c.slotOptions.apply(&options)
 }
 
 // tell prints an event of a backup.

@@ -7,20 +7,12 @@ import (
 	"github.com/pgparallel/pgparallel/client"
 )
 
-// outputFormat is the value of -F.
-type outputFormat struct{ client.Format }
-
-// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
-func (f *outputFormat) UnmarshalText(text []byte) error {
-	switch string(text) {
-	case "p", "plain":
-		f.Format = client.FormatPlain
-	case "t", "tar":
-		f.Format = client.FormatTar
-	default:
-		return usagef(`invalid output format %q, must be "plain" or "tar"`, text)
+// compression is what -z and -Z come to: -z is -Z gzip, unless there is a -Z.
+func (c *backupCommand) compression() client.Compression {
+	if c.Gzip && !c.Compress.given {
+		return client.Compression{Method: client.CompressionGzip}
 	}
-	return nil
+	return c.Compress.Compression
 }
 
 // compression is the value of -Z.

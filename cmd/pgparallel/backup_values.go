@@ -1,9 +1,31 @@
 package main
 
 import (
+	"math"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/pgparallel/pgparallel/client"
+	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
+
+// outputFormat is the value of -F.
+type outputFormat struct{ client.Format }
+
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
+func (f *outputFormat) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case "p", "plain":
+		f.Format = client.FormatPlain
+	case "t", "tar":
+		f.Format = client.FormatTar
+	default:
+		return usagef(`invalid output format %q, must be "plain" or "tar"`, text)
+	}
+	return nil
+}
 
 // transferRate is the value of -r: kB per second, 0 for no limit.
 type transferRate int
@@ -34,4 +56,128 @@ func (r *transferRate) UnmarshalText(text []byte) error {
 	}
 	*r = transferRate(rate)
 	return nil
+}
+
+// tablespaceMapping is a value of -T.
+type tablespaceMapping struct{ old, new string }
+
+// UnmarshalText reads OLDDIR=NEWDIR, where an equals sign that belongs to a name is
+// written \=, as pg_basebackup's tablespace_list_append does.
+func (m *tablespaceMapping) UnmarshalText(text []byte) error {
+	var parts []string
+	var part strings.Builder
+	for i := 0; i < len(text); i++ {
+		switch {
+		case text[i] == '\\' && i+1 < len(text) && text[i+1] == '=':
+			part.WriteByte('=')
+			i++
+		case text[i] == '=':
+			parts = append(parts, part.String())
+			part.Reset()
+		default:
+			part.WriteByte(text[i])
+		}
+	}
+	parts = append(parts, part.String())
+	if len(parts) > 2 {
+		return usagef(`multiple "=" signs in tablespace mapping`)
+	}
+	if len(parts) < 2 || parts[0] == "" || parts[1] == "" {
+		return usagef("invalid tablespace mapping format %q, must be \"OLDDIR=NEWDIR\"", text)
+	}
+	m.old, m.new = parts[0], parts[1]
+	if !filepath.IsAbs(m.old) {
+		return usagef("old directory is not an absolute path in tablespace mapping: %s", m.old)
+	}
+	if !filepath.IsAbs(m.new) {
+		return usagef("new directory is not an absolute path in tablespace mapping: %s", m.new)
+	}
+	m.old = filepath.Clean(m.old)
+	return nil
+}
+
+// checkpointMode is the value of -c.
+type checkpointMode struct{ fast bool }
+
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
+func (m *checkpointMode) UnmarshalText(text []byte) error {
+	switch strings.ToLower(string(text)) {
+	case "fast":
+		m.fast = true
+	case "spread":
+		m.fast = false
+	default:
+		return usagef(`invalid checkpoint argument %q, must be "fast" or "spread"`, text)
+	}
+	return nil
+}
+
+// walMethod is the value of -X.
+type walMethod struct{ client.WALMethod }
+
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
+func (m *walMethod) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case "n", "none":
+		m.WALMethod = client.WALNone
+	case "f", "fetch":
+		m.WALMethod = client.WALFetch
+	case "s", "stream":
+		m.WALMethod = client.WALStream
+	default:
+		return usagef(`invalid wal-method option %q, must be "fetch", "stream", or "none"`, text)
+	}
+	return nil
+}
+
+// checksumAlgorithm is the value of --manifest-checksums.
+type checksumAlgorithm struct{ manifest.ChecksumAlgorithm }
+
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
+func (a *checksumAlgorithm) UnmarshalText(text []byte) error {
+	if err := a.ChecksumAlgorithm.UnmarshalText(text); err != nil {
+		return &usageError{err.Error()}
+	}
+	return nil
+}
+
+// workerCount is the value of --min-jobs.
+type workerCount int
+
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
+func (n *workerCount) UnmarshalText(text []byte) error {
+	value, err := parseInteger(text, "--min-jobs", 1, math.MaxInt32)
+	*n = workerCount(value)
+	return err
+}
+
+// silenceLength is the value of --timeout, in seconds.
+type silenceLength int
+
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
+func (n *silenceLength) UnmarshalText(text []byte) error {
+	value, err := parseInteger(text, "--timeout", 0, math.MaxInt32/1000)
+	*n = silenceLength(value)
+	return err
+}
+
+func (n silenceLength) duration() time.Duration { return time.Duration(n) * time.Second }
+
+// statusInterval is the value of -s, in seconds; 0 means that the server is told when
+// it asks.
+type statusInterval int
+
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
+func (n *statusInterval) UnmarshalText(text []byte) error {
+	value, err := parseInteger(text, "-s/--status-interval", 0, math.MaxInt32/1000)
+	*n = statusInterval(value)
+	return err
+}
+
+// duration is the interval as client has it, where 0 is the default.
+func (n statusInterval) duration() time.Duration {
+	if n == 0 {
+		return -1
+	}
+	return time.Duration(n) * time.Second
 }

@@ -1,8 +1,17 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
 
+	"github.com/pgparallel/pgparallel/client"
+	"github.com/pgparallel/pgparallel/walsender"
+	"github.com/pgparallel/pgparallel/walsender/datadir"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
 
@@ -38,4 +47,157 @@ func (c *demoCommand) run(out *console) error {
 		return err
 	}
 	return demonstrate(ctx, out, postgresSource{programs}, int(c.Jobs))
+}
+
+// demoSource is what a demonstration backs up.
+type demoSource interface {
+	// mkdirTemp makes the directory for everything.
+	mkdirTemp(parent, pattern string) (string, error)
+	// create makes the cluster and says what it made.
+	create(ctx context.Context, in demoDirs) (string, error)
+	// prove does with the backup what shows that it is one, and tells each thing
+	// that it did.
+	prove(ctx context.Context, in demoDirs, tell func(string)) error
+}
+
+// demoDirs are the directories of a demonstration.
+type demoDirs struct {
+	top              string // holds all of them
+	data, tablespace string // the cluster
+	socket, logs     string
+	backup           string
+	backupTablespace string
+}
+
+func newDemoDirs(source demoSource) (demoDirs, error) {
+	parent := os.TempDir()
+	if len(parent) > 50 { // the path of a Unix socket is limited to some 100 bytes
+		parent = "/tmp"
+	}
+	top, err := source.mkdirTemp(parent, "pgparallel-demo-")
+	if err != nil {
+		return demoDirs{}, err
+	}
+	return demoDirs{
+		top:              top,
+		data:             filepath.Join(top, "cluster"),
+		tablespace:       filepath.Join(top, "cluster_tablespace"),
+		socket:           filepath.Join(top, "socket"),
+		logs:             filepath.Join(top, "logs"),
+		backup:           filepath.Join(top, "backup"),
+		backupTablespace: filepath.Join(top, "backup_tablespace"),
+	}, nil
+}
+
+// demonstrate makes the cluster, backs it up over as many connections, and proves
+// the backup. What is left behind is the backup; the logs, if something failed; and
+// nothing, if the user did not wait for the end.
+func demonstrate(ctx context.Context, out *console, source demoSource, jobs int) error {
+	in, err := newDemoDirs(source)
+	if err != nil {
+		return err
+	}
+	err = steps(ctx, out, source, in, jobs)
+	switch {
+	case err == nil:
+		out.print(fmt.Sprintf("The backup is in %s, its tablespace in %s\n", in.backup, filepath.Base(in.backupTablespace)))
+		return removeAll(in.data, in.tablespace, in.socket, in.logs)
+	case ctx.Err() != nil:
+		return errors.Join(context.Cause(ctx), os.RemoveAll(in.top))
+	default:
+		removed := removeAll(in.data, in.tablespace, in.socket, in.backup, in.backupTablespace)
+		return errors.Join(fmt.Errorf("%w\n(the logs are in %s)", err, in.logs), removed)
+	}
+}
+
+func steps(ctx context.Context, out *console, source demoSource, in demoDirs, jobs int) error {
+	if err := errors.Join(os.Mkdir(in.socket, 0o700), os.Mkdir(in.logs, 0o700)); err != nil {
+		return err
+	}
+	began := time.Now()
+	tell := func(text string) {
+		out.print(fmt.Sprintf("%5.1f s  %s\n", time.Since(began).Seconds(), text))
+	}
+	made, err := source.create(ctx, in)
+	if err != nil {
+		return fmt.Errorf("could not make a cluster: %w", err)
+	}
+	tell(made)
+
+	result, err := demoBackup(ctx, out, in, jobs)
+	if err != nil {
+		return err
+	}
+	tell(fmt.Sprintf("backed up over %d connections: %d files, %d MB", jobs, result.Files, result.Bytes>>20))
+
+	report, err := client.Verify(ctx, in.backup, client.VerifyOptions{Jobs: jobs})
+	if err != nil {
+		return err
+	}
+	if len(report.Problems) > 0 {
+		return fmt.Errorf("backup is not what its manifest says: %s", report.Problems[0].Message)
+	}
+	tell("pgparallel verify: backup successfully verified")
+	return source.prove(ctx, in, tell)
+}
+
+func removeAll(paths ...string) error {
+	var failed error
+	for _, path := range paths {
+		failed = errors.Join(failed, os.RemoveAll(path))
+	}
+	return failed
+}
+
+// demoPort is a number in the name of a socket in a directory of its own.
+const demoPort = 5433
+
+// demoBackup does in one process what "pgparallel serve" and "pgparallel backup" do
+// in two.
+func demoBackup(ctx context.Context, out *console, in demoDirs, jobs int) (client.Result, error) {
+	cluster, err := datadir.Open(in.data, datadir.Options{})
+	if err != nil {
+		return client.Result{}, err
+	}
+	defer cluster.Close()
+	logFile, err := os.Create(filepath.Join(in.logs, "serve.log"))
+	if err != nil {
+		return client.Result{}, err
+	}
+	defer logFile.Close()
+	listener, err := walsender.ListenUnix(in.socket, demoPort)
+	if err != nil {
+		return client.Result{}, err
+	}
+	server := &walsender.Server{Cluster: cluster, MaxWALSenders: jobs + 1, Logger: newLog(logFile, true)}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }() // ends with Shutdown
+
+	result, err := demoCopy(ctx, out, in, jobs)
+	return result, errors.Join(err, server.Shutdown(context.WithoutCancel(ctx)), unexpectedEnd(<-served))
+}
+
+func unexpectedEnd(err error) error {
+	if errors.Is(err, walsender.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+func demoCopy(ctx context.Context, out *console, in demoDirs, jobs int) (client.Result, error) {
+	info, err := connectionOptions{Host: in.socket, Port: strconv.Itoa(demoPort), Username: "postgres"}.connInfo(out)
+	if err != nil {
+		return client.Result{}, err
+	}
+	line := newProgressLine(out)
+	defer line.finish()
+	return client.Backup(ctx, client.Options{
+		ConnInfo:       info,
+		Dir:            in.backup,
+		Jobs:           jobs,
+		FastCheckpoint: true,
+		TablespaceMap:  map[string]string{in.tablespace: in.backupTablespace},
+		Progress:       line.update,
+		Log:            func(e client.Event) { tell(out, e, false) },
+	})
 }

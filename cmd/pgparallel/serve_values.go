@@ -7,6 +7,39 @@ import (
 	"time"
 )
 
+// portNumber is the number of a TCP port, or in the name of a Unix socket.
+type portNumber int
+
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
+func (n *portNumber) UnmarshalText(text []byte) error {
+	value, err := parseInteger(text, "-p/--port", 1, math.MaxUint16)
+	*n = portNumber(value)
+	return err
+}
+
+// senderCount is the value of --max-wal-senders.
+type senderCount int
+
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
+func (n *senderCount) UnmarshalText(text []byte) error {
+	// PostgreSQL's own limit of the parameter (MAX_BACKENDS).
+	value, err := parseInteger(text, "--max-wal-senders", 1, 1<<18-1)
+	*n = senderCount(value)
+	return err
+}
+
+// authMethod is the value of --auth.
+type authMethod string
+
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
+func (m *authMethod) UnmarshalText(text []byte) error {
+	if string(text) != "trust" {
+		return usagef(`invalid authentication method %q, must be "trust"`, text)
+	}
+	*m = authMethod(text)
+	return nil
+}
+
 // senderTimeout is the value of --wal-sender-timeout as a Server has it: 0 for the
 // default, less than 0 for none.
 type senderTimeout time.Duration

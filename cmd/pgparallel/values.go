@@ -26,34 +26,3 @@ func (n *jobCount) UnmarshalText(text []byte) error {
 	*n = jobCount(value)
 	return err
 }
-
-// portNumber is the number of a TCP port, or in the name of a Unix socket.
-type portNumber int
-
-// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
-func (n *portNumber) UnmarshalText(text []byte) error {
-	value, err := parseInteger(text, "-p/--port", 1, math.MaxUint16)
-	*n = portNumber(value)
-	return err
-}
-
-// senderCount is the value of --max-wal-senders.
-type senderCount int
-
-// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
-func (n *senderCount) UnmarshalText(text []byte) error {
-	// PostgreSQL's own limit of the parameter (MAX_BACKENDS).
-	value, err := parseInteger(text, "--max-wal-senders", 1, 1<<18-1)
-	*n = senderCount(value)
-	return err
-}
-
-// workerCount is the value of --min-jobs.
-type workerCount int
-
-// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
-func (n *workerCount) UnmarshalText(text []byte) error {
-	value, err := parseInteger(text, "--min-jobs", 1, math.MaxInt32)
-	*n = workerCount(value)
-	return err
-}
