@@ -26,6 +26,7 @@ const (
 	CodeInvalidParameterValue      = "22023"
 	CodeInvalidTextRepresentation  = "22P02"
 	CodeInvalidAuthorization       = "28000"
+	CodeInvalidPassword            = "28P01"
 	CodeInsufficientPrivilege      = "42501"
 	CodeSyntaxError                = "42601"
 	CodeUndefinedObject            = "42704"

@@ -260,7 +260,7 @@ func TestProtocolMD_Sections(t *testing.T) {
 		}
 		there[m[1]] = true
 	}
-	for major, last := range map[int]int{1: 9, 2: 6, 3: 9, 4: 9, 5: 14, 6: 1, 7: 2} {
+	for major, last := range map[int]int{1: 11, 2: 6, 3: 9, 4: 9, 5: 14, 6: 1, 7: 2} {
 		for minor := 1; minor <= last; minor++ {
 			if number := strconv.Itoa(major) + "." + strconv.Itoa(minor); !there[number] {
 				t.Errorf("PROTOCOL.md has no section %s", number)

@@ -2,9 +2,13 @@ package walsender
 
 import (
 	"context"
+	"errors"
 	"net"
 
 	"go.uber.org/zap"
+
+	"github.com/pgparallel/pgparallel/grammar"
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
 // Session is who asks, as [Server.Authorize] sees it.
@@ -15,19 +19,52 @@ type Session struct {
 	ApplicationName string // what the client calls itself; empty if nothing
 }
 
-// authorize asks the server's owner whether the session may run a command.
+// authorize decides whether the session may run a command: by what it was granted, and
+// as the server's owner says.
 func (s *session) authorize(ctx context.Context, text string) error {
+	err := s.checkGrant(text)
+	if err == nil {
+		err = s.askOwner(ctx, text)
+	}
+	if err != nil {
+		s.log.Info("command refused", zap.Error(err))
+	}
+	return err
+}
+
+// checkGrant refuses a command of a kind that the session was not granted (§1.11). It
+// goes by what the command is parsed as, which is what is run.
+func (s *session) checkGrant(text string) error {
+	if s.grant.Backup && s.grant.PassThrough {
+		return nil
+	}
+	command, err := grammar.Parse(text)
+	var syntax *grammar.Error
+	switch command.(type) {
+	case nil:
+		unknown := errors.As(err, &syntax) && syntax.Code == protocol.CodeFeatureNotSupported
+		if _, passes := s.server.Cluster.(PassThrough); unknown && passes && !s.grant.PassThrough {
+			return protocol.Errorf(protocol.CodeInsufficientPrivilege,
+				"permission denied to use PostgreSQL's replication commands")
+		}
+		return nil
+	case grammar.IdentifySystem, grammar.Show, grammar.TimelineHistory:
+		return nil
+	}
+	if !s.grant.Backup {
+		return protocol.Errorf(protocol.CodeInsufficientPrivilege, "permission denied to take a backup")
+	}
+	return nil
+}
+
+func (s *session) askOwner(ctx context.Context, text string) error {
 	if s.server.Authorize == nil {
 		return nil
 	}
-	err := s.server.Authorize(ctx, Session{
+	return s.server.Authorize(ctx, Session{
 		ProcessID:       s.key.processID,
 		Remote:          s.stall.RemoteAddr(),
 		User:            s.user,
 		ApplicationName: s.application,
 	}, text)
-	if err != nil {
-		s.log.Info("command refused", zap.Error(err))
-	}
-	return err
 }

@@ -30,8 +30,9 @@
 //
 // # Security
 //
-// The server has no authentication yet: whoever can open a connection can read the
-// whole cluster, and do what the role may that commands are passed through as. Listen
-// on a unix socket that only the right user can open ([ListenUnix] makes such a one),
-// or on the loopback interface of a machine whose users are all trusted.
+// Without an [Authenticator] whoever can connect can read the whole cluster, and do what
+// the role may that commands are passed through as: the server then takes connections
+// from its own machine only, and it is up to its owner that all users of the machine
+// are trusted, or that only the right one can open the socket ([ListenUnix] makes such a
+// one). Package auth has an Authenticator that goes by rules as pg_hba.conf has them.
 package walsender

@@ -60,16 +60,21 @@ func (s *session) parameters(settings protocol.Settings, m wire.StartupMessage) 
 		{"server_version", settings.ServerVersion},
 		{"server_encoding", "UTF8"},
 		{"parallel_backup_protocol", "1"},
-		{protocol.ParameterWAL, string(s.server.walAccess())},
+		{protocol.ParameterWAL, string(s.walAccess())},
 	}
 }
 
-// walAccess tells how WAL can be had. Of a cluster that does not run, it stays.
-func (s *Server) walAccess() protocol.WALAccess {
-	if running, ok := s.Cluster.(RunningCluster); ok {
-		return running.WALAccess()
+// walAccess tells how the session can have WAL. Of a cluster that does not run, it stays.
+func (s *session) walAccess() protocol.WALAccess {
+	running, ok := s.server.Cluster.(RunningCluster)
+	if !ok {
+		return protocol.WALKept
 	}
-	return protocol.WALKept
+	access := running.WALAccess()
+	if access == protocol.WALStreamed && !s.grant.PassThrough {
+		return protocol.WALTransient
+	}
+	return access
 }
 
 func orDefault(value, otherwise string) string {

@@ -21,7 +21,7 @@ const cancelTime = 5 * time.Second
 // be passed through. The commands of a parallel backup are not, however wrongly they
 // are written.
 func (s *session) passedText(text string, command grammar.Command, err error) (string, bool) {
-	if _, ok := s.server.Cluster.(PassThrough); !ok {
+	if _, ok := s.server.Cluster.(PassThrough); !ok || !s.grant.PassThrough {
 		return "", false
 	}
 	var syntax *grammar.Error

@@ -26,6 +26,8 @@ const (
 	DefaultSenderTimeout = 60 * time.Second
 	DefaultFileTimeout   = time.Hour
 	DefaultAuthTimeout   = 60 * time.Second
+
+	DefaultAuthFailureDelay = 500 * time.Millisecond
 )
 
 // Server serves a [Cluster] to any number of listeners. Only Cluster is required.
@@ -38,9 +40,16 @@ type Server struct {
 	// sessions join each other's backups. Nil: a table of its own, for 10.
 	Backups *sharedstate.Table
 
-	// TLSConfig allows TLS, by SSLRequest and directly (§1.2). Nil: none. The
-	// protocol "postgresql" is added to it for the direct kind.
+	// TLSConfig allows TLS, by SSLRequest and directly (§1.2). Nil: none. Each
+	// connection has a copy, to which the protocol "postgresql" is added for the
+	// direct kind, and which resumes no earlier session.
 	TLSConfig *tls.Config
+
+	// Authenticator decides who is let in, and to what (§1.10). Nil lets everybody
+	// in who connects from this machine, as whom they like, to everything; Serve
+	// then refuses a listener whose TCP address is not a loopback one, and a
+	// session is refused whose peer has another.
+	Authenticator Authenticator
 
 	// MaxWALSenders is how many sessions there may be at once (§1.8); 0 and less
 	// mean DefaultMaxWALSenders.
@@ -55,6 +64,11 @@ type Server struct {
 	// AuthTimeout bounds the time from the connection to the end of the startup
 	// (authentication_timeout, §7.1); 0 and less mean DefaultAuthTimeout.
 	AuthTimeout time.Duration
+
+	// AuthFailureDelay is how long the refusal of an [Authenticator] is held back, so
+	// that passwords cannot be tried fast; 0 means DefaultAuthFailureDelay, less
+	// than 0 none.
+	AuthFailureDelay time.Duration
 
 	// Authorize is asked before each command, with its text as it was sent, which
 	// is of any kind (package grammar reads those of this protocol) and may hold a
@@ -106,6 +120,9 @@ func (s *Server) Serve(l net.Listener) error {
 		return ErrServerClosed
 	}
 	defer s.untrackListener(l)
+	if err := s.checkListener(l); err != nil {
+		return err
+	}
 	for {
 		conn, err := l.Accept()
 		if err != nil {

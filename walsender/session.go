@@ -40,6 +40,7 @@ type session struct {
 	asked       map[string]string // the parameters of the startup packet
 	user        string
 	application string
+	grant       Grant // what it may do
 	key         cancelKey
 
 	cluster Cluster // the server's, as the session has it (see reopen)

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -16,9 +15,6 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/wire"
 )
-
-// alpn is the protocol name that direct TLS must agree on (§1.2).
-const alpn = "postgresql"
 
 // startupBuffer holds any startup packet that is read (§7.1) and then some, so
 // that what was sent behind one shows.
@@ -51,8 +47,7 @@ func (s *Server) serve(ctx context.Context, cancel context.CancelCauseFunc, raw 
 // startup brings a connection to the point where it is an admitted session with
 // its greeting on the way, all within AuthTimeout.
 func (s *Server) startup(ctx context.Context, sess *session) error {
-	timeout := cmp.Or(max(0, s.AuthTimeout), DefaultAuthTimeout)
-	if err := sess.stall.SetReadDeadline(time.Now().Add(timeout)); err != nil {
+	if err := sess.stall.SetReadDeadline(time.Now().Add(s.authTimeout())); err != nil {
 		return errNotSession
 	}
 	// The server's end closes a startup at once: there is nothing to say yet.
@@ -60,11 +55,10 @@ func (s *Server) startup(ctx context.Context, sess *session) error {
 	sess.conn = sess.stall
 	sess.out = newOutput(sess.stall)
 
-	message, already, err := s.negotiate(sess)
+	message, in, err := s.negotiate(sess)
 	if err != nil {
 		return err
 	}
-	sess.already = already
 	if negotiation := message.Negotiate(); negotiation != nil {
 		if err := sess.out.send(negotiation); err != nil {
 			return err
@@ -76,6 +70,11 @@ func (s *Server) startup(ctx context.Context, sess *session) error {
 	sess.asked = message.Parameters
 	sess.user = message.Parameters["user"]
 	sess.application = message.Parameters["application_name"]
+	if err := s.authenticate(ctx, sess, message, in); err != nil {
+		return err
+	}
+	already, _ := in.Peek(in.Buffered())
+	sess.already = slices.Clone(already)
 	if err := s.admit(sess); err != nil {
 		return err
 	}
@@ -86,9 +85,9 @@ func (s *Server) startup(ctx context.Context, sess *session) error {
 }
 
 // negotiate reads packets up to the StartupMessage, and goes over to TLS where
-// that is asked for and configured. already is what was read behind it.
-func (s *Server) negotiate(sess *session) (m wire.StartupMessage, already []byte, err error) {
-	in := bufio.NewReaderSize(sess.conn, startupBuffer)
+// that is asked for and configured. What was read behind it is in the reader.
+func (s *Server) negotiate(sess *session) (m wire.StartupMessage, in *bufio.Reader, err error) {
+	in = bufio.NewReaderSize(sess.conn, startupBuffer)
 	first, err := in.Peek(1)
 	if err != nil {
 		return m, nil, errNotSession
@@ -106,8 +105,7 @@ func (s *Server) negotiate(sess *session) (m wire.StartupMessage, already []byte
 		}
 		switch p := packet.(type) {
 		case wire.StartupMessage:
-			already, _ := in.Peek(in.Buffered())
-			return p, slices.Clone(already), nil
+			return p, in, nil
 		case wire.CancelRequest:
 			s.cancelCommand(p)
 			return m, nil, errNotSession
@@ -135,42 +133,6 @@ func (s *Server) negotiate(sess *session) (m wire.StartupMessage, already []byte
 	}
 }
 
-// answerSSLRequest says S and goes over to TLS, or says N.
-func (s *Server) answerSSLRequest(sess *session, in *bufio.Reader) (*bufio.Reader, error) {
-	if s.TLSConfig == nil || sess.conn != net.Conn(sess.stall) {
-		_, err := sess.conn.Write([]byte("N"))
-		if err != nil {
-			return nil, errNotSession
-		}
-		return in, nil
-	}
-	if _, err := sess.conn.Write([]byte("S")); err != nil {
-		return nil, errNotSession
-	}
-	return s.startTLS(sess, sess.conn, false)
-}
-
-// startTLS makes the handshake over conn; a direct one must have agreed on the
-// protocol's name.
-func (s *Server) startTLS(sess *session, conn net.Conn, direct bool) (*bufio.Reader, error) {
-	config := s.TLSConfig.Clone()
-	if !slices.Contains(config.NextProtos, alpn) {
-		config.NextProtos = append(slices.Clone(config.NextProtos), alpn)
-	}
-	secured := tls.Server(conn, config)
-	if err := secured.Handshake(); err != nil {
-		sess.log.Info("could not accept TLS connection", zap.Error(err))
-		return nil, errNotSession
-	}
-	if direct && secured.ConnectionState().NegotiatedProtocol != alpn {
-		sess.log.Info("direct TLS connection without ALPN protocol negotiation")
-		return nil, errNotSession
-	}
-	sess.conn = secured
-	sess.out = newOutput(secured)
-	return bufio.NewReaderSize(secured, startupBuffer), nil
-}
-
 // startupError tells a broken packet, which gets an answer, from a peer that went
 // away or was too slow, which gets none.
 func startupError(err error) error {
@@ -180,14 +142,3 @@ func startupError(err error) error {
 	}
 	return fmt.Errorf("reading the startup packet: %w: %w", errNotSession, err)
 }
-
-// replayConn is a connection whose first bytes have been read into a buffer.
-type replayConn struct {
-	net.Conn
-	in *bufio.Reader
-}
-
-func replay(conn net.Conn, in *bufio.Reader) net.Conn { return replayConn{conn, in} }
-
-// Read implements io.Reader.
-func (c replayConn) Read(p []byte) (int, error) { return c.in.Read(p) }
