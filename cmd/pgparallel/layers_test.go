@@ -29,10 +29,13 @@ var layers = map[string][]string{
 	"client":                           {"protocol", "protocol/conninfo", "protocol/manifest", "protocol/walrecord", "protocol/wire"},
 	"walsender":                        {"protocol", "protocol/wire", "grammar", "sharedstate"},
 	"walsender/livecluster":            {"protocol", "protocol/conninfo", "protocol/page", "protocol/walrecord", "protocol/wire", "grammar", "sharedstate", "walsender", "walsender/datadir"},
-	"walsender/conformance":            {"protocol", "protocol/manifest", "protocol/page", "protocol/walrecord", "protocol/wire", "grammar", "sharedstate", "walsender", "walsender/datadir", "walsender/walsendertest"},
-	"walsender/datadir":                {"protocol", "protocol/page", "protocol/walrecord"},
-	"walsender/walsendertest":          {"protocol", "protocol/page", "protocol/walrecord", "protocol/wire", "grammar", "sharedstate", "walsender", "walsender/datadir"},
-	"walsender/walsendertest/postgres": {},
+	"walsender/conformance":            {"protocol", "protocol/manifest", "protocol/page", "protocol/walrecord", "protocol/wire", "grammar", "sharedstate", "walsender", "walsender/datadir", "walsender/walsendertest", "walsender/conformance/internal/clientkit", "walsender/conformance/internal/serverkit", "walsender/conformance/internal/rule"},
+	"walsender/conformance/internal/clientkit": {"protocol", "protocol/manifest", "protocol/page", "protocol/walrecord", "protocol/wire", "grammar", "sharedstate", "walsender", "walsender/datadir", "walsender/walsendertest", "walsender/conformance/internal/rule"},
+	"walsender/conformance/internal/serverkit": {"protocol", "protocol/page", "protocol/walrecord", "protocol/wire", "walsender/datadir", "walsender/conformance/internal/rule"},
+	"walsender/conformance/internal/rule":      {},
+	"walsender/datadir":                        {"protocol", "protocol/page", "protocol/walrecord"},
+	"walsender/walsendertest":                  {"protocol", "protocol/page", "protocol/walrecord", "protocol/wire", "grammar", "sharedstate", "walsender", "walsender/datadir"},
+	"walsender/walsendertest/postgres":         {},
 }
 
 // forbidden says which packages from outside of the module a package must not import

@@ -2,6 +2,10 @@ package conformance
 
 import (
 	"strings"
+
+	"github.com/pgparallel/pgparallel/walsender/conformance/internal/clientkit"
+	"github.com/pgparallel/pgparallel/walsender/conformance/internal/rule"
+	"github.com/pgparallel/pgparallel/walsender/conformance/internal/serverkit"
 )
 
 // Level says how binding the rule is that a case tests, by RFC 2119.
@@ -31,8 +35,8 @@ func (c Case) Area() string {
 // Cases are the cases that test clients, in their order.
 func Cases() []Case {
 	var cases []Case
-	for _, c := range clientCases() {
-		cases = append(cases, c.Case)
+	for _, c := range clientkit.Cases() {
+		cases = append(cases, caseOf(c.Rule))
 	}
 	return cases
 }
@@ -40,8 +44,16 @@ func Cases() []Case {
 // ServerCases are the cases that test servers, in their order.
 func ServerCases() []Case {
 	var cases []Case
-	for _, c := range serverCases() {
-		cases = append(cases, c.Case)
+	for _, c := range serverkit.Cases() {
+		cases = append(cases, caseOf(c.Rule))
 	}
 	return cases
+}
+
+func caseOf(r rule.Rule) Case {
+	c := Case{ID: r.ID, Section: r.Section, Level: Must, Why: r.Why}
+	if r.Should {
+		c.Level = Should
+	}
+	return c
 }

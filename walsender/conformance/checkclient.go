@@ -4,50 +4,50 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"math/rand/v2"
 	"os/exec"
+	"slices"
 	"sync"
 	"time"
-)
 
-// ErrNothingSelected is returned, wrapped, where a pattern of [Options] matches no case:
-// what tests nothing must not look like a success.
-var ErrNothingSelected = errors.New("no case matches")
+	"github.com/pgparallel/pgparallel/walsender/conformance/internal/clientkit"
+	"github.com/pgparallel/pgparallel/walsender/conformance/internal/rule"
+)
 
 // CheckClient runs the cases that o selects, and returns when all are judged. The error
 // says that there was no run: o is not right, nothing is selected, ctx ended. That cases
 // fail is no error: see [Report.OK].
 func CheckClient(ctx context.Context, o Options) (Report, error) {
-	who, err := o.subject()
+	client, err := o.client()
 	if err != nil {
 		return Report{}, err
 	}
-	all := clientCases()
-	selected, err := selectCases(all, o.Select)
-	if err != nil {
+	if err := checkSelection(Cases(), o.Select, o.NotSupported, o.KnownFailing); err != nil {
 		return Report{}, err
 	}
-	if err := errors.Join(checkPatterns(all, o.NotSupported), checkPatterns(all, o.KnownFailing)); err != nil {
-		return Report{}, err
-	}
+	selected := slices.DeleteFunc(clientkit.Cases(), func(c clientkit.Case) bool { return !matches(o.Select, c.ID) })
 	order := make([]string, len(selected))
 	for i, c := range selected {
 		order[i] = c.ID
 	}
 	shuffle(selected, o.Seed)
 	report := Report{Seed: o.Seed, Strict: o.Strict}
-	r := runner{Options: o, who: who}
+	r := clientRun{o, clientkit.Runner{Client: client, Seed: o.Seed, Timeout: o.Timeout, Trace: o.Trace}}
+	if r.Runner.Timeout <= 0 {
+		r.Runner.Timeout = DefaultTimeout
+	}
 	r.all(ctx, selected, func(result Result) {
 		report.Results = append(report.Results, result)
 		if o.Done != nil {
 			o.Done(result)
 		}
 	})
-	sortResults(report.Results, order)
+	slices.SortFunc(report.Results, func(a, b Result) int { return slices.Index(order, a.ID) - slices.Index(order, b.ID) })
 	return report, context.Cause(ctx)
 }
 
-func (o Options) subject() (subject, error) {
+// client is the client to test.
+func (o Options) client() (clientkit.Client, error) {
 	switch {
 	case o.Client != nil && len(o.Command) > 0:
 		return nil, errors.New("both a function and a program to test are given")
@@ -57,7 +57,7 @@ func (o Options) subject() (subject, error) {
 		return nil, errors.New("no client to test is given")
 	}
 	for _, needed := range []string{"{port}", "{dir}"} {
-		if program(o.Command).lacks([]string{needed}) != "" {
+		if program(o.Command).Lacks([]string{needed}) != "" {
 			return nil, fmt.Errorf("no argument of the client has %s", needed)
 		}
 	}
@@ -67,14 +67,31 @@ func (o Options) subject() (subject, error) {
 	return program(o.Command), nil
 }
 
-type runner struct {
+// shuffle decides the order of the cases. Those that take long come first, so that none
+// of them is what the others have to wait for.
+func shuffle(cases []clientkit.Case, seed uint64) {
+	random := rand.New(rand.NewPCG(seed, 0))
+	random.Shuffle(len(cases), func(i, j int) { cases[i], cases[j] = cases[j], cases[i] })
+	slices.SortStableFunc(cases, func(a, b clientkit.Case) int {
+		switch {
+		case a.Slow == b.Slow:
+			return 0
+		case a.Slow:
+			return -1
+		}
+		return 1
+	})
+}
+
+// clientRun is one call of CheckClient.
+type clientRun struct {
 	Options
-	who subject
+	clientkit.Runner
 }
 
 // all runs the cases, some at a time, and hands each result to done.
-func (r runner) all(ctx context.Context, cases []clientCase, done func(Result)) {
-	queue := make(chan clientCase)
+func (r clientRun) all(ctx context.Context, cases []clientkit.Case, done func(Result)) {
+	queue := make(chan clientkit.Case)
 	var mu sync.Mutex
 	var workers sync.WaitGroup
 	parallel := r.Parallel
@@ -99,21 +116,16 @@ func (r runner) all(ctx context.Context, cases []clientCase, done func(Result)) 
 }
 
 // one runs a case.
-func (r runner) one(ctx context.Context, c clientCase) Result {
-	result := Result{Case: c.Case, Verdict: NotRun, KnownFailing: listed(r.KnownFailing, c.ID)}
+func (r clientRun) one(ctx context.Context, c clientkit.Case) Result {
+	result := Result{Case: caseOf(c.Rule), Verdict: NotRun, KnownFailing: listed(r.KnownFailing, c.ID)}
 	began := time.Now()
-	defer func() { result.Duration = time.Since(began) }()
-	switch lacks := r.who.lacks(c.needs); {
+	switch unable := r.Unable(c); {
 	case ctx.Err() != nil:
 		result.Happened = "the run was ended before"
 	case listed(r.NotSupported, c.ID):
 		result.Verdict, result.Happened = NotSupported, "the profile says so"
-	case lacks != "":
-		result.Verdict, result.Happened = NotSupported, "no argument of the client has "+lacks
-	case c.watch && !canWatch:
-		result.Verdict, result.Happened = NotSupported, "this system cannot tell in which order names appear"
-	case len(c.signals) > 0 && !r.who.canBeKilled():
-		result.Verdict, result.Happened = NotSupported, "only a program can be killed"
+	case unable != "":
+		result.Verdict, result.Happened = NotSupported, unable
 	default:
 		r.judge(ctx, c, &result)
 	}
@@ -122,30 +134,17 @@ func (r runner) one(ctx context.Context, c clientCase) Result {
 }
 
 // judge runs the client and fills in the verdict.
-func (r runner) judge(ctx context.Context, c clientCase, result *Result) {
-	scratch, err := os.MkdirTemp("", "conformance")
-	if err != nil {
-		result.Happened = oneLine(err.Error())
-		return
+func (r clientRun) judge(ctx context.Context, c clientkit.Case, result *Result) {
+	finding, outcome, err := r.Run(ctx, c)
+	result.Output = outcome.Output
+	switch {
+	case err != nil:
+		result.Happened = rule.OneLine(err.Error())
+	case outcome.NotSupported:
+		result.Verdict, result.Happened, result.OwnWord = NotSupported, rule.OneLine(outcome.LastLine()), true
+	case finding != nil:
+		result.fail(finding)
+	default:
+		result.Verdict = Pass
 	}
-	defer os.RemoveAll(scratch)
-	e, unused, err := r.run(ctx, c, scratch)
-	if err != nil {
-		result.Happened = oneLine(err.Error())
-		return
-	}
-	result.Output = e.outcome.output
-	if e.outcome.notSupported {
-		result.Verdict, result.Happened, result.OwnWord = NotSupported, oneLine(lastLine(e.outcome.output)), true
-		return
-	}
-	f := first(c.judge, e)
-	if f == nil && unused != "" {
-		f = found("the client comes to the point that the case is about", "this never happened: %s", unused)
-	}
-	if f != nil {
-		result.Verdict, result.Expected, result.Happened = Fail, oneLine(f.expected), oneLine(f.happened)
-		return
-	}
-	result.Verdict = Pass
 }

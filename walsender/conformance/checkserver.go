@@ -6,10 +6,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
-)
 
-// serverTimeout is how long a case waits for a server's answers.
-const serverTimeout = 30 * time.Second
+	"github.com/pgparallel/pgparallel/walsender/conformance/internal/serverkit"
+)
 
 // ServerOptions say which server to test, and how. Config is required.
 type ServerOptions struct {
@@ -26,28 +25,20 @@ type ServerOptions struct {
 	Done                       func(Result)
 }
 
-// serverCase is a case that tests servers.
-type serverCase struct {
-	Case
-	check func(*talk)
-}
-
 // CheckServer runs the cases of [ServerCases] that o selects, one after the other. The
 // error says that there was no run, as that of [CheckClient] does.
 func CheckServer(ctx context.Context, o ServerOptions) (Report, error) {
 	if o.Config == nil {
 		return Report{}, errors.New("no server to test is given")
 	}
-	all := serverCases()
-	selected, err := selectCases(all, o.Select)
-	if err != nil {
-		return Report{}, err
-	}
-	if err := errors.Join(checkPatterns(all, o.NotSupported), checkPatterns(all, o.KnownFailing)); err != nil {
+	if err := checkSelection(ServerCases(), o.Select, o.NotSupported, o.KnownFailing); err != nil {
 		return Report{}, err
 	}
 	report := Report{Strict: o.Strict}
-	for _, c := range selected {
+	for _, c := range serverkit.Cases() {
+		if !matches(o.Select, c.ID) {
+			continue
+		}
 		result := o.one(ctx, c)
 		report.Results = append(report.Results, result)
 		if o.Done != nil {
@@ -57,8 +48,9 @@ func CheckServer(ctx context.Context, o ServerOptions) (Report, error) {
 	return report, context.Cause(ctx)
 }
 
-func (o ServerOptions) one(ctx context.Context, c serverCase) Result {
-	result := Result{Case: c.Case, Verdict: Pass, KnownFailing: listed(o.KnownFailing, c.ID)}
+// one runs a case.
+func (o ServerOptions) one(ctx context.Context, c serverkit.Case) Result {
+	result := Result{Case: caseOf(c.Rule), Verdict: Pass, KnownFailing: listed(o.KnownFailing, c.ID)}
 	if listed(o.NotSupported, c.ID) {
 		result.Verdict, result.Happened = NotSupported, "the profile says so"
 		return result
@@ -68,14 +60,10 @@ func (o ServerOptions) one(ctx context.Context, c serverCase) Result {
 		return result
 	}
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, serverTimeout)
-	defer cancel()
-	t := &talk{ctx: ctx, config: o.Config}
-	c.check(t)
-	t.hangUp()
+	finding := c.Run(ctx, o.Config)
 	result.Duration = time.Since(began)
-	if t.found != nil {
-		result.Verdict, result.Expected, result.Happened = Fail, oneLine(t.found.expected), oneLine(t.found.happened)
+	if finding != nil {
+		result.fail(finding)
 	}
 	return result
 }

@@ -12,23 +12,15 @@ import (
 	"sync"
 	"syscall"
 	"time"
-)
 
-// subject is a client under test.
-type subject interface {
-	// lacks is a placeholder of those needed that the client has no place for.
-	lacks(needed []string) string
-	// canBeKilled reports whether signals reach the client.
-	canBeKilled() bool
-	// take has the client take a backup. When the channel is closed, it gets the
-	// signals.
-	take(ctx context.Context, t Target, signaled <-chan struct{}, signals []os.Signal) (outcome, error)
-}
+	"github.com/pgparallel/pgparallel/walsender/conformance/internal/clientkit"
+)
 
 // program is a client that is run as a program.
 type program []string
 
-func (p program) lacks(needed []string) string {
+// Lacks is a placeholder that no argument has.
+func (p program) Lacks(needed []string) string {
 	for _, placeholder := range needed {
 		if !strings.Contains(strings.Join(p, "\x00"), placeholder) {
 			return placeholder
@@ -37,10 +29,11 @@ func (p program) lacks(needed []string) string {
 	return ""
 }
 
-func (p program) canBeKilled() bool { return true }
+// CanBeKilled is true.
+func (p program) CanBeKilled() bool { return true }
 
 // arguments are the program's with the placeholders replaced.
-func (p program) arguments(t Target) []string {
+func (p program) arguments(t clientkit.Target) []string {
 	values := strings.NewReplacer(
 		"{host}", t.Host, "{port}", strconv.Itoa(t.Port), "{dir}", t.Dir, "{jobs}", strconv.Itoa(t.Jobs), "{min-jobs}", strconv.Itoa(t.MinJobs),
 		"{case}", t.Case, "{wal}", t.WAL, "{tablespace-old}", t.TablespaceOld, "{tablespace-new}", t.TablespaceNew,
@@ -52,7 +45,8 @@ func (p program) arguments(t Target) []string {
 	return args
 }
 
-func (p program) take(ctx context.Context, t Target, signaled <-chan struct{}, signals []os.Signal) (outcome, error) {
+// Take runs the program, in a process group of its own.
+func (p program) Take(ctx context.Context, t clientkit.Target, signaled <-chan struct{}, signals []os.Signal) (clientkit.Outcome, error) {
 	output := &tail{}
 	args := p.arguments(t)
 	cmd := exec.Command(args[0], args[1:]...)
@@ -61,20 +55,20 @@ func (p program) take(ctx context.Context, t Target, signaled <-chan struct{}, s
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = time.Second // its children may hold the pipe
 	if err := cmd.Start(); err != nil {
-		return outcome{}, fmt.Errorf("could not start the client: %w", err)
+		return clientkit.Outcome{}, fmt.Errorf("could not start the client: %w", err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }() // ends with the program, which is killed at the latest when ctx ends
 	timedOut, waitErr := p.watch(ctx, cmd, ended, signaled, signals)
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // children that are left, if any
 	if exit := (*exec.ExitError)(nil); waitErr != nil && !errors.As(waitErr, &exit) && !errors.Is(waitErr, exec.ErrWaitDelay) {
-		return outcome{}, fmt.Errorf("could not wait for the client: %w", waitErr)
+		return clientkit.Outcome{}, fmt.Errorf("could not wait for the client: %w", waitErr)
 	}
-	o := outcome{status: cmd.ProcessState.ExitCode(), timedOut: timedOut, output: output.String()}
+	o := clientkit.Outcome{Status: cmd.ProcessState.ExitCode(), TimedOut: timedOut, Output: output.String()}
 	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
-		o.signal = status.Signal()
+		o.Signal = status.Signal()
 	}
-	o.notSupported = o.status == StatusNotSupported
+	o.NotSupported = o.Status == StatusNotSupported
 	return o, nil
 }
 
@@ -152,22 +146,22 @@ func (t *tail) String() string {
 // function is a client in this process.
 type function Client
 
-func (function) lacks([]string) string { return "" }
-func (function) canBeKilled() bool     { return false }
+func (function) Lacks([]string) string { return "" }
+func (function) CanBeKilled() bool     { return false }
 
-func (f function) take(ctx context.Context, t Target, _ <-chan struct{}, _ []os.Signal) (outcome, error) {
+func (f function) Take(ctx context.Context, t clientkit.Target, _ <-chan struct{}, _ []os.Signal) (clientkit.Outcome, error) {
 	ended := make(chan error, 1)
-	go func() { ended <- f(ctx, t) }() // ends when the client obeys ctx
+	go func() { ended <- f(ctx, Target(t)) }() // ends when the client obeys ctx
 	var err error
 	select {
 	case err = <-ended:
 	case <-ctx.Done():
 		err = <-ended
-		return outcome{status: -1, timedOut: true, output: fmt.Sprint(err)}, nil
+		return clientkit.Outcome{Status: -1, TimedOut: true, Output: fmt.Sprint(err)}, nil
 	}
-	o := outcome{notSupported: errors.Is(err, ErrNotSupported)}
+	o := clientkit.Outcome{NotSupported: errors.Is(err, ErrNotSupported)}
 	if err != nil {
-		o.status, o.output = 1, err.Error()
+		o.Status, o.Output = 1, err.Error()
 	}
 	return o, nil
 }

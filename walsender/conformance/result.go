@@ -2,8 +2,9 @@ package conformance
 
 import (
 	"slices"
-	"strings"
 	"time"
+
+	"github.com/pgparallel/pgparallel/walsender/conformance/internal/rule"
 )
 
 // Verdict is how a case ended.
@@ -27,7 +28,12 @@ type Result struct {
 	KnownFailing       bool          // it is among [Options.KnownFailing]
 	OwnWord            bool          // NotSupported, by the exit status alone: no profile has it
 	Output             string        // the end of what the client printed
-	Duration           time.Duration // from the start of the server to the verdict
+	Duration           time.Duration // from the start of the case to the verdict
+}
+
+// fail notes a finding as what the case came to.
+func (r *Result) fail(f *rule.Finding) {
+	r.Verdict, r.Expected, r.Happened = Fail, rule.OneLine(f.Expected), rule.OneLine(f.Happened)
 }
 
 // Report is what a run came to.
@@ -56,21 +62,4 @@ func (r Report) Counts(result Result) bool {
 func (r Report) OK() bool {
 	proved := func(result Result) bool { return result.Verdict == Pass || result.Verdict == Fail }
 	return slices.ContainsFunc(r.Results, proved) && !slices.ContainsFunc(r.Results, r.Counts)
-}
-
-// finding is why a case fails.
-type finding struct{ expected, happened string }
-
-func sortResults(results []Result, order []string) {
-	slices.SortFunc(results, func(a, b Result) int { return slices.Index(order, a.ID) - slices.Index(order, b.ID) })
-}
-
-// oneLine is text without line feeds, cut to a length that fits a report.
-func oneLine(text string) string {
-	const longest = 300
-	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "�")), " ")
-	if runes := []rune(text); len(runes) > longest {
-		text = string(runes[:longest]) + "…"
-	}
-	return text
 }

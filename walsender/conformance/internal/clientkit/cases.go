@@ -1,4 +1,4 @@
-package conformance
+package clientkit
 
 import (
 	"slices"
@@ -8,8 +8,8 @@ import (
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 )
 
-// clientCases are all cases that test clients, area by area.
-func clientCases() []clientCase {
+// Cases are all cases that test clients, area by area.
+func Cases() []Case {
 	return slices.Concat(
 		connectCases(), joinCases(), grammarCases(), planCases(), fileCases(), excuseCases(), retryCases(),
 		controlCases(), stopCases(), walCases(), labelCases(), finishCases(), killCases(), failureCases(),

@@ -1,53 +1,54 @@
-package conformance
+package clientkit
 
 import (
 	"os"
 	"syscall"
 
+	"github.com/pgparallel/pgparallel/walsender/conformance/internal/rule"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 )
 
-func failureCases() []clientCase {
+func failureCases() []Case {
 	broken := always(walsendertest.ErrorInFile(relation, 8192, ioError()))
-	return []clientCase{{
-		Case:     Case{"FAILURE/001", "§5.3", Must, "A directory that was there and empty belongs to the user: it stays, empty, with its mode."},
+	return []Case{{
+		Rule:     rule.Must("FAILURE/001", "§5.3", "A directory that was there and empty belongs to the user: it stays, empty, with its mode."),
 		scenario: scenario{existing: 0o755, faults: broken},
-		judge:    refuses(),
+		checks:   refuses(),
 	}, {
-		Case:     Case{"FAILURE/002", "§5.3", Must, "A directory that was not there is gone again."},
+		Rule:     rule.Must("FAILURE/002", "§5.3", "A directory that was not there is gone again."),
 		scenario: scenario{faults: broken},
-		judge:    refuses(),
+		checks:   refuses(),
 	}, {
-		Case:     Case{"FAILURE/003", "§5.3", Must, "Parents of the target that the client made are gone again."},
+		Rule:     rule.Must("FAILURE/003", "§5.3", "Parents of the target that the client made are gone again."),
 		scenario: scenario{parents: true, faults: always(walsendertest.ErrorInFile(relation, 8192, ioError()))},
-		judge:    []check{fails, givesReason, untouched},
+		checks:   []check{fails, givesReason, untouched},
 	}, {
-		Case:     Case{"FAILURE/004", "§5.3", Must, "What is in an occupied directory is not the client's to remove, or to mix with a backup."},
+		Rule:     rule.Must("FAILURE/004", "§5.3", "What is in an occupied directory is not the client's to remove, or to mix with a backup."),
 		scenario: scenario{occupied: true},
-		judge:    refuses(),
+		checks:   refuses(),
 	}, {
-		Case:     Case{"FAILURE/005", "§5.3", Must, "Tablespaces lie elsewhere, and are emptied too."},
+		Rule:     rule.Must("FAILURE/005", "§5.3", "Tablespaces lie elsewhere, and are emptied too."),
 		scenario: scenario{needs: mapping(), sample: withTablespace, faults: broken},
-		judge:    refuses(),
+		checks:   refuses(),
 	}, {
-		Case:     Case{"FAILURE/006", "§5.3", Must, "A client that says its reason over and over hides it."},
+		Rule:     rule.Must("FAILURE/006", "§5.3", "A client that says its reason over and over hides it."),
 		scenario: scenario{faults: broken},
-		judge:    []check{fails, givesReason, saysAtMostOnce(ioErrorText)},
+		checks:   []check{fails, givesReason, saysAtMostOnce(ioErrorText)},
 	}, {
-		Case:     Case{"FAILURE/007", "§5.3", Should, "An operator who interrupts a backup does not want its remains either."},
+		Rule:     rule.Should("FAILURE/007", "§5.3", "An operator who interrupts a backup does not want its remains either."),
 		scenario: scenario{state: running, hold: &holdPoint{open: relation}, signals: []os.Signal{syscall.SIGTERM}},
-		judge:    []check{fails, untouched},
+		checks:   []check{fails, untouched},
 	}, {
-		Case:     Case{"FAILURE/010", "§5.3", Should, "timeout(1) signals its child and then the whole group: the second signal must not break off the cleanup."},
+		Rule:     rule.Should("FAILURE/010", "§5.3", "timeout(1) signals its child and then the whole group: the second signal must not break off the cleanup."),
 		scenario: scenario{state: running, hold: &holdPoint{open: relation}, signals: []os.Signal{syscall.SIGTERM, syscall.SIGTERM}},
-		judge:    []check{fails, untouched},
+		checks:   []check{fails, untouched},
 	}, {
-		Case:     Case{"FAILURE/008", "§5.3", Must, "A failure after the copy, when all files are there, leaves nothing either."},
+		Rule:     rule.Must("FAILURE/008", "§5.3", "A failure after the copy, when all files are there, leaves nothing either."),
 		scenario: scenario{state: running, existing: 0o700, faults: always(walsendertest.ErrorInFile(firstWAL, 8192, ioError()))},
-		judge:    refuses(),
+		checks:   refuses(),
 	}, {
-		Case:     Case{"FAILURE/009", "§5.1", Must, "A directory that is there and empty is as good as none."},
+		Rule:     rule.Must("FAILURE/009", "§5.1", "A directory that is there and empty is as good as none."),
 		scenario: scenario{state: running, existing: 0o755},
-		judge:    completes(),
+		checks:   completes(),
 	}}
 }

@@ -1,4 +1,4 @@
-package conformance
+package clientkit
 
 import (
 	"fmt"
@@ -7,11 +7,12 @@ import (
 
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/walsender"
+	"github.com/pgparallel/pgparallel/walsender/conformance/internal/rule"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 )
 
-func hostileCases() []clientCase {
-	return []clientCase{
+func hostileCases() []Case {
+	return []Case{
 		hostileRow("001", "A path with .. leads out of the target.", "../evil", protocol.TypeDirectory),
 		hostileRow("002", "A path with .. in its middle leads out of the target.", "base/../../evil", protocol.TypeDirectory),
 		hostileRow("003", "An absolute path is not below the target.", "/", protocol.TypeDirectory),
@@ -22,7 +23,7 @@ func hostileCases() []clientCase {
 		hostileRow("008", "A link to nowhere known is a way out of the target.", "pg_tblspc/99999", protocol.TypeLink),
 		hostileRow("009", "Links lie in pg_tblspc.", "base/evil", protocol.TypeLink),
 		{
-			Case: Case{"HOSTILE/010", "§5.9", Must, "What is listed for a tablespace lies in it."},
+			Rule: rule.Must("HOSTILE/010", "§5.9", "What is listed for a tablespace lies in it."),
 			scenario: scenario{needs: mapping(), sample: withTablespace, anyFault: true, faults: func(at site) []walsendertest.Fault {
 				row := protocol.File{Path: "base/evil", Type: protocol.TypeDirectory, ModTime: time.Unix(0, 0)}
 				return []walsendertest.Fault{
@@ -30,37 +31,37 @@ func hostileCases() []clientCase {
 					walsendertest.ListedRow("16500", row), // by its OID
 				}
 			}},
-			judge: refuses(),
+			checks: refuses(),
 		},
 		inTablespaceRow("011", "Below a tablespace lies its directory of this version: anything else could be a file of the user's own.", "authorized_keys"),
 		inTablespaceRow("012", "The directory of another major version is another cluster's.", "PG_99_209901011"),
 		{
-			Case: Case{"HOSTILE/013", "§5.9", Must, "Where an unmapped tablespace goes is the server's word: a hidden directory is never a tablespace's."},
+			Rule: rule.Must("HOSTILE/013", "§5.9", "Where an unmapped tablespace goes is the server's word: a hidden directory is never a tablespace's."),
 			scenario: scenario{state: running, sample: func(s *walsendertest.Sample, at site) {
 				hidden := filepath.Join(filepath.Dir(at.target.Dir), ".hidden")
 				s.Tablespaces = []walsendertest.SampleTablespace{{OID: tablespaceOID, Location: hidden}}
 			}},
-			judge: refuses(),
+			checks: refuses(),
 		},
 		{
-			Case: Case{"HOSTILE/014", "§5.9", Must, "What lies where the server says an unmapped tablespace is belongs to somebody else."},
+			Rule: rule.Must("HOSTILE/014", "§5.9", "What lies where the server says an unmapped tablespace is belongs to somebody else."),
 			scenario: scenario{state: running, beside: true, sample: func(s *walsendertest.Sample, at site) {
 				s.Tablespaces = []walsendertest.SampleTablespace{{OID: tablespaceOID, Location: besideTarget(at.target)}}
 			}},
-			judge: refuses(),
+			checks: refuses(),
 		},
 		{
-			Case:     Case{"HOSTILE/015", "§5.9", Must, "A server that never comes to an end of its notices keeps a client for ever: a million in one answer are too many."},
-			scenario: scenario{state: running, slow: true, wrap: func(c *walsendertest.Cluster) walsender.Cluster { return chatter{c} }},
-			judge:    refuses(),
+			Rule:     rule.Must("HOSTILE/015", "§5.9", "A server that never comes to an end of its notices keeps a client for ever: a million in one answer are too many."),
+			scenario: scenario{state: running, Slow: true, wrap: func(c *walsendertest.Cluster) walsender.Cluster { return chatter{c} }},
+			checks:   refuses(),
 		},
 	}
 }
 
 // inTablespaceRow is a case of a row in the list of a tablespace that must not be there.
-func inTablespaceRow(number, why, name string) clientCase {
-	return clientCase{
-		Case: Case{"HOSTILE/" + number, "§5.9", Must, why},
+func inTablespaceRow(number, why, name string) Case {
+	return Case{
+		Rule: rule.Must("HOSTILE/"+number, "§5.9", why),
 		scenario: scenario{needs: mapping(), sample: withTablespace, anyFault: true, faults: func(at site) []walsendertest.Fault {
 			row := protocol.File{Path: tablespaceLink + "/" + name, Type: protocol.TypeDirectory, ModTime: time.Unix(0, 0)}
 			return []walsendertest.Fault{
@@ -68,15 +69,15 @@ func inTablespaceRow(number, why, name string) clientCase {
 				walsendertest.ListedRow(fmt.Sprint(tablespaceOID), row),
 			}
 		}},
-		judge: refuses(),
+		checks: refuses(),
 	}
 }
 
 // hostileRow is a case of a row in LIST_FILES that must not be there. The path / stands
 // for an absolute one, beside the target.
-func hostileRow(number, why, path string, kind protocol.FileType) clientCase {
-	return clientCase{
-		Case: Case{"HOSTILE/" + number, "§5.9", Must, why},
+func hostileRow(number, why, path string, kind protocol.FileType) Case {
+	return Case{
+		Rule: rule.Must("HOSTILE/"+number, "§5.9", why),
 		scenario: scenario{state: running, faults: func(at site) []walsendertest.Fault {
 			row := protocol.File{Path: path, Type: kind, ModTime: time.Unix(0, 0)}
 			if path == "/" {
@@ -84,6 +85,6 @@ func hostileRow(number, why, path string, kind protocol.FileType) clientCase {
 			}
 			return []walsendertest.Fault{walsendertest.ListedRow("", row)}
 		}},
-		judge: refuses(),
+		checks: refuses(),
 	}
 }

@@ -1,9 +1,10 @@
-package conformance
+package clientkit
 
 import (
 	"time"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/conformance/internal/rule"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 )
 
@@ -14,56 +15,56 @@ const (
 	pauseShort = 300 * time.Millisecond
 )
 
-func joinCases() []clientCase {
+func joinCases() []Case {
 	notThere := protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the server reads another data directory")
-	return []clientCase{{
-		Case:     Case{"JOIN/001", "§5.1", Must, "The sessions that send files are those that have joined, as many as the user asked for."},
+	return []Case{{
+		Rule:     rule.Must("JOIN/001", "§5.1", "The sessions that send files are those that have joined, as many as the user asked for."),
 		scenario: scenario{sample: withFile("base/1/40000", 4<<20), faults: always(walsendertest.Drip("base/1/40000", 256<<10, 10*time.Millisecond))},
-		judge:    []check{succeeds, othersJoin},
+		checks:   []check{succeeds, othersJoin},
 	}, {
-		Case:     Case{"JOIN/002", "§5.4", Must, "A worker that may not join would have copied another cluster."},
+		Rule:     rule.Must("JOIN/002", "§5.4", "A worker that may not join would have copied another cluster."),
 		scenario: scenario{faults: always(walsendertest.FailCommand("JOIN_BACKUP", 1, notThere))},
-		judge:    refuses(),
+		checks:   refuses(),
 	}, {
-		Case:     Case{"JOIN/003", "§5.4", Must, "A backup that nobody can join is not taken by the leader alone, unless the user said so."},
+		Rule:     rule.Must("JOIN/003", "§5.4", "A backup that nobody can join is not taken by the leader alone, unless the user said so."),
 		scenario: scenario{faults: always(walsendertest.WrongID())},
-		judge:    refuses(),
+		checks:   refuses(),
 	}, {
-		Case:     Case{"JOIN/004", "§5.4", Must, "A connection that ends while it joins is a worker that cannot join."},
+		Rule:     rule.Must("JOIN/004", "§5.4", "A connection that ends while it joins is a worker that cannot join."),
 		scenario: scenario{faults: always(walsendertest.CutCommand("JOIN_BACKUP", 2))},
-		judge:    []check{wholeOrNothing},
+		checks:   []check{wholeOrNothing},
 	}, {
-		Case: Case{"JOIN/005", "§5.4", Should, "A user who has permitted it gets a backup from the workers that are left."},
+		Rule: rule.Should("JOIN/005", "§5.4", "A user who has permitted it gets a backup from the workers that are left."),
 		scenario: scenario{needs: []string{"{min-jobs}"}, minJobs: 1, faults: always(
 			walsendertest.RefuseConnection(3, walsendertest.TooManySenders))},
-		judge: completes(),
+		checks: completes(),
 	}, {
-		Case: Case{"JOIN/006", "§5.4", Must, "Fewer than the user has permitted are too few."},
+		Rule: rule.Must("JOIN/006", "§5.4", "Fewer than the user has permitted are too few."),
 		scenario: scenario{needs: []string{"{min-jobs}"}, minJobs: 2, faults: always(
 			walsendertest.RefuseConnection(2, walsendertest.TooManySenders),
 			walsendertest.RefuseConnection(3, walsendertest.PlainClose))},
-		judge: refuses(),
+		checks: refuses(),
 	}}
 }
 
-func grammarCases() []clientCase {
-	return []clientCase{{
-		Case:  Case{"GRAMMAR/001", "§2.1", Must, "Stock servers know keywords in upper case only."},
-		judge: []check{succeeds, upperCase},
+func grammarCases() []Case {
+	return []Case{{
+		Rule:   rule.Must("GRAMMAR/001", "§2.1", "Stock servers know keywords in upper case only."),
+		checks: []check{succeeds, upperCase},
 	}, {
-		Case:  Case{"GRAMMAR/002", "§2.4", Must, "A Query holds one command, and only one, of the grammar."},
-		judge: []check{succeeds, wellFormed},
+		Rule:   rule.Must("GRAMMAR/002", "§2.4", "A Query holds one command, and only one, of the grammar."),
+		checks: []check{succeeds, wellFormed},
 	}, {
-		Case:     Case{"GRAMMAR/003", "§2.2", Must, "A quote in a name is written twice."},
+		Rule:     rule.Must("GRAMMAR/003", "§2.2", "A quote in a name is written twice."),
 		scenario: scenario{sample: withFile("global/it's", 100)},
-		judge:    completes(),
+		checks:   completes(),
 	}, {
-		Case:     Case{"GRAMMAR/004", "§2.2", Must, "Names are bytes: blanks, line feeds and backslashes mean nothing."},
+		Rule:     rule.Must("GRAMMAR/004", "§2.2", "Names are bytes: blanks, line feeds and backslashes mean nothing."),
 		scenario: scenario{sample: withFile("global/two\nlines \\n and \"more\"", 100)},
-		judge:    completes(),
+		checks:   completes(),
 	}, {
-		Case:     Case{"GRAMMAR/005", "§2.2", Must, "File names need not be UTF-8."},
+		Rule:     rule.Must("GRAMMAR/005", "§2.2", "File names need not be UTF-8."),
 		scenario: scenario{sample: withFile(notUTF8, 100)},
-		judge:    completes(),
+		checks:   completes(),
 	}}
 }

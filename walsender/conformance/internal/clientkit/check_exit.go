@@ -1,56 +1,33 @@
-package conformance
+package clientkit
 
 import (
-	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/pgparallel/pgparallel/walsender/conformance/internal/rule"
 )
 
 // check is a rule that a client is held to; nil means that it was kept.
-type check func(*evidence) *finding
-
-func found(expected, format string, args ...any) *finding {
-	return &finding{expected, fmt.Sprintf(format, args...)}
-}
-
-// says is how the client ended, in words.
-func (o outcome) says() string {
-	text := fmt.Sprintf("it ended with exit status %d", o.status)
-	switch {
-	case o.timedOut:
-		text = "it did not end in time and was killed"
-	case o.signal != nil:
-		text = fmt.Sprintf("it was ended by the signal %q", o.signal)
-	}
-	if last := lastLine(o.output); last != "" {
-		text += ", saying: " + last
-	}
-	return text
-}
-
-func lastLine(text string) string {
-	text = strings.TrimSpace(text)
-	return text[strings.LastIndexByte(text, '\n')+1:]
-}
+type check func(*evidence) *rule.Finding
 
 // succeeds: the exit status is 0.
-func succeeds(e *evidence) *finding {
+func succeeds(e *evidence) *rule.Finding {
 	if !e.outcome.success() {
-		return found("the client takes the backup: exit status 0", "%s", e.outcome.says())
+		return rule.Found("the client takes the backup: exit status 0", "%s", e.outcome.says())
 	}
 	return nil
 }
 
 // fails: the exit status is not 0, and that by the client's own decision.
-func fails(e *evidence) *finding {
+func fails(e *evidence) *rule.Finding {
 	switch {
 	case e.outcome.success():
-		return found("the client fails: an exit status other than 0", "it reported success")
-	case e.outcome.timedOut, e.outcome.signal != nil && len(e.scenario.signals) == 0:
-		return found("the client ends by itself, with an exit status other than 0", "%s", e.outcome.says())
+		return rule.Found("the client fails: an exit status other than 0", "it reported success")
+	case e.outcome.TimedOut, e.outcome.Signal != nil && len(e.scenario.signals) == 0:
+		return rule.Found("the client ends by itself, with an exit status other than 0", "%s", e.outcome.says())
 	}
-	if trace := crashTrace(e.outcome.output); trace != "" {
-		return found("the client fails in an orderly way", "it crashed: %s", trace)
+	if trace := crashTrace(e.outcome.Output); trace != "" {
+		return rule.Found("the client fails in an orderly way", "it crashed: %s", trace)
 	}
 	return nil
 }
@@ -77,27 +54,27 @@ func crashTrace(output string) string {
 }
 
 // givesReason: a client that failed printed something.
-func givesReason(e *evidence) *finding {
-	if strings.TrimSpace(e.outcome.output) == "" {
-		return found("the client says why it fails", "it printed nothing")
+func givesReason(e *evidence) *rule.Finding {
+	if strings.TrimSpace(e.outcome.Output) == "" {
+		return rule.Found("the client says why it fails", "it printed nothing")
 	}
 	return nil
 }
 
 // saysAtMostOnce: the words of the server's error are printed no more than once.
 func saysAtMostOnce(words string) check {
-	return func(e *evidence) *finding {
-		if n := strings.Count(e.outcome.output, words); n > 1 {
-			return found("the client says why it fails once", "it printed %q %d times", words, n)
+	return func(e *evidence) *rule.Finding {
+		if n := strings.Count(e.outcome.Output, words); n > 1 {
+			return rule.Found("the client says why it fails once", "it printed %q %d times", words, n)
 		}
 		return nil
 	}
 }
 
 // untouched: the target, the tablespaces and all around them are as they were.
-func untouched(e *evidence) *finding {
+func untouched(e *evidence) *rule.Finding {
 	if difference := e.after.difference(e.before); difference != "" {
-		return found("the target and all around it are as they were before", "%s", difference)
+		return rule.Found("the target and all around it are as they were before", "%s", difference)
 	}
 	return nil
 }
@@ -109,7 +86,7 @@ func refuses() []check { return []check{fails, givesReason, untouched} }
 func completes() []check { return []check{succeeds, whole(tolerance{})} }
 
 // wholeOrNothing: a backup that is said to be good is, and a failed one leaves nothing.
-func wholeOrNothing(e *evidence) *finding {
+func wholeOrNothing(e *evidence) *rule.Finding {
 	checks := refuses()
 	if e.outcome.success() {
 		checks = completes()
@@ -118,7 +95,7 @@ func wholeOrNothing(e *evidence) *finding {
 }
 
 // first is the first finding of the checks.
-func first(checks []check, e *evidence) *finding {
+func first(checks []check, e *evidence) *rule.Finding {
 	for _, c := range checks {
 		if f := c(e); f != nil {
 			return f

@@ -1,4 +1,4 @@
-package conformance
+package clientkit
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/conformance/internal/rule"
 )
 
 // tolerance is in what a backup may differ from its cluster.
@@ -28,9 +29,9 @@ func (t tolerance) excuses(path string) bool {
 // whole: the target is the cluster, byte for byte, with the WAL that the backup needs
 // and the label that STOP_BACKUP returned, and nothing else.
 func whole(t tolerance) check {
-	return func(e *evidence) *finding {
+	return func(e *evidence) *rule.Finding {
 		w := wholeCheck{evidence: e, tolerance: t, expected: map[string]bool{}}
-		for _, step := range []func() *finding{w.files, w.tablespaces, w.wal, w.label, w.released, w.nothingElse} {
+		for _, step := range []func() *rule.Finding{w.files, w.tablespaces, w.wal, w.label, w.released, w.nothingElse} {
 			if f := step(); f != nil {
 				return f
 			}
@@ -67,10 +68,10 @@ func (e *evidence) tree() ([]protocol.File, error) {
 	return rows, nil
 }
 
-func (w *wholeCheck) files() *finding {
+func (w *wholeCheck) files() *rule.Finding {
 	rows, err := w.tree()
 	if err != nil {
-		return found("the kit lists its own cluster", "%v", err)
+		return rule.Found("the kit lists its own cluster", "%v", err)
 	}
 	for _, row := range rows {
 		w.expected[row.Path] = true
@@ -81,7 +82,7 @@ func (w *wholeCheck) files() *finding {
 	return nil
 }
 
-func (w *wholeCheck) entry(row protocol.File) *finding {
+func (w *wholeCheck) entry(row protocol.File) *rule.Finding {
 	place := filepath.Join(w.target.Dir, row.Path)
 	info, err := os.Lstat(place)
 	if w.excuses(row.Path) && errors.Is(err, fs.ErrNotExist) {
@@ -89,10 +90,10 @@ func (w *wholeCheck) entry(row protocol.File) *finding {
 	}
 	switch {
 	case err != nil:
-		return found(wholeBackup, "%q is missing", row.Path)
+		return rule.Found(wholeBackup, "%q is missing", row.Path)
 	case row.Type == protocol.TypeDirectory && !info.IsDir(), row.Type == protocol.TypeLink && info.Mode()&fs.ModeSymlink == 0,
 		row.Type == protocol.TypeFile && !info.Mode().IsRegular():
-		return found(wholeBackup, "%q is of another type: %v", row.Path, info.Mode())
+		return rule.Found(wholeBackup, "%q is of another type: %v", row.Path, info.Mode())
 	case row.Type == protocol.TypeFile:
 		return w.content(row.Path)
 	}
@@ -100,20 +101,20 @@ func (w *wholeCheck) entry(row protocol.File) *finding {
 }
 
 // content compares a file with the cluster's.
-func (w *wholeCheck) content(path string) *finding {
+func (w *wholeCheck) content(path string) *rule.Finding {
 	got, err := os.ReadFile(filepath.Join(w.target.Dir, path))
 	if err != nil {
-		return found(wholeBackup, "%q cannot be read: %v", path, err)
+		return rule.Found(wholeBackup, "%q cannot be read: %v", path, err)
 	}
 	want, err := w.original(path)
 	if err != nil {
-		return found("the kit reads its own cluster", "%v", err)
+		return rule.Found("the kit reads its own cluster", "%v", err)
 	}
 	if size, short := w.short[path]; short {
 		want = want[:size]
 	}
 	if !bytes.Equal(got, want) {
-		return found(wholeBackup, "%q has other contents: %d bytes, %d were expected", path, len(got), len(want))
+		return rule.Found(wholeBackup, "%q has other contents: %d bytes, %d were expected", path, len(got), len(want))
 	}
 	return nil
 }
@@ -129,7 +130,7 @@ func (e *evidence) original(path string) ([]byte, error) {
 }
 
 // tablespaces: each is where the mapping says, and the link leads there.
-func (w *wholeCheck) tablespaces() *finding {
+func (w *wholeCheck) tablespaces() *rule.Finding {
 	for _, t := range w.cluster.Sample.Tablespaces {
 		link := fmt.Sprintf("pg_tblspc/%d", t.OID)
 		if t.Location == "" || w.excuses(link) {
@@ -137,7 +138,7 @@ func (w *wholeCheck) tablespaces() *finding {
 		}
 		to, err := os.Readlink(filepath.Join(w.target.Dir, link))
 		if err != nil || filepath.Clean(to) != w.target.TablespaceNew {
-			return found("the link of a tablespace leads to its new directory", "%q leads to %q", link, to)
+			return rule.Found("the link of a tablespace leads to its new directory", "%q leads to %q", link, to)
 		}
 	}
 	return nil
@@ -161,50 +162,50 @@ func (e *evidence) needed() ([]string, error) {
 	return names, nil
 }
 
-func (w *wholeCheck) wal() *finding {
+func (w *wholeCheck) wal() *rule.Finding {
 	names, err := w.needed()
 	if err != nil {
-		return found("a backup that is stopped", "%v", err)
+		return rule.Found("a backup that is stopped", "%v", err)
 	}
 	for _, name := range names {
 		if f := w.content(name); f != nil {
-			f.expected = "the target holds the WAL of the backup"
+			f.Expected = "the target holds the WAL of the backup"
 			return f
 		}
 	}
 	return nil
 }
 
-func (w *wholeCheck) label() *finding {
+func (w *wholeCheck) label() *rule.Finding {
 	want := w.row("STOP_BACKUP")[2]
 	got, err := os.ReadFile(filepath.Join(w.target.Dir, "backup_label"))
 	switch {
 	case want == null && err == nil:
-		return found("no backup_label, as STOP_BACKUP returned NULL", "there is one")
+		return rule.Found("no backup_label, as STOP_BACKUP returned NULL", "there is one")
 	case want != null && err != nil:
-		return found("the backup_label that STOP_BACKUP returned", "there is none")
+		return rule.Found("the backup_label that STOP_BACKUP returned", "there is none")
 	case want != null && string(got) != want:
-		return found("the backup_label that STOP_BACKUP returned", "it is another: %s", oneLine(string(got)))
+		return rule.Found("the backup_label that STOP_BACKUP returned", "it is another: %s", rule.OneLine(string(got)))
 	}
 	return nil
 }
 
 // released: pg_control has its own name and no other.
-func (w *wholeCheck) released() *finding {
+func (w *wholeCheck) released() *rule.Finding {
 	if _, err := os.Lstat(filepath.Join(w.target.Dir, controlHeld)); err == nil {
-		return found("pg_control has its own name in the end", "there is %q", controlHeld)
+		return rule.Found("pg_control has its own name in the end", "there is %q", controlHeld)
 	}
 	return nil
 }
 
 // nothingElse: what is there was listed, or belongs to a backup.
-func (w *wholeCheck) nothingElse() *finding {
+func (w *wholeCheck) nothingElse() *rule.Finding {
 	for name := range w.after {
 		path, inside := w.path(name)
 		switch {
 		case !inside:
 			if _, before := w.before[name]; !before {
-				return found("the client writes below the target only", "it made %q", name)
+				return rule.Found("the client writes below the target only", "it made %q", name)
 			}
 		case w.expected[path], path == ".", path == "backup_label", path == "backup_manifest":
 		case strings.HasPrefix(path, "pg_wal/"):
@@ -212,14 +213,14 @@ func (w *wholeCheck) nothingElse() *finding {
 				return f
 			}
 		default:
-			return found(wholeBackup, "%q was not listed", path)
+			return rule.Found(wholeBackup, "%q was not listed", path)
 		}
 	}
 	return nil
 }
 
 // inWAL: what lies in pg_wal is a WAL file of the cluster, or says that one is archived.
-func (w *wholeCheck) inWAL(path string) *finding {
+func (w *wholeCheck) inWAL(path string) *rule.Finding {
 	const expected = "pg_wal holds WAL of the cluster, and nothing else"
 	if name, found := strings.CutPrefix(path, "pg_wal/archive_status/"); found {
 		segment, done := strings.CutSuffix(name, ".done")
@@ -230,7 +231,7 @@ func (w *wholeCheck) inWAL(path string) *finding {
 	want, err := w.original(path)
 	got, reading := os.ReadFile(filepath.Join(w.target.Dir, path))
 	if err != nil || reading != nil || !bytes.Equal(got, want) {
-		return found(expected, "%q is in it", path)
+		return rule.Found(expected, "%q is in it", path)
 	}
 	return nil
 }

@@ -1,9 +1,10 @@
-package conformance
+package clientkit
 
 import (
 	"strings"
 
 	"github.com/pgparallel/pgparallel/grammar"
+	"github.com/pgparallel/pgparallel/walsender/conformance/internal/rule"
 )
 
 // isOurs reports whether a verb is that of one of the seven commands of the protocol.
@@ -16,26 +17,26 @@ func isOurs(verb string) bool {
 }
 
 // wellFormed: every command of the protocol is one by the grammar.
-func wellFormed(e *evidence) *finding {
+func wellFormed(e *evidence) *rule.Finding {
 	for _, x := range e.exchanges {
 		if !isOurs(x.verb) {
 			continue
 		}
 		if _, err := grammar.Parse(x.text); err != nil {
-			return found("every Query is one command of the grammar", "%q: %v", x.text, err)
+			return rule.Found("every Query is one command of the grammar", "%q: %v", x.text, err)
 		}
 	}
 	return nil
 }
 
 // upperCase: keywords are written in upper case.
-func upperCase(e *evidence) *finding {
+func upperCase(e *evidence) *rule.Finding {
 	for _, x := range e.exchanges {
 		if !isOurs(x.verb) {
 			continue
 		}
 		if keywords := withoutStrings(x.text); keywords != strings.ToUpper(keywords) {
-			return found("keywords are in upper case", "%q", x.text)
+			return rule.Found("keywords are in upper case", "%q", x.text)
 		}
 	}
 	return nil
@@ -53,10 +54,10 @@ func withoutStrings(text string) string {
 
 // othersJoin: the files come over more than one session, and each that is not the
 // leader has joined.
-func othersJoin(e *evidence) *finding {
+func othersJoin(e *evidence) *rule.Finding {
 	start := e.succeeded("START_BACKUP")
 	if start == nil {
-		return found("START_BACKUP on one connection", "there was none")
+		return rule.Found("START_BACKUP on one connection", "there was none")
 	}
 	sessions := map[string]bool{}
 	for _, x := range e.sent() {
@@ -64,42 +65,42 @@ func othersJoin(e *evidence) *finding {
 	}
 	delete(sessions, start.session)
 	if len(sessions) < e.target.Jobs-1 {
-		return found("files come over the sessions that joined, as many as were asked for", "%d sessions besides the leader sent files", len(sessions))
+		return rule.Found("files come over the sessions that joined, as many as were asked for", "%d sessions besides the leader sent files", len(sessions))
 	}
 	return nil
 }
 
 // inOrder: the last success of one verb comes before the first of another is asked.
 func inOrder(earlier, later string) check {
-	return func(e *evidence) *finding {
+	return func(e *evidence) *rule.Finding {
 		expected := earlier + " is answered before " + later + " is sent"
 		a, b := e.succeeded(earlier), e.succeeded(later)
 		switch {
 		case a == nil:
-			return found(expected, "there was no %s", earlier)
+			return rule.Found(expected, "there was no %s", earlier)
 		case b == nil:
-			return found(expected, "there was no %s", later)
+			return rule.Found(expected, "there was no %s", later)
 		case !a.before(b):
-			return found(expected, "%s was sent first", later)
+			return rule.Found(expected, "%s was sent first", later)
 		}
 		return nil
 	}
 }
 
 // listedAfterStart: the files are listed while the backup runs.
-func listedAfterStart(e *evidence) *finding {
+func listedAfterStart(e *evidence) *rule.Finding {
 	start := e.succeeded("START_BACKUP")
 	for _, x := range e.asked("LIST_FILES") {
 		if start != nil && start.before(x) {
 			return nil
 		}
 	}
-	return found("LIST_FILES comes after START_BACKUP", "the files were listed before, or not at all")
+	return rule.Found("LIST_FILES comes after START_BACKUP", "the files were listed before, or not at all")
 }
 
 // sentOnce: every file that was listed is sent exactly once with success. Lists that
 // come later than pg_control are only for what §5.14 looks for.
-func sentOnce(e *evidence) *finding {
+func sentOnce(e *evidence) *rule.Finding {
 	const expected = "each file is sent exactly once with success"
 	times := map[string]int{}
 	for _, x := range e.exchanges {
@@ -109,7 +110,7 @@ func sentOnce(e *evidence) *finding {
 	}
 	for path, n := range times {
 		if n > 1 {
-			return found(expected, "%q was sent %d times", path, n)
+			return rule.Found(expected, "%q was sent %d times", path, n)
 		}
 	}
 	for _, x := range e.asked("LIST_FILES") {
@@ -118,7 +119,7 @@ func sentOnce(e *evidence) *finding {
 		}
 		for _, row := range x.rows {
 			if len(row) > 1 && row[1] == "f" && times[row[0]] == 0 {
-				return found(expected, "%q was listed and never sent", row[0])
+				return rule.Found(expected, "%q was listed and never sent", row[0])
 			}
 		}
 	}
@@ -126,75 +127,75 @@ func sentOnce(e *evidence) *finding {
 }
 
 // controlLast: pg_control is asked for when every other file has been answered.
-func controlLast(e *evidence) *finding {
+func controlLast(e *evidence) *rule.Finding {
 	const expected = "pg_control is asked for when every other file has been answered"
 	control := e.control()
 	if control == nil {
-		return found(expected, "it was never sent")
+		return rule.Found(expected, "it was never sent")
 	}
 	for _, x := range e.sent() {
 		if !x.before(control) {
-			return found(expected, "%q was not yet answered", x.path)
+			return rule.Found(expected, "%q was not yet answered", x.path)
 		}
 	}
 	return nil
 }
 
 // stopLast: STOP_BACKUP comes when every file has been answered.
-func stopLast(e *evidence) *finding {
+func stopLast(e *evidence) *rule.Finding {
 	const expected = "STOP_BACKUP comes when every file of the backup has been answered"
 	stops := e.asked("STOP_BACKUP")
 	if len(stops) == 0 {
-		return found(expected, "it never came")
+		return rule.Found(expected, "it never came")
 	}
 	for _, x := range append(e.sent(), e.control()) {
 		if x != nil && !x.before(stops[0]) {
-			return found(expected, "%q was not yet answered", x.path)
+			return rule.Found(expected, "%q was not yet answered", x.path)
 		}
 	}
 	return nil
 }
 
 // stopNoWait: STOP_BACKUP has NOWAIT.
-func stopNoWait(e *evidence) *finding {
+func stopNoWait(e *evidence) *rule.Finding {
 	for _, x := range e.asked("STOP_BACKUP") {
 		if !strings.Contains(strings.ToUpper(x.text), "NOWAIT") {
-			return found("STOP_BACKUP NOWAIT, as the client takes the WAL itself", "%q", x.text)
+			return rule.Found("STOP_BACKUP NOWAIT, as the client takes the WAL itself", "%q", x.text)
 		}
 	}
 	return nil
 }
 
 // walAfterStop: WAL is asked for after STOP_BACKUP.
-func walAfterStop(e *evidence) *finding {
+func walAfterStop(e *evidence) *rule.Finding {
 	const expected = "the WAL is listed and sent after STOP_BACKUP"
 	stop := e.succeeded("STOP_BACKUP")
 	if stop == nil {
-		return found(expected, "there was no STOP_BACKUP")
+		return rule.Found(expected, "there was no STOP_BACKUP")
 	}
 	for _, x := range e.exchanges {
 		wal := x.verb == "LIST_WAL_FILES" || strings.HasPrefix(x.path, "pg_wal/")
 		if wal && !stop.before(x) {
-			return found(expected, "%q came before", x.text)
+			return rule.Found(expected, "%q came before", x.text)
 		}
 	}
 	return nil
 }
 
 // tablespacesAgain: LIST_TABLESPACES comes after STOP_BACKUP, too.
-func tablespacesAgain(e *evidence) *finding {
+func tablespacesAgain(e *evidence) *rule.Finding {
 	stop := e.succeeded("STOP_BACKUP")
 	for _, x := range e.asked("LIST_TABLESPACES") {
 		if stop != nil && stop.before(x) {
 			return nil
 		}
 	}
-	return found("LIST_TABLESPACES is sent after STOP_BACKUP, too", "it was not")
+	return rule.Found("LIST_TABLESPACES is sent after STOP_BACKUP, too", "it was not")
 }
 
 // attempts: a file is asked for no more than n times.
 func attempts(path string, n int) check {
-	return func(e *evidence) *finding {
+	return func(e *evidence) *rule.Finding {
 		times := 0
 		for _, x := range e.exchanges {
 			if x.path == path {
@@ -202,7 +203,7 @@ func attempts(path string, n int) check {
 			}
 		}
 		if times > n {
-			return found("a file is sent again at most 3 times", "%q was asked for %d times", path, times)
+			return rule.Found("a file is sent again at most 3 times", "%q was asked for %d times", path, times)
 		}
 		return nil
 	}
@@ -210,7 +211,7 @@ func attempts(path string, n int) check {
 
 // againElsewhere: the file is sent whole over another session than the one it was lost with.
 func againElsewhere(path string) check {
-	return func(e *evidence) *finding {
+	return func(e *evidence) *rule.Finding {
 		sessions := map[string]bool{}
 		for _, x := range e.exchanges {
 			if x.path == path {
@@ -218,7 +219,7 @@ func againElsewhere(path string) check {
 			}
 		}
 		if len(sessions) < 2 {
-			return found("the file is sent again over another session", "only %d asked for it", len(sessions))
+			return rule.Found("the file is sent again over another session", "only %d asked for it", len(sessions))
 		}
 		return nil
 	}

@@ -1,8 +1,6 @@
-package conformance
+package clientkit
 
 import (
-	"os"
-
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 )
 
@@ -14,23 +12,11 @@ type evidence struct {
 	cluster    *walsendertest.Cluster // without faults
 	transcript walsendertest.Transcript
 	exchanges  []*exchange
-	outcome    outcome
+	outcome    Outcome
 	before     snapshot // of the directory that holds the target and the tablespaces
 	after      snapshot
 	appeared   []appearance // in the target since STOP_BACKUP, where the case watches it
 }
-
-// outcome is how a client ended.
-type outcome struct {
-	status       int       // the exit status; -1 where a signal ended it
-	signal       os.Signal // the one that ended it; nil: none
-	timedOut     bool      // it had to be killed
-	notSupported bool
-	output       string // the end of what it printed
-}
-
-// success reports whether the client said that the backup is good.
-func (o outcome) success() bool { return o.status == 0 && o.signal == nil && !o.timedOut }
 
 // asked are the commands that begin with the verb.
 func (e *evidence) asked(verb string) []*exchange {

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package conformance
+package clientkit
 
 // notUTF8 is in UTF-8 here: file systems refuse what is not.
 const notUTF8 = "global/café"

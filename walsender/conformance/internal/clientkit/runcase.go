@@ -1,4 +1,4 @@
-package conformance
+package clientkit
 
 import (
 	"context"
@@ -8,14 +8,59 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/pgparallel/pgparallel/walsender"
+	"github.com/pgparallel/pgparallel/walsender/conformance/internal/rule"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 )
 
-// run has the client meet the scenario. unused is what should have gone wrong for it
-// and did not.
-func (r runner) run(ctx context.Context, c clientCase, scratch string) (e *evidence, unused string, err error) {
+// Runner runs cases against a client. Several goroutines may use it.
+type Runner struct {
+	Client  Client
+	Seed    uint64        // decides the system identifier, and where files break off
+	Timeout time.Duration // for a case, after which the client is killed
+	Trace   string        // directory that gets what was said; empty: none
+}
+
+// Unable says why a case cannot be run here; empty if it can.
+func (r Runner) Unable(c Case) string {
+	switch lacks := r.Client.Lacks(c.needs); {
+	case lacks != "":
+		return "no argument of the client has " + lacks
+	case c.watch && !canWatch:
+		return "this system cannot tell in which order names appear"
+	case len(c.signals) > 0 && !r.Client.CanBeKilled():
+		return "only a program can be killed"
+	}
+	return ""
+}
+
+// Run has the client meet the case. The finding is nil if the client kept the rule, or
+// says that it does not support the case. The error says that the case could not be run.
+func (r Runner) Run(ctx context.Context, c Case) (*rule.Finding, Outcome, error) {
+	scratch, err := os.MkdirTemp("", "conformance")
+	if err != nil {
+		return nil, Outcome{}, err
+	}
+	defer os.RemoveAll(scratch)
+	e, unused, err := r.meet(ctx, c, scratch)
+	if err != nil {
+		return nil, Outcome{}, err
+	}
+	if e.outcome.NotSupported {
+		return nil, e.outcome, nil
+	}
+	f := first(c.checks, e)
+	if f == nil && unused != "" {
+		f = rule.Found("the client comes to the point that the case is about", "this never happened: %s", unused)
+	}
+	return f, e.outcome, nil
+}
+
+// meet has the client meet the scenario, and gathers the evidence. unused is what should
+// have gone wrong for the client and did not.
+func (r Runner) meet(ctx context.Context, c Case, scratch string) (e *evidence, unused string, err error) {
 	if scratch, err = filepath.EvalSymlinks(scratch); err != nil {
 		return nil, "", err
 	}
@@ -84,12 +129,8 @@ func (s scenario) server(cluster *walsendertest.Cluster, at site, w *watch) (ser
 
 // take runs the client within the time limit, and lets a server go on that was held. The
 // client gets its signals where the server is held, or when the watch sees pg_control.
-func (r runner) take(ctx context.Context, c clientCase, t Target, held *heldCluster, w *watch) (outcome, error) {
-	limit := r.Timeout
-	if limit <= 0 {
-		limit = DefaultTimeout
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
+func (r Runner) take(ctx context.Context, c Case, t Target, held *heldCluster, w *watch) (Outcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
 	var reached chan struct{}
 	switch {
@@ -99,7 +140,7 @@ func (r runner) take(ctx context.Context, c clientCase, t Target, held *heldClus
 	case w != nil && len(c.signals) > 0:
 		reached = w.released
 	}
-	return r.who.take(ctx, t, reached, c.signals)
+	return r.Client.Take(ctx, t, reached, c.signals)
 }
 
 // jobs is how many connections clients are to copy files over.
@@ -107,7 +148,7 @@ const jobs = 3
 
 // newTarget names the places below the scratch directory; work is the one that is
 // looked at before and after.
-func newTarget(c clientCase, scratch string) Target {
+func newTarget(c Case, scratch string) Target {
 	work := filepath.Join(scratch, "work")
 	_ = os.Mkdir(work, 0o700) // the snapshot fails
 	t := Target{

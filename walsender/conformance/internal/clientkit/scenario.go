@@ -1,4 +1,4 @@
-package conformance
+package clientkit
 
 import (
 	"io/fs"
@@ -7,15 +7,17 @@ import (
 	"path/filepath"
 
 	"github.com/pgparallel/pgparallel/walsender"
+	"github.com/pgparallel/pgparallel/walsender/conformance/internal/rule"
 	"github.com/pgparallel/pgparallel/walsender/datadir"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 )
 
-// clientCase is a case that tests clients: what they meet, and how they are judged.
-type clientCase struct {
-	Case
+// Case is a case that tests clients: the rule, what the client meets, and what the client
+// is held to.
+type Case struct {
+	rule.Rule
 	scenario
-	judge []check // in this order; the first finding is the verdict
+	checks []check // in this order; the first finding is the verdict
 }
 
 // scenario is the server and the target that a client meets.
@@ -25,7 +27,7 @@ type scenario struct {
 	faults   func(site) []walsendertest.Fault  // may be nil
 	anyFault bool                              // one of the faults is enough, else all have to happen
 	wrap     func(*walsendertest.Cluster) walsender.Cluster
-	slow     bool // it takes longer than others, and begins first
+	Slow     bool // it takes longer than others
 
 	needs    []string    // placeholders without which the client cannot take part
 	wal      string      // empty means fetch

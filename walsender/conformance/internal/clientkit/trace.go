@@ -1,4 +1,4 @@
-package conformance
+package clientkit
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 )
 
 // trace writes what was said in a case, a file a connection, if that is wanted.
-func (r runner) trace(c clientCase, said walsendertest.Transcript) error {
+func (r Runner) trace(c Case, said walsendertest.Transcript) error {
 	if r.Trace == "" {
 		return nil
 	}

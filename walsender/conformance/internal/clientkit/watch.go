@@ -1,4 +1,4 @@
-package conformance
+package clientkit
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/conformance/internal/rule"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 )
 
@@ -51,49 +52,49 @@ func (e *evidence) completed(path string) int {
 func (e *evidence) watched() bool { return len(e.appeared) > 0 }
 
 // releasedLast: pg_control gets its name when the label and the WAL are there.
-func releasedLast(e *evidence) *finding {
+func releasedLast(e *evidence) *rule.Finding {
 	const expected = "pg_control gets its name when backup_label and all WAL are complete"
 	if !e.watched() {
 		return nil
 	}
 	released := e.controlReleased()
 	if released < 0 {
-		return found(expected, "it never got it after STOP_BACKUP")
+		return rule.Found(expected, "it never got it after STOP_BACKUP")
 	}
 	names, err := e.needed()
 	if err != nil {
-		return found(expected, "%v", err)
+		return rule.Found(expected, "%v", err)
 	}
 	for _, path := range append(names, "backup_label") {
 		if at := e.completed(path); at > released {
-			return found(expected, "%q was complete only after that", path)
+			return rule.Found(expected, "%q was complete only after that", path)
 		}
 	}
 	return nil
 }
 
 // manifestLast: the manifest gets its name after pg_control.
-func manifestLast(e *evidence) *finding {
+func manifestLast(e *evidence) *rule.Finding {
 	const expected = "backup_manifest gets its name after pg_control"
 	if !e.watched() {
 		return nil
 	}
 	manifest := slices.IndexFunc(e.appeared, func(a appearance) bool { return a.path == "backup_manifest" })
 	if manifest >= 0 && manifest < e.controlReleased() {
-		return found(expected, "it had it before")
+		return rule.Found(expected, "it had it before")
 	}
 	return nil
 }
 
 // startsWhole: what PostgreSQL would start from is whole, the manifest excepted.
-func startsWhole(e *evidence) *finding {
+func startsWhole(e *evidence) *rule.Finding {
 	if cannotStart(e) == nil {
 		return nil
 	}
 	w := wholeCheck{evidence: e, expected: map[string]bool{}}
-	for _, step := range []func() *finding{w.files, w.tablespaces, w.wal, w.label} {
+	for _, step := range []func() *rule.Finding{w.files, w.tablespaces, w.wal, w.label} {
 		if f := step(); f != nil {
-			f.expected = "what has a global/pg_control is whole: PostgreSQL starts from it"
+			f.Expected = "what has a global/pg_control is whole: PostgreSQL starts from it"
 			return f
 		}
 	}

@@ -1,33 +1,34 @@
-package conformance
+package serverkit
 
 import (
 	"fmt"
 	"strings"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/conformance/internal/rule"
 )
 
-func serverBackupCases() []serverCase {
-	return []serverCase{
-		{Case{"S-BACKUP/001", "§4.1", Must, "START_BACKUP says where the backup starts, and how others find it."}, func(t *talk) {
+func backupCases() []Case {
+	return []Case{
+		{rule.Must("S-BACKUP/001", "§4.1", "START_BACKUP says where the backup starts, and how others find it."), func(t *conversation) {
 			p := t.session()
 			a := p.done("START_BACKUP FAST")
 			p.shaped(a, protocol.BackupStartColumns())
 			t.want(a.tag == "START_BACKUP", "CommandComplete START_BACKUP", "%s", a)
 			p.stop()
 		}},
-		{Case{"S-BACKUP/002", "§4.1", Must, "The rate has bounds."}, func(t *talk) {
+		{rule.Must("S-BACKUP/002", "§4.1", "The rate has bounds."), func(t *conversation) {
 			p := t.session()
 			p.refused("22003", "START_BACKUP MAX_RATE 31")
 			p.refused("22003", "START_BACKUP MAX_RATE 1048577")
 			p.refused("22003", "START_BACKUP MAX_RATE 99999999999999999999999")
 		}},
-		{Case{"S-BACKUP/003", "§4.1", Must, "A label goes into a file of lines: it has bounds, and no line ends."}, func(t *talk) {
+		{rule.Must("S-BACKUP/003", "§4.1", "A label goes into a file of lines: it has bounds, and no line ends."), func(t *conversation) {
 			p := t.session()
 			p.refused("22023", "START_BACKUP LABEL 'two\nlines'")
 			p.refused("22023", "START_BACKUP LABEL '%s'", strings.Repeat("x", 1025))
 		}},
-		{Case{"S-BACKUP/004", "§4.3", Must, "STOP_BACKUP says which WAL the backup needs, and which label."}, func(t *talk) {
+		{rule.Must("S-BACKUP/004", "§4.3", "STOP_BACKUP says which WAL the backup needs, and which label."), func(t *conversation) {
 			p := t.session()
 			start := p.start()
 			a := p.stop()
@@ -45,7 +46,7 @@ func serverBackupCases() []serverCase {
 				t.want(label.StartTimeline == stop.Timeline, "tli is the label's START TIMELINE", "%d and %d", stop.Timeline, label.StartTimeline)
 			}
 		}},
-		{Case{"S-BACKUP/005", "§3.7", Must, "After STOP_BACKUP the session is idle, and can start another backup."}, func(t *talk) {
+		{rule.Must("S-BACKUP/005", "§3.7", "After STOP_BACKUP the session is idle, and can start another backup."), func(t *conversation) {
 			p := t.session()
 			p.start()
 			p.stop()
@@ -53,7 +54,7 @@ func serverBackupCases() []serverCase {
 			p.start()
 			p.stop()
 		}},
-		{Case{"S-BACKUP/006", "§4.8", Must, "On a standby pg_control says where the backup is consistent: the server holds that no other file comes after it."}, func(t *talk) {
+		{rule.Must("S-BACKUP/006", "§4.8", "On a standby pg_control says where the backup is consistent: the server holds that no other file comes after it."), func(t *conversation) {
 			p := t.session()
 			if p.parameters["in_hot_standby"] != "on" {
 				return // replay from startptr makes up for any order
@@ -68,9 +69,9 @@ func serverBackupCases() []serverCase {
 	}
 }
 
-func serverListCases() []serverCase {
-	return []serverCase{
-		{Case{"S-LIST/001", "§4.4", Must, "The data directory is the last of the tablespaces."}, func(t *talk) {
+func listCases() []Case {
+	return []Case{
+		{rule.Must("S-LIST/001", "§4.4", "The data directory is the last of the tablespaces."), func(t *conversation) {
 			p := t.session()
 			for _, command := range []string{"LIST_TABLESPACES", "LIST_TABLESPACES PROGRESS"} {
 				a := p.done("%s", command)
@@ -84,21 +85,21 @@ func serverListCases() []serverCase {
 				t.want((last[2] == nil) == (command == "LIST_TABLESPACES"), "a size with PROGRESS only", "%q", last[2])
 			}
 		}},
-		{Case{"S-LIST/002", "§4.5", Must, "A listing can be worked on row by row: directories first, pg_control last."}, func(t *talk) {
+		{rule.Must("S-LIST/002", "§4.5", "A listing can be worked on row by row: directories first, pg_control last."), func(t *conversation) {
 			p := t.session()
 			p.listing(p.done("LIST_FILES"))
 		}},
-		{Case{"S-LIST/003", "§4.5", Must, "The empty name is that of the data directory."}, func(t *talk) {
+		{rule.Must("S-LIST/003", "§4.5", "The empty name is that of the data directory."), func(t *conversation) {
 			p := t.session()
 			t.want(len(p.done("LIST_FILES").rows) > 0, "LIST_FILES: at least one row", "none")
 			p.sameListing("LIST_FILES", "LIST_FILES ''")
 		}},
-		{Case{"S-LIST/004", "§4.5", Must, "A tablespace that there is not is told from one that cannot be read."}, func(t *talk) {
+		{rule.Must("S-LIST/004", "§4.5", "A tablespace that there is not is told from one that cannot be read."), func(t *conversation) {
 			p := t.session()
 			p.refused("42704", "LIST_FILES '/no/such/place'")
 			p.refused("42704", "LIST_FILES '4000000000'")
 		}},
-		{Case{"S-LIST/005", "§4.5", Must, "A tablespace is named by its OID or its location, and lists what lies in it."}, func(t *talk) {
+		{rule.Must("S-LIST/005", "§4.5", "A tablespace is named by its OID or its location, and lists what lies in it."), func(t *conversation) {
 			p := t.session()
 			for _, row := range p.done("LIST_TABLESPACES").rows {
 				if row[0] == nil {
@@ -111,7 +112,7 @@ func serverListCases() []serverCase {
 				}
 			}
 		}},
-		{Case{"S-LIST/006", "§4.5", Must, "What a base backup leaves out is not listed."}, func(t *talk) {
+		{rule.Must("S-LIST/006", "§4.5", "What a base backup leaves out is not listed."), func(t *conversation) {
 			p := t.session()
 			for _, row := range p.done("LIST_FILES").rows {
 				name := string(row[0])

@@ -1,4 +1,4 @@
-package conformance
+package serverkit
 
 import (
 	"encoding/binary"
@@ -8,12 +8,13 @@ import (
 
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/wire"
+	"github.com/pgparallel/pgparallel/walsender/conformance/internal/rule"
 	"github.com/pgparallel/pgparallel/walsender/datadir"
 )
 
-func serverFileCases() []serverCase {
-	return []serverCase{
-		{Case{"S-FILE/001", "§4.6", Must, "A file is one COPY, in pieces of at most 1 MiB."}, func(t *talk) {
+func fileCases() []Case {
+	return []Case{
+		{rule.Must("S-FILE/001", "§4.6", "A file is one COPY, in pieces of at most 1 MiB."), func(t *conversation) {
 			p := t.session()
 			rows := p.done("LIST_FILES").rows
 			p.start()
@@ -32,7 +33,7 @@ func serverFileCases() []serverCase {
 			}
 			p.stop()
 		}},
-		{Case{"S-FILE/002", "§4.6", Must, "pg_control is a file of 8192 bytes, whole, and of the cluster that the server names."}, func(t *talk) {
+		{rule.Must("S-FILE/002", "§4.6", "pg_control is a file of 8192 bytes, whole, and of the cluster that the server names."), func(t *conversation) {
 			p := t.session()
 			system := p.system()
 			p.start()
@@ -43,19 +44,19 @@ func serverFileCases() []serverCase {
 			t.want(control.SystemID == system, fmt.Sprintf("the system identifier of IDENTIFY_SYSTEM, %d", system), "%d", control.SystemID)
 			p.stop()
 		}},
-		{Case{"S-FILE/003", "§4.6", Must, "A file that is gone is told from everything else."}, func(t *talk) {
+		{rule.Must("S-FILE/003", "§4.6", "A file that is gone is told from everything else."), func(t *conversation) {
 			p := t.session()
 			p.start()
 			p.refused("58P01", "SEND_FILE ('base/1/99999999')")
 			p.stop()
 		}},
-		{Case{"S-FILE/004", "§4.6", Must, "A directory is no file."}, func(t *talk) {
+		{rule.Must("S-FILE/004", "§4.6", "A directory is no file."), func(t *conversation) {
 			p := t.session()
 			p.start()
 			p.refused("42809", "SEND_FILE ('base')")
 			p.stop()
 		}},
-		{Case{"S-FILE/005", "§4.6", Must, "No path leads out of the data directory."}, func(t *talk) {
+		{rule.Must("S-FILE/005", "§4.6", "No path leads out of the data directory."), func(t *conversation) {
 			p := t.session()
 			p.start()
 			for _, path := range []string{"", "/etc/passwd", "../PG_VERSION", "base/../PG_VERSION", "./PG_VERSION", "base//1", "base/.", ".."} {
@@ -63,7 +64,7 @@ func serverFileCases() []serverCase {
 			}
 			p.stop()
 		}},
-		{Case{"S-FILE/006", "§4.6", Must, "What is no part of a backup is not sent."}, func(t *talk) {
+		{rule.Must("S-FILE/006", "§4.6", "What is no part of a backup is not sent."), func(t *conversation) {
 			p := t.session()
 			p.start()
 			for _, path := range []string{"postmaster.opts", "backup_manifest", "pg_wal/archive_status/x.done"} {
@@ -72,7 +73,7 @@ func serverFileCases() []serverCase {
 			}
 			p.stop()
 		}},
-		{Case{"S-FILE/007", "§4.6", Must, "A session that joined gets the same files as the leader."}, func(t *talk) {
+		{rule.Must("S-FILE/007", "§4.6", "A session that joined gets the same files as the leader."), func(t *conversation) {
 			leader := t.session()
 			worker := t.joined(leader.start().ID)
 			for _, path := range []string{"PG_VERSION", "base/1/PG_VERSION", "global/pg_filenode.map"} {
@@ -82,7 +83,7 @@ func serverFileCases() []serverCase {
 			}
 			leader.stop()
 		}},
-		{Case{"S-FILE/008", "§4.6", Must, "The bytes of a file are the cluster's: PG_VERSION names the version that SHOW tells."}, func(t *talk) {
+		{rule.Must("S-FILE/008", "§4.6", "The bytes of a file are the cluster's: PG_VERSION names the version that SHOW tells."), func(t *conversation) {
 			p := t.session()
 			number, _ := strconv.Atoi(p.done("SHOW server_version_num").text(0))
 			p.start()
@@ -95,9 +96,9 @@ func serverFileCases() []serverCase {
 	}
 }
 
-func serverWALCases() []serverCase {
-	return []serverCase{
-		{Case{"S-WAL/001", "§3.9", Must, "The last WAL of a backup can be fetched when it is stopped, and is what its name says."}, func(t *talk) {
+func walCases() []Case {
+	return []Case{
+		{rule.Must("S-WAL/001", "§3.9", "The last WAL of a backup can be fetched when it is stopped, and is what its name says."), func(t *conversation) {
 			p := t.session()
 			system := p.system()
 			size, _ := protocol.ParseWALSegmentSize(p.done("SHOW wal_segment_size").text(0))
@@ -117,10 +118,10 @@ func serverWALCases() []serverCase {
 				t.segment(string(row[0]), a.head, system, size)
 			}
 		}},
-		{Case{"S-WAL/002", "§4.7", Must, "A range ends after it starts."}, func(t *talk) {
+		{rule.Must("S-WAL/002", "§4.7", "A range ends after it starts."), func(t *conversation) {
 			t.session().refused("22023", "LIST_WAL_FILES START_WAL_LOCATION '1/0' END_WAL_LOCATION '0/1'")
 		}},
-		{Case{"S-WAL/003", "§4.7", Must, "A gap is an error, and not a shorter list."}, func(t *talk) {
+		{rule.Must("S-WAL/003", "§4.7", "A gap is an error, and not a shorter list."), func(t *conversation) {
 			t.session().refused("58P01", "LIST_WAL_FILES START_WAL_LOCATION '0/1' END_WAL_LOCATION 'FFFFFFF/0'")
 		}},
 	}
@@ -138,7 +139,7 @@ const (
 
 // segment wants the first page of a WAL segment to belong to the name. A history file
 // has no pages.
-func (t *talk) segment(path string, page []byte, system uint64, size int64) {
+func (t *conversation) segment(path string, page []byte, system uint64, size int64) {
 	_, begin, isSegment := protocol.ParseWALFileName(strings.TrimPrefix(path, "pg_wal/"), size)
 	if !isSegment || t.found != nil {
 		return
@@ -163,9 +164,9 @@ func (p *peer) system() uint64 {
 	return id
 }
 
-func serverOtherCases() []serverCase {
-	return []serverCase{
-		{Case{"S-OTHER/001", "§4.9", Must, "Every replication client begins with IDENTIFY_SYSTEM."}, func(t *talk) {
+func otherCases() []Case {
+	return []Case{
+		{rule.Must("S-OTHER/001", "§4.9", "Every replication client begins with IDENTIFY_SYSTEM."), func(t *conversation) {
 			p := t.session()
 			a := p.done("IDENTIFY_SYSTEM")
 			names := ""
@@ -175,7 +176,7 @@ func serverOtherCases() []serverCase {
 			t.want(names == "systemid timeline xlogpos dbname ", "systemid, timeline, xlogpos, dbname", "%s", names)
 			t.want(len(a.rows) == 1, "one row", "%d rows", len(a.rows))
 		}},
-		{Case{"S-OTHER/002", "§4.9", Must, "A client needs some settings, and gets them by SHOW."}, func(t *talk) {
+		{rule.Must("S-OTHER/002", "§4.9", "A client needs some settings, and gets them by SHOW."), func(t *conversation) {
 			p := t.session()
 			for _, name := range []string{
 				"wal_segment_size", "data_directory_mode", "server_version", "server_version_num", "data_checksums",
@@ -186,14 +187,14 @@ func serverOtherCases() []serverCase {
 			}
 			p.refused("42704", "SHOW no_such_parameter")
 		}},
-		{Case{"S-OTHER/003", "§4.9", Must, "wal_segment_size and data_directory_mode have the form that clients read."}, func(t *talk) {
+		{rule.Must("S-OTHER/003", "§4.9", "wal_segment_size and data_directory_mode have the form that clients read."), func(t *conversation) {
 			p := t.session()
 			_, err := protocol.ParseWALSegmentSize(p.done("SHOW wal_segment_size").text(0))
 			t.want(err == nil, "a number and MB or GB", "%v", err)
 			_, err = protocol.ParseDataDirectoryMode(p.done("SHOW data_directory_mode").text(0))
 			t.want(err == nil, "0700 or 0750", "%v", err)
 		}},
-		{Case{"S-OTHER/004", "§4.9", Must, "There is no timeline 0, and none without a history file."}, func(t *talk) {
+		{rule.Must("S-OTHER/004", "§4.9", "There is no timeline 0, and none without a history file."), func(t *conversation) {
 			p := t.session()
 			p.refused("42601", "TIMELINE_HISTORY 0")
 			a := p.ask("TIMELINE_HISTORY 4000000000")

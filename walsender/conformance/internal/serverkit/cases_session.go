@@ -1,4 +1,4 @@
-package conformance
+package serverkit
 
 import (
 	"regexp"
@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/conformance/internal/rule"
 )
 
 // start begins a backup.
@@ -33,7 +34,7 @@ func (p *peer) stop() answer {
 }
 
 // joined is another session, in the same backup.
-func (t *talk) joined(id string) *peer {
+func (t *conversation) joined(id string) *peer {
 	p := t.session()
 	a := p.done("JOIN_BACKUP '%s'", id)
 	t.want(a.tag == "JOIN_BACKUP" && len(a.columns) == 0, "JOIN_BACKUP: CommandComplete JOIN_BACKUP and no result", "%s", a)
@@ -42,39 +43,39 @@ func (t *talk) joined(id string) *peer {
 
 var validID = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
-func serverSessionCases() []serverCase {
-	return []serverCase{
-		{Case{"S-SESSION/001", "§3.2", Must, "The id of a backup cannot be guessed."}, func(t *talk) {
+func sessionCases() []Case {
+	return []Case{
+		{rule.Must("S-SESSION/001", "§3.2", "The id of a backup cannot be guessed."), func(t *conversation) {
 			p := t.session()
 			first := p.start()
 			p.stop()
 			second := p.start()
 			t.want(validID.MatchString(first.ID) && first.ID != second.ID, "32 lower-case hexadecimal characters, others each time", "%q, %q", first.ID, second.ID)
 		}},
-		{Case{"S-SESSION/002", "§3.1", Must, "A session is in one backup at a time."}, func(t *talk) {
+		{rule.Must("S-SESSION/002", "§3.1", "A session is in one backup at a time."), func(t *conversation) {
 			p := t.session()
 			start := p.start()
 			p.refused("55000", "START_BACKUP FAST")
 			p.refused("55000", "JOIN_BACKUP '%s'", start.ID)
 			p.stop()
 		}},
-		{Case{"S-SESSION/003", "§3.8", Must, "Files are sent in a backup only; lists are free."}, func(t *talk) {
+		{rule.Must("S-SESSION/003", "§3.8", "Files are sent in a backup only; lists are free."), func(t *conversation) {
 			p := t.session()
 			p.refused("55000", "SEND_FILE ('PG_VERSION')")
 			p.done("LIST_FILES")
 		}},
-		{Case{"S-SESSION/004", "§3.7", Must, "Only the leader stops a backup."}, func(t *talk) {
+		{rule.Must("S-SESSION/004", "§3.7", "Only the leader stops a backup."), func(t *conversation) {
 			leader := t.session()
 			worker := t.joined(leader.start().ID)
 			worker.refused("55000", "STOP_BACKUP")
 			t.session().refused("55000", "STOP_BACKUP")
 			leader.stop()
 		}},
-		{Case{"S-SESSION/005", "§4.2", Must, "An id of no backup is refused as unknown."}, func(t *talk) {
+		{rule.Must("S-SESSION/005", "§4.2", "An id of no backup is refused as unknown."), func(t *conversation) {
 			p := t.session()
 			p.refused("42704", "JOIN_BACKUP '00000000000000000000000000000000'")
 		}},
-		{Case{"S-SESSION/006", "§4.2", Must, "Nobody guesses ids for long: after five wrong ones the session is closed."}, func(t *talk) {
+		{rule.Must("S-SESSION/006", "§4.2", "Nobody guesses ids for long: after five wrong ones the session is closed."), func(t *conversation) {
 			p := t.session()
 			var a answer
 			for range 5 {
@@ -82,7 +83,7 @@ func serverSessionCases() []serverCase {
 			}
 			t.want(a.code == "42704" && a.closed, "42704, and the end, for the fifth", "%s", a)
 		}},
-		{Case{"S-SESSION/007", "§3.6", Must, "A worker that goes away changes nothing."}, func(t *talk) {
+		{rule.Must("S-SESSION/007", "§3.6", "A worker that goes away changes nothing."), func(t *conversation) {
 			leader := t.session()
 			start := leader.start()
 			worker := t.joined(start.ID)
@@ -93,7 +94,7 @@ func serverSessionCases() []serverCase {
 			t.joined(start.ID).done("SEND_FILE ('PG_VERSION')")
 			leader.stop()
 		}},
-		{Case{"S-SESSION/008", "§3.5", Must, "A backup lives as long as its leader: workers are told within a second."}, func(t *talk) {
+		{rule.Must("S-SESSION/008", "§3.5", "A backup lives as long as its leader: workers are told within a second."), func(t *conversation) {
 			leader := t.session()
 			start := leader.start()
 			worker := t.joined(start.ID)
@@ -105,7 +106,7 @@ func serverSessionCases() []serverCase {
 			t.want(a.closed && a.code != "" || a.code == "55000", "SEND_FILE: 55000, the backup was aborted", "%s", a)
 			t.session().refused("42704", "JOIN_BACKUP '%s'", start.ID)
 		}},
-		{Case{"S-SESSION/009", "§3.7", Must, "After STOP_BACKUP the workers are told once, and are then free."}, func(t *talk) {
+		{rule.Must("S-SESSION/009", "§3.7", "After STOP_BACKUP the workers are told once, and are then free."), func(t *conversation) {
 			leader := t.session()
 			start := leader.start()
 			worker := t.joined(start.ID)
@@ -116,7 +117,7 @@ func serverSessionCases() []serverCase {
 			worker.start()
 			worker.stop()
 		}},
-		{Case{"S-SESSION/010", "§3.3", Must, "Ids are secrets: messages show no more than eight characters."}, func(t *talk) {
+		{rule.Must("S-SESSION/010", "§3.3", "Ids are secrets: messages show no more than eight characters."), func(t *conversation) {
 			leader := t.session()
 			start := leader.start()
 			worker := t.joined(start.ID)

@@ -1,4 +1,4 @@
-package conformance
+package serverkit
 
 import (
 	"context"
@@ -13,32 +13,34 @@ import (
 
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/wire"
+	"github.com/pgparallel/pgparallel/walsender/conformance/internal/rule"
 )
 
-// talk is what a case has to say to a server. After the first finding nothing is said
-// any more, and every answer is empty.
-type talk struct {
+// conversation is what one case and the server say to each other, over any number of
+// connections. After the first finding nothing is said any more, and every answer is
+// empty: a case needs no error handling.
+type conversation struct {
 	ctx    context.Context
 	config *pgconn.Config
-	found  *finding
+	found  *rule.Finding
 	conns  []net.Conn
 }
 
 // fail notes a finding, if it is the first.
-func (t *talk) fail(expected, format string, args ...any) {
+func (t *conversation) fail(expected, format string, args ...any) {
 	if t.found == nil {
-		t.found = found(expected, format, args...)
+		t.found = rule.Found(expected, format, args...)
 	}
 }
 
 // want is fail unless a condition holds.
-func (t *talk) want(holds bool, expected, format string, args ...any) {
+func (t *conversation) want(holds bool, expected, format string, args ...any) {
 	if !holds {
 		t.fail(expected, format, args...)
 	}
 }
 
-func (t *talk) hangUp() {
+func (t *conversation) hangUp() {
 	for _, c := range t.conns {
 		_ = c.Close() // it may be closed already
 	}
@@ -46,7 +48,7 @@ func (t *talk) hangUp() {
 
 // peer is a session with the server.
 type peer struct {
-	*talk
+	*conversation
 	conn       net.Conn
 	frames     *wire.FrameReader
 	parameters map[string]string
@@ -59,11 +61,11 @@ type peer struct {
 const busyFor = 5 * time.Second
 
 // session opens a session that is ready for a command.
-func (t *talk) session() *peer { return t.sessionFor("true") }
+func (t *conversation) session() *peer { return t.sessionFor("true") }
 
 // sessionFor is session with a value for the parameter replication.
-func (t *talk) sessionFor(replication string) *peer {
-	p := &peer{talk: t}
+func (t *conversation) sessionFor(replication string) *peer {
+	p := &peer{conversation: t}
 	if t.found != nil {
 		return p
 	}
@@ -104,8 +106,8 @@ func (p *peer) take(c net.Conn) {
 }
 
 // raw opens a connection and sends bytes over it: what comes before a session.
-func (t *talk) raw(packet []byte) *peer {
-	p := &peer{talk: t}
+func (t *conversation) raw(packet []byte) *peer {
+	p := &peer{conversation: t}
 	if t.found != nil {
 		return p
 	}
