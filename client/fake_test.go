@@ -79,7 +79,7 @@ func newFake(t *testing.T) *fake {
 			"postgresql.conf":        "work_mem = 1MB\n",
 		},
 		tablespaces: func(int) []protocol.Tablespace { return nil },
-		start:       protocol.BackupStart{StartPtr: 0x100028, Timeline: 1, ID: fakeID},
+		start:       protocol.BackupStart{StartPoint: protocol.StartPoint{StartPtr: 0x100028, Timeline: 1}, ID: fakeID},
 		stop:        protocol.BackupStop{StartPtr: 0x100028, Timeline: 1, Label: fakeLabel(0x100028, 1), StopPtr: 0x200000, StopTimeline: 1},
 		wal:         map[string]string{},
 	}

@@ -49,7 +49,7 @@ func TestStream_PostgreSQL(t *testing.T) {
 	must(t, err)
 	stopLSN, err := protocol.ParseLSN(stop)
 	must(t, err)
-	b.started = protocol.BackupStart{StartPtr: startLSN, Timeline: 1}
+	b.started = protocol.BackupStart{StartPoint: protocol.StartPoint{StartPtr: startLSN, Timeline: 1}}
 	b.fail = func(error) {}
 	c.parameters[protocol.ParameterWAL] = string(protocol.WALStreamed)
 	must(t, b.chooseWAL(ctx))

@@ -21,9 +21,19 @@ type changedCluster struct {
 	change func()
 }
 
-func (c changedCluster) StopBackup(ctx context.Context, id string, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error) {
-	c.change()
-	return c.Stopped.StopBackup(ctx, id, wait, notice)
+func (c changedCluster) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.StartPoint, protocol.RunningBackup, error) {
+	start, b, err := c.Stopped.StartBackup(ctx, r)
+	return start, changedBackup{b, c.change}, err
+}
+
+type changedBackup struct {
+	protocol.RunningBackup
+	change func()
+}
+
+func (b changedBackup) Stop(ctx context.Context, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error) {
+	b.change()
+	return b.RunningBackup.Stop(ctx, wait, notice)
 }
 
 // Reopen keeps sessions with this cluster.

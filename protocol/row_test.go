@@ -41,10 +41,12 @@ func roundTrip[T any](t *testing.T, value *rapid.Generator[T], encode func(T) pr
 func TestBackupStartRoundTrip_4_1(t *testing.T) {
 	roundTrip(t, rapid.Custom(func(t *rapid.T) protocol.BackupStart {
 		return protocol.BackupStart{
-			StartPtr: protocoltest.LSNs().Draw(t, "startptr"),
-			Timeline: protocoltest.Timelines().Draw(t, "tli"),
-			Label:    rapid.String().Draw(t, "label"),
-			ID:       rapid.StringMatching(`[0-9a-f]{32}`).Draw(t, "id"),
+			StartPoint: protocol.StartPoint{
+				StartPtr: protocoltest.LSNs().Draw(t, "startptr"),
+				Timeline: protocoltest.Timelines().Draw(t, "tli"),
+				Label:    rapid.String().Draw(t, "label"),
+			},
+			ID: rapid.StringMatching(`[0-9a-f]{32}`).Draw(t, "id"),
 		}
 	}), protocol.BackupStart.Row, protocol.DecodeBackupStart)
 }

@@ -2,22 +2,10 @@ package protocol
 
 import "math"
 
-// BackupRequest is what a cluster is asked for by START_BACKUP (§4.1).
-type BackupRequest struct {
-	ID     string     // the backup's id, a secret
-	Label  string     // at most 1024 bytes, no control characters
-	Fast   bool       // an immediate checkpoint instead of a spread one
-	Notice NoticeFunc // where the cluster's notices go; never nil
-}
-
 // BackupStart is the row of START_BACKUP (§4.1).
 type BackupStart struct {
-	StartPtr LSN
-	Timeline Timeline
-	// Label is the backup_label file, empty where the cluster cannot know it
-	// yet or has none. The one of [BackupStop] is what counts.
-	Label string
-	ID    string // unique_backup_id: 32 lower-case hexadecimal characters
+	StartPoint
+	ID string // unique_backup_id: 32 lower-case hexadecimal characters
 }
 
 // BackupStartColumns are the columns of START_BACKUP.
@@ -35,10 +23,12 @@ func (b BackupStart) Row() Row {
 func DecodeBackupStart(row Row) (BackupStart, error) {
 	r := readRow("START_BACKUP", row, BackupStartColumns())
 	b := BackupStart{
-		StartPtr: r.lsn(),
-		Timeline: Timeline(r.integer(1, math.MaxUint32)),
-		Label:    string(r.optional()),
-		ID:       r.text(),
+		StartPoint: StartPoint{
+			StartPtr: r.lsn(),
+			Timeline: Timeline(r.integer(1, math.MaxUint32)),
+			Label:    string(r.optional()),
+		},
+		ID: r.text(),
 	}
 	return b, r.err
 }

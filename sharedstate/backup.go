@@ -51,11 +51,11 @@ type Backup struct {
 	over           string // how the backup ended, for Err; empty while it lives
 }
 
-// Started tells that the checkpoint is done: start is the answer to START_BACKUP,
+// Started tells that the checkpoint is done: start is where it begins,
 // inRecovery whether the cluster is a standby now. The backup is [Running] and can
 // be joined. The error, 55000, says that the backup was aborted meanwhile, and
 // must be left in the cluster too, or that it had started before.
-func (b *Backup) Started(start protocol.BackupStart, inRecovery bool) error {
+func (b *Backup) Started(start protocol.StartPoint, inRecovery bool) error {
 	b.table.mu.Lock()
 	defer b.table.mu.Unlock()
 	switch {

@@ -19,7 +19,7 @@ func Example() {
 		return
 	}
 	defer leader.Abort() // does nothing after End
-	if err := leader.Started(protocol.BackupStart{StartPtr: 0x2000028, Timeline: 1}, false); err != nil {
+	if err := leader.Started(protocol.StartPoint{StartPtr: 0x2000028, Timeline: 1}, false); err != nil {
 		fmt.Println(err)
 		return
 	}

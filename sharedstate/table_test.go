@@ -13,7 +13,7 @@ import (
 
 var (
 	request = Request{Owner: "alice", Label: "nightly", Directory: "/data", MaxRate: 32}
-	started = protocol.BackupStart{StartPtr: 0x2000028, Timeline: 3}
+	started = protocol.StartPoint{StartPtr: 0x2000028, Timeline: 3}
 )
 
 // start puts a backup into the table that can be joined.

@@ -16,8 +16,7 @@ import (
 // An error that is a *[protocol.Error] is the answer to the peer. Any other
 // reaches the peer as XX000 with a fixed text, and the log with its own. The
 // cluster's further abilities are optional interfaces: [WALLister],
-// [Historian], [PassThrough], [RunningCluster], [BackupWatcher], [Reopener]. A
-// command whose ability is absent is answered with 0A000.
+// [Historian], [PassThrough], [RunningCluster], [Reopener]. A command whose ability is absent is answered with 0A000.
 type Cluster interface {
 	// Directory names the data directory: two clusters with the same name
 	// read the same files (device, inode, system identifier). A backup is
@@ -35,19 +34,11 @@ type Cluster interface {
 	InRecovery(ctx context.Context) (bool, error)
 
 	// StartBackup puts the cluster into backup mode and returns when the
-	// checkpoint that the backup begins with is done. When ctx ends before,
-	// it leaves backup mode and returns an error. The ID of the result is
-	// the request's.
-	StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.BackupStart, error)
-
-	// StopBackup ends the backup. With wait it returns when the WAL that the
-	// backup needs is archived, where the cluster archives. Whether it fails
-	// or not, the backup is over when it returns.
-	StopBackup(ctx context.Context, id string, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error)
-
-	// AbortBackup ends the backup without a result. It does nothing for an id
-	// that is not (or no longer) in backup mode.
-	AbortBackup(id string)
+	// checkpoint that the backup begins with is done. Any number of backups may
+	// run at once; each is ended by the handle that is returned. When ctx ends
+	// before, StartBackup leaves backup mode and returns an error; there is no
+	// handle then.
+	StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.StartPoint, protocol.RunningBackup, error)
 
 	// Tablespaces lists the tablespaces by OID, and the data directory last
 	// (§4.4). Sizes are -1 unless asked for.
@@ -108,15 +99,6 @@ type WALSenderConn struct {
 	// Cancel sends a CancelRequest for the connection, and returns when the
 	// server has taken note of it.
 	Cancel func(context.Context) error
-}
-
-// BackupWatcher is a [Cluster] whose backups can end without anybody's doing, as
-// when PostgreSQL is restarted during one.
-type BackupWatcher interface {
-	// BackupLost is asked once for each backup that StartBackup began. The channel
-	// gets the reason when the backup is no longer in backup mode in the cluster,
-	// as soon as that is known, and nothing when it was stopped or aborted.
-	BackupLost(id string) <-chan error
 }
 
 // Reopener is a [Cluster] whose directory can be replaced by another while it is

@@ -140,7 +140,7 @@ func TestSession_1_7_AnswersBeforeTheWait(t *testing.T) {
 
 // The reason for which an earlier backup was lost is not told of a later one, however
 // late it comes.
-func TestBackupWatcher_OldReason(t *testing.T) {
+func TestRunningBackup_OldReason(t *testing.T) {
 	logging, goOn := make(chan struct{}), make(chan struct{})
 	log := zap.New(zapcore.NewNopCore()).WithOptions(zap.WrapCore(func(zapcore.Core) zapcore.Core {
 		return zapcore.RegisterHooks(zapcore.NewCore(zapcore.NewJSONEncoder(zapcore.EncoderConfig{}), zapcore.AddSync(io.Discard), zap.ErrorLevel),
@@ -149,7 +149,7 @@ func TestBackupWatcher_OldReason(t *testing.T) {
 	cluster, backups := newPassCluster(), sharedstate.NewTable(0)
 	leader := connect(t, serve(t, &walsender.Server{Cluster: cluster, Backups: backups, Logger: log}), "backup")
 	leader.query("START_BACKUP")
-	cluster.lost <- protocol.Errorf("55000", "the first was lost")
+	cluster.lost <- &protocol.BackupLostError{Detail: "The first was lost."}
 	<-logging
 	leader.query("STOP_BACKUP")
 	id := value(t, leader.query("START_BACKUP"), 3)

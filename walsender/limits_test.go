@@ -117,8 +117,8 @@ type stubbornCluster struct {
 	gate chan struct{}
 }
 
-func (c stubbornCluster) StartBackup(context.Context, protocol.BackupRequest) (protocol.BackupStart, error) {
+func (c stubbornCluster) StartBackup(context.Context, protocol.BackupRequest) (protocol.StartPoint, protocol.RunningBackup, error) {
 	c.entered <- "stubborn"
 	<-c.gate
-	return protocol.BackupStart{}, errors.New("too late")
+	return protocol.StartPoint{}, nil, errors.New("too late")
 }

@@ -21,14 +21,15 @@ type membership struct {
 	last     *sharedstate.Backup // the one last led or joined: its rate holds for WAL (§3.9)
 	gone     error               // what commands get that need the backup which ended under the session
 	wrongIDs int
-	size     int64                           // bytes, as LIST_TABLESPACES PROGRESS last found; 0 for never
-	lost     *atomic.Pointer[protocol.Error] // why the cluster lost the backup; one for each backup
+	size     int64                                     // bytes, as LIST_TABLESPACES PROGRESS last found; 0 for never
+	led      protocol.RunningBackup                    // the backup in the cluster, where the session leads it; nil before it is in backup mode
+	lost     *atomic.Pointer[protocol.BackupLostError] // why the cluster lost the backup; one for each backup
 }
 
 // enter makes the session the leader or a member of the backup. It ends the session
 // where the leader to be has already closed its side (§3.5).
 func (s *session) enter(b *sharedstate.Backup, leading bool) {
-	s.last, s.gone, s.lost = b, nil, new(atomic.Pointer[protocol.Error])
+	s.last, s.gone, s.lost = b, nil, new(atomic.Pointer[protocol.BackupLostError])
 	s.mu.Lock()
 	s.backup, s.leading = b, leading
 	deserted := leading && s.silent
@@ -55,7 +56,7 @@ func (s *session) sized(bytes int64) {
 func (s *session) idle() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.backup, s.leading = nil, false
+	s.backup, s.leading, s.led = nil, false, nil
 }
 
 // requireIdle is what START_BACKUP and JOIN_BACKUP need (§3.1).
@@ -102,42 +103,38 @@ func (s *session) learn() error {
 		return nil
 	}
 	if lost := s.lost.Load(); lost != nil && s.leading {
-		err = lost
+		err = abortedBy(lost, s.backup)
 	}
 	s.gone = err
 	s.detach()
 	return err
 }
 
-// watch aborts the backup that the session leads once the cluster has lost it. The
-// goroutine ends with the backup.
-func (s *session) watch(b *sharedstate.Backup) {
-	watcher, ok := s.cluster.(BackupWatcher)
-	if !ok {
-		return
-	}
-	lost, reason := watcher.BackupLost(b.ID), s.lost
-	go func() { // ends with the backup
+// watch aborts the backup that the session leads once the cluster has lost it.
+func (s *session) watch(b *sharedstate.Backup, lost <-chan *protocol.BackupLostError) {
+	reason := s.lost // the session may be in another backup by then, with a reason of its own
+	go func() {      // ends with the backup
 		select {
 		case <-b.Done():
 		case err := <-lost:
-			lost := lostBackup(b, err)
-			s.log.Error("the cluster has lost the backup", zap.String("backup", protocol.ShortID(b.ID)),
-				zap.Error(err), zap.String("detail", lost.Detail))
-			// The session may be in another backup by now, with a reason of its own.
-			reason.Store(lost)
+			s.log.Error("backup lost", zap.String("backup", protocol.ShortID(b.ID)), zap.Error(err))
+			reason.Store(err)
 			b.Abort()
 		}
 	}()
 }
 
-// lostBackup is what the leader is told of a backup that the cluster lost.
-func lostBackup(b *sharedstate.Backup, err error) *protocol.Error {
-	var wire *protocol.Error
-	if errors.As(err, &wire) {
-		return wire
+// abortedBy is what the leader is told of a backup that was aborted because of err.
+// Where the cluster has lost the backup that is what the other sessions are told, and
+// the reason.
+func abortedBy(err error, b *sharedstate.Backup) error {
+	lost, isLost := errors.AsType[*protocol.BackupLostError](err)
+	aborted, isOver := errors.AsType[*protocol.Error](b.Err())
+	if !isLost || !isOver {
+		return err
 	}
-	return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "backup %q was aborted", protocol.ShortID(b.ID))
+	aborted.Detail = lost.Detail
+	return aborted
 }
 
 // detach takes the session out of its backup: a leader's is aborted (which does
@@ -145,7 +142,9 @@ func lostBackup(b *sharedstate.Backup, err error) *protocol.Error {
 func (s *session) detach() {
 	if s.leading {
 		s.backup.Abort()
-		s.cluster.AbortBackup(s.backup.ID)
+		if s.led != nil {
+			s.led.Abort()
+		}
 	} else {
 		s.backup.Leave()
 	}

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"iter"
 	"net"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
@@ -31,9 +30,7 @@ type memCluster struct {
 
 	entered chan string // gets the name of each gate that is waited at
 
-	mu      sync.Mutex
-	backups map[string]bool
-	aborted []string
+	lost chan *protocol.BackupLostError // tells that a backup is lost
 }
 
 func newMemCluster() *memCluster {
@@ -45,7 +42,7 @@ func newMemCluster() *memCluster {
 			"global/pg_control": {Data: make([]byte, 8192)},
 		},
 		entered: make(chan string, 100),
-		backups: map[string]bool{},
+		lost:    make(chan *protocol.BackupLostError, 1),
 	}
 }
 
@@ -80,14 +77,17 @@ func (c *memCluster) Settings(context.Context) (protocol.Settings, error) {
 
 func (c *memCluster) InRecovery(context.Context) (bool, error) { return c.inRecovery.Load(), nil }
 
-func (c *memCluster) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.BackupStart, error) {
+func (c *memCluster) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.StartPoint, protocol.RunningBackup, error) {
 	if err := c.gate(ctx, "start", c.startGate); err != nil {
-		return protocol.BackupStart{}, err
+		return protocol.StartPoint{}, nil, err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.backups[r.ID] = true
-	return protocol.BackupStart{StartPtr: 0x2000028, Timeline: 1}, nil
+	return protocol.StartPoint{StartPtr: 0x2000028, Timeline: 1}, &memBackup{cluster: c}, nil
+}
+
+// memBackup is a running backup of a memCluster.
+type memBackup struct {
+	cluster *memCluster
+	over    bool
 }
 
 func (c *memCluster) gate(ctx context.Context, name string, gate chan struct{}) error {
@@ -104,26 +104,23 @@ func (c *memCluster) gate(ctx context.Context, name string, gate chan struct{}) 
 	}
 }
 
-func (c *memCluster) StopBackup(ctx context.Context, id string, _ bool, _ protocol.NoticeFunc) (protocol.BackupStop, error) {
-	err := c.gate(ctx, "stop", c.stopGate)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.backups, id)
+func (b *memBackup) Stop(ctx context.Context, _ bool, _ protocol.NoticeFunc) (protocol.BackupStop, error) {
+	err := b.cluster.gate(ctx, "stop", b.cluster.stopGate)
+	b.over = true
 	if err == nil {
-		err = c.stopErr
+		err = b.cluster.stopErr
 	}
 	return protocol.BackupStop{StartPtr: 0x2000028, Timeline: 1, StopPtr: 0x20000A0, StopTimeline: 1}, err
 }
 
-func (c *memCluster) AbortBackup(id string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.backups[id] {
-		delete(c.backups, id)
-		c.aborted = append(c.aborted, id)
-		c.entered <- "aborted"
+func (b *memBackup) Abort() {
+	if !b.over {
+		b.over = true
+		b.cluster.entered <- "aborted"
 	}
 }
+
+func (b *memBackup) Lost() <-chan *protocol.BackupLostError { return b.cluster.lost }
 
 func (c *memCluster) Tablespaces(_ context.Context, sizes bool) ([]protocol.Tablespace, error) {
 	if sizes {

@@ -39,19 +39,30 @@ func (c *panicCluster) InRecovery(ctx context.Context) (bool, error) {
 	return c.passCluster.InRecovery(ctx)
 }
 
-func (c *panicCluster) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.BackupStart, error) {
+func (c *panicCluster) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.StartPoint, protocol.RunningBackup, error) {
 	c.enter("StartBackup")
-	return c.passCluster.StartBackup(ctx, r)
+	start, b, err := c.passCluster.StartBackup(ctx, r)
+	return start, panicBackup{b, c}, err
 }
 
-func (c *panicCluster) StopBackup(ctx context.Context, id string, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error) {
-	c.enter("StopBackup")
-	return c.passCluster.StopBackup(ctx, id, wait, notice)
+type panicBackup struct {
+	protocol.RunningBackup
+	cluster *panicCluster
 }
 
-func (c *panicCluster) AbortBackup(id string) {
-	c.enter("AbortBackup")
-	c.passCluster.AbortBackup(id)
+func (b panicBackup) Stop(ctx context.Context, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error) {
+	b.cluster.enter("Stop")
+	return b.RunningBackup.Stop(ctx, wait, notice)
+}
+
+func (b panicBackup) Abort() {
+	b.cluster.enter("Abort")
+	b.RunningBackup.Abort()
+}
+
+func (b panicBackup) Lost() <-chan *protocol.BackupLostError {
+	b.cluster.enter("Lost")
+	return b.RunningBackup.Lost()
 }
 
 func (c *panicCluster) Tablespaces(ctx context.Context, sizes bool) ([]protocol.Tablespace, error) {
@@ -92,8 +103,9 @@ func TestServeConn_PanicGivesEverythingBack(t *testing.T) {
 		"Authorize":     "LIST_FILES",
 		"InRecovery":    "START_BACKUP",
 		"StartBackup":   "START_BACKUP",
-		"StopBackup":    "STOP_BACKUP",
-		"AbortBackup":   "", // when the leader goes
+		"Stop":          "STOP_BACKUP",
+		"Abort":         "", // when the leader goes
+		"Lost":          "START_BACKUP",
 		"Tablespaces":   "LIST_TABLESPACES",
 		"Files":         "LIST_FILES",
 		"Open":          "SEND_FILE ('base/1/100')",

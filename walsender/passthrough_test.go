@@ -25,7 +25,6 @@ type passCluster struct {
 	dialed  chan *fakeWALSender
 	refuse  error
 	cancels chan struct{}
-	lost    chan error
 }
 
 func newPassCluster() *passCluster {
@@ -33,11 +32,8 @@ func newPassCluster() *passCluster {
 		memCluster: newMemCluster(),
 		dialed:     make(chan *fakeWALSender, 10),
 		cancels:    make(chan struct{}, 10),
-		lost:       make(chan error, 1),
 	}
 }
-
-func (c *passCluster) BackupLost(string) <-chan error { return c.lost }
 
 func (c *passCluster) WALAccess() protocol.WALAccess { return protocol.WALStreamed }
 
@@ -431,17 +427,15 @@ func TestPassThrough_Refused(t *testing.T) {
 	}
 }
 
-// TestBackupWatcher_3_5 loses a backup in the cluster: its sessions are told at their
+// TestRunningBackup_3_5_Lost loses a backup in the cluster: its sessions are told at their
 // next command, the leader with the reason.
-func TestBackupWatcher_3_5(t *testing.T) {
+func TestRunningBackup_3_5_Lost(t *testing.T) {
 	cluster := newPassCluster()
 	addr := serve(t, &walsender.Server{Cluster: cluster})
 	leader, worker := connect(t, addr, "bob"), connect(t, addr, "bob")
 	id := value(t, leader.query("START_BACKUP"), 3)
 	worker.query("JOIN_BACKUP '" + id + "'")
-	reason := protocol.Errorf("55000", "backup %q was aborted", id[:8])
-	reason.Detail = "The power went out."
-	cluster.lost <- reason
+	cluster.lost <- &protocol.BackupLostError{Detail: "The power went out."}
 	const aborted = "ErrorResponse ERROR 55000 backup "
 	wait := time.Now().Add(patience)
 	for time.Now().Before(wait) {

@@ -33,12 +33,12 @@ func (s *session) startBackup(ctx context.Context, c grammar.StartBackup) error 
 		s.detach()
 		return err
 	}
-	return s.result("START_BACKUP", protocol.BackupStartColumns(), start.Row())
+	row := protocol.BackupStart{StartPoint: start, ID: b.ID}
+	return s.result("START_BACKUP", protocol.BackupStartColumns(), row.Row())
 }
 
-func (s *session) enterBackupMode(ctx context.Context, b *sharedstate.Backup, c grammar.StartBackup) (protocol.BackupStart, error) {
-	start, err := s.cluster.StartBackup(ctx, protocol.BackupRequest{
-		ID:     b.ID,
+func (s *session) enterBackupMode(ctx context.Context, b *sharedstate.Backup, c grammar.StartBackup) (protocol.StartPoint, error) {
+	start, led, err := s.cluster.StartBackup(ctx, protocol.BackupRequest{
 		Label:  c.Label,
 		Fast:   c.Fast,
 		Notice: s.noticeNow,
@@ -46,8 +46,8 @@ func (s *session) enterBackupMode(ctx context.Context, b *sharedstate.Backup, c 
 	if err != nil {
 		return start, err
 	}
-	start.ID = b.ID
-	s.watch(b)
+	s.led = led
+	s.watch(b, led.Lost())
 	inRecovery, err := s.cluster.InRecovery(ctx)
 	if err != nil {
 		return start, err

@@ -25,13 +25,13 @@ func (s *session) stopBackup(ctx context.Context, c grammar.StopBackup) error {
 	if err := b.Stop(); err != nil {
 		return err
 	}
-	stop, err := s.cluster.StopBackup(ctx, b.ID, !c.NoWait, s.noticeNow)
+	stop, err := s.led.Stop(ctx, !c.NoWait, s.noticeNow)
 	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
 		s.detach()
-		return err
+		return abortedBy(err, b)
 	}
 	failures := b.Counters().ChecksumFailures
 	b.End()

@@ -36,17 +36,24 @@ func (a *archive) InRecovery(context.Context) (bool, error) { return false, nil 
 
 // StartBackup has nothing to do, and no label to give: the copy starts like the
 // original, from the checkpoint that it was stopped with.
-func (a *archive) StartBackup(_ context.Context, r protocol.BackupRequest) (protocol.BackupStart, error) {
-	return protocol.BackupStart{StartPtr: a.control.Redo, Timeline: a.control.Timeline, ID: r.ID}, nil
+func (a *archive) StartBackup(context.Context, protocol.BackupRequest) (protocol.StartPoint, protocol.RunningBackup, error) {
+	start := protocol.StartPoint{StartPtr: a.control.Redo, Timeline: a.control.Timeline}
+	return start, archiveBackup{start}, nil
 }
 
-// StopBackup names no end of the WAL: all that is there from the start on is needed.
-func (a *archive) StopBackup(context.Context, string, bool, protocol.NoticeFunc) (protocol.BackupStop, error) {
-	return protocol.BackupStop{StartPtr: a.control.Redo, Timeline: a.control.Timeline, StopTimeline: a.control.Timeline}, nil
+// archiveBackup is a backup that runs.
+type archiveBackup struct{ start protocol.StartPoint }
+
+// Stop names no end of the WAL: all that is there from the start on is needed.
+func (b archiveBackup) Stop(context.Context, bool, protocol.NoticeFunc) (protocol.BackupStop, error) {
+	return protocol.BackupStop{StartPtr: b.start.StartPtr, Timeline: b.start.Timeline, StopTimeline: b.start.Timeline}, nil
 }
 
-// AbortBackup has nothing to undo.
-func (a *archive) AbortBackup(string) {}
+// Abort has nothing to undo.
+func (b archiveBackup) Abort() {}
+
+// Lost is nil: an archive cannot lose a backup.
+func (b archiveBackup) Lost() <-chan *protocol.BackupLostError { return nil }
 
 // Tablespaces is the data directory alone.
 func (a *archive) Tablespaces(_ context.Context, sizes bool) ([]protocol.Tablespace, error) {

@@ -30,9 +30,9 @@ func TestPostgres_4_1_EndOfWAL(t *testing.T) {
 		must(t, c.Start(ctx))
 		sql(t, c, fmt.Sprintf("select pg_logical_emit_message(false, 'x', repeat('x', %d))", size))
 		must(t, c.Stop(ctx, postgres.Fast))
-		_, err := stopped.StartBackup(ctx, request(id, nil))
+		_, backup, err := stopped.StartBackup(ctx, request(nil))
 		must(t, err)
-		stop, err := stopped.StopBackup(ctx, id, true, nil)
+		stop, err := backup.Stop(ctx, true, nil)
 		must(t, err)
 		_, err = p.Run(ctx, "pg_waldump", "-p", c.Dir+"/pg_wal", "-s", stop.StartPtr.String())
 		if err == nil {

@@ -45,23 +45,23 @@ func TestStopped_4_1_StalePostmaster(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, dir := sample(t, walsendertest.Sample{State: datadir.StateInProduction}, datadir.Options{})
 			must(t, os.WriteFile(dir+"/postmaster.pid", []byte(test.text(dir)), 0o600))
-			_, err := open(t, dir, datadir.Options{}).StartBackup(t.Context(), request(id, nil))
+			_, _, err := open(t, dir, datadir.Options{}).StartBackup(t.Context(), request(nil))
 			wantCode(t, err, protocol.CodeObjectNotInPrerequisite)
 			crashed := open(t, dir, datadir.Options{Crashed: true})
-			_, err = crashed.StartBackup(t.Context(), request(id, nil))
+			_, backup, err := crashed.StartBackup(t.Context(), request(nil))
 			if test.refused {
 				wantCode(t, err, protocol.CodeObjectNotInPrerequisite)
 				return
 			}
 			must(t, err)
-			_, err = crashed.StopBackup(t.Context(), id, false, nil)
+			_, err = backup.Stop(t.Context(), false, nil)
 			must(t, err)
 
 			// Another server's is a change.
-			_, err = crashed.StartBackup(t.Context(), request(id, nil))
+			_, backup, err = crashed.StartBackup(t.Context(), request(nil))
 			must(t, err)
 			must(t, os.WriteFile(dir+"/postmaster.pid", []byte("1\n/\n"), 0o600))
-			_, err = crashed.StopBackup(t.Context(), id, false, nil)
+			_, err = backup.Stop(t.Context(), false, nil)
 			wantCode(t, err, protocol.CodeObjectNotInPrerequisite)
 		})
 	}
@@ -76,7 +76,7 @@ func TestPostgres_4_1_KilledPostmaster(t *testing.T) {
 	want, err := cluster.Fingerprint(ctx)
 	must(t, err)
 	crashed := open(t, cluster.Dir, datadir.Options{Crashed: true})
-	_, err = crashed.StartBackup(ctx, request(id, nil))
+	_, _, err = crashed.StartBackup(ctx, request(nil))
 	wantCode(t, err, protocol.CodeObjectNotInPrerequisite)
 
 	text, err := os.ReadFile(cluster.Dir + "/postmaster.pid")
@@ -87,14 +87,15 @@ func TestPostgres_4_1_KilledPostmaster(t *testing.T) {
 	// Nobody has to stop it in the end, though its parent may not have noticed yet.
 	t.Cleanup(func() { must(t, os.Remove(cluster.Dir+"/postmaster.pid")) })
 	for err := error(nil); ; { // while its backends end, which they do at their own pace
-		if _, err = crashed.StartBackup(ctx, request(id, nil)); err == nil {
+		var backup protocol.RunningBackup
+		if _, backup, err = crashed.StartBackup(ctx, request(nil)); err == nil {
+			backup.Abort()
 			break
 		}
 		if !strings.Contains(err.Error(), "the cluster is running: process") {
 			t.Fatal(err)
 		}
 	}
-	crashed.AbortBackup(id)
 	dir := filepath.Join(p.TempDir(t), "data")
 	restore(t, p, crashed, dir)
 	compareContent(t, want, startCopy(t, p, dir))

@@ -30,7 +30,7 @@ func TestReopen_4_1(t *testing.T) {
 	if before.Directory() != c.Directory() {
 		t.Errorf("the directory is %s, was %s", before.Directory(), c.Directory())
 	}
-	_, err := before.StartBackup(t.Context(), request(id, nil))
+	_, backup, err := before.StartBackup(t.Context(), request(nil))
 	must(t, err)
 
 	must(t, os.Rename(dir, dir+".old"))
@@ -54,13 +54,13 @@ func TestReopen_4_1(t *testing.T) {
 			wantCode(t, err, want)
 		}
 	}
-	_, err = before.StopBackup(t.Context(), id, true, nil)
+	_, err = backup.Stop(t.Context(), true, nil)
 	wantCode(t, err, "55000")
-	_, err = before.StartBackup(t.Context(), request(id, nil))
+	_, _, err = before.StartBackup(t.Context(), request(nil))
 	wantCode(t, err, "55000")
-	_, err = after.StartBackup(t.Context(), request(id, nil))
+	_, backup, err = after.StartBackup(t.Context(), request(nil))
 	must(t, err)
-	_, err = after.StopBackup(t.Context(), id, true, nil)
+	_, err = backup.Stop(t.Context(), true, nil)
 	must(t, err)
 }
 

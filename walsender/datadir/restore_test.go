@@ -20,7 +20,7 @@ func restore(t *testing.T, p postgres.Programs, c *datadir.Stopped, dir string) 
 	t.Helper()
 	ctx := t.Context()
 	must(t, os.Mkdir(dir, 0o700))
-	start, err := c.StartBackup(ctx, request(id, nil))
+	start, backup, err := c.StartBackup(ctx, request(nil))
 	must(t, err)
 	tablespaces, err := c.Tablespaces(ctx, true)
 	must(t, err)
@@ -31,7 +31,7 @@ func restore(t *testing.T, p postgres.Programs, c *datadir.Stopped, dir string) 
 			restoreFile(ctx, t, c, f, start.StartPtr, dir)
 		}
 	}
-	stop, err := c.StopBackup(ctx, id, true, nil)
+	stop, err := backup.Stop(ctx, true, nil)
 	must(t, err)
 	for f, err := range c.WALFiles(ctx, stop.StartPtr, stop.StopPtr) {
 		must(t, err)

@@ -1,9 +1,7 @@
 package datadir
 
 import (
-	"bytes"
 	"context"
-	"sync"
 	"time"
 
 	"github.com/pgparallel/pgparallel/protocol"
@@ -27,20 +25,6 @@ type Options struct {
 type Stopped struct {
 	*Dir
 	options Options
-	backups *coldBackups // also those of a directory that had the path before
-}
-
-// coldBackups are the backups that run, by id.
-type coldBackups struct {
-	mu sync.Mutex
-	by map[string]*coldBackup
-}
-
-// coldBackup is what a running backup must find unchanged at its end.
-type coldBackup struct {
-	control    controlFile // at the start
-	postmaster []byte      // postmaster.pid at the start, nil for none
-	stop       protocol.BackupStop
 }
 
 // Open opens the data directory of a stopped cluster; the errors are those of
@@ -52,7 +36,7 @@ func Open(dir string, o Options) (*Stopped, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Stopped{Dir: d, options: o, backups: &coldBackups{by: make(map[string]*coldBackup)}}, nil
+	return &Stopped{Dir: d, options: o}, nil
 }
 
 // Reopen is of walsender.Reopener: the cluster in the directory that the path leads to
@@ -62,7 +46,7 @@ func (s *Stopped) Reopen(context.Context) (cluster any, release func(), err erro
 	if err != nil {
 		return nil, nil, err
 	}
-	return &Stopped{Dir: d, options: s.options, backups: s.backups}, release, nil
+	return &Stopped{Dir: d, options: s.options}, release, nil
 }
 
 // Identify tells the system identifier of pg_control, and the timeline and the
@@ -103,56 +87,28 @@ func (s *Stopped) InRecovery(ctx context.Context) (bool, error) {
 // While backup_label exists it is 55000 in every state, and so it is while postmaster.pid
 // does, unless [Options.Crashed] is set and no server runs on the directory. WAL that the
 // backup needs and that is not there is 58P01.
-func (s *Stopped) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.BackupStart, error) {
+func (s *Stopped) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.StartPoint, protocol.RunningBackup, error) {
+	var none protocol.StartPoint
 	c, file, err := s.readControl(ctx, controlSize)
 	if err := controlError(ctx, err); err != nil {
-		return protocol.BackupStart{}, err
+		return none, nil, err
 	}
 	postmaster, err := s.checkStopped(c)
 	if err != nil {
-		return protocol.BackupStart{}, err
+		return none, nil, err
 	}
 	if err := s.CheckPath(); err != nil {
-		return protocol.BackupStart{}, err
+		return none, nil, err
 	}
 	stop, err := s.plan(ctx, c, r.Label)
 	if err != nil {
-		return protocol.BackupStart{}, err
+		return none, nil, err
 	}
 	if _, warning := c.VerifiesPages(); warning != nil {
 		r.Notice(warning)
 	}
-	s.backups.mu.Lock()
-	defer s.backups.mu.Unlock()
-	if s.backups.by[r.ID] != nil {
-		return protocol.BackupStart{}, protocol.Errorf(protocol.CodeObjectNotInPrerequisite, `backup "%s" is already in progress`, protocol.ShortID(r.ID))
-	}
-	s.backups.by[r.ID] = &coldBackup{control: file, postmaster: postmaster, stop: stop}
-	return protocol.BackupStart{StartPtr: stop.StartPtr, Timeline: stop.Timeline, Label: stop.Label, ID: r.ID}, nil
-}
-
-// StopBackup ends the backup and tells where its WAL ends. It fails with 55000
-// where the cluster is not what it was at the start: its server was started, or
-// the directory is another. There is no archiving to wait for.
-func (s *Stopped) StopBackup(ctx context.Context, id string, _ bool, _ protocol.NoticeFunc) (protocol.BackupStop, error) {
-	s.backups.mu.Lock()
-	b := s.backups.by[id]
-	delete(s.backups.by, id)
-	s.backups.mu.Unlock()
-	if b == nil {
-		return protocol.BackupStop{}, protocol.Errorf(protocol.CodeObjectNotInPrerequisite, `backup "%s" is not in progress`, protocol.ShortID(id))
-	}
-	if err := s.checkUnchanged(ctx, b); err != nil {
-		return protocol.BackupStop{}, err
-	}
-	return b.stop, nil
-}
-
-// AbortBackup forgets the backup. For an unknown id it does nothing.
-func (s *Stopped) AbortBackup(id string) {
-	s.backups.mu.Lock()
-	defer s.backups.mu.Unlock()
-	delete(s.backups.by, id)
+	start := protocol.StartPoint{StartPtr: stop.StartPtr, Timeline: stop.Timeline, Label: stop.Label}
+	return start, &stoppedBackup{cluster: s, control: file, postmaster: postmaster, stop: stop}, nil
 }
 
 // checkStopped refuses a cluster that runs, or that may, and one that is itself a
@@ -226,38 +182,6 @@ func (s *Stopped) plan(ctx context.Context, c Control, label string) (protocol.B
 func (s *Stopped) checkWAL(ctx context.Context, start, end protocol.LSN) error {
 	_, err := s.walFiles(ctx, start, end)
 	return err
-}
-
-// checkUnchanged compares the cluster with what it was at the backup's start.
-func (s *Stopped) checkUnchanged(ctx context.Context, b *coldBackup) error {
-	changed := func(what string) error {
-		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the cluster changed during the backup: %s", what).
-			WithHint("This means that the backup being taken is corrupt and should not be used. Keep the server stopped, or use --cluster, and take another backup.")
-	}
-	postmaster, err := s.postmaster()
-	switch {
-	case err != nil:
-		return err
-	case postmaster != nil && b.postmaster == nil:
-		return changed("postmaster.pid appeared")
-	case !bytes.Equal(postmaster, b.postmaster):
-		return changed("postmaster.pid is another")
-	}
-	if same, err := s.samePath(); err != nil || !same {
-		return changed("the data directory was replaced")
-	}
-	_, file, err := s.readControl(ctx, controlSize)
-	if err := controlError(ctx, err); err != nil {
-		return err
-	}
-	switch {
-	case !bytes.Equal(file.data, b.control.data):
-		return changed("pg_control is another")
-	case !file.sameAs(b.control):
-		// Whatever was done meanwhile was undone, as by a rollback to a snapshot.
-		return changed("pg_control was written")
-	}
-	return nil
 }
 
 // standbyLabel is the backup_label of a standby that was shut down: recovery then

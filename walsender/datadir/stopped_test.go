@@ -44,8 +44,8 @@ func open(t testing.TB, dir string, o datadir.Options) *datadir.Stopped {
 	return c
 }
 
-func request(id string, notices *[]string) protocol.BackupRequest {
-	return protocol.BackupRequest{ID: id, Label: "nightly", Notice: func(e *protocol.Error) {
+func request(notices *[]string) protocol.BackupRequest {
+	return protocol.BackupRequest{Label: "nightly", Notice: func(e *protocol.Error) {
 		if notices != nil {
 			*notices = append(*notices, e.Severity+" "+e.Message)
 		}
@@ -57,29 +57,28 @@ func wantCode(t testing.TB, err error, code string) {
 	e, ok := err.(*protocol.Error)
 	if !ok || e.Code != code {
 		t.Errorf("error %v, want %s", err, code)
-	} else if code == protocol.CodeObjectNotInPrerequisite && !strings.Contains(e.Message, "in progress") && e.Hint == "" {
+	} else if code == protocol.CodeObjectNotInPrerequisite && e.Hint == "" {
 		t.Errorf("%v has no hint", err)
 	}
 }
 
 const (
-	redo = 2<<20 + 40   // of the samples
-	end  = redo + 120   // of their WAL
-	id   = "0123456789" // of a backup
+	redo = 2<<20 + 40 // of the samples
+	end  = redo + 120 // of their WAL
 )
 
 func TestStopped_4_1_ShutDown(t *testing.T) {
 	c, _ := sample(t, walsendertest.Sample{}, datadir.Options{})
 	var notices []string
-	start, err := c.StartBackup(t.Context(), request(id, &notices))
+	start, backup, err := c.StartBackup(t.Context(), request(&notices))
 	must(t, err)
-	if diff := cmp.Diff(protocol.BackupStart{StartPtr: redo, Timeline: 1, ID: id}, start); diff != "" {
+	if diff := cmp.Diff(protocol.StartPoint{StartPtr: redo, Timeline: 1}, start); diff != "" {
 		t.Errorf("start (-want +got):\n%s", diff)
 	}
 	if inRecovery, err := c.InRecovery(t.Context()); err != nil || inRecovery {
 		t.Errorf("in recovery: %v, %v", inRecovery, err)
 	}
-	stop, err := c.StopBackup(t.Context(), id, true, nil)
+	stop, err := backup.Stop(t.Context(), true, nil)
 	must(t, err)
 	if diff := cmp.Diff(protocol.BackupStop{StartPtr: redo, Timeline: 1, StopPtr: end, StopTimeline: 1}, stop); diff != "" {
 		t.Errorf("stop (-want +got):\n%s", diff)
@@ -112,13 +111,13 @@ func TestStopped_4_1_ShutDownBeforeConsistency(t *testing.T) {
 			change(&control)
 			must(t, os.WriteFile(path, control.Encode(), 0o600))
 
-			_, err = open(t, dir, datadir.Options{}).StartBackup(t.Context(), request(id, nil))
+			_, _, err = open(t, dir, datadir.Options{}).StartBackup(t.Context(), request(nil))
 			wantCode(t, err, protocol.CodeObjectNotInPrerequisite)
 
 			crashed := open(t, dir, datadir.Options{Crashed: true})
-			_, err = crashed.StartBackup(t.Context(), request(id, nil))
+			_, backup, err := crashed.StartBackup(t.Context(), request(nil))
 			must(t, err)
-			stop, err := crashed.StopBackup(t.Context(), id, true, nil)
+			stop, err := backup.Stop(t.Context(), true, nil)
 			must(t, err)
 			if stop.Label != "" || stop.StopPtr != 0 {
 				t.Errorf("with --crashed: label %q, end %v; want neither", stop.Label, stop.StopPtr)
@@ -129,9 +128,9 @@ func TestStopped_4_1_ShutDownBeforeConsistency(t *testing.T) {
 
 func TestStopped_4_1_Standby(t *testing.T) {
 	c, _ := sample(t, walsendertest.Sample{State: datadir.StateShutDownInRecovery, Timeline: 3}, datadir.Options{})
-	start, err := c.StartBackup(t.Context(), request(id, nil))
+	start, backup, err := c.StartBackup(t.Context(), request(nil))
 	must(t, err)
-	stop, err := c.StopBackup(t.Context(), id, true, nil)
+	stop, err := backup.Stop(t.Context(), true, nil)
 	must(t, err)
 	if start.Label != stop.Label {
 		t.Error("the label changed")
@@ -159,13 +158,13 @@ func TestStopped_4_1_OtherStates(t *testing.T) {
 		datadir.StateShuttingDown, datadir.StateInCrashRecovery, datadir.StateInArchiveRecovery, datadir.StateInProduction,
 	} {
 		c, dir := sample(t, walsendertest.Sample{State: state}, datadir.Options{})
-		_, err := c.StartBackup(t.Context(), request(id, nil))
+		_, _, err := c.StartBackup(t.Context(), request(nil))
 		wantCode(t, err, protocol.CodeObjectNotInPrerequisite)
 
 		crashed := open(t, dir, datadir.Options{Crashed: true})
-		start, err := crashed.StartBackup(t.Context(), request(id, nil))
+		start, backup, err := crashed.StartBackup(t.Context(), request(nil))
 		must(t, err)
-		stop, err := crashed.StopBackup(t.Context(), id, false, nil)
+		stop, err := backup.Stop(t.Context(), false, nil)
 		must(t, err)
 		if start.Label != "" || stop.Label != "" || stop.StopPtr != 0 || stop.StartPtr != redo || stop.StopTimeline != 1 {
 			t.Errorf("%v: stop %+v", state, stop)
@@ -178,12 +177,12 @@ func TestStopped_4_1_Refused(t *testing.T) {
 		for _, name := range []string{"postmaster.pid", "backup_label"} {
 			c, dir := sample(t, walsendertest.Sample{State: state}, datadir.Options{})
 			must(t, os.WriteFile(filepath.Join(dir, name), nil, 0o600))
-			_, err := c.StartBackup(t.Context(), request(id, nil))
+			_, _, err := c.StartBackup(t.Context(), request(nil))
 			wantCode(t, err, protocol.CodeObjectNotInPrerequisite)
 		}
 		c, dir := sample(t, walsendertest.Sample{State: state}, datadir.Options{})
 		must(t, os.Remove(dir+"/pg_wal/000000010000000000000002"))
-		_, err := c.StartBackup(t.Context(), request(id, nil))
+		_, _, err := c.StartBackup(t.Context(), request(nil))
 		wantCode(t, err, protocol.CodeUndefinedFile)
 		if _, err := c.Identify(t.Context()); err != nil {
 			t.Errorf("IDENTIFY_SYSTEM without WAL: %v", err)
@@ -240,30 +239,29 @@ func TestStopped_4_1_Changed(t *testing.T) {
 		"moved away": func(dir string) error { return os.Rename(dir, dir+".old") },
 	} {
 		c, dir := sample(t, walsendertest.Sample{}, datadir.Options{})
-		_, err := c.StartBackup(t.Context(), request(id, nil))
+		_, backup, err := c.StartBackup(t.Context(), request(nil))
 		must(t, err)
 		must(t, change(dir))
-		_, err = c.StopBackup(t.Context(), id, true, nil)
+		_, err = backup.Stop(t.Context(), true, nil)
 		t.Log(what)
-		wantCode(t, err, protocol.CodeObjectNotInPrerequisite)
-		_, err = c.StopBackup(t.Context(), id, true, nil)
 		wantCode(t, err, protocol.CodeObjectNotInPrerequisite)
 	}
 }
 
+// Backups run beside each other: what ends one is nothing to the others.
 func TestStopped_SeveralBackups(t *testing.T) {
 	c, _ := sample(t, walsendertest.Sample{}, datadir.Options{})
-	for _, id := range []string{"a", "b", "c"} {
-		_, err := c.StartBackup(t.Context(), request(id, nil))
+	var backups []protocol.RunningBackup
+	for range 3 {
+		_, b, err := c.StartBackup(t.Context(), request(nil))
 		must(t, err)
+		backups = append(backups, b)
 	}
-	_, err := c.StartBackup(t.Context(), request("a", nil))
-	wantCode(t, err, protocol.CodeObjectNotInPrerequisite)
-	c.AbortBackup("b")
-	c.AbortBackup("nobody's")
-	for id, want := range map[string]bool{"a": true, "b": false, "c": true, "nobody's": false} {
-		if _, err := c.StopBackup(t.Context(), id, true, nil); (err == nil) != want {
-			t.Errorf("stopping %s: %v", id, err)
+	backups[1].Abort()
+	backups[1].Abort()
+	for _, i := range []int{0, 2} {
+		if _, err := backups[i].Stop(t.Context(), true, nil); err != nil {
+			t.Errorf("stopping backup %d: %v", i, err)
 		}
 	}
 }
@@ -277,7 +275,7 @@ func TestStopped_4_6_BlockSize(t *testing.T) {
 	control.BlockSize = 16384
 	must(t, os.WriteFile(dir+"/global/pg_control", control.Encode(), 0o600))
 	var notices []string
-	_, err = c.StartBackup(t.Context(), request(id, &notices))
+	_, _, err = c.StartBackup(t.Context(), request(&notices))
 	must(t, err)
 	if diff := cmp.Diff([]string{"WARNING page checksums are not verified: the cluster's block size is 16384 bytes, not 8192"}, notices); diff != "" {
 		t.Errorf("notices (-want +got):\n%s", diff)

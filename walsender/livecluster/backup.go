@@ -12,73 +12,70 @@ import (
 
 // backup is one that runs: an SQL session in backup mode. A goroutine of its own
 // reads that session, so that its loss is noticed at once; endWatch takes the session
-// back.
+// back. Whoever removes the backup from the cluster's set ends it.
 type backup struct {
+	cluster *Cluster
 	session *sqlSession
 	dialect dialect
 
 	tablespaces datadir.TablespaceMark // ahead of the backup
 
 	stopWatch context.CancelFunc
-	watched   chan struct{} // closed when the goroutine has ended
-	lost      chan error    // gets the reason, once
-	reason    error         // the same; to be read after watched
+	watched   chan struct{}                  // closed when the goroutine has ended
+	lost      chan *protocol.BackupLostError // gets the reason, once
+	reason    *protocol.BackupLostError      // the same; to be read after watched
 }
 
-// AbortBackup ends the backup's session, and backup mode with it.
-func (c *Cluster) AbortBackup(id string) {
-	if b := c.take(id); b != nil {
+// Abort ends the backup's session, and backup mode with it. Unlike Stop it may be called
+// from any goroutine.
+func (b *backup) Abort() {
+	if b.cluster.remove(b) {
 		b.end()
 	}
 }
 
-// BackupLost is of walsender.BackupWatcher.
-func (c *Cluster) BackupLost(id string) <-chan error {
+// Lost gets the reason when the session ends.
+func (b *backup) Lost() <-chan *protocol.BackupLostError { return b.lost }
+
+// add takes the backup into the set that Close aborts.
+func (c *Cluster) add(b *backup) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if b := c.backups[id]; b != nil {
-		return b.lost
+	if c.closed {
+		return errClosed()
 	}
+	c.running[b] = struct{}{}
 	return nil
 }
 
-func (c *Cluster) add(id string, b *backup) error {
+// remove takes the backup out of the set, and reports whether it was there.
+func (c *Cluster) remove(b *backup) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed || c.backups[id] != nil {
-		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, `backup "%s" cannot be started`, protocol.ShortID(id))
-	}
-	c.backups[id] = b
-	return nil
-}
-
-// take takes the backup out of the table; nil when it is not there.
-func (c *Cluster) take(id string) *backup {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	b := c.backups[id]
-	delete(c.backups, id)
-	return b
+	_, running := c.running[b]
+	delete(c.running, b)
+	return running
 }
 
 // watch begins to read the session. The goroutine ends at endWatch or with the
 // connection.
-func (b *backup) watch(id string) {
+func (b *backup) watch() {
 	ctx, stop := context.WithCancel(context.Background())
-	b.stopWatch, b.watched, b.lost = stop, make(chan struct{}), make(chan error, 1)
+	b.stopWatch, b.watched, b.lost = stop, make(chan struct{}), make(chan *protocol.BackupLostError, 1)
 	var last *protocol.Error
 	b.session.notice = func(n *protocol.Error) { last = n }
-	go func() {
+	go func() { // ends at endWatch or with the connection
 		defer close(b.watched)
 		if err := b.session.watch(ctx); err != nil {
-			b.reason = lost(id, err, last)
+			b.reason = lost(err, last)
 			b.lost <- b.reason
 		}
 	}()
 }
 
-// endWatch takes the session back from the goroutine. The error says that it was lost.
-func (b *backup) endWatch() error {
+// endWatch takes the session back from the goroutine. It returns the reason if the
+// session was lost.
+func (b *backup) endWatch() *protocol.BackupLostError {
 	if b.watched == nil {
 		return nil
 	}
@@ -93,10 +90,9 @@ func (b *backup) end() {
 	b.session.close()
 }
 
-// lost is what is told of a backup whose session was lost: with PostgreSQL's last
-// word, if there was one. It is a mere warning where the server does not shut down in
-// order.
-func lost(id string, err error, last *protocol.Error) error {
+// lost is why a session was lost: PostgreSQL's last word, if there was one. It is a mere
+// warning where the server does not shut down in order.
+func lost(err error, last *protocol.Error) *protocol.BackupLostError {
 	reason := "no word from the server"
 	var said *pgconn.PgError
 	if errors.As(err, &said) {
@@ -104,7 +100,5 @@ func lost(id string, err error, last *protocol.Error) error {
 	} else if last != nil {
 		reason = last.Message
 	}
-	e := protocol.Errorf(protocol.CodeObjectNotInPrerequisite, `backup "%s" was aborted`, protocol.ShortID(id))
-	e.Detail = "The connection to the cluster was lost: " + reason + "."
-	return e
+	return &protocol.BackupLostError{Detail: "The connection to the cluster was lost: " + reason + "."}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -33,8 +35,8 @@ type source struct {
 
 	mu      sync.Mutex
 	closed  bool
-	backups map[string]*backup // by id
-	server  server             // as it was when last asked
+	running map[*backup]struct{} // what Close has to abort
+	server  server               // as it was when last asked
 }
 
 // Open opens the data directory, connects to its server and makes sure that the two
@@ -72,7 +74,7 @@ func newCluster(dir string, config Config) (*Cluster, error) {
 		return nil, err
 	}
 	d.RecoveryOnRestore = true
-	return &Cluster{d, &source{path: dir, log: log, sql: sql, backups: make(map[string]*backup)}}, nil
+	return &Cluster{d, &source{path: dir, log: log, sql: sql, running: make(map[*backup]struct{})}}, nil
 }
 
 // check asks the server everything that a backup will need.
@@ -168,13 +170,10 @@ func (c *Cluster) Reopen(context.Context) (cluster any, release func(), err erro
 func (c *Cluster) Close() error {
 	c.mu.Lock()
 	c.closed = true
-	ids := make([]string, 0, len(c.backups))
-	for id := range c.backups {
-		ids = append(ids, id)
-	}
+	running := slices.Collect(maps.Keys(c.running))
 	c.mu.Unlock()
-	for _, id := range ids {
-		c.AbortBackup(id)
+	for _, b := range running {
+		b.Abort()
 	}
 	return c.Dir.Close()
 }

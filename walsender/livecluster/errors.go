@@ -62,7 +62,7 @@ func promoted() *protocol.Error {
 		WithHint("This means that the backup being taken is corrupt and should not be used. Try taking another online backup.")
 }
 
-// notInProgress is the answer to the stop of a backup that is not there.
-func notInProgress(id string) *protocol.Error {
-	return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, `backup "%s" is not in progress`, protocol.ShortID(id))
+// errClosed is the answer to whoever uses a backup of a cluster that was closed.
+func errClosed() *protocol.Error {
+	return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the cluster is not served any more")
 }

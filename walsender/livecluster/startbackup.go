@@ -9,40 +9,40 @@ import (
 // StartBackup puts the server into backup mode, in a session of its own, which waits
 // for the checkpoint. 08006 is the answer where there is no connection, 55000 where
 // the server is not the data directory's; whatever PostgreSQL says is passed on.
-func (c *Cluster) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.BackupStart, error) {
+func (c *Cluster) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.StartPoint, protocol.RunningBackup, error) {
 	s, found, err := c.connect(ctx)
 	if err != nil {
-		return protocol.BackupStart{}, c.answer(ctx, err)
+		return protocol.StartPoint{}, nil, c.answer(ctx, err)
 	}
-	b := &backup{session: s, dialect: dialectOf(found.versionNum)}
+	b := &backup{cluster: c, session: s, dialect: dialectOf(found.versionNum)}
 	start, err := c.start(ctx, b, r, found)
 	if err == nil {
-		b.watch(r.ID)
-		err = c.add(r.ID, b)
+		b.watch()
+		err = c.add(b)
 	}
 	if err != nil {
 		b.end()
-		return protocol.BackupStart{}, c.answer(ctx, err)
+		return protocol.StartPoint{}, nil, c.answer(ctx, err)
 	}
-	return start, nil
+	return start, b, nil
 }
 
 // start waits for the checkpoint, and finds out what it is called.
-func (c *Cluster) start(ctx context.Context, b *backup, r protocol.BackupRequest, found server) (protocol.BackupStart, error) {
+func (c *Cluster) start(ctx context.Context, b *backup, r protocol.BackupRequest, found server) (protocol.StartPoint, error) {
 	b.session.notice = r.Notice
 	defer func() { b.session.notice = func(*protocol.Error) {} }()
 	if err := c.CheckPath(); err != nil {
-		return protocol.BackupStart{}, err
+		return protocol.StartPoint{}, err
 	}
 	var err error
 	if b.tablespaces, err = c.MarkTablespaces(); err != nil {
-		return protocol.BackupStart{}, err
+		return protocol.StartPoint{}, err
 	}
 	row, err := b.session.row(ctx, b.dialect.startSQL(r.Label, r.Fast))
 	if err != nil {
-		return protocol.BackupStart{}, err
+		return protocol.StartPoint{}, err
 	}
-	start := protocol.BackupStart{ID: r.ID}
+	var start protocol.StartPoint
 	if start.StartPtr, err = protocol.ParseLSN(row[0]); err != nil {
 		return start, err
 	}

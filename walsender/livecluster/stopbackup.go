@@ -7,16 +7,16 @@ import (
 	"github.com/pgparallel/pgparallel/walsender/datadir"
 )
 
-// StopBackup ends backup mode. With wait, it waits for the archiving of the WAL where
-// the server archives, and passes on what PostgreSQL has to say meanwhile.
-func (c *Cluster) StopBackup(ctx context.Context, id string, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error) {
-	b := c.take(id)
-	if b == nil {
-		return protocol.BackupStop{}, notInProgress(id)
+// Stop ends backup mode. With wait, it waits for the archiving of the WAL where the
+// server archives, and passes on what PostgreSQL has to say meanwhile.
+func (b *backup) Stop(ctx context.Context, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error) {
+	c := b.cluster
+	if !c.remove(b) {
+		return protocol.BackupStop{}, errClosed()
 	}
 	defer b.end()
-	if err := b.endWatch(); err != nil {
-		return protocol.BackupStop{}, err
+	if lost := b.endWatch(); lost != nil {
+		return protocol.BackupStop{}, lost
 	}
 	b.session.notice = notice
 	row, err := b.session.row(ctx, b.dialect.stopSQL(wait))

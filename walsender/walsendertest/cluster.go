@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pgparallel/pgparallel/protocol"
@@ -39,8 +40,7 @@ type Cluster struct {
 	damaged map[string][]int64 // blocks by path
 	cache   pageCache
 
-	mu      sync.Mutex
-	backups map[string]string // labels by id
+	running atomic.Int64 // backups
 }
 
 // sampleTime is when everything in a sample happened.
@@ -75,7 +75,6 @@ func (c *Cluster) build() error {
 		for _, p := range c.sample.DamagedPages {
 			c.damaged[p.Path] = append(c.damaged[p.Path], p.Block)
 		}
-		c.backups = map[string]string{}
 	})
 	return c.err
 }

@@ -38,7 +38,7 @@ type answers struct {
 	WAL         []string
 	Ranges      []string // answers to ranges of WAL
 	Histories   []string
-	Start       protocol.BackupStart
+	Start       protocol.StartPoint
 	Stop        protocol.BackupStop
 }
 
@@ -77,9 +77,10 @@ func interrogate(t *testing.T, c servedCluster) answers {
 		history, err := c.TimelineHistory(ctx, tli)
 		a.Histories = append(a.Histories, fmt.Sprintf("%s %s %v", history.Name, history.Content, codeOf(err)))
 	}
-	a.Start, err = c.StartBackup(ctx, protocol.BackupRequest{ID: "x", Label: "l", Notice: notice})
+	start, b, err := c.StartBackup(ctx, protocol.BackupRequest{Label: "l", Notice: notice})
 	must(t, err)
-	a.Stop, err = c.StopBackup(ctx, "x", true, notice)
+	a.Start = start
+	a.Stop, err = b.Stop(ctx, true, notice)
 	must(t, err)
 	for _, label := range []*string{&a.Start.Label, &a.Stop.Label} {
 		if *label != "" {
@@ -176,9 +177,9 @@ func TestCluster_4_1_Labels(t *testing.T) {
 	}{
 		{walsendertest.Primary(), ""}, {walsendertest.RunningPrimary(), "primary"}, {walsendertest.Standby(), "standby"},
 	} {
-		start, err := tt.cluster.StartBackup(t.Context(), protocol.BackupRequest{ID: "1", Label: "nightly"})
+		start, b, err := tt.cluster.StartBackup(t.Context(), protocol.BackupRequest{Label: "nightly"})
 		must(t, err)
-		stop, err := tt.cluster.StopBackup(t.Context(), "1", false, nil)
+		stop, err := b.Stop(t.Context(), false, nil)
 		must(t, err)
 		if tt.from == "" {
 			if start.Label != "" || stop.Label != "" {
@@ -193,7 +194,7 @@ func TestCluster_4_1_Labels(t *testing.T) {
 		}
 	}
 	crashed := &walsendertest.Cluster{Sample: walsendertest.Sample{State: datadir.StateInCrashRecovery}}
-	if _, err := crashed.StartBackup(t.Context(), protocol.BackupRequest{ID: "1"}); codeOf(err) != protocol.CodeObjectNotInPrerequisite {
+	if _, _, err := crashed.StartBackup(t.Context(), protocol.BackupRequest{}); codeOf(err) != protocol.CodeObjectNotInPrerequisite {
 		t.Errorf("a backup of a crashed cluster: %v", err)
 	}
 }

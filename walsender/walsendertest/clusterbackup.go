@@ -2,25 +2,54 @@ package walsendertest
 
 import (
 	"context"
+	"sync"
 
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/walsender/datadir"
 )
 
 // StartBackup begins a backup at the checkpoint, which is done already.
-func (c *Cluster) StartBackup(_ context.Context, r protocol.BackupRequest) (protocol.BackupStart, error) {
+func (c *Cluster) StartBackup(_ context.Context, r protocol.BackupRequest) (protocol.StartPoint, protocol.RunningBackup, error) {
 	if err := c.build(); err != nil {
-		return protocol.BackupStart{}, err
+		return protocol.StartPoint{}, nil, err
 	}
 	label, err := c.label(r.Label)
 	if err != nil {
-		return protocol.BackupStart{}, err
+		return protocol.StartPoint{}, nil, err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.backups[r.ID] = label
-	return protocol.BackupStart{StartPtr: c.sample.checkpointLSN(), Timeline: c.sample.Timeline, Label: label, ID: r.ID}, nil
+	start := protocol.StartPoint{StartPtr: c.sample.checkpointLSN(), Timeline: c.sample.Timeline, Label: label}
+	c.running.Add(1)
+	return start, &memBackup{cluster: c, label: label, end: sync.OnceFunc(func() { c.running.Add(-1) })}, nil
 }
+
+// Backups counts the backups that run: what is neither stopped nor aborted.
+func (c *Cluster) Backups() int { return int(c.running.Load()) }
+
+// memBackup is a backup of a Cluster in memory.
+type memBackup struct {
+	cluster *Cluster
+	label   string
+	end     func()
+}
+
+// Stop ends the backup. What it needs of the WAL is the checkpoint.
+func (b *memBackup) Stop(context.Context, bool, protocol.NoticeFunc) (protocol.BackupStop, error) {
+	b.end()
+	sample := b.cluster.sample
+	return protocol.BackupStop{
+		StartPtr:     sample.checkpointLSN(),
+		Timeline:     sample.Timeline,
+		Label:        b.label,
+		StopPtr:      sample.endLSN(),
+		StopTimeline: sample.Timeline,
+	}, nil
+}
+
+// Abort ends the backup, if it still runs.
+func (b *memBackup) Abort() { b.end() }
+
+// Lost is nil: nobody else ends the backup.
+func (b *memBackup) Lost() <-chan *protocol.BackupLostError { return nil }
 
 // label is the backup_label of a backup by its state, empty where there is none.
 func (c *Cluster) label(text string) (string, error) {
@@ -45,37 +74,4 @@ func (c *Cluster) label(text string) (string, error) {
 		Label:         text,
 		StartTimeline: c.sample.Timeline,
 	}.String(), nil
-}
-
-// StopBackup ends the backup. What it needs of the WAL is the checkpoint.
-func (c *Cluster) StopBackup(_ context.Context, id string, _ bool, _ protocol.NoticeFunc) (protocol.BackupStop, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	label, running := c.backups[id]
-	delete(c.backups, id)
-	if !running {
-		return protocol.BackupStop{}, protocol.Errorf(protocol.CodeObjectNotInPrerequisite,
-			`backup "%s" is not in progress`, protocol.ShortID(id))
-	}
-	return protocol.BackupStop{
-		StartPtr:     c.sample.checkpointLSN(),
-		Timeline:     c.sample.Timeline,
-		Label:        label,
-		StopPtr:      c.sample.endLSN(),
-		StopTimeline: c.sample.Timeline,
-	}, nil
-}
-
-// AbortBackup ends the backup, if it still runs.
-func (c *Cluster) AbortBackup(id string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.backups, id)
-}
-
-// Backups counts the backups that run: what is neither stopped nor aborted.
-func (c *Cluster) Backups() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.backups)
 }

@@ -78,12 +78,15 @@ type stopFails struct {
 	failure *protocol.Error
 }
 
-func (s stopFails) StopBackup(ctx context.Context, id string, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error) {
-	if s.fault.happens(nil) {
-		s.layer.AbortBackup(id)
-		return protocol.BackupStop{}, s.failure
-	}
-	return s.layer.StopBackup(ctx, id, wait, notice)
+func (s stopFails) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.StartPoint, protocol.RunningBackup, error) {
+	start, b, err := s.layer.StartBackup(ctx, r)
+	return start, stopping{b, func(ctx context.Context, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error) {
+		if s.fault.happens(nil) {
+			b.Abort()
+			return protocol.BackupStop{}, s.failure
+		}
+		return b.Stop(ctx, wait, notice)
+	}}, err
 }
 
 // LateErrorAtStop has the error after the row and the CommandComplete of STOP_BACKUP,

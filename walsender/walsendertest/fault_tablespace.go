@@ -28,10 +28,12 @@ type moreTablespaces struct {
 	stopped atomic.Bool
 }
 
-func (m *moreTablespaces) StopBackup(ctx context.Context, id string, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error) {
-	stop, err := m.layer.StopBackup(ctx, id, wait, notice)
-	m.stopped.Store(true)
-	return stop, err
+func (m *moreTablespaces) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.StartPoint, protocol.RunningBackup, error) {
+	start, b, err := m.layer.StartBackup(ctx, r)
+	return start, stopping{b, func(ctx context.Context, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error) {
+		defer m.stopped.Store(true)
+		return b.Stop(ctx, wait, notice)
+	}}, err
 }
 
 func (m *moreTablespaces) Tablespaces(ctx context.Context, sizes bool) ([]protocol.Tablespace, error) {

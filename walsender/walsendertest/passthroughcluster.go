@@ -49,10 +49,13 @@ func (l layer) WALAccess() protocol.WALAccess {
 	return protocol.WALKept
 }
 
-// BackupLost is the cluster's, or a channel that never gets anything.
-func (l layer) BackupLost(id string) <-chan error {
-	if watcher, ok := l.Cluster.(walsender.BackupWatcher); ok {
-		return watcher.BackupLost(id)
-	}
-	return nil
+// stopping is a running backup with a Stop that a fault puts in place of its own.
+type stopping struct {
+	protocol.RunningBackup
+	stop func(ctx context.Context, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error)
+}
+
+// Stop is the fault's.
+func (s stopping) Stop(ctx context.Context, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error) {
+	return s.stop(ctx, wait, notice)
 }

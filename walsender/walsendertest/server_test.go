@@ -88,15 +88,25 @@ func TestServer_TranscriptIsBounded(t *testing.T) {
 	}
 }
 
-// hangingCluster hangs in StopBackup, whatever the server says.
+// hangingCluster hangs in the Stop of a backup, whatever the server says.
 type hangingCluster struct {
 	*walsendertest.Cluster
 	release chan struct{}
 }
 
-func (h hangingCluster) StopBackup(ctx context.Context, id string, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error) {
+func (h hangingCluster) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.StartPoint, protocol.RunningBackup, error) {
+	start, b, err := h.Cluster.StartBackup(ctx, r)
+	return start, hangingBackup{b, h.release}, err
+}
+
+type hangingBackup struct {
+	protocol.RunningBackup
+	release chan struct{}
+}
+
+func (h hangingBackup) Stop(ctx context.Context, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error) {
 	<-h.release
-	return h.Cluster.StopBackup(ctx, id, wait, notice)
+	return h.RunningBackup.Stop(ctx, wait, notice)
 }
 
 func TestServer_CloseSaysWhoHangs(t *testing.T) {

@@ -93,7 +93,7 @@ func labelCases() []Case {
 	}, {
 		Rule: rule.Must("LABEL/004", "§4.1", "START_BACKUP may not know the label yet, and what it knows may be old."),
 		scenario: scenario{state: running, wrap: func(c *walsendertest.Cluster) walsender.Cluster {
-			return otherEnds{Cluster: c, start: func(s *protocol.BackupStart) { s.Label = "" }}
+			return otherEnds{Cluster: c, start: func(s *protocol.StartPoint) { s.Label = "" }}
 		}},
 		checks: completes(),
 	}}

@@ -44,10 +44,25 @@ func (c *heldCluster) Open(ctx context.Context, name string, o protocol.OpenOpti
 	return c.Cluster.Open(ctx, name, o)
 }
 
-// StopBackup is the Cluster's, held at its point.
-func (c *heldCluster) StopBackup(ctx context.Context, id string, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error) {
-	c.wait(c.point.stop)
-	return c.Cluster.StopBackup(ctx, id, wait, notice)
+// StartBackup is the Cluster's, with a backup whose Stop is held at its point.
+func (c *heldCluster) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.StartPoint, protocol.RunningBackup, error) {
+	start, b, err := c.Cluster.StartBackup(ctx, r)
+	return start, beforeStop{b, func() error { c.wait(c.point.stop); return nil }}, err
+}
+
+// beforeStop is a running backup before whose end something happens.
+type beforeStop struct {
+	protocol.RunningBackup
+	happens func() error
+}
+
+// Stop is the RunningBackup's, unless what happens fails.
+func (b beforeStop) Stop(ctx context.Context, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error) {
+	if err := b.happens(); err != nil {
+		b.Abort()
+		return protocol.BackupStop{}, err
+	}
+	return b.RunningBackup.Stop(ctx, wait, notice)
 }
 
 // WALFiles is the WALLister's, held at its point.
@@ -63,10 +78,9 @@ type createdTablespace struct {
 	started atomic.Bool
 }
 
-func (c *createdTablespace) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.BackupStart, error) {
-	start, err := c.Cluster.StartBackup(ctx, r)
-	c.started.Store(true)
-	return start, err
+func (c *createdTablespace) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.StartPoint, protocol.RunningBackup, error) {
+	defer c.started.Store(true)
+	return c.Cluster.StartBackup(ctx, r)
 }
 
 func (c *createdTablespace) Tablespaces(ctx context.Context, sizes bool) ([]protocol.Tablespace, error) {
@@ -166,22 +180,28 @@ func (c busyControl) Open(ctx context.Context, name string, o protocol.OpenOptio
 // otherEnds changes what START_BACKUP and STOP_BACKUP return.
 type otherEnds struct {
 	*walsendertest.Cluster
-	start func(*protocol.BackupStart)
+	start func(*protocol.StartPoint)
 	stop  func(*protocol.BackupStop)
 }
 
-func (c otherEnds) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.BackupStart, error) {
-	start, err := c.Cluster.StartBackup(ctx, r)
+func (c otherEnds) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.StartPoint, protocol.RunningBackup, error) {
+	start, b, err := c.Cluster.StartBackup(ctx, r)
 	if err == nil && c.start != nil {
 		c.start(&start)
 	}
-	return start, err
+	return start, otherEnd{b, c.stop}, err
 }
 
-func (c otherEnds) StopBackup(ctx context.Context, id string, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error) {
-	stop, err := c.Cluster.StopBackup(ctx, id, wait, notice)
-	if err == nil && c.stop != nil {
-		c.stop(&stop)
+// otherEnd is a running backup with the fault.
+type otherEnd struct {
+	protocol.RunningBackup
+	change func(*protocol.BackupStop)
+}
+
+func (b otherEnd) Stop(ctx context.Context, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error) {
+	stop, err := b.RunningBackup.Stop(ctx, wait, notice)
+	if err == nil && b.change != nil {
+		b.change(&stop)
 	}
 	return stop, err
 }

@@ -23,12 +23,10 @@ type watchedCluster struct {
 	arm func() error
 }
 
-// StopBackup is the Cluster's, after the watch has begun.
-func (c watchedCluster) StopBackup(ctx context.Context, id string, wait bool, notice protocol.NoticeFunc) (protocol.BackupStop, error) {
-	if err := c.arm(); err != nil {
-		return protocol.BackupStop{}, err
-	}
-	return c.Cluster.StopBackup(ctx, id, wait, notice)
+// StartBackup is the Cluster's, with a backup before whose Stop the watch begins.
+func (c watchedCluster) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.StartPoint, protocol.RunningBackup, error) {
+	start, b, err := c.Cluster.StartBackup(ctx, r)
+	return start, beforeStop{b, c.arm}, err
 }
 
 // controlReleased is when pg_control got its name; -1: that was not seen.
