@@ -159,9 +159,9 @@ func TestAuthenticate_1_10_SASL(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			addr := serve(t, &walsender.Server{Cluster: newMemCluster(), Authenticator: authFunc(saslServer)})
 			c := rawDial(t, addr)
-			c.write(wire.StartupMessage{Major: 3, Parameters: backupParameters}.Encode(nil))
+			c.Write(wire.StartupMessage{Major: 3, Parameters: backupParameters}.Encode(nil))
 			for _, message := range test.sent {
-				c.write(message)
+				c.Write(message)
 			}
 			got := c.answer()
 			if got[len(got)-1] == "EOF" {
@@ -182,9 +182,9 @@ func TestAuthenticate_1_10_AskingForPassword(t *testing.T) {
 	here, there := net.Pipe()
 	go func() { ended <- server.ServeConn(context.Background(), there) }() // ends with the connection
 	c := newRawClient(t, here)
-	c.write(wire.StartupMessage{Major: 3, Parameters: backupParameters}.Encode(nil))
+	c.Write(wire.StartupMessage{Major: 3, Parameters: backupParameters}.Encode(nil))
 	c.message() // AuthenticationSASL
-	c.conn.Close()
+	c.Conn.Close()
 	if err := <-ended; err != nil {
 		t.Errorf("the session ended with %v", err)
 	}
@@ -195,11 +195,11 @@ func TestAuthenticate_1_10_AskingForPassword(t *testing.T) {
 func TestAuthenticate_1_10_Pipelined(t *testing.T) {
 	addr := serve(t, &walsender.Server{Cluster: newMemCluster(), Authenticator: authFunc(saslServer)})
 	c := rawDial(t, addr)
-	c.write(wire.StartupMessage{Major: 3, Parameters: backupParameters}.Encode(nil))
+	c.Write(wire.StartupMessage{Major: 3, Parameters: backupParameters}.Encode(nil))
 	initial, _ := (&pgproto3.SASLInitialResponse{AuthMechanism: "ONE"}).Encode(nil)
 	rest, _ := (&pgproto3.SASLResponse{Data: []byte("answer")}).Encode(initial)
 	rest, _ = (&pgproto3.Query{String: "IDENTIFY_SYSTEM"}).Encode(rest)
-	c.write(rest)
+	c.Write(rest)
 	c.answer()
 	if got := c.answer(); got[len(got)-2] != "CommandComplete IDENTIFY_SYSTEM" {
 		t.Errorf("answer %q", got)
@@ -243,7 +243,7 @@ func TestGrant_1_11(t *testing.T) {
 		} {
 			wantAnswer(t, c.query(text), noBackup, "ReadyForQuery I")
 		}
-		if got := c.params[protocol.ParameterWAL]; got != "stream" {
+		if got := c.Parameters[protocol.ParameterWAL]; got != "stream" {
 			t.Errorf("WAL can be had as %q", got)
 		}
 	})
@@ -262,7 +262,7 @@ func TestGrant_1_11(t *testing.T) {
 		if len(cluster.dialed) > 0 {
 			t.Error("a command was passed on")
 		}
-		if got := c.params[protocol.ParameterWAL]; got != "transient" {
+		if got := c.Parameters[protocol.ParameterWAL]; got != "transient" {
 			t.Errorf("WAL can be had as %q", got)
 		}
 	})
@@ -278,10 +278,10 @@ func TestAuthenticate_1_10_Delay(t *testing.T) {
 	})}
 	addr := serve(t, server)
 	c := rawDial(t, addr)
-	c.write(wire.StartupMessage{Major: 3, Parameters: backupParameters}.Encode(nil))
+	c.Write(wire.StartupMessage{Major: 3, Parameters: backupParameters}.Encode(nil))
 	<-refused
 	must(t, server.Close())
-	if rest, _ := io.ReadAll(c.conn); len(rest) > 0 && rest[0] != 'E' {
+	if rest, _ := io.ReadAll(c.Conn); len(rest) > 0 && rest[0] != 'E' {
 		t.Errorf("answer %q", rest)
 	}
 }

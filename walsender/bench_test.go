@@ -54,14 +54,14 @@ func benchSessions(b *testing.B, cluster walsender.Cluster, start string, n int)
 
 func benchConnect(b *testing.B, addr net.Addr) *rawClient {
 	c := connect(b, addr, "backup")
-	c.conn.SetDeadline(time.Now().Add(time.Hour))
+	c.Conn.SetDeadline(time.Now().Add(time.Hour))
 	return c
 }
 
 // receive reads the answer to one SEND_FILE and returns its payload's length.
 func (c *rawClient) receive() (bytes int64, err error) {
 	for {
-		kind, body, err := c.in.Next()
+		kind, body, err := c.Next()
 		switch {
 		case err != nil:
 			return bytes, err
@@ -88,7 +88,7 @@ func BenchmarkSendFile(b *testing.B) {
 					var group errgroup.Group
 					for _, c := range clients {
 						group.Go(func() error {
-							c.send("SEND_FILE ('base/1/20000')" + option)
+							c.Send("SEND_FILE ('base/1/20000')" + option)
 							n, err := c.receive()
 							if err == nil && n != 256<<20 {
 								err = io.ErrUnexpectedEOF
@@ -116,7 +116,7 @@ func BenchmarkSendFile_Small(b *testing.B) {
 				queries[i] = "SEND_FILE ('base/1/20000')"
 			}
 			for i := 0; i < b.N; i += depth {
-				c.send(queries...)
+				c.Send(queries...)
 				for range depth {
 					if _, err := c.receive(); err != nil {
 						b.Fatal(err)
@@ -152,10 +152,10 @@ func measureRate(b *testing.B, clients []*rawClient, span time.Duration) (bytes 
 	counts := make([]int64, len(clients))
 	var group errgroup.Group
 	for i, c := range clients {
-		c.send("SEND_FILE ('base/1/20000')")
+		c.Send("SEND_FILE ('base/1/20000')")
 		group.Go(func() error {
 			for time.Since(start) < span {
-				kind, body, err := c.in.Next()
+				kind, body, err := c.Next()
 				if err != nil {
 					return err
 				}

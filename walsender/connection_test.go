@@ -32,7 +32,7 @@ func wantAnswer(t testing.TB, got []string, want ...string) {
 func TestConnection_1_1_NegotiatesVersion(t *testing.T) {
 	addr := serve(t, &walsender.Server{Cluster: newMemCluster()})
 	c := rawDial(t, addr)
-	c.write(wire.StartupMessage{Major: 3, Minor: 9999, Parameters: map[string]string{
+	c.Write(wire.StartupMessage{Major: 3, Minor: 9999, Parameters: map[string]string{
 		"user": "backup", "replication": "true", "_pq_.test_protocol_negotiation": "",
 	}}.Encode(nil))
 	got := c.answer()
@@ -44,9 +44,9 @@ func TestConnection_1_2_EncryptionRefused(t *testing.T) {
 	addr := serve(t, &walsender.Server{Cluster: newMemCluster()})
 	c := rawDial(t, addr)
 	for _, packet := range [][]byte{wire.GSSENCRequest{}.Encode(nil), wire.SSLRequest{}.Encode(nil)} {
-		c.write(packet)
+		c.Write(packet)
 		answer := make([]byte, 1)
-		if _, err := io.ReadFull(c.conn, answer); err != nil || answer[0] != 'N' {
+		if _, err := io.ReadFull(c.Conn, answer); err != nil || answer[0] != 'N' {
 			t.Fatalf("answer %q, %v; want N", answer, err)
 		}
 	}
@@ -60,8 +60,8 @@ func TestConnection_1_2_BytesBehindSSLRequest(t *testing.T) {
 			addr := serve(t, &walsender.Server{Cluster: newMemCluster(), TLSConfig: config})
 			c := rawDial(t, addr)
 			stuffed := wire.StartupMessage{Major: 3, Parameters: map[string]string{"user": "x", "replication": "1"}}
-			c.write(stuffed.Encode(wire.SSLRequest{}.Encode(nil)))
-			if rest, err := io.ReadAll(c.conn); len(rest) > 0 {
+			c.Write(stuffed.Encode(wire.SSLRequest{}.Encode(nil)))
+			if rest, err := io.ReadAll(c.Conn); len(rest) > 0 {
 				t.Errorf("answer %q, %v; want a plain close", rest, err)
 			}
 		})
@@ -129,17 +129,17 @@ func TestConnection_1_3_Cancel(t *testing.T) {
 	cluster.startGate = make(chan struct{})
 	addr := serve(t, &walsender.Server{Cluster: cluster})
 	c := connect(t, addr, "backup")
-	if c.key.ProcessID <= 1<<22 || c.key.ProcessID >= 1<<31 {
-		t.Errorf("process id %d is not random above 2^22", c.key.ProcessID)
+	if c.Key.ProcessID <= 1<<22 || c.Key.ProcessID >= 1<<31 {
+		t.Errorf("process id %d is not random above 2^22", c.Key.ProcessID)
 	}
-	c.send("START_BACKUP")
+	c.Send("START_BACKUP")
 	cluster.expect(t, "start")
-	wrong := bytes.Clone(c.key.SecretKey)
+	wrong := bytes.Clone(c.Key.SecretKey)
 	wrong[0]++
-	for _, secret := range [][]byte{wrong, c.key.SecretKey} {
+	for _, secret := range [][]byte{wrong, c.Key.SecretKey} {
 		asker := rawDial(t, addr)
-		asker.write(wire.CancelRequest{ProcessID: c.key.ProcessID, SecretKey: secret}.Encode(nil))
-		if rest, _ := io.ReadAll(asker.conn); len(rest) > 0 {
+		asker.Write(wire.CancelRequest{ProcessID: c.Key.ProcessID, SecretKey: secret}.Encode(nil))
+		if rest, _ := io.ReadAll(asker.Conn); len(rest) > 0 {
 			t.Errorf("the asker got %q, want a plain close", rest)
 		}
 	}
@@ -168,8 +168,8 @@ func TestConnection_1_4_Replication(t *testing.T) {
 		if !strings.HasPrefix(got[0], want) {
 			t.Errorf("replication=%q: %q, want %s", value, got, want)
 		}
-		if want == "AuthenticationOk" && c.params["client_encoding"] != "UTF8" {
-			t.Errorf("client_encoding is %q", c.params["client_encoding"])
+		if want == "AuthenticationOk" && c.Parameters["client_encoding"] != "UTF8" {
+			t.Errorf("client_encoding is %q", c.Parameters["client_encoding"])
 		}
 	}
 }
@@ -183,7 +183,7 @@ func TestConnection_1_5_Greeting(t *testing.T) {
 		"is_superuser": "off", "session_authorization": "backup", "application_name": "",
 		"parallel_backup_protocol": "1", "parallel_backup_wal": "kept", "IntervalStyle": "postgres", "default_transaction_read_only": "off",
 	}
-	if diff := cmp.Diff(want, c.params); diff != "" {
+	if diff := cmp.Diff(want, c.Parameters); diff != "" {
 		t.Errorf("parameters (-want +got):\n%s", diff)
 	}
 }
@@ -197,7 +197,7 @@ func TestConnection_1_6_ExtendedQuery(t *testing.T) {
 	p, _ = (&pgproto3.Execute{}).Encode(p)
 	p, _ = (&pgproto3.Query{String: "IDENTIFY_SYSTEM"}).Encode(p) // skipped as well
 	p, _ = (&pgproto3.Sync{}).Encode(p)
-	c.write(p)
+	c.Write(p)
 	wantAnswer(t, c.answer(),
 		"ErrorResponse ERROR 08P01 extended query protocol not supported in a replication connection", "ReadyForQuery I")
 	got := c.query("IDENTIFY_SYSTEM")
@@ -207,7 +207,7 @@ func TestConnection_1_6_ExtendedQuery(t *testing.T) {
 func TestConnection_1_7_Pipelining(t *testing.T) {
 	addr := serve(t, &walsender.Server{Cluster: newMemCluster()})
 	c := connect(t, addr, "backup")
-	c.send("SHOW server_version", "SHOW nosuch", "", "SHOW block_size")
+	c.Send("SHOW server_version", "SHOW nosuch", "", "SHOW block_size")
 	wantAnswer(t, c.answer(), "RowDescription (server_version text)", `DataRow ("15")`, "CommandComplete SHOW", "ReadyForQuery I")
 	wantAnswer(t, c.answer(), `ErrorResponse ERROR 42704 unrecognized configuration parameter "nosuch"`, "ReadyForQuery I")
 	wantAnswer(t, c.answer(), "EmptyQueryResponse", "ReadyForQuery I")
@@ -221,8 +221,8 @@ func TestConnection_1_8_MaxWALSenders(t *testing.T) {
 	refused := rawDial(t, addr)
 	wantAnswer(t, refused.startup(map[string]string{"user": "backup", "replication": "true"}),
 		"ErrorResponse FATAL 53300 number of requested standby connections exceeds max_wal_senders (currently 2)", "EOF")
-	first.write([]byte{'X', 0, 0, 0, 4})
-	io.Copy(io.Discard, first.conn)
+	first.Write([]byte{'X', 0, 0, 0, 4})
+	io.Copy(io.Discard, first.Conn)
 	connect(t, addr, "backup")
 }
 
@@ -234,7 +234,7 @@ func TestConnection_1_9_Shutdown(t *testing.T) {
 	deaf := connect(t, addr, "backup")
 	id := value(t, leader.query("START_BACKUP"), 3)
 	deaf.query("JOIN_BACKUP '" + id + "'")
-	deaf.send("SEND_FILE ('base/1/big')")
+	deaf.Send("SEND_FILE ('base/1/big')")
 	if got := deaf.message(); got != "CopyOutResponse" {
 		t.Fatal(got)
 	}
@@ -248,7 +248,7 @@ func TestConnection_1_9_Shutdown(t *testing.T) {
 	wantAnswer(t, leader.answer(), fatal, "EOF")
 	cluster.expect(t, "aborted")
 	// An ErrorResponse never comes within a frame: here there is none at all.
-	if _, err := io.Copy(io.Discard, deaf.conn); err != nil && !isReset(err) {
+	if _, err := io.Copy(io.Discard, deaf.Conn); err != nil && !isReset(err) {
 		t.Error(err)
 	}
 	if _, err := net.Dial(addr.Network(), addr.String()); err == nil {
@@ -263,7 +263,7 @@ func TestGrammar_2_4_TooLong(t *testing.T) {
 		"message": "JOIN_BACKUP '" + strings.Repeat("x", 1<<20) + "'",
 	} {
 		c := connect(t, addr, "backup")
-		go c.send(text) // the server does not read all of it
+		go c.Send(text) // the server does not read all of it
 		got := c.answer()
 		if !strings.HasPrefix(got[0], "ErrorResponse FATAL 08P01") || got[len(got)-1] != "EOF" {
 			t.Errorf("%s: %q, want FATAL 08P01", name, got)

@@ -20,7 +20,7 @@ import (
 // closeWrite ends what the client says; it goes on to read.
 func (c *rawClient) closeWrite() {
 	c.t.Helper()
-	must(c.t, c.conn.(interface{ CloseWrite() error }).CloseWrite())
+	must(c.t, c.Conn.(interface{ CloseWrite() error }).CloseWrite())
 }
 
 // What a client sent before it closed its sending side is answered, as PostgreSQL
@@ -29,7 +29,7 @@ func TestSession_1_7_HalfClosed(t *testing.T) {
 	addr := serve(t, &walsender.Server{Cluster: newMemCluster()})
 	t.Run("idle", func(t *testing.T) {
 		c := connect(t, addr, "backup")
-		c.send("SHOW block_size", "SHOW nosuch")
+		c.Send("SHOW block_size", "SHOW nosuch")
 		c.closeWrite()
 		wantAnswer(t, c.answer(), "RowDescription (block_size text)", `DataRow ("8192")`, "CommandComplete SHOW", ready)
 		wantAnswer(t, c.answer(), `ErrorResponse ERROR 42704 unrecognized configuration parameter "nosuch"`, ready)
@@ -37,7 +37,7 @@ func TestSession_1_7_HalfClosed(t *testing.T) {
 	})
 	t.Run("joined", func(t *testing.T) {
 		_, joined, _ := backupWith(t, addr)
-		joined.send("SEND_FILE ('base/1/100')", "SEND_FILE ('PG_VERSION')")
+		joined.Send("SEND_FILE ('base/1/100')", "SEND_FILE ('PG_VERSION')")
 		joined.closeWrite()
 		for range 2 {
 			got := joined.answer()
@@ -49,7 +49,7 @@ func TestSession_1_7_HalfClosed(t *testing.T) {
 		c := connect(t, addr, "backup")
 		const queries = 90
 		for range queries {
-			c.send("SHOW block_size" + strings.Repeat(" ", 1000))
+			c.Send("SHOW block_size" + strings.Repeat(" ", 1000))
 		}
 		c.closeWrite()
 		for range queries {
@@ -60,7 +60,7 @@ func TestSession_1_7_HalfClosed(t *testing.T) {
 	})
 	t.Run("passed through", func(t *testing.T) {
 		c, cluster := passSession(t)
-		c.send("IDENTIFY_SYSTEM", "SHOW block_size")
+		c.Send("IDENTIFY_SYSTEM", "SHOW block_size")
 		c.closeWrite()
 		u := cluster.upstream(t)
 		for _, command := range []string{"IDENTIFY_SYSTEM", "SHOW block_size"} {
@@ -88,7 +88,7 @@ func TestSession_3_5_HalfClosedLeader(t *testing.T) {
 		cluster := newMemCluster()
 		cluster.startGate = make(chan struct{})
 		c := connect(t, serve(t, &walsender.Server{Cluster: cluster}), "backup")
-		c.send("SHOW block_size", "START_BACKUP", "STOP_BACKUP")
+		c.Send("SHOW block_size", "START_BACKUP", "STOP_BACKUP")
 		c.closeWrite()
 		cluster.expect(t, "start")
 		cluster.expect(t, "start given up")
@@ -109,10 +109,10 @@ func TestSession_PeerGoneFromPassedCommand(t *testing.T) {
 	go func() { done <- server.Serve(l) }()
 	defer func() { server.Close(); <-done }()
 	c := connect(t, l.Addr(), "backup")
-	c.send("BASE_BACKUP")
+	c.Send("BASE_BACKUP")
 	u := cluster.upstream(t)
 	u.query("BASE_BACKUP")
-	c.conn.Close()
+	c.Conn.Close()
 	select {
 	case <-cluster.cancels:
 	case <-time.After(patience):
@@ -126,12 +126,12 @@ func TestSession_1_7_AnswersBeforeTheWait(t *testing.T) {
 	cluster := newMemCluster()
 	cluster.startGate, cluster.stopGate = make(chan struct{}), make(chan struct{})
 	c := connect(t, serve(t, &walsender.Server{Cluster: cluster}), "backup")
-	c.send("SHOW block_size", "START_BACKUP")
+	c.Send("SHOW block_size", "START_BACKUP")
 	got := c.answer()
 	wantAnswer(t, got[len(got)-2:], "CommandComplete SHOW", ready)
 	close(cluster.startGate)
 	c.answer()
-	c.send("SHOW block_size", "STOP_BACKUP")
+	c.Send("SHOW block_size", "STOP_BACKUP")
 	got = c.answer()
 	wantAnswer(t, got[len(got)-2:], "CommandComplete SHOW", ready)
 	close(cluster.stopGate)

@@ -66,7 +66,7 @@ func TestLimits_7_1_SenderTimeout(t *testing.T) {
 				c.startup(map[string]string{"user": "backup", "replication": "true"})
 				c.query("START_BACKUP")
 				time.Sleep(3 * time.Hour) // an idle leader is legal (§7.2)
-				c.send(test.command)
+				c.Send(test.command)
 				c.message()
 				start := time.Now()
 				<-ended
@@ -83,7 +83,7 @@ func TestLimits_TooManyConnections(t *testing.T) {
 	addr := serve(t, &walsender.Server{Cluster: newMemCluster(), MaxWALSenders: 1})
 	refusal := make(chan []byte)
 	for range 2*1 + 64 + 1 { // none says a word, and one of them has no place
-		conn := rawDial(t, addr).conn
+		conn := rawDial(t, addr).Conn
 		go func() {
 			if said, _ := io.ReadAll(conn); len(said) > 0 {
 				refusal <- said
@@ -101,7 +101,7 @@ func TestShutdown_DoesNotWaitForever(t *testing.T) {
 	server := &walsender.Server{Cluster: cluster}
 	addr := serve(t, server)
 	leader := connect(t, addr, "backup")
-	leader.send("START_BACKUP")
+	leader.Send("START_BACKUP")
 	cluster.expect(t, "stubborn")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("enough"))

@@ -120,7 +120,7 @@ func TestServeConn_PanicGivesEverythingBack(t *testing.T) {
 			}
 			cluster.panicAt(method)
 			if command == "" {
-				leader.conn.Close()
+				leader.Conn.Close()
 			} else if got := leader.query(command); got[len(got)-1] != "EOF" {
 				t.Errorf("%s: answer %q, want an end of the session", command, got)
 			}

@@ -70,7 +70,7 @@ func TestSession_3_4_MaxConcurrentBackups(t *testing.T) {
 	cluster.startGate = make(chan struct{})
 	addr := serve(t, &walsender.Server{Cluster: cluster, MaxWALSenders: 20})
 	for range 10 { // a place is taken before the checkpoint
-		connect(t, addr, "backup").send("START_BACKUP")
+		connect(t, addr, "backup").Send("START_BACKUP")
 		cluster.expect(t, "start")
 	}
 	got := connect(t, addr, "backup").query("START_BACKUP")
@@ -82,11 +82,11 @@ func TestSession_3_4_MaxConcurrentBackups(t *testing.T) {
 // The leader goes away in each way there is, at each point there is.
 func TestSession_3_5_LeaderLost(t *testing.T) {
 	ends := map[string]func(*rawClient){
-		"closed": func(c *rawClient) { c.conn.Close() },
-		"reset":  func(c *rawClient) { c.conn.(*net.TCPConn).SetLinger(0); c.conn.Close() },
+		"closed": func(c *rawClient) { c.Conn.Close() },
+		"reset":  func(c *rawClient) { c.Conn.(*net.TCPConn).SetLinger(0); c.Conn.Close() },
 		"terminated": func(c *rawClient) {
-			c.write([]byte{'X', 0, 0, 0, 4})
-			c.conn.Close()
+			c.Write([]byte{'X', 0, 0, 0, 4})
+			c.Conn.Close()
 		},
 		"closed with unread bytes": func(c *rawClient) {
 			// More than the server reads ahead, so that only the socket's state can
@@ -95,8 +95,8 @@ func TestSession_3_5_LeaderLost(t *testing.T) {
 			for i := range queries {
 				queries[i] = "SHOW server_version" + strings.Repeat(" ", 1000)
 			}
-			c.send(queries...)
-			c.conn.Close()
+			c.Send(queries...)
+			c.Conn.Close()
 		},
 	}
 	for name, end := range ends {
@@ -105,7 +105,7 @@ func TestSession_3_5_LeaderLost(t *testing.T) {
 			cluster.startGate = make(chan struct{})
 			addr := serve(t, &walsender.Server{Cluster: cluster})
 			leader := connect(t, addr, "backup")
-			leader.send("START_BACKUP")
+			leader.Send("START_BACKUP")
 			cluster.expect(t, "start")
 			end(leader)
 			cluster.expect(t, "start given up")
@@ -129,7 +129,7 @@ func TestSession_3_5_LeaderLost(t *testing.T) {
 			cluster.stopGate = make(chan struct{})
 			addr := serve(t, &walsender.Server{Cluster: cluster})
 			leader, joined, id := backupWith(t, addr)
-			leader.send("STOP_BACKUP")
+			leader.Send("STOP_BACKUP")
 			cluster.expect(t, "stop")
 			end(leader)
 			cluster.expect(t, "stop given up")
@@ -151,9 +151,9 @@ func TestSession_3_5_RunningSendFileEnds(t *testing.T) {
 	cluster.reading = func(string, io.Reader) io.Reader { return &gatedReader{reading, gate} }
 	addr := serve(t, &walsender.Server{Cluster: cluster})
 	leader, joined, id := backupWith(t, addr)
-	joined.send("SEND_FILE ('base/1/100')")
+	joined.Send("SEND_FILE ('base/1/100')")
 	<-reading
-	leader.conn.Close()
+	leader.Conn.Close()
 	cluster.expect(t, "aborted")
 	close(gate)
 	wantAnswer(t, joined.answer(), "CopyOutResponse", `ErrorResponse ERROR 55000 backup "`+id[:8]+`" was aborted`, ready)
@@ -186,9 +186,9 @@ func TestSession_3_5_DeafSessionIsClosed(t *testing.T) {
 	deaf := newRawClient(t, ours)
 	deaf.startup(map[string]string{"user": "backup", "replication": "true"})
 	deaf.query("JOIN_BACKUP '" + id + "'")
-	deaf.send("SEND_FILE ('base/1/big')")
+	deaf.Send("SEND_FILE ('base/1/big')")
 	deaf.message()
-	leader.conn.Close()
+	leader.Conn.Close()
 	cluster.expect(t, "aborted")
 	select {
 	case <-ended:
@@ -200,7 +200,7 @@ func TestSession_3_5_DeafSessionIsClosed(t *testing.T) {
 func TestSession_3_6_JoinedSessionGoes(t *testing.T) {
 	addr := serve(t, &walsender.Server{Cluster: newMemCluster()})
 	leader, joined, id := backupWith(t, addr)
-	joined.conn.Close()
+	joined.Conn.Close()
 	another := connect(t, addr, "backup")
 	wantAnswer(t, another.query("JOIN_BACKUP '"+id+"'"), "CommandComplete JOIN_BACKUP", ready)
 	got := another.query("SEND_FILE ('base/1/100')")
@@ -226,7 +226,7 @@ func TestSession_3_7_StopBackup(t *testing.T) {
 	wantAnswer(t, joined.query("STOP_BACKUP"),
 		"ErrorResponse ERROR 55000 only the session that started the backup can stop it", ready)
 
-	joined.send("SEND_FILE ('base/1/100')")
+	joined.Send("SEND_FILE ('base/1/100')")
 	<-reading
 	if got := leader.query("STOP_BACKUP"); !strings.HasPrefix(got[0], "ErrorResponse ERROR 55006") {
 		t.Errorf("STOP_BACKUP while a file is sent: %q, want 55006", got)
@@ -264,7 +264,7 @@ func TestSession_3_6_JoinedSessionPanics(t *testing.T) {
 			}
 			addr := serve(t, &walsender.Server{Cluster: cluster})
 			leader, joined, _ := backupWith(t, addr)
-			joined.send("SEND_FILE ('base/1/100')")
+			joined.Send("SEND_FILE ('base/1/100')")
 			if got := joined.answer(); got[len(got)-1] != "EOF" {
 				t.Errorf("the session that panicked answers %q", got)
 			}
@@ -298,7 +298,7 @@ func TestSession_4_8_ControlFileIsLast(t *testing.T) {
 		" | hint: Ask for global/pg_control, then stop the backup."
 	wantAnswer(t, leader.query("STOP_BACKUP"), stale, ready)
 
-	leader.send("SEND_FILE ('global/pg_control')")
+	leader.Send("SEND_FILE ('global/pg_control')")
 	<-reading
 	wantAnswer(t, joined.query("SEND_FILE ('base/1/100')"), `ErrorResponse ERROR 55006 backup "`+id[:8]+`" is in use by 1 SEND_FILE command`+
 		" | hint: Wait until global/pg_control has been sent, and ask for it again after this file.", ready)

@@ -117,7 +117,7 @@ type player struct {
 func (p *player) say(session, command string) []string {
 	switch verb, role, _ := strings.Cut(command, " "); {
 	case verb == `\quit`:
-		p.sessions[session].conn.Close()
+		p.sessions[session].Conn.Close()
 		return nil
 	case verb == `\role`:
 		p.sessions[session] = connect(p.t, p.addr, role)

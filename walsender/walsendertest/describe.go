@@ -22,6 +22,10 @@ func describe(kind byte, body []byte) string {
 		return "EmptyQueryResponse"
 	case 'H':
 		return "CopyOutResponse"
+	case 'W':
+		return "CopyBothResponse"
+	case 'G':
+		return "CopyInResponse"
 	case 'd':
 		return fmt.Sprintf("CopyData %d bytes", len(body))
 	case 'c':

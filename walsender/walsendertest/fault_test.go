@@ -147,7 +147,7 @@ func TestFault_CutAfter(t *testing.T) {
 	for _, n := range []int64{0, 1, 5, 9, 100, 400} {
 		serveFault(t, nil, walsendertest.CutAfter(1, n), func(t *testing.T, s *walsendertest.Server) {
 			c := dial(t, s)
-			counted := &countingConn{Conn: c.conn}
+			counted := &countingConn{Conn: c.Conn}
 			got := talk(t, counted).startup()
 			if last := got[len(got)-1]; last != "torn" && last != "EOF" || counted.read != n {
 				t.Errorf("%d bytes came, then %s", counted.read, last)

@@ -1,29 +1,19 @@
 package walsendertest_test
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"net"
-	"os"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgproto3"
-
-	protowire "github.com/pgparallel/pgparallel/protocol/wire"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 )
 
-// rawClient speaks the protocol message by message and says what it hears in the words
-// of a transcript.
+// rawClient is a session whose answers tell once what comes several times in a row.
 type rawClient struct {
-	t    testing.TB
-	conn net.Conn
-	in   *protowire.FrameReader
-	id   string // of the backup that it started
+	*walsendertest.RawClient
+	id string // of the backup that it started
 }
 
 // dial connects without a word.
@@ -36,8 +26,7 @@ func dial(t testing.TB, s *walsendertest.Server) *rawClient {
 }
 
 func talk(t testing.TB, conn net.Conn) *rawClient {
-	t.Cleanup(func() { conn.Close() })
-	return &rawClient{t: t, conn: conn, in: protowire.NewFrameReader(conn, 4<<20)}
+	return &rawClient{RawClient: walsendertest.NewRawClient(t, conn)}
 }
 
 // connect opens a session and returns what it was greeted with.
@@ -48,11 +37,7 @@ func connect(t testing.TB, s *walsendertest.Server) (*rawClient, []string) {
 }
 
 func (c *rawClient) startup() []string {
-	c.t.Helper()
-	m := protowire.StartupMessage{Major: 3, Parameters: map[string]string{"user": "backup", "replication": "true"}}
-	_, err := c.conn.Write(m.Encode(nil))
-	must(c.t, err)
-	return c.answer()
+	return folded(c.Startup(map[string]string{"user": "backup", "replication": "true"}))
 }
 
 // leader opens a session that has started a backup.
@@ -70,54 +55,23 @@ func leader(t testing.TB, s *walsendertest.Server) *rawClient {
 	return c
 }
 
-func (c *rawClient) send(command string) {
-	c.t.Helper()
-	p, _ := (&pgproto3.Query{String: command}).Encode(nil)
-	_, err := c.conn.Write(p)
-	must(c.t, err)
-}
+func (c *rawClient) query(command string) []string { return folded(c.Query(command)) }
 
-// query sends a command and returns the answer up to ReadyForQuery or the end, with
-// what comes several times in a row told once.
-func (c *rawClient) query(command string) []string {
-	c.t.Helper()
-	c.send(command)
-	return c.answer()
-}
+func (c *rawClient) answer() []string { return folded(c.Answer()) }
 
-func (c *rawClient) answer() []string {
+// folded is an answer in which what comes several times in a row is told once.
+func folded(answer []string) []string {
 	var lines []string
-	times := 1
-	for {
-		line := c.message()
-		switch last := len(lines) - 1; {
-		case last >= 0 && strings.TrimSuffix(lines[last], fmt.Sprintf(" (%d times)", times)) == line:
-			times++
-			lines[last] = fmt.Sprintf("%s (%d times)", line, times)
-		default:
-			lines, times = append(lines, line), 1
+	for begin := 0; begin < len(answer); {
+		end := begin + 1
+		for end < len(answer) && answer[end] == answer[begin] {
+			end++
 		}
-		switch {
-		case strings.HasPrefix(line, "ReadyForQuery"), line == "EOF", line == "RST", line == "torn", line == "timeout":
-			return lines
+		line := answer[begin]
+		if times := end - begin; times > 1 {
+			line = fmt.Sprintf("%s (%d times)", line, times)
 		}
+		lines, begin = append(lines, line), end
 	}
-}
-
-func (c *rawClient) message() string {
-	kind, body, err := c.in.Next()
-	switch {
-	case errors.Is(err, syscall.ECONNRESET):
-		return "RST"
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return "timeout"
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return "torn"
-	case errors.Is(err, io.EOF):
-		return "EOF"
-	case err != nil:
-		c.t.Errorf("reading a message: %v", err)
-		return "EOF"
-	}
-	return walsendertest.Describe(kind, body)
+	return lines
 }

@@ -41,11 +41,11 @@ func TestServer_Transcript(t *testing.T) {
 		worker.query("SEND_FILE ('PG_VERSION')")
 		lead.query("JOIN_BACKUP 'x'")
 		lead.query("STOP_BACKUP NOWAIT")
-		worker.conn.Close()
+		worker.Conn.Close()
 		synctest.Wait()
-		_, err := lead.conn.Write([]byte("X\x00\x00\x00\x04"))
+		_, err := lead.Conn.Write([]byte("X\x00\x00\x00\x04"))
 		must(t, err)
-		lead.conn.Close()
+		lead.Conn.Close()
 		synctest.Wait()
 		must(t, server.Close())
 		got := server.Transcript()
@@ -115,7 +115,7 @@ func TestServer_CloseSaysWhoHangs(t *testing.T) {
 		server := &walsendertest.Server{Cluster: cluster, InMemory: true}
 		must(t, server.Start())
 		connect(t, server)
-		leader(t, server).send("STOP_BACKUP NOWAIT")
+		leader(t, server).Send("STOP_BACKUP NOWAIT")
 		time.Sleep(time.Minute)
 		began := time.Now()
 		err := server.Close()
@@ -139,8 +139,8 @@ func TestServer_Close(t *testing.T) {
 		server := &walsendertest.Server{Cluster: cluster, InMemory: true, Faults: []walsendertest.Fault{walsendertest.Stall(big, 0)}}
 		must(t, server.Start())
 		connect(t, server)
-		leader(t, server).send("SEND_FILE ('base/5/90000')")
-		leader(t, server).send(sendBig)
+		leader(t, server).Send("SEND_FILE ('base/5/90000')")
+		leader(t, server).Send(sendBig)
 		dial(t, server)
 		synctest.Wait()
 		began := time.Now()
@@ -164,7 +164,7 @@ func TestServer_Shutdown_1_9(t *testing.T) {
 	if want := []string{"ErrorResponse FATAL 57P01 terminating connection due to administrator command", "EOF"}; !cmp.Equal(want, got) {
 		t.Errorf("the session was told %q", got)
 	}
-	c.conn.Close()
+	c.Conn.Close()
 	must(t, <-shut)
 }
 
@@ -209,16 +209,16 @@ func TestServer_TLS_1_2(t *testing.T) {
 // tryStartup is how the greeting ends.
 func (c *rawClient) tryStartup() string {
 	m := protowire.StartupMessage{Major: 3, Parameters: map[string]string{"user": "backup", "replication": "true"}}
-	if _, err := c.conn.Write(m.Encode(nil)); err != nil {
+	if _, err := c.Conn.Write(m.Encode(nil)); err != nil {
 		return err.Error()
 	}
 	for {
-		kind, body, err := c.in.Next()
+		kind, body, err := c.Next()
 		if err != nil {
 			return err.Error()
 		}
-		if line := walsendertest.Describe(kind, body); kind == 'Z' {
-			return line
+		if kind == 'Z' {
+			return "ReadyForQuery " + string(body)
 		}
 	}
 }
@@ -260,13 +260,13 @@ func (s slowList) Tablespaces(ctx context.Context, _ bool) ([]protocol.Tablespac
 func TestServer_Malformed(t *testing.T) {
 	server := walsendertest.NewServer(t, nil)
 	c := dial(t, server)
-	_, err := c.conn.Write([]byte{0, 0, 0, 9, 0, 9, 0, 0, 0})
+	_, err := c.Conn.Write([]byte{0, 0, 0, 9, 0, 9, 0, 0, 0})
 	must(t, err)
 	if got := c.answer(); !strings.HasPrefix(got[0], "ErrorResponse FATAL 0A000") {
 		t.Errorf("the answer is %q", got)
 	}
 	long, _ := connect(t, server)
-	_, err = long.conn.Write([]byte("Q\x7f\xff\xff\xff and so on"))
+	_, err = long.Conn.Write([]byte("Q\x7f\xff\xff\xff and so on"))
 	must(t, err)
 	if got := long.answer(); !strings.HasPrefix(got[0], "ErrorResponse FATAL 08P01") {
 		t.Errorf("the answer is %q", got)
@@ -283,10 +283,10 @@ func TestServer_SenderTimeout_7_1(t *testing.T) {
 		}
 		server.StartTest(t)
 		c := leader(t, server)
-		c.send("SEND_FILE ('base/5/90000')")
+		c.Send("SEND_FILE ('base/5/90000')")
 		began := time.Now()
 		time.Sleep(time.Hour)
-		if _, err := io.Copy(io.Discard, c.conn); err != nil {
+		if _, err := io.Copy(io.Discard, c.Conn); err != nil {
 			t.Errorf("the connection ended with %v", err)
 		}
 		if took := time.Since(began); took > time.Hour+time.Second {
