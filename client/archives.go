@@ -9,10 +9,6 @@ import (
 	"sync/atomic"
 )
 
-// incompleteSuffix is what the name of an archive ends in until the backup is
-// complete (§5.6).
-const incompleteSuffix = ".incomplete"
-
 // archives is a backup in tar format: an archive of the data directory, and one of
 // each tablespace. Between layOut and finish, sinks may add files from several
 // goroutines; its own methods are for one goroutine.
@@ -49,20 +45,20 @@ func newArchives(t *target, output io.Writer, mode os.FileMode, c Compression) *
 // hold keeps a file in memory that a sink will create under the name, until release.
 func (a *archives) hold(name string) { a.held[name] = &heldFile{name: name} }
 
-// layOut begins the archives, with the directories of the plan.
-func (a *archives) layOut(p *plan) error {
+// layOut begins the archives, with the directories of the listing.
+func (a *archives) layOut(l *listing) error {
 	if err := a.beginBase(); err != nil {
 		return err
 	}
-	for _, oid := range p.links {
+	for _, oid := range l.links {
 		space, err := a.begin(strconv.FormatUint(uint64(oid), 10) + ".tar")
 		if err != nil {
 			return err
 		}
 		a.spaces[oid] = space
 	}
-	for i, path := range p.directories {
-		if err := a.addDirectory(path, p.times[i]); err != nil {
+	for i, path := range l.directories {
+		if err := a.addDirectory(path, l.times[i]); err != nil {
 			return err
 		}
 	}

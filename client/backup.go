@@ -72,7 +72,7 @@ type backup struct {
 	target      *target               // nil: the backup goes to Output
 	archives    *archives             // nil: it is not in tar format
 	started     protocol.BackupStart
-	plan        *plan
+	listing     *listing
 	initForks   map[string]int64 // that the copy lacks: when changed, by path
 	warnedOf    map[string]bool  // configuration files that came too late
 	stopped     protocol.BackupStop

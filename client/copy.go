@@ -43,7 +43,7 @@ func (b *backup) listFiles(context.Context) error {
 	if err := b.checkNoneNew(now); err != nil {
 		return err
 	}
-	p := newPlanner(b.cluster.versionNum, now)
+	p := newListingChecker(b.cluster.versionNum, now)
 	if err := b.listInto(p, 0, "LIST_FILES"); err != nil {
 		return fmt.Errorf("could not list files of the data directory: %w", err)
 	}
@@ -57,16 +57,16 @@ func (b *backup) listFiles(context.Context) error {
 			return fmt.Errorf("could not list files of tablespace %d: %w", t.OID, err)
 		}
 	}
-	if b.plan, err = p.finish(); err != nil {
+	if b.listing, err = p.finish(); err != nil {
 		return err
 	}
 	if b.Format == FormatTar {
-		if err := b.plan.checkTarNames(); err != nil {
+		if err := checkTarNames(b.listing); err != nil {
 			return err
 		}
 	}
-	b.progress.totalBytes.Store(b.plan.bytes)
-	b.progress.totalFiles.Store(int64(b.plan.files.len()) + 1)
+	b.progress.totalBytes.Store(b.listing.bytes)
+	b.progress.totalFiles.Store(int64(b.listing.files.len()) + 1)
 	b.warnOfForeign()
 	if !b.planOnly {
 		b.checkSpace(b.spaces())
@@ -74,7 +74,7 @@ func (b *backup) listFiles(context.Context) error {
 	return nil
 }
 
-func (b *backup) listInto(p *planner, tablespace uint32, command string) error {
+func (b *backup) listInto(p *listingChecker, tablespace uint32, command string) error {
 	return b.leader.rows(command, func(row protocol.Row) error {
 		f, err := protocol.DecodeFile(row)
 		if err != nil {
@@ -92,16 +92,16 @@ func isGone(err error) bool {
 
 func (b *backup) createDirectories(context.Context) error {
 	if b.archives != nil {
-		return b.archives.layOut(b.plan)
+		return b.archives.layOut(b.listing)
 	}
-	for _, path := range b.plan.directories {
+	for _, path := range b.listing.directories {
 		// Those of the WAL are there where it is streamed.
 		if err := b.target.ensureDirectory(path); err != nil {
 			return err
 		}
 	}
 	linked := map[uint32]bool{}
-	for _, oid := range b.plan.links {
+	for _, oid := range b.listing.links {
 		linked[oid] = true
 		if err := b.target.link(oid); err != nil {
 			return err
@@ -138,8 +138,8 @@ func (b *backup) copyFiles(ctx context.Context) error {
 	copying, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	t := &transfer{
-		files:     &b.plan.files,
-		queue:     newQueue(b.plan.files.sorted(largestFirst)),
+		files:     &b.listing.files,
+		queue:     newQueue(b.listing.files.sorted(largestFirst)),
 		jobs:      b.Jobs,
 		minJobs:   b.MinJobs,
 		tell:      b.events.tell,
@@ -180,7 +180,7 @@ func (b *backup) fileReceived(f *file, listed int64, refused *protocol.Error) er
 	}
 	b.progress.files.Add(1)
 	b.progress.totalBytes.Add(f.size - listed)
-	if b.archives != nil && f != &b.plan.control && b.archives.held[f.path] == nil {
+	if b.archives != nil && f != &b.listing.control && b.archives.held[f.path] == nil {
 		f.size = listed // as it is in its archive
 	}
 	return nil
@@ -243,7 +243,7 @@ func whileRefused(ctx context.Context, code string, patience time.Duration, comm
 // copyControlFile comes when every other file has been answered: on a standby the
 // control file says where the backup is consistent (§4.8).
 func (b *backup) copyControlFile(ctx context.Context) error {
-	f := &b.plan.control
+	f := &b.listing.control
 	listed := f.size
 	r := b.newReceiver()
 	r.progress = &b.progress

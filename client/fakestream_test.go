@@ -128,6 +128,8 @@ type discardSink struct{}
 func (discardSink) create(*file, string) (entry, error) { return discardEntry{}, nil }
 func (discardSink) flush() error                        { return nil }
 func (discardSink) close()                              {}
+func (discardSink) meanwhile(func())                    {}
+func (discardSink) hasWaited() bool                     { return false }
 
 type discardEntry struct{}
 

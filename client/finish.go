@@ -245,8 +245,8 @@ func (b *backup) writeLabel(context.Context) error {
 		return nil // one that is made up would keep the copy from starting (§4.1)
 	}
 	content := []byte(b.stopped.Label)
-	b.extra = append(b.extra, summed(labelFile, content, b.plan.control.modTime, b.ManifestChecksums))
-	return b.writeFile(labelFile, content, b.plan.control.modTime)
+	b.extra = append(b.extra, summed(labelFile, content, b.listing.control.modTime, b.ManifestChecksums))
+	return b.writeFile(labelFile, content, b.listing.control.modTime)
 }
 
 func (b *backup) sync(context.Context) error {

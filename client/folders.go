@@ -37,6 +37,11 @@ func (d *folders) create(f *file, path string) (entry, error) {
 // flush has nothing to do: files are written as they arrive.
 func (d *folders) flush() error { return nil }
 
+// meanwhile has nothing to do: no file waits for another.
+func (d *folders) meanwhile(func()) {}
+
+func (d *folders) hasWaited() bool { return false }
+
 // remove removes a file.
 func (d *folders) remove(path string) error {
 	root, rest, err := d.find(path)

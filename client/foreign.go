@@ -10,8 +10,8 @@ const largeForeign = 1 << 30
 func (b *backup) warnOfForeign() {
 	var largest *file
 	found, size := 0, int64(0)
-	for i := range int32(b.plan.files.len()) {
-		f := b.plan.files.at(i)
+	for i := range int32(b.listing.files.len()) {
+		f := b.listing.files.at(i)
 		if protocol.KindOfPath(f.path) != protocol.PathForeign || f.size < largeForeign {
 			continue
 		}

@@ -13,16 +13,16 @@ import (
 // contents is what goes into a manifest: the files of the backup in the order of
 // their paths, so that it does not depend on which worker was faster.
 type contents struct {
-	plan  *plan
-	extra []file // backup_label, and of pg_wal what a manifest names
+	listing *listing
+	extra   []file // backup_label, and of pg_wal what a manifest names
 }
 
 // each calls add for each file that is there.
 func (c contents) each(add func(*file) error) error {
-	extra := append([]file{c.plan.control}, c.extra...)
+	extra := append([]file{c.listing.control}, c.extra...)
 	slices.SortFunc(extra, func(a, b file) int { return cmp.Compare(a.path, b.path) })
-	for _, i := range c.plan.byPath {
-		f := c.plan.files.at(i)
+	for _, i := range c.listing.byPath {
+		f := c.listing.files.at(i)
 		for len(extra) > 0 && extra[0].path < f.path {
 			if err := add(&extra[0]); err != nil {
 				return err
@@ -44,16 +44,6 @@ func (c contents) each(add func(*file) error) error {
 	return nil
 }
 
-// summed is a file that the client itself writes.
-func summed(path string, content []byte, modTime int64, algorithm manifest.ChecksumAlgorithm) file {
-	f := file{path: path, size: int64(len(content)), modTime: modTime}
-	if sum := algorithm.New(); sum != nil {
-		sum.Write(content)
-		f.checksum = string(sum.Sum(nil))
-	}
-	return f
-}
-
 // manifestTo writes the manifest.
 func (b *backup) manifestTo(w io.Writer) error {
 	ranges, err := b.walRanges()
@@ -67,7 +57,7 @@ func (b *backup) manifestTo(w io.Writer) error {
 		o.Version = 2
 	}
 	m := manifest.NewWriter(w, o)
-	err = contents{b.plan, b.extra}.each(func(f *file) error {
+	err = contents{b.listing, b.extra}.each(func(f *file) error {
 		return m.AddFile(manifest.File{
 			Path: f.path, Size: f.size, ModTime: time.Unix(f.modTime, 0), Algorithm: b.ManifestChecksums, Checksum: []byte(f.checksum),
 		})

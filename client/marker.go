@@ -13,10 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// markerFile is in every directory that a backup fills, until the backup is whole; see
-// [backup.release] for when that is.
-const markerFile = "pgparallel.incomplete"
-
 const markerText = `pgparallel has begun to write a base backup here, and has not finished it.
 Either it is still at work, or it was killed. What is here is not a backup, and no
 server can be started from it. "pgparallel backup --force" removes it and takes the

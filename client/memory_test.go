@@ -16,7 +16,7 @@ import (
 func TestMemory(t *testing.T) {
 	const files, most = 200_000, 300 << 20 / 5 // a fifth of a million
 	before := liveHeap()
-	p := newPlanner(150000, nil)
+	p := newListingChecker(150000, nil)
 	must(t, p.add(0, protocol.File{Path: "base", Type: protocol.TypeDirectory}))
 	must(t, p.add(0, protocol.File{Path: "global", Type: protocol.TypeDirectory}))
 	must(t, p.add(0, protocol.File{Path: "base/16384", Type: protocol.TypeDirectory}))

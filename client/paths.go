@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 )
 
@@ -80,10 +79,6 @@ func overlap(a, b string) (bool, error) {
 	}
 	return liesIn(b, a)
 }
-
-// versionDirectory is what a tablespace's directories are called (PostgreSQL's
-// relpath.h, TABLESPACE_VERSION_DIRECTORY).
-var versionDirectory = regexp.MustCompile(`^PG_[0-9]+_[0-9]+$`)
 
 // checkOutside makes sure that a directory does not lie in a cluster of this machine:
 // a backup there would be copied by the next one, and be in the server's way.

@@ -6,9 +6,8 @@ import "time"
 // (wal_sender_timeout). A worker that waits longer than that for its turn with an
 // archive takes a little of what has come every now and then, into memory.
 const (
-	readAheadInterval = 20 * time.Second
-	readAheadBytes    = 256 << 10 // in an interval: enough for the server to see that something moves
-	readAheadMost     = 64 << 20  // after 85 minutes; then the connection is left to its fate
+	readAheadBytes = 256 << 10 // in an interval: enough for the server to see that something moves
+	readAheadMost  = 64 << 20  // after 85 minutes; then the connection is left to its fate
 )
 
 // readAhead takes what has come from the server, within the bounds. What is wrong with
@@ -31,12 +30,4 @@ func (c *conn) readAhead() {
 		}
 		buffer = buffer[n:]
 	}
-}
-
-// patient is a sink that may have to wait until others have had their turn: then it
-// calls meanwhile every readAheadInterval.
-type patient interface {
-	meanwhile(do func())
-	// hasWaited reports whether that was ever so since it was last asked.
-	hasWaited() bool
 }

@@ -32,9 +32,7 @@ type incoming struct {
 // the size and the checksum of f. On an error it leaves no file; after the server's, a
 // *protocol.Error, and a *changedError the connection can go on.
 func (r *receiver) receive(c *conn, f *file, name string, arrived func(n int) error) error {
-	if p, ok := r.sink.(patient); ok {
-		p.meanwhile(c.readAhead)
-	}
+	r.sink.meanwhile(c.readAhead)
 	in := &incoming{receiver: r, listed: f}
 	err := in.read(c, name, arrived)
 	if err == nil {

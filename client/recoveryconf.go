@@ -1,11 +1,9 @@
 package client
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -16,7 +14,7 @@ import (
 // one that the backup is taken from, as pg_basebackup -R does.
 func (b *backup) writeRecoveryConf(context.Context) error {
 	if !b.WriteRecoveryConf {
-		if b.plan.has(standbySignalFile) {
+		if b.listing.has(standbySignalFile) {
 			b.events.tell(LevelInfo, "the backup is one of a standby and starts as one, with the same primary_conninfo and primary_slot_name")
 		}
 		return nil
@@ -37,18 +35,10 @@ func (b *backup) writeRecoveryConf(context.Context) error {
 			return err
 		}
 	}
-	if b.plan.has(standbySignalFile) { // of a standby it comes with the rest
+	if b.listing.has(standbySignalFile) { // of a standby it comes with the rest
 		return nil
 	}
 	return b.writeFile(standbySignalFile, nil, now)
-}
-
-// has reports whether a file is part of the backup.
-func (p *plan) has(path string) bool {
-	i, found := slices.BinarySearchFunc(p.byPath, path, func(i int32, path string) int {
-		return cmp.Compare(p.files.at(i).path, path)
-	})
-	return found && !p.files.at(p.byPath[i]).gone
 }
 
 // recoverySettings is the lines for postgresql.auto.conf (PostgreSQL's recovery_gen.c).

@@ -34,7 +34,7 @@ func (b *backup) checkCreated(c walrecord.TablespaceCreation) error {
 	t := b.tablespaces[i]
 	location := t.Location
 	if !t.InPlace() {
-		if !slices.Contains(b.plan.links, t.OID) {
+		if !slices.Contains(b.listing.links, t.OID) {
 			return nil // it was dropped while the backup ran
 		}
 		var err error
@@ -79,8 +79,8 @@ func inWords(d walrecord.DatabaseDirectory) string {
 // listed.
 func (b *backup) wholeDatabases() map[walrecord.DatabaseDirectory]bool {
 	whole := map[walrecord.DatabaseDirectory]bool{}
-	for i := range int32(b.plan.files.len()) {
-		if d, name, ok := splitDatabasePath(b.plan.files.at(i).path); ok && name == "PG_VERSION" {
+	for i := range int32(b.listing.files.len()) {
+		if d, name, ok := splitDatabasePath(b.listing.files.at(i).path); ok && name == "PG_VERSION" {
 			whole[d] = true
 		}
 	}

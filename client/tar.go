@@ -8,12 +8,6 @@ import (
 	"time"
 )
 
-const (
-	tablespaceMapFile = "tablespace_map"
-	autoConfFile      = "postgresql.auto.conf"
-	standbySignalFile = "standby.signal"
-)
-
 // createArchives is createTarget in tar format. Where the tablespaces will be is of no
 // interest here: they are not created.
 func (b *backup) createArchives(ctx context.Context) error {
@@ -72,7 +66,7 @@ func (b *backup) writeFile(path string, content []byte, modTime int64) error {
 // ensureDirectory creates a directory that may not have been listed.
 func (b *backup) ensureDirectory(path string) error {
 	if b.archives != nil {
-		return b.archives.ensureDirectory(path, b.plan.control.modTime)
+		return b.archives.ensureDirectory(path, b.listing.control.modTime)
 	}
 	return b.target.ensureDirectory(path)
 }
@@ -80,11 +74,11 @@ func (b *backup) ensureDirectory(path string) error {
 // archiveLinks says in base.tar where the tablespaces are to be: in tablespace_map,
 // which PostgreSQL reads with a label only, else by links.
 func (b *backup) archiveLinks() error {
-	slices.Sort(b.plan.links)
+	slices.Sort(b.listing.links)
 	var lines []byte
-	modTime := b.plan.control.modTime
+	modTime := b.listing.control.modTime
 	for _, t := range b.tablespaces {
-		if !slices.Contains(b.plan.links, t.OID) {
+		if !slices.Contains(b.listing.links, t.OID) {
 			continue
 		}
 		location, _, err := b.locationOf(t)
@@ -112,7 +106,7 @@ func (b *backup) finishArchives(context.Context) error {
 	if b.archives == nil {
 		return nil
 	}
-	if err := b.archives.release(controlFileHeld, controlFile, b.plan.control.modTime); err != nil {
+	if err := b.archives.release(controlFileHeld, controlFile, b.listing.control.modTime); err != nil {
 		return err
 	}
 	if b.Output != nil && !b.NoManifest {

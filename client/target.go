@@ -207,16 +207,3 @@ func (t *target) undo(tell func(level EventLevel, format string, args ...any)) {
 		}
 	}
 }
-
-// cause is what the system said, without the operation and the path.
-func cause(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	var l *os.LinkError
-	if errors.As(err, &l) {
-		return l.Err
-	}
-	return err
-}

@@ -89,9 +89,9 @@ func checkTarName(name string) error {
 }
 
 // checkTarNames finds out before anything is copied what cannot be archived.
-func (p *plan) checkTarNames() error {
+func checkTarNames(l *listing) error {
 	check := func(path string) error {
-		if oid, rest, within := splitTablespacePath(path); within && rest != "" && slices.Contains(p.links, oid) {
+		if oid, rest, within := splitTablespacePath(path); within && rest != "" && slices.Contains(l.links, oid) {
 			path = rest // in an archive of its own
 		}
 		if err := checkTarName(path); err != nil {
@@ -99,13 +99,13 @@ func (p *plan) checkTarNames() error {
 		}
 		return nil
 	}
-	for _, path := range p.directories {
+	for _, path := range l.directories {
 		if err := check(path); err != nil {
 			return err
 		}
 	}
-	for i := range int32(p.files.len()) {
-		if err := check(p.files.at(i).path); err != nil {
+	for i := range int32(l.files.len()) {
+		if err := check(l.files.at(i).path); err != nil {
 			return err
 		}
 	}

@@ -16,11 +16,11 @@ func (b *backup) checkUnchanged(context.Context) error {
 	}
 	found, changed := 0, ""
 	err := b.listAgain(func(f protocol.File) error {
-		i, copied := b.plan.find(f.Path)
+		i, copied := b.listing.find(f.Path)
 		if !copied || f.Type != protocol.TypeFile {
 			return nil
 		}
-		known := b.plan.files.at(i)
+		known := b.listing.files.at(i)
 		if protocol.KindOfPath(f.Path) == protocol.PathForeign {
 			return nil
 		}
@@ -31,7 +31,7 @@ func (b *backup) checkUnchanged(context.Context) error {
 		}
 		return nil
 	})
-	switch missing := b.plan.ownFiles() - found; {
+	switch missing := ownFiles(b.listing) - found; {
 	case err != nil:
 		return err
 	case changed != "":
@@ -43,10 +43,10 @@ func (b *backup) checkUnchanged(context.Context) error {
 }
 
 // ownFiles is the number of the files that are PostgreSQL's, global/pg_control excepted.
-func (p *plan) ownFiles() int {
+func ownFiles(l *listing) int {
 	own := 0
-	for i := range int32(p.files.len()) {
-		if protocol.KindOfPath(p.files.at(i).path) != protocol.PathForeign {
+	for i := range int32(l.files.len()) {
+		if protocol.KindOfPath(l.files.at(i).path) != protocol.PathForeign {
 			own++
 		}
 	}

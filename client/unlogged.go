@@ -1,7 +1,6 @@
 package client
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -20,7 +19,7 @@ func (b *backup) findInitForks(context.Context) error {
 		b.initForks = map[string]int64{}
 	}
 	return b.listAgain(func(f protocol.File) error {
-		if b.plan.lacksInitFork(f.Path) {
+		if lacksInitFork(b.listing, f.Path) {
 			b.initForks[f.Path] = f.ModTime.Unix()
 		}
 		b.warnOfConfiguration(f)
@@ -31,7 +30,7 @@ func (b *backup) findInitForks(context.Context) error {
 // warnOfConfiguration tells of a configuration file that came after the files were listed:
 // where another one includes it, the copy does not start without it.
 func (b *backup) warnOfConfiguration(f protocol.File) {
-	if _, listed := b.plan.find(f.Path); listed || f.Type != protocol.TypeFile || path.Ext(f.Path) != ".conf" || b.warnedOf[f.Path] {
+	if _, listed := b.listing.find(f.Path); listed || f.Type != protocol.TypeFile || path.Ext(f.Path) != ".conf" || b.warnedOf[f.Path] {
 		return
 	}
 	if b.warnedOf == nil {
@@ -91,28 +90,11 @@ func (b *backup) markUnlogged(ctx context.Context) error {
 
 // lacksInitFork reports whether the path is one of an init fork that was not copied,
 // unlike another fork of its relation.
-func (p *plan) lacksInitFork(name string) bool {
+func lacksInitFork(l *listing, name string) bool {
 	r, valid := protocol.ParseRelation(path.Base(name))
-	if !valid || r.Fork != "init" || r.Segment != 0 || protocol.KindOfPath(name) != protocol.PathRelation || p.received(name) {
+	if !valid || r.Fork != "init" || r.Segment != 0 || protocol.KindOfPath(name) != protocol.PathRelation || l.has(name) {
 		return false
 	}
 	main := strings.TrimSuffix(name, "_init")
-	return p.received(main) || p.received(main+"_fsm") || p.received(main+"_vm")
-}
-
-// received reports whether a file was listed, and was still there when it was sent.
-func (p *plan) received(name string) bool {
-	i, found := p.find(name)
-	return found && !p.files.at(i).gone
-}
-
-// find is the index of a file that was listed.
-func (p *plan) find(name string) (int32, bool) {
-	i, found := slices.BinarySearchFunc(p.byPath, name, func(i int32, name string) int {
-		return cmp.Compare(p.files.at(i).path, name)
-	})
-	if !found {
-		return 0, false
-	}
-	return p.byPath[i], true
+	return l.has(main) || l.has(main+"_fsm") || l.has(main+"_vm")
 }

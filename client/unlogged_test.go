@@ -8,8 +8,8 @@ import (
 
 // Only an init fork that is new, of a relation that was copied, is written: a server can
 // name nothing else.
-func TestPlan_5_14_LacksInitFork(t *testing.T) {
-	p := newPlanner(150000, []protocol.Tablespace{{OID: 16400, Location: "/ts"}})
+func TestListing_5_14_LacksInitFork(t *testing.T) {
+	p := newListingChecker(150000, []protocol.Tablespace{{OID: 16400, Location: "/ts"}})
 	rows := []protocol.File{
 		{Path: "PG_VERSION", Type: protocol.TypeFile}, {Path: "base", Type: protocol.TypeDirectory}, {Path: "base/5", Type: protocol.TypeDirectory},
 		{Path: "base/5/16384", Type: protocol.TypeFile}, {Path: "base/5/16385_vm", Type: protocol.TypeFile},
@@ -40,7 +40,7 @@ func TestPlan_5_14_LacksInitFork(t *testing.T) {
 		"16384_init":             false,
 		"global/pg_control_init": false,
 	} {
-		if got := plan.lacksInitFork(path); got != want {
+		if got := lacksInitFork(plan, path); got != want {
 			t.Errorf("%s is lacking: %v, want %v", path, got, want)
 		}
 	}

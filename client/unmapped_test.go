@@ -75,8 +75,8 @@ func TestTablespace_5_9_UnmappedIsTold(t *testing.T) {
 }
 
 // A list without an end ends with an error, not with the memory.
-func TestPlanner_5_9_Memory(t *testing.T) {
-	p := newPlanner(150000, nil)
+func TestListing_5_9_Memory(t *testing.T) {
+	p := newListingChecker(150000, nil)
 	p.memory = 1 << 20
 	for i := range 1 << 20 {
 		if err := p.add(0, protocol.File{Path: fmt.Sprint(i), Type: protocol.TypeFile, ModTime: fakeTime}); err != nil {

@@ -5,9 +5,6 @@ import (
 	"fmt"
 )
 
-// walFolder is where WAL lies in a data directory.
-const walFolder = "pg_wal"
-
 // checkPlaces makes sure that the directories which the options name can be filled,
 // before the server is asked anything.
 func (b *backup) checkPlaces() error {

@@ -115,20 +115,6 @@ type recordSink struct {
 	records *walRecords
 }
 
-// A recordSink is patient where the other sink is.
-var _ patient = (*recordSink)(nil)
-
-func (s *recordSink) meanwhile(do func()) {
-	if p, ok := s.sink.(patient); ok {
-		p.meanwhile(do)
-	}
-}
-
-func (s *recordSink) hasWaited() bool {
-	p, ok := s.sink.(patient)
-	return ok && p.hasWaited()
-}
-
 func (s *recordSink) create(f *file, name string) (entry, error) {
 	e, err := s.sink.create(f, name)
 	begin, needed := s.records.needed[f.path]

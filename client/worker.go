@@ -244,8 +244,7 @@ func (w *worker) forget() {
 // replace replaces the connection, which err says is lost, and returns what it owed
 // to the queue. Where it reports false without an error, the other workers are enough.
 func (w *worker) replace(ctx context.Context, err error) (bool, error) {
-	p, ok := w.sink.(patient)
-	ours := ok && p.hasWaited() // the server may not wait for as long
+	ours := w.sink.hasWaited() // the server may not wait for as long
 	if len(w.asked) > 0 {
 		f := w.files.at(w.asked[0].index)
 		if ours && f.waits < maxWaits {

@@ -3,6 +3,8 @@ package client
 import (
 	"cmp"
 	"slices"
+
+	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
 
 // file is a file to copy, and what is known of it afterwards. There may be
@@ -61,3 +63,13 @@ func byPath(_, _ *file) int { return 0 }
 // largestFirst is how files are best sent: the large ones must not be what the last
 // worker is left with.
 func largestFirst(a, b *file) int { return cmp.Compare(b.size, a.size) }
+
+// summed is a file that the client itself writes.
+func summed(path string, content []byte, modTime int64, algorithm manifest.ChecksumAlgorithm) file {
+	f := file{path: path, size: int64(len(content)), modTime: modTime}
+	if sum := algorithm.New(); sum != nil {
+		sum.Write(content)
+		f.checksum = string(sum.Sum(nil))
+	}
+	return f
+}

@@ -14,10 +14,10 @@ import (
 
 // Whatever rows come, in a plan that is accepted every path is there once, below
 // the directory, and its parent is one of the directories before it.
-func TestPlanner_5_9_Property(t *testing.T) {
+func TestListing_5_9_Property(t *testing.T) {
 	names := rapid.SampledFrom([]string{"base", "1", "16384", "pg_tblspc", "16400", "16401", "PG_15_202209061", "..", ".", "", "x"})
 	rapid.Check(t, func(t *rapid.T) {
-		p := newPlanner(150000, []protocol.Tablespace{{OID: 16400, Location: "/a"}, {OID: 16401, Location: "pg_tblspc/16401"}})
+		p := newListingChecker(150000, []protocol.Tablespace{{OID: 16400, Location: "/a"}, {OID: 16401, Location: "pg_tblspc/16401"}})
 		accept := func(tablespace uint32, name string, kind protocol.FileType) {
 			f := protocol.File{Path: name, Type: kind, ModTime: time.Unix(0, 0)}
 			if protocol.CheckPath(name) == nil {
@@ -66,27 +66,11 @@ func TestPlanner_5_9_Property(t *testing.T) {
 	})
 }
 
-func TestFiles(t *testing.T) {
-	list := listOf(file{path: "c", size: 1}, file{path: "b", size: 3}, file{path: "a", size: 1}, file{path: "d", size: 2})
-	if got := list.sorted(largestFirst); !slices.Equal(got, []int32{1, 3, 2, 0}) {
-		t.Errorf("the largest first: %v", got)
-	}
-	if got := list.sorted(byPath); !slices.Equal(got, []int32{2, 1, 0, 3}) {
-		t.Errorf("by path: %v", got)
-	}
-	for i := list.len(); i < 3*filesPerBlock; i++ {
-		list.add(file{size: int64(i)})
-		if list.len() != i+1 || list.at(int32(i)).size != int64(i) {
-			t.Fatalf("file %d is lost", i)
-		}
-	}
-}
-
-func FuzzPlanner(f *testing.F) {
+func FuzzListing(f *testing.F) {
 	f.Add(uint32(0), []byte("base/1"), byte('d'), []byte("base/1/x"), byte('f'))
 	f.Add(uint32(16400), []byte("pg_tblspc/16400/PG"), byte('d'), []byte("pg_tblspc/16400/PG/1"), byte('f'))
 	f.Fuzz(func(t *testing.T, list uint32, a []byte, ka byte, b []byte, kb byte) {
-		p := newPlanner(150000, []protocol.Tablespace{{OID: 16400, Location: "/a"}})
+		p := newListingChecker(150000, []protocol.Tablespace{{OID: 16400, Location: "/a"}})
 		for _, row := range []protocol.Row{{a, {ka}, []byte("1"), []byte("0")}, {b, {kb}, []byte("1"), []byte("0")}} {
 			file, err := protocol.DecodeFile(row)
 			if err != nil {
@@ -100,14 +84,14 @@ func FuzzPlanner(f *testing.F) {
 
 // What a directory gives twice while names come and go is in the plan once, with its
 // size; what is not the same both times is refused (§5.9).
-func TestPlanner_5_9_EqualRows(t *testing.T) {
+func TestListing_5_9_EqualRows(t *testing.T) {
 	rows := []protocol.File{
 		{Path: "base", Type: 'd'}, {Path: "base/1", Type: 'd'}, {Path: "global", Type: 'd'}, {Path: "pg_tblspc", Type: 'd'},
 		{Path: "PG_VERSION", Type: 'f', Size: 3}, {Path: "base/1/2619", Type: 'f', Size: 8192, ModTime: time.Unix(5, 0)},
 		{Path: "pg_tblspc/16400", Type: 'l'}, {Path: controlFile, Type: 'f', Size: 8192},
 	}
-	planOf := func(rows []protocol.File) (*plan, error) {
-		p := newPlanner(150000, []protocol.Tablespace{{OID: 16400, Location: "/a"}})
+	planOf := func(rows []protocol.File) (*listing, error) {
+		p := newListingChecker(150000, []protocol.Tablespace{{OID: 16400, Location: "/a"}})
 		for _, row := range rows {
 			if err := p.add(0, row); err != nil {
 				return nil, err
@@ -120,7 +104,7 @@ func TestPlanner_5_9_EqualRows(t *testing.T) {
 	for i, row := range rows {
 		got, err := planOf(slices.Insert(slices.Clone(rows), i, row))
 		must(t, err)
-		if diff := cmp.Diff(want, got, cmp.AllowUnexported(plan{}, files{}, file{})); diff != "" {
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(listing{}, files{}, file{})); diff != "" {
 			t.Errorf("%s twice (-want +got):\n%s", row.Path, diff)
 		}
 		if row.Type != 'f' {
