@@ -3,6 +3,8 @@ package client
 import (
 	"fmt"
 	"io"
+
+	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
 // archive is a tar file that is being written.
@@ -54,7 +56,7 @@ func newTarEntry(a archive, b *batches, h tarHeader) (*tarEntry, error) {
 	return e, nil
 }
 
-func (e *tarEntry) write(data []byte) ([]byte, error) {
+func (e *tarEntry) Add(data []byte) ([]byte, error) {
 	data = data[:min(int64(len(data)), e.left)]
 	if len(data) == 0 {
 		return data, nil
@@ -63,10 +65,10 @@ func (e *tarEntry) write(data []byte) ([]byte, error) {
 	return data, e.put(data)
 }
 
-func (e *tarEntry) finish(sum io.Writer) error {
+func (e *tarEntry) Finish(sum io.Writer) error {
 	for e.left > 0 {
 		zeros := make([]byte, min(e.left, 128<<10))
-		if _, err := e.write(zeros); err != nil {
+		if _, err := e.Add(zeros); err != nil {
 			return err
 		}
 		sum.Write(zeros)
@@ -82,7 +84,7 @@ func (e *tarEntry) finish(sum io.Writer) error {
 	return nil
 }
 
-func (e *tarEntry) discard() error { return e.slot.discard() }
+func (e *tarEntry) Discard() error { return e.slot.discard() }
 
 func (e *tarEntry) put(data []byte) error {
 	if _, err := e.slot.Write(data); err != nil {
@@ -92,5 +94,5 @@ func (e *tarEntry) put(data []byte) error {
 }
 
 func notWritten(name string, err error) error {
-	return fmt.Errorf("could not write file %q to the archive: %w", name, cause(err))
+	return fmt.Errorf("could not write file %q to the archive: %w", name, output.Cause(err))
 }

@@ -134,18 +134,18 @@ func attempt(t *testing.T, a archive, b *batches, fault, name, content string) {
 		return
 	}
 	if fault != "" {
-		e.write(bytes.Repeat([]byte("?"), len(content)/2))
-		if err := e.discard(); err != nil {
+		e.Add(bytes.Repeat([]byte("?"), len(content)/2))
+		if err := e.Discard(); err != nil {
 			t.Error(err)
 		}
 		return
 	}
 	for part := []byte(content); len(part) > 0; part = part[min(len(part), 50_000):] {
-		if _, err := e.write(part[:min(len(part), 50_000)]); err != nil {
+		if _, err := e.Add(part[:min(len(part), 50_000)]); err != nil {
 			t.Error(err)
 		}
 	}
-	if err := e.finish(io.Discard); err != nil {
+	if err := e.Finish(io.Discard); err != nil {
 		t.Error(err)
 	}
 }
@@ -157,7 +157,7 @@ func TestArchive_StreamTakesNothingBack(t *testing.T) {
 	b := &batches{}
 	e, err := newTarEntry(a, b, tarHeader{name: "large", kind: tarRegular, size: maxBatch + 1})
 	must(t, err)
-	if err := e.discard(); err == nil {
+	if err := e.Discard(); err == nil {
 		t.Error("no error")
 	}
 	must(t, a.finish(b))
@@ -172,10 +172,10 @@ func TestArchive_Sizes(t *testing.T) {
 		b := &batches{}
 		e, err := newTarEntry(a, b, tarHeader{name: "f", kind: tarRegular, size: 8})
 		must(t, err)
-		kept, err := e.write([]byte(content))
+		kept, err := e.Add([]byte(content))
 		must(t, err)
 		sum.Write(kept)
-		must(t, e.finish(&sum))
+		must(t, e.Finish(&sum))
 		must(t, b.flush())
 		must(t, a.finish(b))
 		if diff := cmp.Diff(map[string]string{"f": want}, members(t, &out)); diff != "" {

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+
+	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
 // archives is a backup in tar format: an archive of the data directory, and one of
@@ -46,23 +48,23 @@ func newArchives(t *target, output io.Writer, mode os.FileMode, c Compression) *
 func (a *archives) hold(name string) { a.held[name] = &heldFile{name: name} }
 
 // layOut begins the archives, with the directories of the listing.
-func (a *archives) layOut(l *listing) error {
+func (a *archives) layOut(l *output.Listing) error {
 	if err := a.beginBase(); err != nil {
 		return err
 	}
-	for _, oid := range l.links {
+	for _, oid := range l.Links {
 		space, err := a.begin(strconv.FormatUint(uint64(oid), 10) + ".tar")
 		if err != nil {
 			return err
 		}
 		a.spaces[oid] = space
 	}
-	for i, path := range l.directories {
-		if err := a.addDirectory(path, l.times[i]); err != nil {
+	for i, path := range l.Directories {
+		if err := a.addDirectory(path, l.Times[i]); err != nil {
 			return err
 		}
 	}
-	return a.own.flush() // before what the directories hold
+	return a.own.Flush() // before what the directories hold
 }
 
 // beginBase begins the archive of the data directory, the first of all.
@@ -98,7 +100,7 @@ func (a *archives) begin(name string) (archive, error) {
 		return newTarStream(a.output, a.compression), nil
 	}
 	name += a.compression.suffix()
-	file, err := a.target.create(name + incompleteSuffix)
+	file, err := a.target.create(name + output.IncompleteSuffix)
 	if err != nil {
 		return nil, err
 	}
@@ -113,22 +115,22 @@ func (a *archives) begin(name string) (archive, error) {
 
 // spill makes a file that has no name, and is gone when it is closed.
 func (a *archives) spill() (*os.File, error) {
-	name := fmt.Sprintf("spill%d%s", a.spills.Add(1), incompleteSuffix)
+	name := fmt.Sprintf("spill%d%s", a.spills.Add(1), output.IncompleteSuffix)
 	root := a.target.main.root
 	file, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, a.fileMode)
 	if err != nil {
-		return nil, fmt.Errorf("could not create file %q: %w", name, cause(err))
+		return nil, fmt.Errorf("could not create file %q: %w", name, output.Cause(err))
 	}
 	if err := root.Remove(name); err != nil {
 		file.Close()
-		return nil, fmt.Errorf("could not remove file %q: %w", name, cause(err))
+		return nil, fmt.Errorf("could not remove file %q: %w", name, output.Cause(err))
 	}
 	return file, nil
 }
 
 // locate finds the archive of a path, and its name there.
 func (a *archives) locate(path string) (archive, string) {
-	if oid, rest, within := splitTablespacePath(path); within && rest != "" {
+	if oid, rest, within := output.SplitTablespacePath(path); within && rest != "" {
 		if space := a.spaces[oid]; space != nil {
 			return space, rest
 		}
@@ -156,7 +158,7 @@ func (a *archives) ensureDirectory(path string, modTime int64) error {
 	if err := a.addDirectory(path, modTime); err != nil {
 		return err
 	}
-	return a.own.flush()
+	return a.own.Flush()
 }
 
 func (a *archives) addLink(path, to string, modTime int64) error {
@@ -178,12 +180,12 @@ func (a *archives) release(name, path string, modTime int64) error {
 
 // finish ends the archives.
 func (a *archives) finish() error {
-	if err := a.own.flush(); err != nil {
+	if err := a.own.Flush(); err != nil {
 		return err
 	}
 	for _, archive := range a.all() {
 		if err := archive.finish(a.own.batches); err != nil {
-			return fmt.Errorf("could not finish an archive: %w", cause(err))
+			return fmt.Errorf("could not finish an archive: %w", output.Cause(err))
 		}
 	}
 	a.uninterrupt()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -72,7 +73,7 @@ type backup struct {
 	target      *target               // nil: the backup goes to Output
 	archives    *archives             // nil: it is not in tar format
 	started     protocol.BackupStart
-	listing     *listing
+	listing     *output.Listing
 	initForks   map[string]int64 // that the copy lacks: when changed, by path
 	warnedOf    map[string]bool  // configuration files that came too late
 	stopped     protocol.BackupStop
@@ -80,9 +81,9 @@ type backup struct {
 	history     lineage
 	stream      *walStream // nil: WAL is not streamed
 	fail        context.CancelCauseFunc
-	planOnly    bool   // nothing is to change, see DryRun
-	wal         *files // nil: none was copied
-	extra       []file // for the manifest, see contents
+	planOnly    bool          // nothing is to change, see DryRun
+	wal         *output.Files // nil: none was copied
+	extra       []output.File // for the manifest, see contents
 }
 
 // step is a step of a backup.
@@ -146,7 +147,7 @@ func (b *backup) result() Result {
 		Vanished:     b.excuses.vanished,
 	}
 	if b.wal != nil {
-		r.WALFiles = int64(b.wal.len())
+		r.WALFiles = int64(b.wal.Len())
 	}
 	return r
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/manifest"
 	"github.com/pgparallel/pgparallel/protocol/wire"
@@ -83,7 +84,7 @@ func TestBackup_Files(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("names in the target (-want +got):\n%s", diff)
 	}
-	if got := read(t, dir, labelFile); got != f.stop.Label {
+	if got := read(t, dir, output.LabelFile); got != f.stop.Label {
 		t.Errorf("backup_label is %q, want the one of STOP_BACKUP", got)
 	}
 	report, err := Verify(t.Context(), dir, VerifyOptions{})
@@ -105,7 +106,7 @@ func TestBackup_Jobs(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "copy")
 		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Jobs: jobs, ManifestChecksums: manifest.ChecksumSHA256})
 		must(t, err)
-		manifests[i] = read(t, dir, manifestFile)
+		manifests[i] = read(t, dir, output.ManifestFile)
 	}
 	if diff := cmp.Diff(manifests[0], manifests[1]); diff != "" {
 		t.Errorf("the manifest depends on the number of jobs (-1 +16):\n%s", diff)
@@ -161,7 +162,7 @@ func TestBackup_5_7_Checksums(t *testing.T) {
 	if result.Files != int64(len(f.files)) || len(warnings) != 1 {
 		t.Errorf("result is %+v, warnings %q", result, warnings)
 	}
-	for _, name := range []string{labelFile, manifestFile, controlFile, "pg_wal/000000010000000000000001"} {
+	for _, name := range []string{output.LabelFile, output.ManifestFile, output.ControlFile, "pg_wal/000000010000000000000001"} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 			t.Error(err)
 		}
@@ -182,7 +183,7 @@ func TestBackup_Label_4_1(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "copy")
 	result, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir})
 	must(t, err)
-	if _, err := os.Lstat(filepath.Join(dir, labelFile)); !errors.Is(err, os.ErrNotExist) || result.HasLabel {
+	if _, err := os.Lstat(filepath.Join(dir, output.LabelFile)); !errors.Is(err, os.ErrNotExist) || result.HasLabel {
 		t.Errorf("there is a label where STOP_BACKUP gave none (%v)", err)
 	}
 }
@@ -221,7 +222,7 @@ func TestBackup_CrashedCluster(t *testing.T) {
 	if status := namesIn(t, filepath.Join(dir, "pg_wal/archive_status")); len(status) > 0 {
 		t.Errorf("segments are marked: %q", status)
 	}
-	if manifest := read(t, dir, manifestFile); !strings.Contains(manifest, "\"WAL-Ranges\": [\n\n]") {
+	if manifest := read(t, dir, output.ManifestFile); !strings.Contains(manifest, "\"WAL-Ranges\": [\n\n]") {
 		t.Errorf("the manifest names WAL whose end is not known:\n%s", manifest)
 	}
 }
@@ -231,7 +232,7 @@ func TestBackup_Options(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "copy")
 	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, NoManifest: true, NoVerifyChecksums: true, NoSync: true})
 	must(t, err)
-	if _, err := os.Stat(filepath.Join(dir, manifestFile)); err == nil {
+	if _, err := os.Stat(filepath.Join(dir, output.ManifestFile)); err == nil {
 		t.Error("there is a manifest")
 	}
 	for _, command := range f.commands(-1) {
@@ -256,7 +257,7 @@ func TestBackup_Manifest(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "copy")
 		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir})
 		must(t, err)
-		written := read(t, dir, manifestFile)
+		written := read(t, dir, output.ManifestFile)
 		if !strings.Contains(written, want) {
 			t.Errorf("manifest for version %s:\n%s", version, written)
 		}

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -48,7 +49,7 @@ func TestBackup_5_2_ChangedFile(t *testing.T) {
 					if got := contentOf(t, dir, o, path); got != now {
 						t.Errorf("content is %q, want %q", got, now)
 					}
-					if line := fmt.Sprintf(`"Path": %q, "Size": %d, `, path, len(now)); !strings.Contains(read(t, dir, manifestFile), line) {
+					if line := fmt.Sprintf(`"Path": %q, "Size": %d, `, path, len(now)); !strings.Contains(read(t, dir, output.ManifestFile), line) {
 						t.Errorf("no %s in the manifest", line)
 					}
 				})
@@ -183,14 +184,14 @@ func TestBackup_5_2_ForeignFiles(t *testing.T) {
 func TestExcuses_Judge(t *testing.T) {
 	tell := func(_ EventLevel, format string, args ...any) { t.Errorf(format, args...) }
 	var e excuses
-	must(t, e.file(&file{path: "base/1/16384", size: 5}, 10, nil))
-	must(t, e.file(&file{path: "log/x", size: 5}, 10, nil))
+	must(t, e.file(&output.File{Path: "base/1/16384", Size: 5}, 10, nil))
+	must(t, e.file(&output.File{Path: "log/x", Size: 5}, 10, nil))
 	must(t, e.judge(true, tell))
 	if err := e.judge(false, tell); err == nil {
 		t.Error("no error without replay")
 	}
 	var refused *protocol.Error
-	err := e.file(&file{path: "base/1/16384"}, 10, protocol.Errorf(protocol.CodeIOError, "could not read"))
+	err := e.file(&output.File{Path: "base/1/16384"}, 10, protocol.Errorf(protocol.CodeIOError, "could not read"))
 	if !errors.As(err, &refused) {
 		t.Errorf("error is %v", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -18,12 +19,12 @@ const (
 // controlContent is the control file that has arrived.
 func (b *backup) controlContent() ([]byte, error) {
 	if b.archives != nil {
-		return b.archives.held[controlFileHeld].content, nil
+		return b.archives.held[output.ControlFileHeld].content, nil
 	}
-	root, name := b.target.locate(controlFileHeld)
+	root, name := b.target.locate(output.ControlFileHeld)
 	content, err := root.ReadFile(name)
 	if err != nil {
-		return nil, fmt.Errorf("could not read file %q: %w", controlFileHeld, cause(err))
+		return nil, fmt.Errorf("could not read file %q: %w", output.ControlFileHeld, output.Cause(err))
 	}
 	return content, nil
 }
@@ -32,7 +33,7 @@ func (b *backup) controlContent() ([]byte, error) {
 // is in the byte order of the cluster's machine, in which the version is a small number.
 func controlCheckpoint(content []byte) (protocol.LSN, error) {
 	if len(content) < controlLength {
-		return 0, fmt.Errorf("file %q has only %d bytes", controlFile, len(content))
+		return 0, fmt.Errorf("file %q has only %d bytes", output.ControlFile, len(content))
 	}
 	var order binary.ByteOrder = binary.LittleEndian
 	if order.Uint32(content[controlVersionOffset:])&0xFFFF == 0 {

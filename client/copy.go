@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -65,8 +66,8 @@ func (b *backup) listFiles(context.Context) error {
 			return err
 		}
 	}
-	b.progress.totalBytes.Store(b.listing.bytes)
-	b.progress.totalFiles.Store(int64(b.listing.files.len()) + 1)
+	b.progress.totalBytes.Store(b.listing.Bytes)
+	b.progress.totalFiles.Store(int64(b.listing.Files.Len()) + 1)
 	b.warnOfForeign()
 	if !b.planOnly {
 		b.checkSpace(b.spaces())
@@ -94,14 +95,14 @@ func (b *backup) createDirectories(context.Context) error {
 	if b.archives != nil {
 		return b.archives.layOut(b.listing)
 	}
-	for _, path := range b.listing.directories {
+	for _, path := range b.listing.Directories {
 		// Those of the WAL are there where it is streamed.
 		if err := b.target.ensureDirectory(path); err != nil {
 			return err
 		}
 	}
 	linked := map[uint32]bool{}
-	for _, oid := range b.listing.links {
+	for _, oid := range b.listing.Links {
 		linked[oid] = true
 		if err := b.target.link(oid); err != nil {
 			return err
@@ -138,8 +139,8 @@ func (b *backup) copyFiles(ctx context.Context) error {
 	copying, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	t := &transfer{
-		files:     &b.listing.files,
-		queue:     newQueue(b.listing.files.sorted(largestFirst)),
+		files:     &b.listing.Files,
+		queue:     newQueue(b.listing.Files.Sorted(output.LargestFirst)),
 		jobs:      b.Jobs,
 		minJobs:   b.MinJobs,
 		tell:      b.events.tell,
@@ -169,19 +170,19 @@ func (b *backup) copyFiles(ctx context.Context) error {
 	return err
 }
 
-func (b *backup) fileReceived(f *file, listed int64, refused *protocol.Error) error {
+func (b *backup) fileReceived(f *output.File, listed int64, refused *protocol.Error) error {
 	if err := b.excuses.file(f, listed, refused); err != nil {
 		return err
 	}
-	if f.gone {
+	if f.Gone {
 		b.progress.totalFiles.Add(-1)
 		b.progress.totalBytes.Add(-listed)
 		return nil
 	}
 	b.progress.files.Add(1)
-	b.progress.totalBytes.Add(f.size - listed)
-	if b.archives != nil && f != &b.listing.control && b.archives.held[f.path] == nil {
-		f.size = listed // as it is in its archive
+	b.progress.totalBytes.Add(f.Size - listed)
+	if b.archives != nil && f != &b.listing.Control && b.archives.held[f.Path] == nil {
+		f.Size = listed // as it is in its archive
 	}
 	return nil
 }
@@ -243,22 +244,22 @@ func whileRefused(ctx context.Context, code string, patience time.Duration, comm
 // copyControlFile comes when every other file has been answered: on a standby the
 // control file says where the backup is consistent (§4.8).
 func (b *backup) copyControlFile(ctx context.Context) error {
-	f := &b.listing.control
-	listed := f.size
+	f := &b.listing.Control
+	listed := f.Size
 	r := b.newReceiver()
 	r.progress = &b.progress
-	defer r.sink.close()
+	defer r.sink.Close()
 	err := b.whileInUse(ctx, func() error {
-		if err := b.leader.ask(sendFile(f.path) + b.verifyOption()); err != nil {
+		if err := b.leader.ask(sendFile(f.Path) + b.verifyOption()); err != nil {
 			return err
 		}
 		if err := b.leader.flush(); err != nil {
 			return err
 		}
-		return r.receive(b.leader, f, controlFileHeld, func(int) error { return nil })
+		return r.receive(b.leader, f, output.ControlFileHeld, func(int) error { return nil })
 	})
 	if err != nil {
-		return notReceived(f.path, err)
+		return notReceived(f.Path, err)
 	}
 	return b.fileReceived(f, listed, nil)
 }

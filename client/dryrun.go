@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
 // Plan is what [Backup] would do now. The cluster may change until it does.
@@ -98,7 +100,7 @@ func (b *backup) dryRun(ctx context.Context) (Plan, error) {
 	}
 	p := Plan{
 		SystemID: b.cluster.system.SystemID, ServerVersion: b.cluster.versionNum,
-		Files: int64(b.listing.files.len()) + 1, Bytes: b.listing.bytes,
+		Files: int64(b.listing.Files.Len()) + 1, Bytes: b.listing.Bytes,
 		Spaces: b.plannedSpaces(targets), Workers: b.plannedWorkers(), WAL: b.WAL, Slot: b.Slot,
 	}
 	b.checkSpace(p.Spaces)
@@ -143,18 +145,18 @@ func (b *backup) tryStream(ctx context.Context) error {
 
 // plannedSpaces sums up the files by the directories that they belong to.
 func (b *backup) plannedSpaces(targets map[uint32]string) []PlannedSpace {
-	spaces := []PlannedSpace{{Target: targets[0], Files: 1, Bytes: b.listing.control.size}}
+	spaces := []PlannedSpace{{Target: targets[0], Files: 1, Bytes: b.listing.Control.Size}}
 	index := map[uint32]int{}
 	for _, t := range b.tablespaces {
 		index[t.OID] = len(spaces)
 		spaces = append(spaces, PlannedSpace{OID: t.OID, Location: t.Location, Target: targets[t.OID], Unmapped: b.isUnmapped(t)})
 	}
-	for i := range int32(b.listing.files.len()) {
-		f := b.listing.files.at(i)
-		oid, _, _ := splitTablespacePath(f.path)
+	for i := range int32(b.listing.Files.Len()) {
+		f := b.listing.Files.At(i)
+		oid, _, _ := output.SplitTablespacePath(f.Path)
 		space := &spaces[index[oid]]
 		space.Files++
-		space.Bytes += f.size
+		space.Bytes += f.Size
 	}
 	return spaces
 }
@@ -163,9 +165,9 @@ func (b *backup) plannedSpaces(targets map[uint32]string) []PlannedSpace {
 // the least to do.
 func (b *backup) plannedWorkers() []PlannedWorker {
 	workers := make(workload, len(b.workers))
-	for _, i := range b.listing.files.sorted(largestFirst) {
+	for _, i := range b.listing.Files.Sorted(output.LargestFirst) {
 		workers[0].Files++
-		workers[0].Bytes += b.listing.files.at(i).size
+		workers[0].Bytes += b.listing.Files.At(i).Size
 		heap.Fix(&workers, 0)
 	}
 	slices.SortStableFunc(workers, func(a, b PlannedWorker) int { return cmp.Compare(b.Bytes, a.Bytes) })

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/walrecord"
 )
@@ -26,22 +27,22 @@ type foreignExcuses struct {
 }
 
 // file judges what SEND_FILE of f came to: as listed, excused for now, or the error.
-func (e *excuses) file(f *file, listed int64, refused *protocol.Error) error {
-	kind := protocol.KindOfPath(f.path)
-	if refused != nil || f.size < listed {
-		e.lacks(f.path)
+func (e *excuses) file(f *output.File, listed int64, refused *protocol.Error) error {
+	kind := protocol.KindOfPath(f.Path)
+	if refused != nil || f.Size < listed {
+		e.lacks(f.Path)
 	}
 	switch {
 	case refused != nil && (refused.Code != protocol.CodeUndefinedFile || kind == protocol.PathPermanent || kind == protocol.PathWAL):
-		return fmt.Errorf("could not receive file %q: %w", f.path, refused)
+		return fmt.Errorf("could not receive file %q: %w", f.Path, refused)
 	case refused != nil:
-		f.gone = true
-		e.add(kind, fmt.Sprintf("file %q has vanished", f.path))
+		f.Gone = true
+		e.add(kind, fmt.Sprintf("file %q has vanished", f.Path))
 		e.mu.Lock()
 		e.vanished++
 		e.mu.Unlock()
-	case f.size != listed:
-		e.add(kind, changed(f.path, f.size, listed))
+	case f.Size != listed:
+		e.add(kind, changed(f.Path, f.Size, listed))
 	}
 	return nil
 }

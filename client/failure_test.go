@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -262,7 +263,7 @@ func TestBackup_NoClean(t *testing.T) {
 		t.Fatal("no error")
 	}
 	left := tree(t, dir)
-	if left[controlFileHeld] == "" || left[controlFile] != "" {
+	if left[output.ControlFileHeld] == "" || left[output.ControlFile] != "" {
 		t.Errorf("left behind: %v", left)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/walrecord/walrecordtest"
 	"github.com/pgparallel/pgparallel/protocol/wire"
@@ -219,11 +220,11 @@ func (f *fake) list() []protocol.File {
 		rows = append(rows, protocol.File{Path: dir, Type: protocol.TypeDirectory, ModTime: fakeTime})
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.files)) {
-		if name != controlFile {
+		if name != output.ControlFile {
 			rows = append(rows, protocol.File{Path: name, Type: protocol.TypeFile, Size: int64(len(f.files[name])), ModTime: fakeTime})
 		}
 	}
-	rows = append(rows, protocol.File{Path: controlFile, Type: protocol.TypeFile, Size: 8192, ModTime: fakeTime})
+	rows = append(rows, protocol.File{Path: output.ControlFile, Type: protocol.TypeFile, Size: 8192, ModTime: fakeTime})
 	if f.listed != nil {
 		rows = f.listed(rows)
 	}

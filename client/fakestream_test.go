@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -125,14 +126,14 @@ func (s *fakeSession) sendKeepalive() {
 // discardSink takes files and forgets them.
 type discardSink struct{}
 
-func (discardSink) create(*file, string) (entry, error) { return discardEntry{}, nil }
-func (discardSink) flush() error                        { return nil }
-func (discardSink) close()                              {}
-func (discardSink) meanwhile(func())                    {}
-func (discardSink) hasWaited() bool                     { return false }
+func (discardSink) Create(*output.File, string) (output.Entry, error) { return discardEntry{}, nil }
+func (discardSink) Flush() error                                      { return nil }
+func (discardSink) Close()                                            {}
+func (discardSink) Meanwhile(func())                                  {}
+func (discardSink) HasWaited() bool                                   { return false }
 
 type discardEntry struct{}
 
-func (discardEntry) write(data []byte) ([]byte, error) { return data, nil }
-func (discardEntry) finish(io.Writer) error            { return nil }
-func (discardEntry) discard() error                    { return nil }
+func (discardEntry) Add(data []byte) ([]byte, error) { return data, nil }
+func (discardEntry) Finish(io.Writer) error          { return nil }
+func (discardEntry) Discard() error                  { return nil }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/manifest"
 	"github.com/pgparallel/pgparallel/protocol/walrecord"
@@ -156,7 +157,7 @@ func (b *backup) copyWAL(ctx context.Context) error {
 	}
 	t := &transfer{
 		files: b.wal,
-		queue: newQueue(b.wal.sorted(byPath)), // the oldest first: it is the next that the server removes
+		queue: newQueue(b.wal.Sorted(output.ByPath)), // the oldest first: it is the next that the server removes
 		jobs:  b.Jobs, minJobs: b.MinJobs, tell: b.events.tell, received: walReceived,
 		reconnect: func(attempt context.Context) (*conn, error) {
 			return b.redial(attempt, ctx) // WAL is sent to whoever asks (§3.9)
@@ -169,12 +170,12 @@ func (b *backup) copyWAL(ctx context.Context) error {
 }
 
 // walReceived judges a WAL file, for which there are no excuses.
-func walReceived(f *file, listed int64, refused *protocol.Error) error {
+func walReceived(f *output.File, listed int64, refused *protocol.Error) error {
 	if refused != nil {
-		return fmt.Errorf("could not receive file %q: %w", f.path, refused)
+		return fmt.Errorf("could not receive file %q: %w", f.Path, refused)
 	}
-	if f.size != listed {
-		return fmt.Errorf("unexpected WAL file size %q: %d bytes of %d", f.path, f.size, listed)
+	if f.Size != listed {
+		return fmt.Errorf("unexpected WAL file size %q: %d bytes of %d", f.Path, f.Size, listed)
 	}
 	return nil
 }
@@ -217,18 +218,18 @@ func (b *backup) markArchived(end protocol.LSN) error {
 	if err := b.ensureWALDirectories(); err != nil {
 		return err
 	}
-	for i := range int32(b.wal.len()) {
-		f := b.wal.at(i)
-		if tli, begin, segment := protocol.ParseWALFileName(filepath.Base(f.path), b.cluster.segmentSize); segment &&
+	for i := range int32(b.wal.Len()) {
+		f := b.wal.At(i)
+		if tli, begin, segment := protocol.ParseWALFileName(filepath.Base(f.Path), b.cluster.segmentSize); segment &&
 			(b.stopped.StopPtr == 0 || tli >= b.stopped.StopTimeline && begin+protocol.LSN(b.cluster.segmentSize) > end) {
 			continue
 		}
-		done := doneFile(f.path)
-		if err := b.writeFile(done, nil, f.modTime); err != nil {
+		done := doneFile(f.Path)
+		if err := b.writeFile(done, nil, f.ModTime); err != nil {
 			return err
 		}
-		b.extra = append(b.extra, summed(done, nil, f.modTime, b.ManifestChecksums))
-		if protocol.IsHistoryFileName(filepath.Base(f.path)) {
+		b.extra = append(b.extra, output.OwnFile(done, nil, f.ModTime, b.ManifestChecksums))
+		if protocol.IsHistoryFileName(filepath.Base(f.Path)) {
 			b.extra = append(b.extra, *f)
 		}
 	}
@@ -245,8 +246,8 @@ func (b *backup) writeLabel(context.Context) error {
 		return nil // one that is made up would keep the copy from starting (§4.1)
 	}
 	content := []byte(b.stopped.Label)
-	b.extra = append(b.extra, summed(labelFile, content, b.listing.control.modTime, b.ManifestChecksums))
-	return b.writeFile(labelFile, content, b.listing.control.modTime)
+	b.extra = append(b.extra, output.OwnFile(output.LabelFile, content, b.listing.Control.ModTime, b.ManifestChecksums))
+	return b.writeFile(output.LabelFile, content, b.listing.Control.ModTime)
 }
 
 func (b *backup) sync(context.Context) error {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
 // holeSize is how many zeros in a row make a hole of a file: nothing is written then, and
@@ -25,7 +27,7 @@ type folderEntry struct {
 	hole    int64 // zeros at the end that were not written
 }
 
-func (e *folderEntry) write(data []byte) ([]byte, error) {
+func (e *folderEntry) Add(data []byte) ([]byte, error) {
 	for rest := data; len(rest) > 0; {
 		n := e.leading(rest, true)
 		if n > 0 {
@@ -33,7 +35,7 @@ func (e *folderEntry) write(data []byte) ([]byte, error) {
 		} else {
 			n = e.leading(rest, false)
 			if err := e.writeBehindHole(rest[:n]); err != nil {
-				return nil, fmt.Errorf("could not write to file %q: %w", e.name, cause(err))
+				return nil, fmt.Errorf("could not write to file %q: %w", e.name, output.Cause(err))
 			}
 		}
 		e.size += int64(n)
@@ -72,19 +74,19 @@ func (e *folderEntry) writeBehindHole(data []byte) error {
 	return err
 }
 
-func (e *folderEntry) finish(io.Writer) error {
+func (e *folderEntry) Finish(io.Writer) error {
 	if e.hole > 0 {
 		if err := e.out.Truncate(e.size); err != nil {
-			return fmt.Errorf("could not extend file %q: %w", e.name, cause(err))
+			return fmt.Errorf("could not extend file %q: %w", e.name, output.Cause(err))
 		}
 	}
 	if err := e.out.Close(); err != nil {
-		return fmt.Errorf("could not close file %q: %w", e.name, cause(err))
+		return fmt.Errorf("could not close file %q: %w", e.name, output.Cause(err))
 	}
 	return nil
 }
 
-func (e *folderEntry) discard() error {
+func (e *folderEntry) Discard() error {
 	e.out.Close() // what it says about the content is of no interest any more
 	return e.folders.remove(e.name)
 }

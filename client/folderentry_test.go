@@ -9,17 +9,19 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
 // newEntry creates a file below a directory of the test.
-func newEntry(t testing.TB, path string) (e entry, name string) {
+func newEntry(t testing.TB, path string) (e output.Entry, name string) {
 	t.Helper()
 	target, err := newTarget(filepath.Join(t.TempDir(), "copy"), plainly)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(target.close)
-	e, err = (&folders{target: target}).create(&file{path: path}, "file")
+	e, err = (&folders{target: target}).Create(&output.File{Path: path}, "file")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,10 +46,10 @@ func TestFolderEntry_Holes(t *testing.T) {
 		for _, piece := range []int{100, holeSize, 2 * holeSize, 1 << 20} {
 			e, name := newEntry(t, "core.4711")
 			for rest := content; rest != ""; rest = rest[min(piece, len(rest)):] {
-				_, err := e.write([]byte(rest[:min(piece, len(rest))]))
+				_, err := e.Add([]byte(rest[:min(piece, len(rest))]))
 				must(t, err)
 			}
-			must(t, e.finish(io.Discard))
+			must(t, e.Finish(io.Discard))
 			if got := read(t, name); got != content {
 				t.Errorf("%d bytes in pieces of %d: %d others", len(content), piece, len(got))
 			}
@@ -61,10 +63,10 @@ func TestFolderEntry_HolesAreNotOnDisk(t *testing.T) {
 	for path, least := range map[string]int64{"core.4711": 0, "base/5/16384": 0, "pg_wal/000000010000000000000001": int64(len(content))} {
 		e, name := newEntry(t, path)
 		for piece := range slices.Chunk(content, 128<<10) {
-			_, err := e.write(piece)
+			_, err := e.Add(piece)
 			must(t, err)
 		}
-		must(t, e.finish(io.Discard))
+		must(t, e.Finish(io.Discard))
 		if got := onDisk(t, name); got < least || least == 0 && got > 1<<20 {
 			t.Errorf("%s: %d bytes are on disk", path, got)
 		}
@@ -80,7 +82,7 @@ func BenchmarkFolderEntry(b *testing.B) {
 			e, name := newEntry(b, path)
 			b.SetBytes(int64(len(content)))
 			for i := 0; b.Loop(); i++ {
-				if _, err := e.write(content); err != nil {
+				if _, err := e.Add(content); err != nil {
 					b.Fatal(err)
 				}
 				if i%512 == 511 { // 64 MiB

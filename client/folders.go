@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -21,7 +22,7 @@ type folders struct {
 
 // create creates a file, which must not exist. WAL has no holes: the server writes into
 // its segments, and a full disk would stop it.
-func (d *folders) create(f *file, path string) (entry, error) {
+func (d *folders) Create(f *output.File, path string) (output.Entry, error) {
 	root, rest, err := d.find(path)
 	if err != nil {
 		return nil, err
@@ -30,17 +31,17 @@ func (d *folders) create(f *file, path string) (entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	solid := protocol.KindOfPath(f.path) == protocol.PathWAL
+	solid := protocol.KindOfPath(f.Path) == protocol.PathWAL
 	return &folderEntry{folders: d, name: path, out: out, solid: solid}, nil
 }
 
 // flush has nothing to do: files are written as they arrive.
-func (d *folders) flush() error { return nil }
+func (d *folders) Flush() error { return nil }
 
 // meanwhile has nothing to do: no file waits for another.
-func (d *folders) meanwhile(func()) {}
+func (d *folders) Meanwhile(func()) {}
 
-func (d *folders) hasWaited() bool { return false }
+func (d *folders) HasWaited() bool { return false }
 
 // remove removes a file.
 func (d *folders) remove(path string) error {
@@ -49,7 +50,7 @@ func (d *folders) remove(path string) error {
 		return err
 	}
 	if err := root.Remove(rest); err != nil {
-		return fmt.Errorf("could not remove file %q: %w", path, cause(err))
+		return fmt.Errorf("could not remove file %q: %w", path, output.Cause(err))
 	}
 	return nil
 }
@@ -71,10 +72,10 @@ func (d *folders) find(path string) (*os.Root, string, error) {
 	}
 	folder, err := root.OpenRoot(rest[:last])
 	if err != nil {
-		return nil, "", fmt.Errorf("could not open directory %q: %w", path[:slash], cause(err))
+		return nil, "", fmt.Errorf("could not open directory %q: %w", path[:slash], output.Cause(err))
 	}
 	if len(d.open) >= d.target.maxFolders {
-		d.close()
+		d.Close()
 	}
 	if d.open == nil {
 		d.open = make(map[string]*os.Root)
@@ -84,7 +85,7 @@ func (d *folders) find(path string) (*os.Root, string, error) {
 }
 
 // close closes all directories; they are opened again where they are needed.
-func (d *folders) close() {
+func (d *folders) Close() {
 	for path, root := range d.open {
 		root.Close()
 		delete(d.open, path)

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
 // The environment of a process that takes a backup and is killed in a step of it.
@@ -80,8 +82,8 @@ func TestBackup_5_6_Killed(t *testing.T) {
 	for _, name := range stepNames(t) {
 		dir := filepath.Join(t.TempDir(), "copy")
 		said := killIn(t, name, f.connString(), Options{Dir: dir})
-		_, started := os.Stat(filepath.Join(dir, controlFile))
-		_, listed := os.Stat(filepath.Join(dir, manifestFile))
+		_, started := os.Stat(filepath.Join(dir, output.ControlFile))
+		_, listed := os.Stat(filepath.Join(dir, output.ManifestFile))
 		if listed == nil {
 			t.Errorf("step %s: there is a manifest", name)
 		}
@@ -89,12 +91,12 @@ func TestBackup_5_6_Killed(t *testing.T) {
 			t.Errorf("step %s: pg_control in place: %v", name, started == nil)
 		}
 		_, exists := os.Stat(dir)
-		_, marked := os.Stat(filepath.Join(dir, markerFile))
+		_, marked := os.Stat(filepath.Join(dir, output.MarkerFile))
 		if (exists == nil && name != "release control file" && !isReleased(name)) != (marked == nil) {
 			t.Errorf("step %s: the directory: %v, its marker: %v", name, exists, marked)
 		}
 		if started == nil {
-			for _, needed := range []string{labelFile, "pg_wal/000000010000000000000001", "base/1/16384"} {
+			for _, needed := range []string{output.LabelFile, "pg_wal/000000010000000000000001", "base/1/16384"} {
 				if _, err := os.Stat(filepath.Join(dir, needed)); err != nil {
 					t.Errorf("step %s: %v", name, err)
 				}

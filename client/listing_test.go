@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -39,21 +40,21 @@ func TestListing_5_9_Property(t *testing.T) {
 		}
 		var all []string
 		parents := map[string]bool{".": true}
-		for _, d := range plan.directories {
+		for _, d := range plan.Directories {
 			all = append(all, d)
 			parents[d] = true
 		}
-		for _, oid := range plan.links {
+		for _, oid := range plan.Links {
 			if oid != 16400 {
 				t.Fatalf("link of tablespace %d", oid)
 			}
 			all = append(all, "pg_tblspc/16400")
 			parents["pg_tblspc/16400"] = true
 		}
-		for i := range int32(plan.files.len()) {
-			all = append(all, plan.files.at(i).path)
+		for i := range int32(plan.Files.Len()) {
+			all = append(all, plan.Files.At(i).Path)
 		}
-		all = append(all, plan.control.path)
+		all = append(all, plan.Control.Path)
 		for _, name := range all {
 			if !parents[path.Dir(name)] {
 				t.Fatalf("%q has no parent", name)
@@ -88,9 +89,9 @@ func TestListing_5_9_EqualRows(t *testing.T) {
 	rows := []protocol.File{
 		{Path: "base", Type: 'd'}, {Path: "base/1", Type: 'd'}, {Path: "global", Type: 'd'}, {Path: "pg_tblspc", Type: 'd'},
 		{Path: "PG_VERSION", Type: 'f', Size: 3}, {Path: "base/1/2619", Type: 'f', Size: 8192, ModTime: time.Unix(5, 0)},
-		{Path: "pg_tblspc/16400", Type: 'l'}, {Path: controlFile, Type: 'f', Size: 8192},
+		{Path: "pg_tblspc/16400", Type: 'l'}, {Path: output.ControlFile, Type: 'f', Size: 8192},
 	}
-	planOf := func(rows []protocol.File) (*listing, error) {
+	planOf := func(rows []protocol.File) (*output.Listing, error) {
 		p := newListingChecker(150000, []protocol.Tablespace{{OID: 16400, Location: "/a"}})
 		for _, row := range rows {
 			if err := p.add(0, row); err != nil {
@@ -104,7 +105,7 @@ func TestListing_5_9_EqualRows(t *testing.T) {
 	for i, row := range rows {
 		got, err := planOf(slices.Insert(slices.Clone(rows), i, row))
 		must(t, err)
-		if diff := cmp.Diff(want, got, cmp.AllowUnexported(listing{}, files{}, file{})); diff != "" {
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(output.Listing{}, output.Files{}, output.File{})); diff != "" {
 			t.Errorf("%s twice (-want +got):\n%s", row.Path, diff)
 		}
 		if row.Type != 'f' {

@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
 // listingChecker makes a plan of rows that it does not trust.
 type listingChecker struct {
-	listing
+	output.Listing
 	linked map[uint32]bool // whether the tablespace has a link, of all that exist
 	major  int             // of the server's version
 	memory int64           // that may still be taken
@@ -43,7 +44,7 @@ func (c *listingChecker) add(tablespace uint32, f protocol.File) error {
 		return err
 	}
 	if c.memory -= rowMemory + int64(len(f.Path)); c.memory < 0 {
-		return fmt.Errorf("server listed more files than there is memory for: %d so far", c.files.len()+len(c.directories))
+		return fmt.Errorf("server listed more files than there is memory for: %d so far", c.Files.Len()+len(c.Directories))
 	}
 	parent := ""
 	if i := strings.LastIndexByte(f.Path, '/'); i >= 0 {
@@ -60,15 +61,15 @@ func (c *listingChecker) add(tablespace uint32, f protocol.File) error {
 	}
 	c.parents[f.Path] = true
 	if f.Type == protocol.TypeDirectory {
-		c.directories = append(c.directories, f.Path)
-		c.times = append(c.times, f.ModTime.Unix())
+		c.Directories = append(c.Directories, f.Path)
+		c.Times = append(c.Times, f.ModTime.Unix())
 	}
 	return nil
 }
 
 // checkPlace holds a row to where its list may reach.
 func (c *listingChecker) checkPlace(tablespace uint32, f protocol.File) error {
-	oid, rest, within := splitTablespacePath(f.Path)
+	oid, rest, within := output.SplitTablespacePath(f.Path)
 	if tablespace != 0 && (!within || oid != tablespace || rest == "") {
 		return fmt.Errorf("server listed %q, which is outside of tablespace %d", f.Path, tablespace)
 	}
@@ -85,7 +86,7 @@ func (c *listingChecker) checkPlace(tablespace uint32, f protocol.File) error {
 		return fmt.Errorf("server listed %q, which is outside of the data directory", f.Path)
 	}
 	if f.Type == protocol.TypeLink && !c.parents[f.Path] {
-		c.links = append(c.links, oid)
+		c.Links = append(c.Links, oid)
 	}
 	return nil
 }
@@ -94,80 +95,80 @@ func (c *listingChecker) checkPlace(tablespace uint32, f protocol.File) error {
 // of the server's major version: of others nothing is PostgreSQL's.
 func (c *listingChecker) isVersioned(path string, kind protocol.FileType) bool {
 	top, _, below := strings.Cut(path, "/")
-	ours := strings.HasPrefix(top, fmt.Sprintf("PG_%d_", c.major)) && versionDirectory.MatchString(top)
+	ours := strings.HasPrefix(top, fmt.Sprintf("PG_%d_", c.major)) && output.VersionDirectory.MatchString(top)
 	return ours && (below || kind == protocol.TypeDirectory)
 }
 
 func (c *listingChecker) addFile(f protocol.File) error {
-	entry := file{path: f.Path, size: f.Size, modTime: f.ModTime.Unix()}
+	entry := output.File{Path: f.Path, Size: f.Size, ModTime: f.ModTime.Unix()}
 	switch f.Path {
-	case labelFile, tablespaceMapFile, manifestFile, manifestFileTmp, controlFileHeld, markerFile:
+	case output.LabelFile, output.TablespaceMapFile, output.ManifestFile, output.ManifestFileTmp, output.ControlFileHeld, output.MarkerFile:
 		return fmt.Errorf("server listed %q, which is no part of a backup", f.Path)
-	case controlFile:
-		if c.control.path != "" && c.control != entry {
+	case output.ControlFile:
+		if c.Control.Path != "" && c.Control != entry {
 			return listedTwice(f.Path)
 		}
-		c.control = entry
+		c.Control = entry
 		return nil
 	}
-	c.files.add(entry)
-	c.bytes += f.Size
+	c.Files.Add(entry)
+	c.Bytes += f.Size
 	return nil
 }
 
 // finish is the plan, when all lists are read.
-func (c *listingChecker) finish() (*listing, error) {
+func (c *listingChecker) finish() (*output.Listing, error) {
 	if err := c.dropRepeated(); err != nil {
 		return nil, err
 	}
 	hasVersion := false
-	for _, i := range c.byPath {
-		path := c.files.at(i).path
+	for _, i := range c.ByPath {
+		path := c.Files.At(i).Path
 		if c.parents[path] {
 			return nil, listedTwice(path)
 		}
 		hasVersion = hasVersion || path == "PG_VERSION"
 	}
-	if c.parents[controlFile] {
-		return nil, listedTwice(controlFile)
+	if c.parents[output.ControlFile] {
+		return nil, listedTwice(output.ControlFile)
 	}
 	if !hasVersion {
 		return nil, notListed("PG_VERSION")
 	}
-	if c.control.path == "" {
-		return nil, notListed(controlFile)
+	if c.Control.Path == "" {
+		return nil, notListed(output.ControlFile)
 	}
-	c.bytes += c.control.size
-	return &c.listing, nil
+	c.Bytes += c.Control.Size
+	return &c.Listing, nil
 }
 
 // dropRepeated puts the files in the order of their paths, and drops rows that equal
 // another: where names come and go, a directory that is being read may give one twice.
 func (c *listingChecker) dropRepeated() error {
-	c.byPath = c.files.sorted(byPath)
+	c.ByPath = c.Files.Sorted(output.ByPath)
 	repeated := map[int32]bool{}
-	for k := 1; k < len(c.byPath); k++ {
-		before, f := c.files.at(c.byPath[k-1]), c.files.at(c.byPath[k])
-		if before.path != f.path {
+	for k := 1; k < len(c.ByPath); k++ {
+		before, f := c.Files.At(c.ByPath[k-1]), c.Files.At(c.ByPath[k])
+		if before.Path != f.Path {
 			continue
 		}
 		if *before != *f {
-			return listedTwice(f.path)
+			return listedTwice(f.Path)
 		}
-		repeated[c.byPath[k]] = true
+		repeated[c.ByPath[k]] = true
 	}
 	if len(repeated) == 0 {
 		return nil
 	}
-	var once files
-	for i := range int32(c.files.len()) {
-		if f := c.files.at(i); !repeated[i] {
-			once.add(*f)
+	var once output.Files
+	for i := range int32(c.Files.Len()) {
+		if f := c.Files.At(i); !repeated[i] {
+			once.Add(*f)
 		} else {
-			c.bytes -= f.size
+			c.Bytes -= f.Size
 		}
 	}
-	c.files, c.byPath = once, once.sorted(byPath)
+	c.Files, c.ByPath = once, once.Sorted(output.ByPath)
 	return nil
 }
 

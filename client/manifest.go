@@ -7,29 +7,30 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
 
 // contents is what goes into a manifest: the files of the backup in the order of
 // their paths, so that it does not depend on which worker was faster.
 type contents struct {
-	listing *listing
-	extra   []file // backup_label, and of pg_wal what a manifest names
+	listing *output.Listing
+	extra   []output.File // backup_label, and of pg_wal what a manifest names
 }
 
 // each calls add for each file that is there.
-func (c contents) each(add func(*file) error) error {
-	extra := append([]file{c.listing.control}, c.extra...)
-	slices.SortFunc(extra, func(a, b file) int { return cmp.Compare(a.path, b.path) })
-	for _, i := range c.listing.byPath {
-		f := c.listing.files.at(i)
-		for len(extra) > 0 && extra[0].path < f.path {
+func (c contents) each(add func(*output.File) error) error {
+	extra := append([]output.File{c.listing.Control}, c.extra...)
+	slices.SortFunc(extra, func(a, b output.File) int { return cmp.Compare(a.Path, b.Path) })
+	for _, i := range c.listing.ByPath {
+		f := c.listing.Files.At(i)
+		for len(extra) > 0 && extra[0].Path < f.Path {
 			if err := add(&extra[0]); err != nil {
 				return err
 			}
 			extra = extra[1:]
 		}
-		if f.gone {
+		if f.Gone {
 			continue
 		}
 		if err := add(f); err != nil {
@@ -57,9 +58,9 @@ func (b *backup) manifestTo(w io.Writer) error {
 		o.Version = 2
 	}
 	m := manifest.NewWriter(w, o)
-	err = contents{b.listing, b.extra}.each(func(f *file) error {
+	err = contents{b.listing, b.extra}.each(func(f *output.File) error {
 		return m.AddFile(manifest.File{
-			Path: f.path, Size: f.size, ModTime: time.Unix(f.modTime, 0), Algorithm: b.ManifestChecksums, Checksum: []byte(f.checksum),
+			Path: f.Path, Size: f.Size, ModTime: time.Unix(f.ModTime, 0), Algorithm: b.ManifestChecksums, Checksum: []byte(f.Checksum),
 		})
 	})
 	if err != nil {
@@ -70,7 +71,7 @@ func (b *backup) manifestTo(w io.Writer) error {
 
 // writeManifest has backup_manifest written under its temporary name.
 func (t *target) writeManifest(write func(io.Writer) error) error {
-	f, err := t.create(manifestFileTmp)
+	f, err := t.create(output.ManifestFileTmp)
 	if err != nil {
 		return err
 	}
@@ -79,7 +80,7 @@ func (t *target) writeManifest(write func(io.Writer) error) error {
 		err = f.Close()
 	}
 	if err != nil {
-		return fmt.Errorf("could not write file %q: %w", manifestFileTmp, cause(err))
+		return fmt.Errorf("could not write file %q: %w", output.ManifestFileTmp, output.Cause(err))
 	}
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
 const markerText = `pgparallel has begun to write a base backup here, and has not finished it.
@@ -22,7 +24,7 @@ backup anew.
 // otherMarkerText is for the directories of tablespaces and of WAL. It names the data
 // directory, and its inode, by which a data directory that was moved is known.
 const otherMarkerText = `pgparallel has begun to write a part of a base backup here. As long as the
-data directory of the backup has the file ` + markerFile + ` or ` + controlFileHeld + `,
+data directory of the backup has the file ` + output.MarkerFile + ` or ` + output.ControlFileHeld + `,
 the backup is not finished, and "pgparallel backup --force" removes it. Otherwise
 a server may use what is here, and only this file may be removed.
 data directory: %q, inode %d
@@ -31,9 +33,9 @@ data directory: %q, inode %d
 // heldFiles are the files by whose last name, which a rename gives them, a directory
 // becomes a backup that can be used: without the suffix incompleteSuffix.
 var heldFiles = []string{
-	controlFileHeld,
-	"base.tar" + incompleteSuffix, "base.tar.gz" + incompleteSuffix,
-	"base.tar.lz4" + incompleteSuffix, "base.tar.zst" + incompleteSuffix,
+	output.ControlFileHeld,
+	"base.tar" + output.IncompleteSuffix, "base.tar.gz" + output.IncompleteSuffix,
+	"base.tar.lz4" + output.IncompleteSuffix, "base.tar.zst" + output.IncompleteSuffix,
 }
 
 // ErrUnfinished is wrapped in the error of [Backup] where a directory holds what a
@@ -53,12 +55,12 @@ func notEmpty(path string) error {
 // server could run on what is there.
 func evidence(root *os.Root, path string) (string, error) {
 	found := ""
-	for _, name := range append([]string{markerFile}, heldFiles...) {
+	for _, name := range append([]string{output.MarkerFile}, heldFiles...) {
 		info, err := root.Lstat(name)
 		switch {
 		case isAbsent(err):
 		case err != nil:
-			return "", fmt.Errorf("could not access file %q: %w", filepath.Join(path, name), cause(err))
+			return "", fmt.Errorf("could not access file %q: %w", filepath.Join(path, name), output.Cause(err))
 		case info.Mode().IsRegular() && found == "":
 			found = name
 		}
@@ -68,7 +70,7 @@ func evidence(root *os.Root, path string) (string, error) {
 	}
 	usable := []string{"postmaster.pid"}
 	for _, held := range heldFiles {
-		usable = append(usable, strings.TrimSuffix(held, incompleteSuffix))
+		usable = append(usable, strings.TrimSuffix(held, output.IncompleteSuffix))
 	}
 	for _, name := range usable {
 		if _, err := root.Lstat(name); !isAbsent(err) {
@@ -90,7 +92,7 @@ func lock(root *os.Root, path, name string) (*os.File, error) {
 		return nil, beingWritten(path) // it was there a moment ago
 	}
 	if err != nil {
-		return nil, fmt.Errorf("could not open file %q: %w", filepath.Join(path, name), cause(err))
+		return nil, fmt.Errorf("could not open file %q: %w", filepath.Join(path, name), output.Cause(err))
 	}
 	switch err := flock(f); {
 	case errors.Is(err, unix.EWOULDBLOCK):
@@ -140,7 +142,7 @@ type claim struct {
 func claimUnfinished(path string, main *place) (*claim, error) {
 	root, err := os.OpenRoot(path)
 	if err != nil {
-		return nil, fmt.Errorf("could not open directory %q: %w", path, cause(err))
+		return nil, fmt.Errorf("could not open directory %q: %w", path, output.Cause(err))
 	}
 	c := &claim{root: root}
 	if err := c.take(path, main); err != nil {
@@ -159,7 +161,7 @@ func (c *claim) take(path string, main *place) error {
 		return err
 	}
 	// Once more: only now can nobody finish the backup any more.
-	if _, err = evidence(c.root, path); err != nil || name != markerFile {
+	if _, err = evidence(c.root, path); err != nil || name != output.MarkerFile {
 		return err
 	}
 	dir, inode, err := owner(c.file)
@@ -186,7 +188,7 @@ func claimOwner(dir string, inode uint64) (*claim, error) {
 		err = errors.New("it is another directory")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("could not find its data directory %q: %w", dir, cause(err))
+		return nil, fmt.Errorf("could not find its data directory %q: %w", dir, output.Cause(err))
 	}
 	return claimUnfinished(dir, nil)
 }
@@ -196,7 +198,7 @@ func claimOwner(dir string, inode uint64) (*claim, error) {
 func (c *claim) checkAlone(path string) error {
 	d, err := c.root.Open(".")
 	if err != nil {
-		return fmt.Errorf("could not open directory %q: %w", path, cause(err))
+		return fmt.Errorf("could not open directory %q: %w", path, output.Cause(err))
 	}
 	defer d.Close()
 	if names, err := d.Readdirnames(2); err != nil || len(names) > 1 {
@@ -276,5 +278,5 @@ func createMarker(root *os.Root, path, name, text string, sync bool) (*os.File, 
 }
 
 func markerNotWritten(path string, err error) error {
-	return fmt.Errorf("could not write file %q: %w", filepath.Join(path, markerFile), cause(err))
+	return fmt.Errorf("could not write file %q: %w", filepath.Join(path, output.MarkerFile), output.Cause(err))
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -16,7 +17,7 @@ func unfinished(t *testing.T, dir string) {
 	t.Helper()
 	must(t, os.MkdirAll(filepath.Join(dir, "base", "1"), 0o700))
 	must(t, os.WriteFile(filepath.Join(dir, "base", "1", "16384"), []byte("half"), 0o600))
-	must(t, os.WriteFile(filepath.Join(dir, markerFile), []byte(markerText), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, output.MarkerFile), []byte(markerText), 0o600))
 }
 
 // unfinishedPart makes the directory of a tablespace as a backup leaves it that was
@@ -27,7 +28,7 @@ func unfinishedPart(t *testing.T, space, dir string) {
 	must(t, err)
 	must(t, os.MkdirAll(filepath.Join(space, "PG_15_202209061", "1"), 0o700))
 	must(t, os.WriteFile(filepath.Join(space, "PG_15_202209061", "1", "16384"), []byte("half"), 0o600))
-	must(t, os.WriteFile(filepath.Join(space, markerFile), fmt.Appendf(nil, otherMarkerText, dir, inodeOf(info)), 0o600))
+	must(t, os.WriteFile(filepath.Join(space, output.MarkerFile), fmt.Appendf(nil, otherMarkerText, dir, inodeOf(info)), 0o600))
 }
 
 // What a killed backup has left is named as such and kept, unless it is to be removed;
@@ -69,7 +70,7 @@ func TestMarker_5_6_Force(t *testing.T) {
 	must(t, err)
 	after := tree(t, parent)
 	for path := range after {
-		if strings.Contains(path, markerFile) || path == "copy/link" {
+		if strings.Contains(path, output.MarkerFile) || path == "copy/link" {
 			t.Errorf("there is %s after the backup", path)
 		}
 	}
@@ -82,7 +83,7 @@ func TestMarker_5_6_Force(t *testing.T) {
 func TestMarker_ForceLeavesOthersAlone(t *testing.T) {
 	f := newFake(t)
 	parent := t.TempDir()
-	must(t, os.MkdirAll(filepath.Join(parent, markerFile), 0o700)) // a directory is no marker
+	must(t, os.MkdirAll(filepath.Join(parent, output.MarkerFile), 0o700)) // a directory is no marker
 	before := tree(t, parent)
 	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: parent, Force: true})
 	if err == nil || !strings.Contains(err.Error(), "exists but is not empty") {
@@ -113,13 +114,13 @@ func TestMarker_5_6_EveryStep(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "copy")
 	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, step: func(name string) {
 		entries, _ := os.ReadDir(dir)
-		_, err := os.Stat(filepath.Join(dir, markerFile))
+		_, err := os.Stat(filepath.Join(dir, output.MarkerFile))
 		if marked := err == nil; marked != (len(entries) > 0 && name != "release control file" && !isReleased(name)) {
 			t.Errorf("step %s: %d entries, marked: %v", name, len(entries), marked)
 		}
 	}})
 	must(t, err)
-	if _, err := os.Stat(filepath.Join(dir, markerFile)); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(dir, output.MarkerFile)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the marker is still there: %v", err)
 	}
 }
@@ -128,7 +129,7 @@ func TestMarker_5_6_EveryStep(t *testing.T) {
 func TestMarker_5_6_ForceRefusesWhatCanBeStarted(t *testing.T) {
 	f := newFake(t)
 	for _, name := range []string{"global/pg_control", "postmaster.pid", "base.tar", "base.tar.zst"} {
-		for _, evidence := range []string{markerFile, controlFileHeld} {
+		for _, evidence := range []string{output.MarkerFile, output.ControlFileHeld} {
 			dir := filepath.Join(t.TempDir(), "copy")
 			must(t, os.MkdirAll(filepath.Join(dir, "global"), 0o700))
 			must(t, os.WriteFile(filepath.Join(dir, name), nil, 0o600))
@@ -147,7 +148,7 @@ func TestMarker_5_6_ForceRefusesWhatCanBeStarted(t *testing.T) {
 func TestMarker_5_6_Torn(t *testing.T) {
 	f := newFake(t)
 	dir := t.TempDir()
-	must(t, os.WriteFile(filepath.Join(dir, markerFile), nil, 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, output.MarkerFile), nil, 0o600))
 	must(t, os.WriteFile(filepath.Join(dir, "precious"), nil, 0o600))
 	before := tree(t, dir)
 	o := Options{ConnConfig: f.config(), Dir: dir, Force: true}
@@ -164,12 +165,12 @@ func TestMarker_5_6_Torn(t *testing.T) {
 // stays.
 func TestMarker_5_6_ForceAtOnce(t *testing.T) {
 	f := newFake(t)
-	for _, evidence := range []string{markerFile, controlFileHeld} {
+	for _, evidence := range []string{output.MarkerFile, output.ControlFileHeld} {
 		for range 10 {
 			dir := filepath.Join(t.TempDir(), "copy")
 			unfinished(t, dir)
 			must(t, os.Mkdir(filepath.Join(dir, "global"), 0o700))
-			must(t, os.Rename(filepath.Join(dir, markerFile), filepath.Join(dir, evidence)))
+			must(t, os.Rename(filepath.Join(dir, output.MarkerFile), filepath.Join(dir, evidence)))
 			for i := range 100 {
 				must(t, os.WriteFile(filepath.Join(dir, fmt.Sprint("leftover", i)), nil, 0o600))
 			}

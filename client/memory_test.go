@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
@@ -29,22 +30,22 @@ func TestMemory(t *testing.T) {
 		add(fmt.Sprintf("base/16384/%d", 1_000_000+i*7%files), int64(i%8)*8192)
 	}
 	add("PG_VERSION", 3)
-	add(controlFile, 8192)
+	add(output.ControlFile, 8192)
 	plan, err := p.finish()
 	must(t, err)
-	queue := newQueue(plan.files.sorted(largestFirst))
-	for i := range int32(plan.files.len()) {
-		plan.files.at(i).checksum = string([]byte{byte(i), byte(i >> 8), byte(i >> 16), 0})
+	queue := newQueue(plan.Files.Sorted(output.LargestFirst))
+	for i := range int32(plan.Files.Len()) {
+		plan.Files.At(i).Checksum = string([]byte{byte(i), byte(i >> 8), byte(i >> 16), 0})
 	}
-	plan.control.checksum = "sum!"
+	plan.Control.Checksum = "sum!"
 	kept := liveHeap() - before
-	t.Logf("%d files take %d MB", plan.files.len(), kept>>20)
+	t.Logf("%d files take %d MB", plan.Files.Len(), kept>>20)
 	if 2*kept > most {
 		t.Errorf("%d bytes are kept, which is more than half of %d", kept, most)
 	}
 	m := manifest.NewWriter(io.Discard, manifest.Options{Version: 1})
-	must(t, contents{plan, nil}.each(func(f *file) error {
-		return m.AddFile(manifest.File{Path: f.path, Size: f.size, Algorithm: manifest.ChecksumCRC32C, Checksum: []byte(f.checksum)})
+	must(t, contents{plan, nil}.each(func(f *output.File) error {
+		return m.AddFile(manifest.File{Path: f.Path, Size: f.Size, Algorithm: manifest.ChecksumCRC32C, Checksum: []byte(f.Checksum)})
 	}))
 	must(t, m.Close())
 	if now := liveHeap() - before; now > kept+1<<20 {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
 const specialBits = fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
@@ -34,7 +36,7 @@ func setFileMode(f *os.File, mode fs.FileMode) error {
 func (p *place) serveMode(mode fs.FileMode, tell func(EventLevel, string, ...any)) error {
 	info, err := p.root.Stat(".")
 	if err != nil {
-		return fmt.Errorf("could not access directory %q: %w", p.path, cause(err))
+		return fmt.Errorf("could not access directory %q: %w", p.path, output.Cause(err))
 	}
 	perm := info.Mode().Perm()
 	was := len(p.made) == 0
@@ -47,9 +49,9 @@ func (p *place) serveMode(mode fs.FileMode, tell func(EventLevel, string, ...any
 		p.changed, p.mode = true, perm|info.Mode()&specialBits
 	case err == nil:
 	case was:
-		tell(LevelWarning, "directory %q keeps its mode %04o: %v; PostgreSQL will start from it with 0700 or 0750 only", p.path, perm, cause(err))
+		tell(LevelWarning, "directory %q keeps its mode %04o: %v; PostgreSQL will start from it with 0700 or 0750 only", p.path, perm, output.Cause(err))
 	default:
-		return fmt.Errorf("could not change permissions of directory %q: %w", p.path, cause(err))
+		return fmt.Errorf("could not change permissions of directory %q: %w", p.path, output.Cause(err))
 	}
 	return nil
 }

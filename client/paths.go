@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
 // absolute makes a path absolute as the kernel takes it: ".." leads back from where a
@@ -26,7 +28,7 @@ func absolute(path string) (string, error) {
 	end += len("/..")
 	real, err := filepath.EvalSymlinks(path[:end])
 	if err != nil {
-		return "", fmt.Errorf("could not access directory %q: %w", path[:end], cause(err))
+		return "", fmt.Errorf("could not access directory %q: %w", path[:end], output.Cause(err))
 	}
 	return filepath.Join(real, path[end:]), nil
 }
@@ -40,7 +42,7 @@ func existing(path string) (dir, rest string, err error) {
 			return real, strings.Trim(strings.TrimPrefix(path, dir), "/"), nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) || dir == "/" {
-			return "", "", fmt.Errorf("could not access directory %q: %w", dir, cause(err))
+			return "", "", fmt.Errorf("could not access directory %q: %w", dir, output.Cause(err))
 		}
 	}
 }
@@ -93,9 +95,9 @@ func checkOutside(path string) error {
 	for ; ; dir = filepath.Dir(dir) {
 		what := ""
 		switch {
-		case exists(dir, "PG_VERSION") && exists(dir, controlFile):
+		case exists(dir, "PG_VERSION") && exists(dir, output.ControlFile):
 			what = "data directory"
-		case versionDirectory.MatchString(filepath.Base(dir)):
+		case output.VersionDirectory.MatchString(filepath.Base(dir)):
 			what = "tablespace directory"
 		case exists(dir, "archive_status"):
 			what = "WAL directory"

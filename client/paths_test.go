@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
 // linked makes real/data with a link to it from elsewhere: link -> real/data.
@@ -93,7 +95,7 @@ func TestBackup_WithinACluster(t *testing.T) {
 	}
 	must(t, os.MkdirAll(filepath.Join(base, "space/PG_15_202209061/1"), 0o700))
 	must(t, os.MkdirAll(filepath.Join(base, "wal/archive_status"), 0o700))
-	for _, name := range []string{"PG_VERSION", controlFile} {
+	for _, name := range []string{"PG_VERSION", output.ControlFile} {
 		must(t, os.WriteFile(filepath.Join(cluster, name), nil, 0o600))
 	}
 	before := tree(t, base)

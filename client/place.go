@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
 // place is a directory that the backup fills: the target, or the location of a
@@ -46,7 +48,7 @@ func checkVacant(path string, main *place) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("could not access directory %q: %w", path, cause(err))
+		return fmt.Errorf("could not access directory %q: %w", path, output.Cause(err))
 	}
 	defer d.Close()
 	names, err := d.Readdirnames(2)
@@ -54,7 +56,7 @@ func checkVacant(path string, main *place) error {
 	case errors.Is(err, io.EOF):
 		return nil
 	case err != nil:
-		return fmt.Errorf("could not read directory %q: %w", path, cause(err))
+		return fmt.Errorf("could not read directory %q: %w", path, output.Cause(err))
 	case len(names) == 1 && names[0] == lostAndFound:
 		return fmt.Errorf("%w: it contains %s, perhaps because it is a mount point: use a directory below it", notEmpty(path), lostAndFound)
 	}
@@ -87,7 +89,7 @@ func (o occupation) occupy(path string, owner *place) (p *place, err error) {
 	}
 	if len(p.made) > 0 {
 		if err := setMode(p.root, ".", o.dirMode); err != nil {
-			return p, fmt.Errorf("could not change permissions of directory %q: %w", path, cause(err))
+			return p, fmt.Errorf("could not change permissions of directory %q: %w", path, output.Cause(err))
 		}
 	}
 	if o.sync {
@@ -101,9 +103,9 @@ func (o occupation) occupy(path string, owner *place) (p *place, err error) {
 func (p *place) mark(sync bool) error {
 	root, err := os.OpenRoot(p.path)
 	if err != nil {
-		return fmt.Errorf("could not open directory %q: %w", p.path, cause(err))
+		return fmt.Errorf("could not open directory %q: %w", p.path, output.Cause(err))
 	}
-	if err := p.createMarker(root, markerFile, sync); err != nil {
+	if err := p.createMarker(root, output.MarkerFile, sync); err != nil {
 		root.Close()
 		return err
 	}
@@ -152,7 +154,7 @@ func (p *place) adopt(sync bool) error {
 	defer c.close()
 	root, err := os.OpenRoot(p.path)
 	if err != nil {
-		return fmt.Errorf("could not open directory %q: %w", p.path, cause(err))
+		return fmt.Errorf("could not open directory %q: %w", p.path, output.Cause(err))
 	}
 	if err := p.replaceMarker(root, sync); err != nil {
 		root.Close()
@@ -165,14 +167,14 @@ func (p *place) adopt(sync bool) error {
 // replaceMarker puts this backup's marker in the place of the one that was there, if
 // there was one.
 func (p *place) replaceMarker(root *os.Root, sync bool) error {
-	const temporary = markerFile + ".new"
+	const temporary = output.MarkerFile + ".new"
 	if err := root.Remove(temporary); err != nil && !isAbsent(err) {
 		return markerNotWritten(p.path, err)
 	}
 	if err := p.createMarker(root, temporary, sync); err != nil {
 		return err
 	}
-	if err := root.Rename(temporary, markerFile); err != nil {
+	if err := root.Rename(temporary, output.MarkerFile); err != nil {
 		p.unlock()
 		return markerNotWritten(p.path, err)
 	}
@@ -188,7 +190,7 @@ func (p *place) makeDirectories(mode fs.FileMode) error {
 	}
 	for _, dir := range absent {
 		if err := os.Mkdir(dir, mode); err != nil {
-			return fmt.Errorf("could not create directory %q: %w", dir, cause(err))
+			return fmt.Errorf("could not create directory %q: %w", dir, output.Cause(err))
 		}
 		p.made = append(p.made, dir)
 	}
@@ -206,7 +208,7 @@ func absentDirectories(path string) ([]string, error) {
 			return absent, nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("could not access directory %q: %w", dir, cause(err))
+			return nil, fmt.Errorf("could not access directory %q: %w", dir, output.Cause(err))
 		}
 		absent = append(absent, dir)
 	}
@@ -258,23 +260,23 @@ func (p *place) empty() error {
 	if err := p.clear(); err != nil {
 		return err
 	}
-	return p.root.RemoveAll(markerFile)
+	return p.root.RemoveAll(output.MarkerFile)
 }
 
 // hold takes back what a release has done.
 func (p *place) hold() error {
 	if p.owner == nil {
 		for _, held := range heldFiles {
-			err := p.root.Rename(strings.TrimSuffix(held, incompleteSuffix), held)
+			err := p.root.Rename(strings.TrimSuffix(held, output.IncompleteSuffix), held)
 			if err != nil && !isAbsent(err) {
-				return fmt.Errorf("could not rename file %q: %w", held, cause(err))
+				return fmt.Errorf("could not rename file %q: %w", held, output.Cause(err))
 			}
 		}
 	}
-	if _, err := p.root.Lstat(markerFile); isAbsent(err) {
+	if _, err := p.root.Lstat(output.MarkerFile); isAbsent(err) {
 		// A disk that is full has no room for it, and must not keep the rest.
 		p.unlock()
-		p.createMarker(p.root, markerFile, false) //nolint:errcheck // see above
+		p.createMarker(p.root, output.MarkerFile, false) //nolint:errcheck // see above
 	}
 	return nil
 }
@@ -283,13 +285,13 @@ func (p *place) hold() error {
 func (p *place) clear() error {
 	d, err := p.root.Open(".")
 	if err != nil {
-		return fmt.Errorf("could not open directory %q: %w", p.path, cause(err))
+		return fmt.Errorf("could not open directory %q: %w", p.path, output.Cause(err))
 	}
 	defer d.Close()
 	names, err := d.Readdirnames(-1)
 	failed := []error{err}
 	for _, name := range names {
-		if name != markerFile {
+		if name != output.MarkerFile {
 			failed = append(failed, p.root.RemoveAll(name))
 		}
 	}
@@ -325,7 +327,7 @@ func (p *place) fsync(name string) error {
 		d.Close()
 	}
 	if err != nil {
-		return fmt.Errorf("could not synchronize directory %q: %w", filepath.Join(p.path, name), cause(err))
+		return fmt.Errorf("could not synchronize directory %q: %w", filepath.Join(p.path, name), output.Cause(err))
 	}
 	return nil
 }

@@ -3,6 +3,8 @@ package client
 import (
 	"fmt"
 	"io"
+
+	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
 const probeFile = "pgparallel.probe"
@@ -17,13 +19,13 @@ func (t *target) probe() (anywhere bool, err error) {
 	}
 	anywhere = writesAnywhere(f)
 	if err := f.Close(); err != nil {
-		return false, fmt.Errorf("could not close file %q: %w", probeFile, cause(err))
+		return false, fmt.Errorf("could not close file %q: %w", probeFile, output.Cause(err))
 	}
-	if err := t.rename(probeFile, probeFile+incompleteSuffix, false); err != nil {
+	if err := t.rename(probeFile, probeFile+output.IncompleteSuffix, false); err != nil {
 		return false, fmt.Errorf("the file system of directory %q is of no use for a backup: %w", t.main.path, err)
 	}
-	if err := t.main.root.Remove(probeFile + incompleteSuffix); err != nil {
-		return false, fmt.Errorf("could not remove file %q: %w", probeFile+incompleteSuffix, cause(err))
+	if err := t.main.root.Remove(probeFile + output.IncompleteSuffix); err != nil {
+		return false, fmt.Errorf("could not remove file %q: %w", probeFile+output.IncompleteSuffix, output.Cause(err))
 	}
 	return anywhere, nil
 }

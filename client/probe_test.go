@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
 // appendOnlyFile is one of a file system that writes from the beginning to the end.
@@ -66,7 +68,7 @@ func TestArchive_AppendOnly(t *testing.T) {
 	attempt(t, base, b, "", "large", large)
 	must(t, b.flush())
 	must(t, base.finish(b))
-	if got := members(t, strings.NewReader(read(t, dir, "base.tar"+incompleteSuffix))); len(got) != 2 || got["large"] != large {
+	if got := members(t, strings.NewReader(read(t, dir, "base.tar"+output.IncompleteSuffix))); len(got) != 2 || got["large"] != large {
 		t.Errorf("%d members", len(got))
 	}
 	entries, err := os.ReadDir(dir)

@@ -6,12 +6,13 @@ import (
 	"hash"
 	"io"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
 // receiver writes the files that a connection delivers. One goroutine uses it.
 type receiver struct {
-	sink     sink
+	sink     output.Sink
 	sum      hash.Hash // nil: no checksums are wanted
 	progress *progress // nil: the files do not count
 }
@@ -19,8 +20,8 @@ type receiver struct {
 // incoming is a file that is being received.
 type incoming struct {
 	*receiver
-	listed   *file
-	out      entry // nil until the server has begun to send
+	listed   *output.File
+	out      output.Entry // nil until the server has begun to send
 	size     int64
 	copied   bool // CopyDone was seen
 	complete bool // CommandComplete was seen
@@ -31,8 +32,8 @@ type incoming struct {
 // name, which must not exist. What has arrived it tells piece by piece. It sets
 // the size and the checksum of f. On an error it leaves no file; after the server's, a
 // *protocol.Error, and a *changedError the connection can go on.
-func (r *receiver) receive(c *conn, f *file, name string, arrived func(n int) error) error {
-	r.sink.meanwhile(c.readAhead)
+func (r *receiver) receive(c *conn, f *output.File, name string, arrived func(n int) error) error {
+	r.sink.Meanwhile(c.readAhead)
 	in := &incoming{receiver: r, listed: f}
 	err := in.read(c, name, arrived)
 	if err == nil {
@@ -40,7 +41,7 @@ func (r *receiver) receive(c *conn, f *file, name string, arrived func(n int) er
 	}
 	if in.out != nil {
 		if err == nil {
-			err = in.out.finish(r.filled())
+			err = in.out.Finish(r.filled())
 		}
 		if err != nil {
 			err = in.discard(err)
@@ -50,9 +51,9 @@ func (r *receiver) receive(c *conn, f *file, name string, arrived func(n int) er
 		in.count(-in.size)
 		return err
 	}
-	f.size = in.size
+	f.Size = in.size
 	if r.sum != nil {
-		f.checksum = string(r.sum.Sum(nil))
+		f.Checksum = string(r.sum.Sum(nil))
 	}
 	return nil
 }
@@ -60,7 +61,7 @@ func (r *receiver) receive(c *conn, f *file, name string, arrived func(n int) er
 // discard takes the file back, which err has ended. Where that cannot be done, the
 // file must not be sent again, as a lostError and a changedError would have it.
 func (in *incoming) discard(err error) error {
-	kept := in.out.discard()
+	kept := in.out.Discard()
 	if kept == nil {
 		return err
 	}
@@ -115,7 +116,7 @@ func (in *incoming) message(kind byte, body []byte, name string) (err error) {
 	case kind == 'E' && in.refused == nil:
 		in.refused, err = decodeError(body)
 	case kind == 'H' && in.out == nil && in.refused == nil:
-		in.out, err = in.sink.create(in.listed, name)
+		in.out, err = in.sink.Create(in.listed, name)
 		if in.sum != nil {
 			in.sum.Reset()
 		}
@@ -132,7 +133,7 @@ func (in *incoming) message(kind byte, body []byte, name string) (err error) {
 }
 
 func (in *incoming) write(data []byte) error {
-	kept, err := in.out.write(data)
+	kept, err := in.out.Add(data)
 	if err != nil {
 		return err
 	}

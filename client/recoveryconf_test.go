@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/conninfo"
 )
@@ -25,7 +26,7 @@ func TestWriteRecoveryConf(t *testing.T) {
 			want := ""
 			if ofStandby {
 				want = old
-				f.files[autoConfFile], f.files[standbySignalFile] = old, ""
+				f.files[output.AutoConfFile], f.files[output.StandbySignalFile] = old, ""
 			}
 			dir := filepath.Join(t.TempDir(), "copy")
 			info := connInfo(t, "host=/x user=u dbname=d")
@@ -34,22 +35,22 @@ func TestWriteRecoveryConf(t *testing.T) {
 			found := func(name string) string { return read(t, dir, name) }
 			if format == FormatTar {
 				archive := read(t, dir, "base.tar")
-				if n := countMembers(t, archive, standbySignalFile) + countMembers(t, archive, autoConfFile); n != 2 {
+				if n := countMembers(t, archive, output.StandbySignalFile) + countMembers(t, archive, output.AutoConfFile); n != 2 {
 					t.Errorf("the two files are there %d times", n)
 				}
 				found = func(name string) string { return members(t, strings.NewReader(archive))[name] }
 			}
 			want += "primary_conninfo = 'user=u host=''/x'' port=5432'\nprimary_slot_name = ''\n"
-			if got := found(autoConfFile); got != want {
+			if got := found(output.AutoConfFile); got != want {
 				t.Errorf("postgresql.auto.conf is %q, want %q", got, want)
 			}
-			if got := found(standbySignalFile); got != "" {
+			if got := found(output.StandbySignalFile); got != "" {
 				t.Errorf("standby.signal is %q", got)
 			}
 			if format == FormatTar {
 				continue
 			}
-			if info, err := os.Stat(filepath.Join(dir, autoConfFile)); err != nil || info.Mode().Perm() != 0o600 {
+			if info, err := os.Stat(filepath.Join(dir, output.AutoConfFile)); err != nil || info.Mode().Perm() != 0o600 {
 				t.Errorf("postgresql.auto.conf: %v, %v", info, err)
 			}
 		}
@@ -113,7 +114,7 @@ func TestWriteRecoveryConf_NoticeOfStandby(t *testing.T) {
 	for _, ofStandby := range []bool{false, true} {
 		f := newFake(t)
 		if ofStandby {
-			f.files[standbySignalFile] = ""
+			f.files[output.StandbySignalFile] = ""
 		}
 		told := false
 		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(t.TempDir(), "copy"), WAL: WALFetch, Log: func(e Event) {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
 // release is the steps by which a backup that is whole and on disk becomes one that can
@@ -42,7 +44,7 @@ func (b *backup) publishArchives(context.Context) error {
 		return nil
 	}
 	for _, name := range b.archives.names[1:] {
-		if err := b.target.rename(name+incompleteSuffix, name, false); err != nil {
+		if err := b.target.rename(name+output.IncompleteSuffix, name, false); err != nil {
 			return err
 		}
 	}
@@ -52,9 +54,9 @@ func (b *backup) publishArchives(context.Context) error {
 // held is the file by whose last name the backup can be used.
 func (b *backup) held() string {
 	if b.archives != nil {
-		return b.archives.names[0] + incompleteSuffix
+		return b.archives.names[0] + output.IncompleteSuffix
 	}
-	return controlFileHeld
+	return output.ControlFileHeld
 }
 
 // removeMarker removes the marker of the data directory. It hands its lock over to the
@@ -69,7 +71,7 @@ func (b *backup) removeMarker(context.Context) error {
 		main.unlock()
 		main.marker = held
 	} else {
-		return fmt.Errorf("could not open file %q: %w", b.held(), cause(err))
+		return fmt.Errorf("could not open file %q: %w", b.held(), output.Cause(err))
 	}
 	return main.removeMarker(!b.NoSync)
 }
@@ -78,7 +80,7 @@ func (b *backup) releaseHeld(context.Context) error {
 	if b.target == nil {
 		return nil
 	}
-	return b.target.rename(b.held(), strings.TrimSuffix(b.held(), incompleteSuffix), !b.NoSync)
+	return b.target.rename(b.held(), strings.TrimSuffix(b.held(), output.IncompleteSuffix), !b.NoSync)
 }
 
 func (b *backup) removeOtherMarkers(context.Context) error {
@@ -94,8 +96,8 @@ func (b *backup) removeOtherMarkers(context.Context) error {
 }
 
 func (p *place) removeMarker(sync bool) error {
-	if err := p.root.Remove(markerFile); err != nil {
-		return fmt.Errorf("could not remove file %q: %w", filepath.Join(p.path, markerFile), cause(err))
+	if err := p.root.Remove(output.MarkerFile); err != nil {
+		return fmt.Errorf("could not remove file %q: %w", filepath.Join(p.path, output.MarkerFile), output.Cause(err))
 	}
 	if !sync {
 		return nil
@@ -107,6 +109,6 @@ func (b *backup) nameManifest(context.Context) error {
 	if b.NoManifest || b.target == nil { // see finishArchives
 		return nil
 	}
-	b.events.tell(LevelVerbose, "renaming %s to %s", manifestFileTmp, manifestFile)
-	return b.target.rename(manifestFileTmp, manifestFile, !b.NoSync)
+	b.events.tell(LevelVerbose, "renaming %s to %s", output.ManifestFileTmp, output.ManifestFile)
+	return b.target.rename(output.ManifestFileTmp, output.ManifestFile, !b.NoSync)
 }

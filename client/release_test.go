@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
 // releaseSteps are the steps of a release, and the one before it.
@@ -73,7 +75,7 @@ func TestRelease_5_3_Fails(t *testing.T) {
 		f.withTablespace("16400", filepath.Join(parent, "space"))
 		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, WALDir: filepath.Join(parent, "wal"), step: func(name string) {
 			if name == step { // and in whatever comes behind it
-				os.Remove(filepath.Join(dir, manifestFileTmp))
+				os.Remove(filepath.Join(dir, output.ManifestFileTmp))
 			}
 		}})
 		if err == nil || !strings.Contains(err.Error(), "could not rename file") {

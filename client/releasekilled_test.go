@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -46,7 +47,7 @@ func TestRelease_5_6_KilledBetweenMarkers(t *testing.T) {
 				killIn(t, step, f.connString(), o)
 				if isReleased(step) { // killed when the first k are removed
 					for _, dir := range others[:k] {
-						must(t, os.Remove(filepath.Join(dir, markerFile)))
+						must(t, os.Remove(filepath.Join(dir, output.MarkerFile)))
 					}
 				} else { // killed when the first k are created
 					for _, dir := range others[k:] {
@@ -75,7 +76,7 @@ func TestRelease_5_6_KilledArchives(t *testing.T) {
 			killIn(t, step, f.connString(), o)
 			for i := range named {
 				name := filepath.Join(o.Dir, fmt.Sprintf("%d.tar", 16400+i))
-				must(t, os.Rename(name+incompleteSuffix, name))
+				must(t, os.Rename(name+output.IncompleteSuffix, name))
 			}
 			if isReleased(step) {
 				checkUnpacked(t, o.Dir, spaces)
@@ -119,7 +120,7 @@ func checkUnpacked(t *testing.T, dir string, spaces []string) {
 		must(t, os.Symlink(space, filepath.Join(data, "pg_tblspc", fmt.Sprint(16400+i)))) // as recovery makes it
 		unpack(fmt.Sprintf("%d.tar", 16400+i), space)
 	}
-	must(t, os.WriteFile(filepath.Join(data, manifestFile), []byte(read(t, dir, manifestFileTmp)), 0o600))
+	must(t, os.WriteFile(filepath.Join(data, output.ManifestFile), []byte(read(t, dir, output.ManifestFileTmp)), 0o600))
 	report, err := Verify(t.Context(), data, VerifyOptions{})
 	must(t, err)
 	if len(report.Problems) > 0 {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/walrecord"
 )
@@ -34,7 +35,7 @@ func (b *backup) checkCreated(c walrecord.TablespaceCreation) error {
 	t := b.tablespaces[i]
 	location := t.Location
 	if !t.InPlace() {
-		if !slices.Contains(b.listing.links, t.OID) {
+		if !slices.Contains(b.listing.Links, t.OID) {
 			return nil // it was dropped while the backup ran
 		}
 		var err error
@@ -79,8 +80,8 @@ func inWords(d walrecord.DatabaseDirectory) string {
 // listed.
 func (b *backup) wholeDatabases() map[walrecord.DatabaseDirectory]bool {
 	whole := map[walrecord.DatabaseDirectory]bool{}
-	for i := range int32(b.listing.files.len()) {
-		if d, name, ok := splitDatabasePath(b.listing.files.at(i).path); ok && name == "PG_VERSION" {
+	for i := range int32(b.listing.Files.Len()) {
+		if d, name, ok := splitDatabasePath(b.listing.Files.At(i).Path); ok && name == "PG_VERSION" {
 			whole[d] = true
 		}
 	}
@@ -99,7 +100,7 @@ func splitDatabasePath(path string) (d walrecord.DatabaseDirectory, name string,
 	d.Tablespace = defaultTablespace
 	rest, ok := strings.CutPrefix(path, "base/")
 	if !ok {
-		if d.Tablespace, rest, ok = splitTablespacePath(path); !ok {
+		if d.Tablespace, rest, ok = output.SplitTablespacePath(path); !ok {
 			return d, "", false
 		}
 		_, rest, _ = strings.Cut(rest, "/") // behind PG_MAJOR_CATVERSION

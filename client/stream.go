@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/manifest"
 	"github.com/pgparallel/pgparallel/protocol/walrecord"
@@ -25,7 +26,7 @@ type walStream struct {
 	synchronous bool   // the server waits for standbys: a slot is moved no more than it must
 	segmentSize int64
 	interval    time.Duration // between two reports; not above 0: none
-	sink        sink
+	sink        output.Sink
 	folder      *target // where segments are renamed; nil: they go into an archive
 	sync        bool
 	checksums   manifest.ChecksumAlgorithm // for the manifest
@@ -34,7 +35,7 @@ type walStream struct {
 	done     chan struct{} // closed when the goroutine has ended
 	err      error         // why it has; to be read after done
 	segment  *walSegment   // being written
-	files    files         // that are complete: segments and histories
+	files    output.Files  // that are complete: segments and histories
 	timeline protocol.Timeline
 	records  *walrecord.Run // what has arrived
 
@@ -218,7 +219,7 @@ func (b *backup) stopStream() {
 // stop position, over all timelines that lie between them.
 func (s *walStream) receive(start protocol.LSN, tli protocol.Timeline) error {
 	defer s.reportRegularly()()
-	defer s.sink.close()
+	defer s.sink.Close()
 	defer s.closeSegment()
 	for {
 		if tli > 1 {
@@ -232,7 +233,7 @@ func (s *walStream) receive(start protocol.LSN, tli protocol.Timeline) error {
 			return err
 		}
 		if next == (branch{}) {
-			return s.sink.flush()
+			return s.sink.Flush()
 		}
 		if next.timeline <= tli {
 			return fmt.Errorf("server reported timeline %d as the next after %d", next.timeline, tli)
@@ -251,19 +252,19 @@ func (s *walStream) receiveHistory(tli protocol.Timeline) error {
 	if h.Name != protocol.HistoryFileName(tli) {
 		return fmt.Errorf("server reported unexpected history file name for timeline %d: %q", tli, protocol.Shorten(h.Name, 64))
 	}
-	f := summed("pg_wal/"+h.Name, h.Content, time.Now().Unix(), s.checksums)
-	e, err := s.sink.create(&f, f.path)
+	f := output.OwnFile("pg_wal/"+h.Name, h.Content, time.Now().Unix(), s.checksums)
+	e, err := s.sink.Create(&f, f.Path)
 	if err != nil {
 		return err
 	}
-	if _, err = e.write(h.Content); err == nil {
-		err = e.finish(io.Discard)
+	if _, err = e.Add(h.Content); err == nil {
+		err = e.Finish(io.Discard)
 	}
 	if err != nil {
-		e.discard() //nolint:errcheck // why it is not there is what there is to tell
+		e.Discard() //nolint:errcheck // why it is not there is what there is to tell
 		return err
 	}
-	s.files.add(f)
+	s.files.Add(f)
 	return nil
 }
 

@@ -69,8 +69,8 @@ func TestStream_PostgreSQL(t *testing.T) {
 	}
 
 	segments := 0
-	for i := range int32(s.files.len()) {
-		name := strings.TrimPrefix(s.files.at(i).path, "pg_wal/")
+	for i := range int32(s.files.Len()) {
+		name := strings.TrimPrefix(s.files.At(i).Path, "pg_wal/")
 		got := read(t, target.main.path, "pg_wal/"+name)
 		want, err := os.ReadFile(filepath.Join(standby.Dir, "pg_wal", name))
 		if os.IsNotExist(err) { // the last of a timeline is renamed on promotion

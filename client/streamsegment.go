@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -14,8 +15,8 @@ const partialSuffix = ".partial"
 
 // walSegment is a segment that is being received.
 type walSegment struct {
-	file  file
-	entry entry
+	file  output.File
+	entry output.Entry
 	left  int64 // bytes that are still to come
 }
 
@@ -29,7 +30,7 @@ func (s *walStream) write(begin protocol.LSN, data []byte, tli protocol.Timeline
 			}
 		}
 		n := min(len(data), int(s.segment.left))
-		if _, err := s.segment.entry.write(data[:n]); err != nil {
+		if _, err := s.segment.entry.Add(data[:n]); err != nil {
 			return flushed, err
 		}
 		s.segment.left -= int64(n)
@@ -45,11 +46,11 @@ func (s *walStream) write(begin protocol.LSN, data []byte, tli protocol.Timeline
 }
 
 func (s *walStream) createSegment(begin protocol.LSN, tli protocol.Timeline) error {
-	f := file{
-		path: "pg_wal/" + protocol.WALFileName(tli, begin, s.segmentSize),
-		size: s.segmentSize, modTime: time.Now().Unix(),
+	f := output.File{
+		Path: "pg_wal/" + protocol.WALFileName(tli, begin, s.segmentSize),
+		Size: s.segmentSize, ModTime: time.Now().Unix(),
 	}
-	e, err := s.sink.create(&f, s.partialName(f.path))
+	e, err := s.sink.Create(&f, s.partialName(f.Path))
 	if err != nil {
 		return err
 	}
@@ -75,31 +76,31 @@ func (s *walStream) finishSegment() error {
 	segment := s.segment
 	for zeros := make([]byte, min(segment.left, 128<<10)); segment.left > 0; segment.left -= int64(len(zeros)) {
 		zeros = zeros[:min(segment.left, int64(len(zeros)))]
-		if _, err := segment.entry.write(zeros); err != nil {
+		if _, err := segment.entry.Add(zeros); err != nil {
 			return err
 		}
 	}
 	s.segment = nil
-	if err := segment.entry.finish(io.Discard); err != nil {
+	if err := segment.entry.Finish(io.Discard); err != nil {
 		return err
 	}
-	s.files.add(segment.file)
+	s.files.Add(segment.file)
 	if s.folder == nil {
 		return nil
 	}
-	partial := s.partialName(segment.file.path)
+	partial := s.partialName(segment.file.Path)
 	if s.sync {
 		if err := s.folder.syncFile(partial); err != nil {
 			return err
 		}
 	}
-	return s.folder.rename(partial, segment.file.path, false) // the directory is synchronized with all others
+	return s.folder.rename(partial, segment.file.Path, false) // the directory is synchronized with all others
 }
 
 // closeSegment gives up a segment that is not complete.
 func (s *walStream) closeSegment() {
 	if s.segment != nil {
-		s.segment.entry.discard() //nolint:errcheck // the backup has failed, for another reason
+		s.segment.entry.Discard() //nolint:errcheck // the backup has failed, for another reason
 		s.segment = nil
 	}
 }
@@ -113,7 +114,7 @@ func (t *target) syncFile(path string) error {
 		f.Close()
 	}
 	if err != nil {
-		return fmt.Errorf("could not synchronize file %q: %w", path, cause(err))
+		return fmt.Errorf("could not synchronize file %q: %w", path, output.Cause(err))
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
 // fileSystem is one on which directories of the target are.
@@ -21,12 +23,12 @@ type fileSystem struct {
 func (t *target) addFileSystem(p *place) error {
 	d, err := p.root.Open(".")
 	if err != nil {
-		return fmt.Errorf("could not open directory %q: %w", p.path, cause(err))
+		return fmt.Errorf("could not open directory %q: %w", p.path, output.Cause(err))
 	}
 	info, err := d.Stat()
 	if err != nil {
 		d.Close()
-		return fmt.Errorf("could not access directory %q: %w", p.path, cause(err))
+		return fmt.Errorf("could not access directory %q: %w", p.path, output.Cause(err))
 	}
 	p.device = deviceOf(info)
 	for _, system := range t.systems {
@@ -86,7 +88,7 @@ func (t *target) sync() error {
 func (p *place) syncParents() error {
 	for _, made := range p.made {
 		if err := syncDirectory(filepath.Dir(made)); err != nil {
-			return fmt.Errorf("could not synchronize the parent of directory %q to disk: %w", made, cause(err))
+			return fmt.Errorf("could not synchronize the parent of directory %q to disk: %w", made, output.Cause(err))
 		}
 	}
 	return nil

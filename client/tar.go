@@ -6,6 +6,8 @@ import (
 	"io"
 	"slices"
 	"time"
+
+	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
 // createArchives is createTarget in tar format. Where the tablespaces will be is of no
@@ -29,9 +31,9 @@ func (b *backup) createArchives(ctx context.Context) error {
 	b.archives = newArchives(b.target, b.Output, b.cluster.directoryMode, b.Compression)
 	b.archives.appendOnly = appendOnly
 	b.archives.interruptible(ctx)
-	b.archives.hold(controlFileHeld)
+	b.archives.hold(output.ControlFileHeld)
 	if b.WriteRecoveryConf {
-		b.archives.hold(autoConfFile)
+		b.archives.hold(output.AutoConfFile)
 	}
 	return nil
 }
@@ -48,7 +50,7 @@ func (a *archives) interruptible(ctx context.Context) {
 }
 
 // newSink is where a worker puts what it receives.
-func (b *backup) newSink() sink {
+func (b *backup) newSink() output.Sink {
 	if b.archives != nil {
 		return b.archives.newSink()
 	}
@@ -66,7 +68,7 @@ func (b *backup) writeFile(path string, content []byte, modTime int64) error {
 // ensureDirectory creates a directory that may not have been listed.
 func (b *backup) ensureDirectory(path string) error {
 	if b.archives != nil {
-		return b.archives.ensureDirectory(path, b.listing.control.modTime)
+		return b.archives.ensureDirectory(path, b.listing.Control.ModTime)
 	}
 	return b.target.ensureDirectory(path)
 }
@@ -74,11 +76,11 @@ func (b *backup) ensureDirectory(path string) error {
 // archiveLinks says in base.tar where the tablespaces are to be: in tablespace_map,
 // which PostgreSQL reads with a label only, else by links.
 func (b *backup) archiveLinks() error {
-	slices.Sort(b.listing.links)
+	slices.Sort(b.listing.Links)
 	var lines []byte
-	modTime := b.listing.control.modTime
+	modTime := b.listing.Control.ModTime
 	for _, t := range b.tablespaces {
-		if !slices.Contains(b.listing.links, t.OID) {
+		if !slices.Contains(b.listing.Links, t.OID) {
 			continue
 		}
 		location, _, err := b.locationOf(t)
@@ -96,8 +98,8 @@ func (b *backup) archiveLinks() error {
 	if len(lines) == 0 {
 		return nil
 	}
-	b.extra = append(b.extra, summed(tablespaceMapFile, lines, modTime, b.ManifestChecksums))
-	return b.archives.addFile(tablespaceMapFile, lines, modTime)
+	b.extra = append(b.extra, output.OwnFile(output.TablespaceMapFile, lines, modTime, b.ManifestChecksums))
+	return b.archives.addFile(output.TablespaceMapFile, lines, modTime)
 }
 
 // finishArchives adds the control file, and with nobody else to take it the manifest,
@@ -106,7 +108,7 @@ func (b *backup) finishArchives(context.Context) error {
 	if b.archives == nil {
 		return nil
 	}
-	if err := b.archives.release(controlFileHeld, controlFile, b.listing.control.modTime); err != nil {
+	if err := b.archives.release(output.ControlFileHeld, output.ControlFile, b.listing.Control.ModTime); err != nil {
 		return err
 	}
 	if b.Output != nil && !b.NoManifest {
@@ -124,16 +126,16 @@ func (b *backup) archiveManifest() error {
 	if err := b.manifestTo(&size); err != nil {
 		return err
 	}
-	h := tarHeader{name: manifestFile, kind: tarRegular, size: int64(size), mode: b.archives.fileMode, modTime: time.Now().Unix()}
+	h := tarHeader{name: output.ManifestFile, kind: tarRegular, size: int64(size), mode: b.archives.fileMode, modTime: time.Now().Unix()}
 	e, err := newTarEntry(b.archives.base, b.archives.own.batches, h)
 	if err != nil {
 		return err
 	}
 	if err = b.manifestTo(entryWriter{e}); err == nil {
-		err = e.finish(io.Discard)
+		err = e.Finish(io.Discard)
 	}
 	if err != nil {
-		e.discard() // why it is not there is what there is to tell
+		e.Discard() // why it is not there is what there is to tell
 	}
 	return err
 }
@@ -148,11 +150,11 @@ func (c *counter) Write(p []byte) (int, error) {
 }
 
 // entryWriter writes to a file whose size is known.
-type entryWriter struct{ entry }
+type entryWriter struct{ output.Entry }
 
 // Write implements io.Writer.
 func (w entryWriter) Write(p []byte) (int, error) {
-	kept, err := w.write(p)
+	kept, err := w.Add(p)
 	if err == nil && len(kept) < len(p) {
 		err = io.ErrShortWrite
 	}

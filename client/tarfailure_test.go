@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
@@ -149,10 +150,10 @@ func TestTar_5_2_Sizes(t *testing.T) {
 			}
 			sum := manifest.ChecksumCRC32C.New()
 			sum.Write([]byte(content))
-			if line := fmt.Sprintf(`"Path": "base/1/16384", "Size": %d, `, listed); !strings.Contains(read(t, dir, manifestFile), line) {
+			if line := fmt.Sprintf(`"Path": "base/1/16384", "Size": %d, `, listed); !strings.Contains(read(t, dir, output.ManifestFile), line) {
 				t.Errorf("no %s in the manifest", line)
 			}
-			if sum := fmt.Sprintf("%x", sum.Sum(nil)); !strings.Contains(read(t, dir, manifestFile), sum) {
+			if sum := fmt.Sprintf("%x", sum.Sum(nil)); !strings.Contains(read(t, dir, output.ManifestFile), sum) {
 				t.Errorf("the checksum %s is not in the manifest", sum)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -89,12 +90,12 @@ func (t *target) close() {
 
 // locate finds the place of a path, and the path there.
 func (t *target) locate(path string) (root *os.Root, rest string) {
-	if oid, rest, within := splitTablespacePath(path); within && rest != "" {
+	if oid, rest, within := output.SplitTablespacePath(path); within && rest != "" {
 		if p := t.spaces[oid]; p != nil {
 			return p.root, rest
 		}
 	}
-	if rest, within := strings.CutPrefix(path, walFolder+"/"); within && t.wal != nil {
+	if rest, within := strings.CutPrefix(path, output.WALFolder+"/"); within && t.wal != nil {
 		return t.wal.root, rest
 	}
 	return t.main.root, path
@@ -102,7 +103,7 @@ func (t *target) locate(path string) (root *os.Root, rest string) {
 
 // makeDirectory creates a directory, in one that exists. The umask has no say.
 func (t *target) makeDirectory(path string) error {
-	if path == walFolder && t.wal != nil {
+	if path == output.WALFolder && t.wal != nil {
 		return t.linkWAL()
 	}
 	root, rest := t.locate(path)
@@ -111,7 +112,7 @@ func (t *target) makeDirectory(path string) error {
 		err = setMode(root, rest, t.dirMode)
 	}
 	if err != nil {
-		return fmt.Errorf("could not create directory %q: %w", path, cause(err))
+		return fmt.Errorf("could not create directory %q: %w", path, output.Cause(err))
 	}
 	return nil
 }
@@ -119,7 +120,7 @@ func (t *target) makeDirectory(path string) error {
 // ensureDirectory is makeDirectory where the directory does not exist yet.
 func (t *target) ensureDirectory(path string) error {
 	root, rest := t.locate(path)
-	if info, err := root.Lstat(rest); err == nil && (info.IsDir() || path == walFolder && t.wal != nil) {
+	if info, err := root.Lstat(rest); err == nil && (info.IsDir() || path == output.WALFolder && t.wal != nil) {
 		return nil
 	}
 	return t.makeDirectory(path)
@@ -129,7 +130,7 @@ func (t *target) ensureDirectory(path string) error {
 func (t *target) link(oid uint32) error {
 	name := "pg_tblspc/" + strconv.FormatUint(uint64(oid), 10)
 	if err := t.main.root.Symlink(t.spaces[oid].path, name); err != nil {
-		return fmt.Errorf("could not create symbolic link %q: %w", name, cause(err))
+		return fmt.Errorf("could not create symbolic link %q: %w", name, output.Cause(err))
 	}
 	return nil
 }
@@ -144,11 +145,11 @@ func (t *target) create(path string) (*os.File, error) {
 func (t *target) createIn(root *os.Root, name, path string) (*os.File, error) {
 	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, t.fileMode)
 	if err != nil {
-		return nil, fmt.Errorf("could not create file %q: %w", path, cause(err))
+		return nil, fmt.Errorf("could not create file %q: %w", path, output.Cause(err))
 	}
 	if err := setFileMode(f, t.fileMode); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("could not change permissions of file %q: %w", path, cause(err))
+		return nil, fmt.Errorf("could not change permissions of file %q: %w", path, output.Cause(err))
 	}
 	return f, nil
 }
@@ -164,7 +165,7 @@ func (t *target) write(path string, content []byte) error {
 		err = closed
 	}
 	if err != nil {
-		return fmt.Errorf("could not write file %q: %w", path, cause(err))
+		return fmt.Errorf("could not write file %q: %w", path, output.Cause(err))
 	}
 	return nil
 }
@@ -175,7 +176,7 @@ func (t *target) rename(from, to string, sync bool) error {
 	root, rest := t.locate(from)
 	_, newRest := t.locate(to)
 	if err := root.Rename(rest, newRest); err != nil {
-		return fmt.Errorf("could not rename file %q to %q: %w", from, to, cause(err))
+		return fmt.Errorf("could not rename file %q to %q: %w", from, to, output.Cause(err))
 	}
 	if !sync {
 		return nil

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+
+	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
 // The archives are those of PostgreSQL's own base backups (src/port/tar.c): POSIX
@@ -89,9 +91,9 @@ func checkTarName(name string) error {
 }
 
 // checkTarNames finds out before anything is copied what cannot be archived.
-func checkTarNames(l *listing) error {
+func checkTarNames(l *output.Listing) error {
 	check := func(path string) error {
-		if oid, rest, within := splitTablespacePath(path); within && rest != "" && slices.Contains(l.links, oid) {
+		if oid, rest, within := output.SplitTablespacePath(path); within && rest != "" && slices.Contains(l.Links, oid) {
 			path = rest // in an archive of its own
 		}
 		if err := checkTarName(path); err != nil {
@@ -99,13 +101,13 @@ func checkTarNames(l *listing) error {
 		}
 		return nil
 	}
-	for _, path := range l.directories {
+	for _, path := range l.Directories {
 		if err := check(path); err != nil {
 			return err
 		}
 	}
-	for i := range int32(l.files.len()) {
-		if err := check(l.files.at(i).path); err != nil {
+	for i := range int32(l.Files.Len()) {
+		if err := check(l.Files.At(i).Path); err != nil {
 			return err
 		}
 	}

@@ -103,7 +103,7 @@ func TestTarHeader_LongLink(t *testing.T) {
 		b := &batches{}
 		e, err := newTarEntry(a, b, tarHeader{name: "pg_tblspc/16400", kind: tarSymlink, link: want})
 		must(t, err)
-		must(t, e.finish(io.Discard))
+		must(t, e.Finish(io.Discard))
 		attempt(t, a, b, "", "behind", "b")
 		must(t, b.flush())
 		must(t, a.finish(b))

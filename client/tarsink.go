@@ -3,6 +3,8 @@ package client
 import (
 	"fmt"
 	"io"
+
+	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
 // tarSink puts files into archives.
@@ -13,21 +15,21 @@ type tarSink struct {
 
 func (a *archives) newSink() *tarSink { return &tarSink{a, &batches{}} }
 
-func (s *tarSink) meanwhile(do func()) { s.batches.meanwhile = do }
+func (s *tarSink) Meanwhile(do func()) { s.batches.meanwhile = do }
 
-func (s *tarSink) hasWaited() bool {
+func (s *tarSink) HasWaited() bool {
 	waited := s.batches.waited
 	s.batches.waited = false
 	return waited
 }
 
-func (s *tarSink) create(f *file, name string) (entry, error) {
+func (s *tarSink) Create(f *output.File, name string) (output.Entry, error) {
 	if h := s.held[name]; h != nil {
 		h.content = h.content[:0]
 		return h, nil
 	}
 	archive, name := s.locate(name)
-	h := tarHeader{name: name, kind: tarRegular, size: f.size, mode: s.fileMode, modTime: f.modTime}
+	h := tarHeader{name: name, kind: tarRegular, size: f.Size, mode: s.fileMode, modTime: f.ModTime}
 	e, err := newTarEntry(archive, s.batches, h)
 	if err != nil {
 		return nil, err
@@ -35,14 +37,14 @@ func (s *tarSink) create(f *file, name string) (entry, error) {
 	return e, nil
 }
 
-func (s *tarSink) flush() error {
+func (s *tarSink) Flush() error {
 	if err := s.batches.flush(); err != nil {
-		return fmt.Errorf("could not write to the archive: %w", cause(err))
+		return fmt.Errorf("could not write to the archive: %w", output.Cause(err))
 	}
 	return nil
 }
 
-func (s *tarSink) close() { s.batches.drop() }
+func (s *tarSink) Close() { s.batches.drop() }
 
 // add adds a member as a whole. Its header lacks only the name.
 func (s *tarSink) add(path string, h tarHeader, content []byte) error {
@@ -57,11 +59,11 @@ func (s *tarSink) addTo(archive archive, h tarHeader, content []byte) error {
 	if err != nil {
 		return err
 	}
-	if _, err = e.write(content); err == nil {
-		err = e.finish(io.Discard)
+	if _, err = e.Add(content); err == nil {
+		err = e.Finish(io.Discard)
 	}
 	if err != nil {
-		e.discard() // why it is not there is what there is to tell
+		e.Discard() // why it is not there is what there is to tell
 	}
 	return err
 }
@@ -76,7 +78,7 @@ type heldFile struct {
 // near it.
 const maxHeld = 16 << 20
 
-func (h *heldFile) write(data []byte) ([]byte, error) {
+func (h *heldFile) Add(data []byte) ([]byte, error) {
 	if len(h.content)+len(data) > maxHeld {
 		return nil, fmt.Errorf("file %q is too large: more than %d bytes", h.name, maxHeld)
 	}
@@ -84,9 +86,9 @@ func (h *heldFile) write(data []byte) ([]byte, error) {
 	return data, nil
 }
 
-func (h *heldFile) finish(io.Writer) error { return nil }
+func (h *heldFile) Finish(io.Writer) error { return nil }
 
-func (h *heldFile) discard() error {
+func (h *heldFile) Discard() error {
 	h.content = nil
 	return nil
 }

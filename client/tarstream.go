@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
 // tarStream is an archive that is written from its beginning to its end: one that is
@@ -85,7 +87,7 @@ func (a *tarStream) await(b *batches) {
 		<-come
 		return
 	}
-	ticker := time.NewTicker(readAheadInterval)
+	ticker := time.NewTicker(output.ReadAheadInterval)
 	defer ticker.Stop()
 	for {
 		select {
@@ -167,7 +169,7 @@ func (a *tarStream) takeBack(start int64) error {
 		_, err = a.file.Seek(start, io.SeekStart)
 	}
 	if err != nil {
-		return fmt.Errorf("could not take back a part of file %q: %w", a.file.Name(), cause(err))
+		return fmt.Errorf("could not take back a part of file %q: %w", a.file.Name(), output.Cause(err))
 	}
 	a.written = start
 	return nil

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
 // Who has waited longest is the next.
@@ -53,12 +55,12 @@ func TestArchive_LargeMembersDoNotWait(t *testing.T) {
 	}
 	first, second, third := open("first"), open("second"), open("third")
 	for _, e := range []*tarEntry{third, second, first} {
-		_, err := e.write([]byte(large))
+		_, err := e.Add([]byte(large))
 		must(t, err)
 	}
-	must(t, third.discard())
-	must(t, first.finish(nil))
-	must(t, second.finish(nil))
+	must(t, third.Discard())
+	must(t, first.Finish(nil))
+	must(t, second.Finish(nil))
 	must(t, a.finish(&batches{}))
 	got := members(t, decoded(t, []byte(read(t, f.Name())), a.compression))
 	if len(got) != 2 || got["first"] != large || got["second"] != large {
@@ -68,13 +70,13 @@ func TestArchive_LargeMembersDoNotWait(t *testing.T) {
 
 // waitingSink has waited some times.
 type waitingSink struct {
-	sink
+	output.Sink
 	waits int
 }
 
-func (s *waitingSink) meanwhile(func()) {}
+func (s *waitingSink) Meanwhile(func()) {}
 
-func (s *waitingSink) hasWaited() bool {
+func (s *waitingSink) HasWaited() bool {
 	s.waits--
 	return s.waits >= 0
 }
@@ -91,8 +93,8 @@ func TestWorker_5_5_LostByOurWaiting(t *testing.T) {
 // waited, until the worker gives up.
 func loseConnections(t *testing.T, waits, want int) {
 	t.Helper()
-	var list files
-	list.add(file{path: "base/1/16384"})
+	var list output.Files
+	list.Add(output.File{Path: "base/1/16384"})
 	w := &worker{receiver: receiver{sink: &waitingSink{waits: waits}}}
 	connect := func(context.Context) (*conn, error) {
 		ours, theirs := net.Pipe()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -16,17 +17,17 @@ func (b *backup) checkUnchanged(context.Context) error {
 	}
 	found, changed := 0, ""
 	err := b.listAgain(func(f protocol.File) error {
-		i, copied := b.listing.find(f.Path)
+		i, copied := b.listing.Find(f.Path)
 		if !copied || f.Type != protocol.TypeFile {
 			return nil
 		}
-		known := b.listing.files.at(i)
+		known := b.listing.Files.At(i)
 		if protocol.KindOfPath(f.Path) == protocol.PathForeign {
 			return nil
 		}
 		found++
-		again := known.takes > 0 // it was seen to change, and was asked for again
-		if !again && (f.Size != known.size || f.ModTime.Unix() != known.modTime) {
+		again := known.Takes > 0 // it was seen to change, and was asked for again
+		if !again && (f.Size != known.Size || f.ModTime.Unix() != known.ModTime) {
 			changed = f.Path
 		}
 		return nil
@@ -43,10 +44,10 @@ func (b *backup) checkUnchanged(context.Context) error {
 }
 
 // ownFiles is the number of the files that are PostgreSQL's, global/pg_control excepted.
-func ownFiles(l *listing) int {
+func ownFiles(l *output.Listing) int {
 	own := 0
-	for i := range int32(l.files.len()) {
-		if protocol.KindOfPath(l.files.at(i).path) != protocol.PathForeign {
+	for i := range int32(l.Files.Len()) {
+		if protocol.KindOfPath(l.Files.At(i).Path) != protocol.PathForeign {
 			own++
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -30,7 +31,7 @@ func (b *backup) findInitForks(context.Context) error {
 // warnOfConfiguration tells of a configuration file that came after the files were listed:
 // where another one includes it, the copy does not start without it.
 func (b *backup) warnOfConfiguration(f protocol.File) {
-	if _, listed := b.listing.find(f.Path); listed || f.Type != protocol.TypeFile || path.Ext(f.Path) != ".conf" || b.warnedOf[f.Path] {
+	if _, listed := b.listing.Find(f.Path); listed || f.Type != protocol.TypeFile || path.Ext(f.Path) != ".conf" || b.warnedOf[f.Path] {
 		return
 	}
 	if b.warnedOf == nil {
@@ -83,18 +84,18 @@ func (b *backup) markUnlogged(ctx context.Context) error {
 		if err := b.writeFile(path, nil, modTime); err != nil {
 			return err
 		}
-		b.extra = append(b.extra, summed(path, nil, modTime, b.ManifestChecksums))
+		b.extra = append(b.extra, output.OwnFile(path, nil, modTime, b.ManifestChecksums))
 	}
 	return nil
 }
 
 // lacksInitFork reports whether the path is one of an init fork that was not copied,
 // unlike another fork of its relation.
-func lacksInitFork(l *listing, name string) bool {
+func lacksInitFork(l *output.Listing, name string) bool {
 	r, valid := protocol.ParseRelation(path.Base(name))
-	if !valid || r.Fork != "init" || r.Segment != 0 || protocol.KindOfPath(name) != protocol.PathRelation || l.has(name) {
+	if !valid || r.Fork != "init" || r.Segment != 0 || protocol.KindOfPath(name) != protocol.PathRelation || l.Has(name) {
 		return false
 	}
 	main := strings.TrimSuffix(name, "_init")
-	return l.has(main) || l.has(main+"_fsm") || l.has(main+"_vm")
+	return l.Has(main) || l.Has(main+"_fsm") || l.Has(main+"_vm")
 }

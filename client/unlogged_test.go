@@ -3,6 +3,7 @@ package client
 import (
 	"testing"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -15,16 +16,16 @@ func TestListing_5_14_LacksInitFork(t *testing.T) {
 		{Path: "base/5/16384", Type: protocol.TypeFile}, {Path: "base/5/16385_vm", Type: protocol.TypeFile},
 		{Path: "base/5/16386", Type: protocol.TypeFile}, {Path: "base/5/16386_init", Type: protocol.TypeFile},
 		{Path: "base/5/16387", Type: protocol.TypeFile}, {Path: "base/5/notes", Type: protocol.TypeFile},
-		{Path: "global", Type: protocol.TypeDirectory}, {Path: controlFile, Type: protocol.TypeFile},
+		{Path: "global", Type: protocol.TypeDirectory}, {Path: output.ControlFile, Type: protocol.TypeFile},
 	}
 	for _, row := range rows {
 		must(t, p.add(0, row))
 	}
 	plan, err := p.finish()
 	must(t, err)
-	for i := range int32(plan.files.len()) {
-		f := plan.files.at(i)
-		f.gone = f.path == "base/5/16387"
+	for i := range int32(plan.Files.Len()) {
+		f := plan.Files.At(i)
+		f.Gone = f.Path == "base/5/16387"
 	}
 	for path, want := range map[string]bool{
 		"base/5/16384_init":      true,

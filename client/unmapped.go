@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
 // systemDirectories are where no tablespace is.
@@ -54,7 +56,7 @@ func whyNoTablespace(location string) string {
 	case errors.Is(err, fs.ErrPermission):
 		return err.Error()
 	case err != nil:
-		return cause(err).Error()
+		return output.Cause(err).Error()
 	case !isOurs(info):
 		return fmt.Sprintf("directory %q belongs to another user", dir)
 	}

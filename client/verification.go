@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
 
@@ -31,9 +32,9 @@ type verification struct {
 }
 
 func newVerification(dir string, o VerifyOptions) (*verification, error) {
-	f, err := os.Open(filepath.Join(dir, manifestFile))
+	f, err := os.Open(filepath.Join(dir, output.ManifestFile))
 	if err != nil {
-		return nil, fmt.Errorf("could not open file %q: %w", filepath.Join(dir, manifestFile), cause(err))
+		return nil, fmt.Errorf("could not open file %q: %w", filepath.Join(dir, output.ManifestFile), output.Cause(err))
 	}
 	defer f.Close()
 	m, err := manifest.Read(f)
@@ -60,7 +61,7 @@ func newVerification(dir string, o VerifyOptions) (*verification, error) {
 
 // ignored reports whether a path is none of the verification's business.
 func (v *verification) ignored(path string) bool {
-	for _, parent := range []string{manifestFile, "pg_wal", "postgresql.auto.conf", "recovery.signal", "standby.signal"} {
+	for _, parent := range []string{output.ManifestFile, "pg_wal", "postgresql.auto.conf", "recovery.signal", "standby.signal"} {
 		if within(path, parent) {
 			return true
 		}
@@ -77,9 +78,9 @@ func (v *verification) walk(ctx context.Context, path string) error {
 	entries, err := os.ReadDir(filepath.Join(v.dir, path))
 	if err != nil {
 		if path == "" {
-			return fmt.Errorf("could not open directory %q: %w", v.dir, cause(err))
+			return fmt.Errorf("could not open directory %q: %w", v.dir, output.Cause(err))
 		}
-		v.problem(ProblemRead, path, "could not open directory %q: %v", path, cause(err))
+		v.problem(ProblemRead, path, "could not open directory %q: %v", path, output.Cause(err))
 		return nil
 	}
 	for _, entry := range entries {
@@ -95,7 +96,7 @@ func (v *verification) walk(ctx context.Context, path string) error {
 		info, err := os.Stat(filepath.Join(v.dir, child))
 		switch {
 		case err != nil:
-			v.problem(ProblemRead, child, "could not stat file or directory %q: %v", child, cause(err))
+			v.problem(ProblemRead, child, "could not stat file or directory %q: %v", child, output.Cause(err))
 		case info.IsDir():
 			if err := v.walk(ctx, child); err != nil {
 				return err
@@ -169,7 +170,7 @@ func (v *verification) compareChecksums(ctx context.Context) error {
 func (v *verification) compareChecksum(ctx context.Context, listed manifest.File, buffer []byte) error {
 	f, err := os.Open(filepath.Join(v.dir, listed.Path))
 	if err != nil {
-		v.problem(ProblemRead, listed.Path, "could not open file %q: %v", listed.Path, cause(err))
+		v.problem(ProblemRead, listed.Path, "could not open file %q: %v", listed.Path, output.Cause(err))
 		return nil
 	}
 	defer f.Close()
@@ -184,7 +185,7 @@ func (v *verification) compareChecksum(ctx context.Context, listed manifest.File
 			break
 		}
 		if err != nil {
-			v.problem(ProblemRead, listed.Path, "could not read file %q: %v", listed.Path, cause(err))
+			v.problem(ProblemRead, listed.Path, "could not read file %q: %v", listed.Path, output.Cause(err))
 			return nil
 		}
 		if err := context.Cause(ctx); err != nil {

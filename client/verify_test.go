@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
 
@@ -103,12 +104,12 @@ func TestVerify_NoComparison(t *testing.T) {
 	if _, err := Verify(ctx, dir, VerifyOptions{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("error of a canceled verification is %v", err)
 	}
-	manifest := read(t, dir, manifestFile)
-	must(t, os.WriteFile(filepath.Join(dir, manifestFile), []byte(strings.Replace(manifest, "PG_VERSION", "PG_VISION!", 1)), 0o600))
+	manifest := read(t, dir, output.ManifestFile)
+	must(t, os.WriteFile(filepath.Join(dir, output.ManifestFile), []byte(strings.Replace(manifest, "PG_VERSION", "PG_VISION!", 1)), 0o600))
 	if _, err := Verify(t.Context(), dir, VerifyOptions{}); err == nil {
 		t.Error("no error for a manifest with another checksum")
 	}
-	must(t, os.Remove(filepath.Join(dir, manifestFile)))
+	must(t, os.Remove(filepath.Join(dir, output.ManifestFile)))
 	if _, err := Verify(t.Context(), dir, VerifyOptions{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("error without a manifest is %v", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -16,19 +17,19 @@ type walNeed struct {
 
 // checkWAL holds a list of LIST_WAL_FILES to what the backup needs: nothing but
 // segments and history files, each once, and no gap in [start, stop) (§5.2).
-func (n walNeed) checkWAL(list *files) error {
-	listed := make(map[string]bool, list.len())
-	for i := range int32(list.len()) {
-		f := list.at(i)
-		name, below := strings.CutPrefix(f.path, "pg_wal/")
+func (n walNeed) checkWAL(list *output.Files) error {
+	listed := make(map[string]bool, list.Len())
+	for i := range int32(list.Len()) {
+		f := list.At(i)
+		name, below := strings.CutPrefix(f.Path, "pg_wal/")
 		_, _, isSegment := protocol.ParseWALFileName(name, n.segmentSize)
 		switch {
 		case !below || !isSegment && !protocol.IsHistoryFileName(name):
-			return fmt.Errorf("server listed %q, which is no WAL file", f.path)
+			return fmt.Errorf("server listed %q, which is no WAL file", f.Path)
 		case listed[name]:
-			return listedTwice(f.path)
-		case isSegment && f.size != n.segmentSize:
-			return fmt.Errorf("unexpected WAL file size %q: %d bytes", name, f.size)
+			return listedTwice(f.Path)
+		case isSegment && f.Size != n.segmentSize:
+			return fmt.Errorf("unexpected WAL file size %q: %d bytes", name, f.Size)
 		}
 		listed[name] = true
 	}
@@ -38,11 +39,11 @@ func (n walNeed) checkWAL(list *files) error {
 
 // segments are those of a list that a recovery reads, by their paths, and where each
 // begins. One that is missing is an error.
-func (n walNeed) segments(list *files) (map[string]protocol.LSN, error) {
-	listed := make(map[string]bool, list.len())
+func (n walNeed) segments(list *output.Files) (map[string]protocol.LSN, error) {
+	listed := make(map[string]bool, list.Len())
 	var last protocol.LSN // of the segments that were listed, the last one's beginning
-	for i := range int32(list.len()) {
-		name := strings.TrimPrefix(list.at(i).path, "pg_wal/")
+	for i := range int32(list.Len()) {
+		name := strings.TrimPrefix(list.At(i).Path, "pg_wal/")
 		listed[name] = true
 		if _, begin, segment := protocol.ParseWALFileName(name, n.segmentSize); segment {
 			last = max(last, begin)
@@ -80,18 +81,18 @@ func newestTimeline(listed map[string]bool, name string) string {
 }
 
 // walFiles lists what the backup needs, on the leader's connection.
-func (n walNeed) walFiles(c *conn) (*files, error) {
+func (n walNeed) walFiles(c *conn) (*output.Files, error) {
 	command := fmt.Sprintf("LIST_WAL_FILES START_WAL_LOCATION '%v'", n.start)
 	if n.stop != 0 {
 		command += fmt.Sprintf(" END_WAL_LOCATION '%v'", n.stop)
 	}
-	list := &files{}
+	list := &output.Files{}
 	err := c.rows(command, func(row protocol.Row) error {
 		f, err := protocol.DecodeFile(row)
 		if err == nil && f.Type != protocol.TypeFile {
 			err = fmt.Errorf("server listed %q, which is no WAL file", f.Path)
 		}
-		list.add(file{path: f.Path, size: f.Size, modTime: f.ModTime.Unix()})
+		list.Add(output.File{Path: f.Path, Size: f.Size, ModTime: f.ModTime.Unix()})
 		return err
 	})
 	if err != nil {

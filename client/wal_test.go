@@ -7,41 +7,42 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
-func segment(tli protocol.Timeline, n int) file {
-	return file{path: "pg_wal/" + protocol.WALFileName(tli, protocol.LSN(n)*fakeSegment, fakeSegment), size: fakeSegment}
+func segment(tli protocol.Timeline, n int) output.File {
+	return output.File{Path: "pg_wal/" + protocol.WALFileName(tli, protocol.LSN(n)*fakeSegment, fakeSegment), Size: fakeSegment}
 }
 
 func TestCheckWAL(t *testing.T) {
 	one := lineage{{1, 0}}
 	two := lineage{{1, 0}, {2, 0x380000}} // timeline 2 begins in the middle of segment 3
-	history := file{path: "pg_wal/00000002.history", size: 30}
+	history := output.File{Path: "pg_wal/00000002.history", Size: 30}
 	for _, test := range []struct {
 		name        string
 		start, stop protocol.LSN
 		history     lineage
-		files       []file
+		files       []output.File
 		want        string
 	}{
-		{"all", 0x100028, 0x300000, one, []file{segment(1, 1), segment(1, 2)}, ""},
-		{"stop inside", 0x100028, 0x300001, one, []file{segment(1, 1), segment(1, 2)}, `could not find WAL file "000000010000000000000003"`},
-		{"gap", 0x100028, 0x400000, one, []file{segment(1, 1), segment(1, 3)}, `could not find WAL file "000000010000000000000002"`},
+		{"all", 0x100028, 0x300000, one, []output.File{segment(1, 1), segment(1, 2)}, ""},
+		{"stop inside", 0x100028, 0x300001, one, []output.File{segment(1, 1), segment(1, 2)}, `could not find WAL file "000000010000000000000003"`},
+		{"gap", 0x100028, 0x400000, one, []output.File{segment(1, 1), segment(1, 3)}, `could not find WAL file "000000010000000000000002"`},
 		{"nothing", 0x100028, 0x100100, one, nil, `could not find WAL file "000000010000000000000001"`},
-		{"across id", 0xFFF00000, 0x1_00200000, one, []file{segment(1, 0xFFF), segment(1, 0x1000), segment(1, 0x1001)}, ""},
-		{"switch", 0x200000, 0x480000, two, []file{segment(1, 2), segment(1, 3), segment(2, 3), segment(2, 4), history}, ""},
-		{"switch, the old segment is not needed", 0x200000, 0x480000, two, []file{segment(1, 2), segment(2, 3), segment(2, 4)}, ""},
-		{"switch, new segment missing", 0x200000, 0x480000, two, []file{segment(1, 2), segment(1, 3), segment(2, 4)}, `could not find WAL file "000000020000000000000003"`},
-		{"other timeline", 0x100028, 0x300000, one, []file{segment(1, 1), segment(2, 2)}, `could not find WAL file "000000010000000000000002"`},
-		{"no end", 0x100028, 0, one, []file{segment(1, 1), segment(1, 2)}, ""},
-		{"no end, gap", 0x100028, 0, one, []file{segment(1, 1), segment(1, 3)}, `could not find WAL file "000000010000000000000002"`},
+		{"across id", 0xFFF00000, 0x1_00200000, one, []output.File{segment(1, 0xFFF), segment(1, 0x1000), segment(1, 0x1001)}, ""},
+		{"switch", 0x200000, 0x480000, two, []output.File{segment(1, 2), segment(1, 3), segment(2, 3), segment(2, 4), history}, ""},
+		{"switch, the old segment is not needed", 0x200000, 0x480000, two, []output.File{segment(1, 2), segment(2, 3), segment(2, 4)}, ""},
+		{"switch, new segment missing", 0x200000, 0x480000, two, []output.File{segment(1, 2), segment(1, 3), segment(2, 4)}, `could not find WAL file "000000020000000000000003"`},
+		{"other timeline", 0x100028, 0x300000, one, []output.File{segment(1, 1), segment(2, 2)}, `could not find WAL file "000000010000000000000002"`},
+		{"no end", 0x100028, 0, one, []output.File{segment(1, 1), segment(1, 2)}, ""},
+		{"no end, gap", 0x100028, 0, one, []output.File{segment(1, 1), segment(1, 3)}, `could not find WAL file "000000010000000000000002"`},
 		{"no end, nothing", 0x100028, 0, one, nil, `could not find WAL file "000000010000000000000001"`},
-		{"twice", 0x100028, 0x200000, one, []file{segment(1, 1), segment(1, 1)}, "more than once"},
-		{"size", 0x100028, 0x200000, one, []file{{path: segment(1, 1).path, size: 5}}, "unexpected WAL file size"},
-		{"elsewhere", 0x100028, 0x200000, one, []file{{path: "base/000000010000000000000001", size: fakeSegment}}, "no WAL file"},
-		{"deeper", 0x100028, 0x200000, one, []file{{path: "pg_wal/archive_status/000000010000000000000001", size: fakeSegment}}, "no WAL file"},
-		{"partial", 0x100028, 0x200000, one, []file{segment(1, 1), {path: "pg_wal/000000010000000000000002.partial", size: fakeSegment}}, "no WAL file"},
+		{"twice", 0x100028, 0x200000, one, []output.File{segment(1, 1), segment(1, 1)}, "more than once"},
+		{"size", 0x100028, 0x200000, one, []output.File{{Path: segment(1, 1).Path, Size: 5}}, "unexpected WAL file size"},
+		{"elsewhere", 0x100028, 0x200000, one, []output.File{{Path: "base/000000010000000000000001", Size: fakeSegment}}, "no WAL file"},
+		{"deeper", 0x100028, 0x200000, one, []output.File{{Path: "pg_wal/archive_status/000000010000000000000001", Size: fakeSegment}}, "no WAL file"},
+		{"partial", 0x100028, 0x200000, one, []output.File{segment(1, 1), {Path: "pg_wal/000000010000000000000002.partial", Size: fakeSegment}}, "no WAL file"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			n := walNeed{start: test.start, stop: test.stop, history: test.history, segmentSize: fakeSegment}
@@ -71,7 +72,7 @@ func TestCheckWAL_Gap(t *testing.T) {
 			t.Skip()
 		}
 		missing := rapid.IntRange(-1, count-1).Draw(t, "missing")
-		var files []file
+		var files []output.File
 		for i := range count {
 			if i != missing {
 				files = append(files, segment(1, first+i))
@@ -123,10 +124,10 @@ func FuzzParseHistory(f *testing.F) {
 	})
 }
 
-func listOf(all ...file) *files {
-	list := &files{}
+func listOf(all ...output.File) *output.Files {
+	list := &output.Files{}
 	for _, f := range all {
-		list.add(f)
+		list.Add(f)
 	}
 	return list
 }

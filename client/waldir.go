@@ -3,6 +3,8 @@ package client
 import (
 	"errors"
 	"fmt"
+
+	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
 // checkPlaces makes sure that the directories which the options name can be filled,
@@ -45,8 +47,8 @@ func (t *target) addWAL(path string) error {
 
 // linkWAL creates the link pg_wal.
 func (t *target) linkWAL() error {
-	if err := t.main.root.Symlink(t.wal.path, walFolder); err != nil {
-		return fmt.Errorf("could not create symbolic link %q: %w", walFolder, cause(err))
+	if err := t.main.root.Symlink(t.wal.path, output.WALFolder); err != nil {
+		return fmt.Errorf("could not create symbolic link %q: %w", output.WALFolder, output.Cause(err))
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/walrecord"
 )
@@ -57,7 +58,7 @@ func (b *backup) checkCheckpoint(checkpoint walrecord.Record) error {
 	case err != nil:
 		return err
 	case at != checkpoint.Start:
-		return notOfBackup("the checkpoint that begins at %v is at %v, and %s has it at %v", b.stopped.StartPtr, checkpoint.Start, controlFile, at)
+		return notOfBackup("the checkpoint that begins at %v is at %v, and %s has it at %v", b.stopped.StartPtr, checkpoint.Start, output.ControlFile, at)
 	case b.stopped.StopPtr != 0 && !checkpoint.IsShutdown():
 		return notOfBackup("the checkpoint at %v is not the one of a shutdown", at)
 	}
@@ -81,7 +82,7 @@ type walRecords struct {
 }
 
 // newWALRecords is for the segments of a list that a recovery would read.
-func newWALRecords(source walrecord.Source, need walNeed, list *files) (*walRecords, error) {
+func newWALRecords(source walrecord.Source, need walNeed, list *output.Files) (*walRecords, error) {
 	needed, err := need.segments(list)
 	if err != nil {
 		return nil, err
@@ -111,35 +112,35 @@ func (w *walRecords) join() *walrecord.Run {
 
 // recordSink is a sink that reads the records of the segments which go into another.
 type recordSink struct {
-	sink
+	output.Sink
 	records *walRecords
 }
 
-func (s *recordSink) create(f *file, name string) (entry, error) {
-	e, err := s.sink.create(f, name)
-	begin, needed := s.records.needed[f.path]
+func (s *recordSink) Create(f *output.File, name string) (output.Entry, error) {
+	e, err := s.Sink.Create(f, name)
+	begin, needed := s.records.needed[f.Path]
 	if err != nil || !needed {
 		return e, err
 	}
 	w := s.records
-	return &recordEntry{entry: e, records: w, begin: begin, run: walrecord.NewRun(w.source, begin, w.start)}, nil
+	return &recordEntry{Entry: e, records: w, begin: begin, run: walrecord.NewRun(w.source, begin, w.start)}, nil
 }
 
 // recordEntry is a segment on its way.
 type recordEntry struct {
-	entry
+	output.Entry
 	records *walRecords
 	begin   protocol.LSN
 	run     *walrecord.Run
 }
 
-func (e *recordEntry) write(data []byte) ([]byte, error) {
+func (e *recordEntry) Add(data []byte) ([]byte, error) {
 	e.run.Write(data) //nolint:errcheck // whether it matters shows when all is there
-	return e.entry.write(data)
+	return e.Entry.Add(data)
 }
 
-func (e *recordEntry) finish(sum io.Writer) error {
-	if err := e.entry.finish(sum); err != nil {
+func (e *recordEntry) Finish(sum io.Writer) error {
+	if err := e.Entry.Finish(sum); err != nil {
 		return err
 	}
 	e.records.mu.Lock()

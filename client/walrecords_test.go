@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/walrecord/walrecordtest"
 )
@@ -47,7 +48,7 @@ func TestBackup_5_12_Records(t *testing.T) {
 		{"shut down", func(f *fake) { f.stop.Label = "" }, ""},
 		{"shut down, another checkpoint", func(f *fake) {
 			f.stop.Label = ""
-			f.files[controlFile] = fakeControl(0x100828)
+			f.files[output.ControlFile] = fakeControl(0x100828)
 		}, "is at 0/100028, and global/pg_control has it at 0/100828"},
 	} {
 		for _, method := range []WALMethod{WALFetch, WALStream} {

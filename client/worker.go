@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -41,7 +42,7 @@ const maxWaits = 60
 
 // transfer is a set of files that the workers copy together.
 type transfer struct {
-	files    *files
+	files    *output.Files
 	queue    *queue
 	jobs     int
 	options  string // behind SEND_FILE ('…')
@@ -55,7 +56,7 @@ type transfer struct {
 	reconnect func(context.Context) (*conn, error)
 	// received judges a file that has arrived: the size that was listed, and
 	// the error of the server. Nil means that the file is dealt with.
-	received func(f *file, listed int64, refused *protocol.Error) error
+	received func(f *output.File, listed int64, refused *protocol.Error) error
 }
 
 // worker is a connection that copies files. One goroutine uses it.
@@ -81,8 +82,8 @@ type request struct {
 // copyAll lets the workers, at least one, copy what the transfer has, and returns when
 // all is there or the first of them has failed; none is at work then.
 func (t *transfer) copyAll(ctx context.Context, workers []*worker) error {
-	for i := range int32(t.files.len()) {
-		t.waiting.Add(t.files.at(i).size)
+	for i := range int32(t.files.Len()) {
+		t.waiting.Add(t.files.At(i).Size)
 	}
 	workers = slices.DeleteFunc(slices.Clone(workers), func(w *worker) bool { return w.left })
 	if t.minJobs > 0 {
@@ -99,7 +100,7 @@ func (t *transfer) copyAll(ctx context.Context, workers []*worker) error {
 // run copies files until there are none left. When ctx ends, it ends as well.
 func (w *worker) run(ctx context.Context, t *transfer) error {
 	w.transfer, w.receiver.progress, w.canceled = t, t.progress, ctx.Done()
-	defer w.sink.close()
+	defer w.sink.Close()
 	for {
 		unbind := context.AfterFunc(ctx, w.conn.abort)
 		err := w.copy()
@@ -122,7 +123,7 @@ func (w *worker) copy() error {
 			return err
 		}
 		if len(w.asked) == 0 {
-			return w.sink.flush()
+			return w.sink.Flush()
 		}
 		if err := w.answer(); err != nil {
 			return err
@@ -142,9 +143,9 @@ func (w *worker) ask(wait bool) error {
 			break
 		}
 		wait = false
-		f := w.files.at(i)
-		command := sendFile(f.path) + w.options
-		r := request{index: i, text: len(command), bytes: f.size}
+		f := w.files.At(i)
+		command := sendFile(f.Path) + w.options
+		r := request{index: i, text: len(command), bytes: f.Size}
 		w.asked = append(w.asked, r)
 		w.text += r.text
 		w.bytes += r.bytes
@@ -196,9 +197,9 @@ func (w *worker) shareBytes() int64 {
 // answer receives the file that was asked for first.
 func (w *worker) answer() error {
 	i := w.asked[0].index
-	f := w.files.at(i)
-	listed := f.size
-	err := w.receive(w.conn, f, f.path, func(n int) error {
+	f := w.files.At(i)
+	listed := f.Size
+	err := w.receive(w.conn, f, f.Path, func(n int) error {
 		// A file may be longer than it was when it was listed.
 		n64 := min(int64(n), w.asked[0].bytes)
 		w.asked[0].bytes -= n64
@@ -211,9 +212,9 @@ func (w *worker) answer() error {
 	case errors.As(err, &changed):
 		return w.takeAgain(changed.size, err)
 	case err != nil && (!errors.As(err, &refused) || refused.Fatal()):
-		return notReceived(f.path, err)
+		return notReceived(f.Path, err)
 	case isAway(f, refused):
-		return w.takeAgain(listed, notReceived(f.path, err))
+		return w.takeAgain(listed, notReceived(f.Path, err))
 	}
 	if err := w.received(f, listed, refused); err != nil {
 		return err
@@ -244,19 +245,19 @@ func (w *worker) forget() {
 // replace replaces the connection, which err says is lost, and returns what it owed
 // to the queue. Where it reports false without an error, the other workers are enough.
 func (w *worker) replace(ctx context.Context, err error) (bool, error) {
-	ours := w.sink.hasWaited() // the server may not wait for as long
+	ours := w.sink.HasWaited() // the server may not wait for as long
 	if len(w.asked) > 0 {
-		f := w.files.at(w.asked[0].index)
-		if ours && f.waits < maxWaits {
-			f.waits++
+		f := w.files.At(w.asked[0].index)
+		if ours && f.Waits < maxWaits {
+			f.Waits++
 		}
-		if f.lost++; f.lost >= maxAttempts+f.waits {
-			return false, fmt.Errorf("gave up after %d attempts: %w", f.lost, err)
+		if f.Lost++; f.Lost >= maxAttempts+f.Waits {
+			return false, fmt.Errorf("gave up after %d attempts: %w", f.Lost, err)
 		}
 	}
 	for len(w.asked) > 0 {
 		i := w.asked[0].index
-		w.waiting.Add(w.files.at(i).size)
+		w.waiting.Add(w.files.At(i).Size)
 		w.queue.putBack(i)
 		w.forget()
 	}

@@ -1,4 +1,4 @@
-package client
+package output
 
 import (
 	"errors"
@@ -6,9 +6,9 @@ import (
 	"os"
 )
 
-// cause is the error of the system in an error of a file operation: messages name the file
+// Cause is the error of the system in an error of a file operation: messages name the file
 // themselves.
-func cause(err error) error {
+func Cause(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {
 		return p.Err

@@ -1,0 +1,41 @@
+package output
+
+import (
+	"io"
+	"time"
+)
+
+// Sink takes the files that one goroutine receives, one at a time: it writes them to
+// directories on disk, or into archives.
+type Sink interface {
+	// Create begins the file f, under a name that may differ from its path. The size
+	// of f is the listed one.
+	Create(f *File, name string) (Entry, error)
+	// Flush hands on what the sink still holds of finished files.
+	Flush() error
+	// Close gives up what the sink holds and keeps open. The sink can be used again.
+	Close()
+	// Meanwhile sets a function that the sink calls every [ReadAheadInterval] for as long
+	// as it waits for other sinks.
+	Meanwhile(do func())
+	// HasWaited reports whether the sink has called that function since it was last
+	// asked.
+	HasWaited() bool
+}
+
+// Entry is a file on its way into a backup. Its last call is a Finish that succeeds, or
+// Discard.
+type Entry interface {
+	// Add adds data, and returns the part of data that belongs to the file.
+	Add(data []byte) (kept []byte, err error)
+	// Finish completes the file. What Finish adds to the file itself, it writes to sum
+	// as well.
+	Finish(sum io.Writer) error
+	// Discard takes the file back. A file that could not be taken back must not be sent
+	// again.
+	Discard() error
+}
+
+// ReadAheadInterval is how long a sink may keep a connection waiting: a server gives up a
+// connection from which nothing is read for a minute (wal_sender_timeout).
+const ReadAheadInterval = 20 * time.Second
