@@ -1,7 +1,9 @@
 package protocol
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -92,6 +94,12 @@ func (e *Error) severity() string {
 		return SeverityError
 	}
 	return e.Severity
+}
+
+// HasCode reports whether err is, or wraps, an [Error] with one of the SQLSTATEs.
+func HasCode(err error, codes ...string) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && slices.Contains(codes, e.Code)
 }
 
 // NoticeFunc receives what a command has to say besides its result. It is called on

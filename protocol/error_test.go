@@ -1,6 +1,8 @@
 package protocol_test
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 	"unicode/utf8"
 
@@ -23,6 +25,26 @@ func TestErrorText(t *testing.T) {
 		protocoltest.WantText(t, test.text, test.err, test.text)
 		if test.err.Fatal() != test.fatal {
 			t.Errorf("%v: Fatal() = %v", test.err, test.err.Fatal())
+		}
+	}
+}
+
+func TestHasCode(t *testing.T) {
+	gone := fmt.Errorf("could not send: %w", protocol.Errorf(protocol.CodeUndefinedFile, "no such file"))
+	for _, test := range []struct {
+		err   error
+		codes []string
+		want  bool
+	}{
+		{gone, []string{protocol.CodeUndefinedFile}, true},
+		{gone, []string{protocol.CodeIOError, protocol.CodeUndefinedFile}, true},
+		{gone, []string{protocol.CodeIOError}, false},
+		{gone, nil, false},
+		{errors.New("58P01"), []string{protocol.CodeUndefinedFile}, false},
+		{nil, []string{protocol.CodeUndefinedFile}, false},
+	} {
+		if got := protocol.HasCode(test.err, test.codes...); got != test.want {
+			t.Errorf("HasCode(%v, %v) = %v", test.err, test.codes, got)
 		}
 	}
 }
