@@ -1,6 +1,10 @@
 package grammar
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
 
 // DefaultLabel is the label of a backup that was started without one (§4.1).
 const DefaultLabel = "start backup"
@@ -59,10 +63,18 @@ type ListFiles struct {
 // ListWALFiles is LIST_WAL_FILES (§4.7). Whether Start is before End is not
 // checked.
 type ListWALFiles struct {
-	// Start and End are locations as PostgreSQL prints them (%X/%X, as in
-	// "16/B374D848"); empty where the option is absent.
-	Start, End string
+	Start, End Location
 }
+
+// Location is the value of an option that may be absent: START_WAL_LOCATION or
+// END_WAL_LOCATION. The zero value is an absent one.
+type Location struct {
+	LSN   protocol.LSN // 0 where it is not given
+	Given bool         // 0/0 can be given, too
+}
+
+// At is a location that is given.
+func At(lsn protocol.LSN) Location { return Location{LSN: lsn, Given: true} }
 
 // SendFile is SEND_FILE (§4.6).
 type SendFile struct {
@@ -85,8 +97,7 @@ type Show struct {
 
 // TimelineHistory is TIMELINE_HISTORY (§4.9).
 type TimelineHistory struct {
-	// Timeline is the timeline's ID, from 1.
-	Timeline uint32
+	Timeline protocol.Timeline // from 1
 }
 
 func (StartBackup) command()     {}

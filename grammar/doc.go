@@ -4,7 +4,8 @@
 // [Parse] turns the text of a Query message into a [Command]; a command's String
 // method is the text again, in the form that clients send. Neither does any I/O,
 // and whether a path, a backup id or a setting exists is for the caller to find
-// out.
+// out. Values are those of package protocol, and so are errors: what is wrong with a text
+// is the answer to whoever sent it.
 //
 // The grammar is the set of structs in syntax.go; testdata/grammar.ebnf shows it
 // in one piece. Reading follows PostgreSQL's repl_scanner.l and repl_gram.y, with

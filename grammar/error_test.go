@@ -5,34 +5,33 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
 // The error that a text gets, word for word (§2.2 to §2.6, §4.1, §4.7).
 func TestParse_Errors(t *testing.T) {
-	syntax := func(position int, message string) Error {
-		return Error{Code: "42601", Message: message, Position: position}
+	at := func(position int, code, message string) protocol.Error {
+		return protocol.Error{Severity: "ERROR", Code: code, Message: message, Position: position}
 	}
-	near := func(position int, token string) Error {
+	syntax := func(position int, message string) protocol.Error { return at(position, "42601", message) }
+	near := func(position int, token string) protocol.Error {
 		return syntax(position, `syntax error at or near "`+token+`"`)
 	}
-	unknown := func(token string) Error {
-		return Error{Code: "0A000", Message: `unrecognized replication command "` + token + `"`}
+	unknown := func(token string) protocol.Error {
+		return at(0, "0A000", `unrecognized replication command "`+token+`"`)
 	}
-	rate := func(position int, n string) Error {
-		return Error{Code: "22003", Position: position,
-			Message: n + ` is outside the valid range for parameter "MAX_RATE" (32 .. 1048576)`}
+	rate := func(position int, n string) protocol.Error {
+		return at(position, "22003", n+` is outside the valid range for parameter "MAX_RATE" (32 .. 1048576)`)
 	}
-	location := func(position int, value string) Error {
-		return Error{Code: "22P02", Position: position,
-			Message: `could not parse write-ahead log location "` + value + `"`}
+	location := func(position int, value string) protocol.Error {
+		return at(position, "22P02", `could not parse write-ahead log location "`+value+`"`)
 	}
-	notUTF8 := func(position int) Error {
-		return Error{Code: "22021", Message: `invalid byte sequence for encoding "UTF8"`, Position: position}
+	notUTF8 := func(position int) protocol.Error {
+		return at(position, "22021", `invalid byte sequence for encoding "UTF8"`)
 	}
-	label := func(message string) Error {
-		return Error{Code: "22023", Message: message, Position: 20}
-	}
-	tooLong := Error{Code: "08P01", Message: "command is too long (max 16384 bytes)", Fatal: true}
+	label := func(message string) protocol.Error { return at(20, "22023", message) }
+	tooLong := protocol.Error{Severity: "FATAL", Code: "08P01", Message: "command is too long (max 16384 bytes)"}
 	const (
 		endOfInput    = "syntax error at end of input"
 		unterminated  = "unterminated quoted string"
@@ -42,7 +41,7 @@ func TestParse_Errors(t *testing.T) {
 	tests := []struct {
 		name string
 		text string
-		want Error
+		want protocol.Error
 	}{
 		{"§2.2 open string", `JOIN_BACKUP 'abc`, syntax(13, unterminated)},
 		{"§2.2 open string after doubled quote", `JOIN_BACKUP 'abc''`, syntax(13, unterminated)},
@@ -147,12 +146,5 @@ func TestParse_Errors(t *testing.T) {
 				t.Errorf("Parse(%.100q) (-want +got):\n%s", test.text, diff)
 			}
 		})
-	}
-}
-
-func TestError_Error(t *testing.T) {
-	_, err := Parse("JOIN_BACKUP")
-	if got, want := err.Error(), "syntax error at end of input (SQLSTATE 42601)"; got != want {
-		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/pgparallel/pgparallel/grammar"
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
 func Example() {
@@ -18,7 +19,7 @@ func Example() {
 	}
 
 	_, err = grammar.Parse("STOP_BACKUP NOW")
-	if e, ok := errors.AsType[*grammar.Error](err); ok {
+	if e, ok := errors.AsType[*protocol.Error](err); ok {
 		fmt.Printf("%s at character %d\n", e.Message, e.Position)
 	}
 	// Output:

@@ -53,11 +53,11 @@ func (c ListFiles) String() string {
 // String is the command as a client sends it.
 func (c ListWALFiles) String() string {
 	text := "LIST_WAL_FILES"
-	if c.Start != "" {
-		text += " START_WAL_LOCATION " + quote(c.Start, "'")
+	if c.Start.Given {
+		text += " START_WAL_LOCATION " + quote(c.Start.LSN.String(), "'")
 	}
-	if c.End != "" {
-		text += " END_WAL_LOCATION " + quote(c.End, "'")
+	if c.End.Given {
+		text += " END_WAL_LOCATION " + quote(c.End.LSN.String(), "'")
 	}
 	return text
 }

@@ -1,13 +1,14 @@
 package grammar
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"unicode"
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
+
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
 func TestCommand_String(t *testing.T) {
@@ -26,7 +27,8 @@ func TestCommand_String(t *testing.T) {
 		{ListFiles{}, `LIST_FILES`},
 		{ListFiles{"16384"}, `LIST_FILES '16384'`},
 		{ListWALFiles{}, `LIST_WAL_FILES`},
-		{ListWALFiles{"0/1", "A/F"}, `LIST_WAL_FILES START_WAL_LOCATION '0/1' END_WAL_LOCATION 'A/F'`},
+		{ListWALFiles{Start: At(0)}, `LIST_WAL_FILES START_WAL_LOCATION '0/0'`},
+		{ListWALFiles{At(1), At(0xA0000000F)}, `LIST_WAL_FILES START_WAL_LOCATION '0/1' END_WAL_LOCATION 'A/F'`},
 		{SendFile{Path: "base/1/1259"}, `SEND_FILE ('base/1/1259')`},
 		{SendFile{"it's", true}, `SEND_FILE ('it''s') NOVERIFY_CHECKSUMS`},
 		{IdentifySystem{}, `IDENTIFY_SYSTEM`},
@@ -58,8 +60,8 @@ func TestCommand_RoundTrip(t *testing.T) {
 func drawCommand(t *rapid.T) Command {
 	text, bytes := drawText(), rapid.SliceOf(rapid.ByteRange(1, 255))
 	flag := rapid.Bool()
-	location := rapid.OneOf(rapid.Just(""), rapid.Map(rapid.Uint64(), func(lsn uint64) string {
-		return fmt.Sprintf("%X/%X", uint32(lsn>>32), uint32(lsn))
+	location := rapid.OneOf(rapid.Just(Location{}), rapid.Map(rapid.Uint64(), func(lsn uint64) Location {
+		return At(protocol.LSN(lsn))
 	}))
 	switch rapid.IntRange(0, 9).Draw(t, "command") {
 	case 0:
@@ -85,7 +87,7 @@ func drawCommand(t *rapid.T) Command {
 	case 8:
 		return Show{Name: text.Filter(func(s string) bool { return s != "" }).Draw(t, "name")}
 	default:
-		return TimelineHistory{Timeline: rapid.Uint32Min(1).Draw(t, "timeline")}
+		return TimelineHistory{Timeline: protocol.Timeline(rapid.Uint32Min(1).Draw(t, "timeline"))}
 	}
 }
 

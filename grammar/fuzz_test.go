@@ -4,6 +4,8 @@ import (
 	"errors"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
 // No text makes Parse panic; what it accepts has a text that means the same; what
@@ -20,6 +22,9 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := Parse(text)
+		if c != nil && Verb(text) != Verb(c.String()) {
+			t.Errorf("Verb(%q) = %q, and of %q it is %q", text, Verb(text), c, Verb(c.String()))
+		}
 		switch {
 		case err != nil:
 			checkError(t, text, err)
@@ -34,7 +39,7 @@ func FuzzParse(f *testing.F) {
 
 func checkError(t *testing.T, text string, err error) {
 	t.Helper()
-	e, ok := errors.AsType[*Error](err)
+	e, ok := errors.AsType[*protocol.Error](err)
 	switch {
 	case !ok:
 		t.Errorf("%T: %v", err, err)

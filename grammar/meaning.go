@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/participle/v2/lexer"
+
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
 // statement is a command as it was written. Its method gives the command that is
@@ -116,7 +118,7 @@ type options map[string]bool
 func (seen options) next(tokens []lexer.Token) (keyword string, value lexer.Token, err error) {
 	keyword = strings.ToUpper(tokens[0].Value)
 	if seen[keyword] {
-		return "", lexer.Token{}, errorAt(tokens[0], codeSyntaxError, "duplicate option \"%s\"", keyword)
+		return "", lexer.Token{}, errorAt(tokens[0], protocol.CodeSyntaxError, "duplicate option \"%s\"", keyword)
 	}
 	seen[keyword] = true
 	return keyword, tokens[len(tokens)-1], nil

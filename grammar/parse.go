@@ -8,6 +8,8 @@ import (
 
 	"github.com/alecthomas/participle/v2"
 	"github.com/alecthomas/participle/v2/lexer"
+
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
 // MaxCommandLength is the longest text of a command, in bytes (§2.4).
@@ -19,7 +21,9 @@ const MaxCommandLength = 16 << 10
 // An empty query gives neither a command nor an error (§2.5). As in PostgreSQL, a
 // text of white space and semicolons only is empty too.
 //
-// The error is an *[Error]:
+// The error is a *[protocol.Error], whose Position is the place in the text: one past
+// the last character for the end of the text, 0 where no place is to blame. A byte that
+// is not UTF-8 counts as a character. Its Message is valid UTF-8:
 //   - 08P01, fatal: the text is longer than [MaxCommandLength];
 //   - 22021: a NUL in the text, or a string or name that is not UTF-8 (the path of
 //     SEND_FILE may be anything);
@@ -34,18 +38,12 @@ const MaxCommandLength = 16 << 10
 // looked at once the syntax is right.
 func Parse(text string) (Command, error) {
 	if len(text) > MaxCommandLength {
-		return nil, &Error{
-			Code:    codeProtocolViolation,
-			Message: fmt.Sprintf("command is too long (max %d bytes)", MaxCommandLength),
-			Fatal:   true,
-		}
+		return nil, protocol.Fatalf(protocol.CodeProtocolViolation, "command is too long (max %d bytes)", MaxCommandLength)
 	}
 	if before, _, found := strings.Cut(text, "\x00"); found {
-		return nil, &Error{
-			Code:     codeCharacterNotInRepertoire,
-			Message:  invalidUTF8,
-			Position: utf8.RuneCountInString(before) + 1,
-		}
+		e := protocol.Errorf(protocol.CodeCharacterNotInRepertoire, invalidUTF8)
+		e.Position = utf8.RuneCountInString(before) + 1
+		return nil, e
 	}
 	if strings.Trim(text, whiteSpace+";") == "" {
 		return nil, nil
@@ -65,18 +63,34 @@ func syntaxError(text string, err error) error {
 	}
 	t := unexpected.Unexpected
 	if strings.Trim(text[:t.Pos.Offset], whiteSpace) == "" {
-		return &Error{
-			Code:    codeFeatureNotSupported,
-			Message: fmt.Sprintf("unrecognized replication command \"%s\"", shorten(t.Value)),
-		}
+		return protocol.Errorf(protocol.CodeFeatureNotSupported,
+			"unrecognized replication command \"%s\"", protocol.Shorten(t.Value, maxQuoted))
 	}
 	switch t.Type {
 	case lexer.EOF:
-		return errorAt(t, codeSyntaxError, "syntax error at end of input")
+		return errorAt(t, protocol.CodeSyntaxError, "syntax error at end of input")
 	case tokenUnterminated:
-		return errorAt(t, codeSyntaxError, "unterminated quoted string")
+		return errorAt(t, protocol.CodeSyntaxError, "unterminated quoted string")
 	case tokenExcess:
-		return errorAt(t, codeSyntaxError, "command has too many tokens")
+		return errorAt(t, protocol.CodeSyntaxError, "command has too many tokens")
 	}
-	return errorAt(t, codeSyntaxError, "syntax error at or near \"%s\"", shorten(t.Value))
+	return errorAt(t, protocol.CodeSyntaxError, "syntax error at or near \"%s\"", protocol.Shorten(t.Value, maxQuoted))
+}
+
+// Verb is the name of the command that a text begins with, in upper case: SEND_FILE,
+// START_REPLICATION. The command need not be one of this package, nor rightly written.
+// It is empty where the text does not begin with a word.
+func Verb(text string) string {
+	first := (&scanner{text: text}).next()
+	if first.Type != tokenWord {
+		return ""
+	}
+	return strings.ToUpper(first.Value)
+}
+
+// SentPath is the path that a text asks for with SEND_FILE, and whether it does.
+func SentPath(text string) (path string, sends bool) {
+	command, _ := Parse(text) // nil where it is none
+	send, sends := command.(SendFile)
+	return send.Path, sends
 }

@@ -37,8 +37,8 @@ func TestParse(t *testing.T) {
 		{"§4.6 keyword as path", `SEND_FILE ('NOVERIFY_CHECKSUMS')`, SendFile{Path: "NOVERIFY_CHECKSUMS"}},
 		{"§2.2 bytes as path", "SEND_FILE ('\xff\xfe\n;--\\')", SendFile{Path: "\xff\xfe\n;--\\"}},
 		{"§4.7", `LIST_WAL_FILES`, ListWALFiles{}},
-		{"§4.7 both", `LIST_WAL_FILES START_WAL_LOCATION '0/1000000' END_WAL_LOCATION '16/B374D848'`, ListWALFiles{"0/1000000", "16/B374D848"}},
-		{"§4.7 other form of the same", `LIST_WAL_FILES END_WAL_LOCATION '00000000/0b374d84'`, ListWALFiles{End: "0/B374D84"}},
+		{"§4.7 both", `LIST_WAL_FILES START_WAL_LOCATION '0/1000000' END_WAL_LOCATION '16/B374D848'`, ListWALFiles{At(0x1000000), At(0x16B374D848)}},
+		{"§4.7 other form of the same", `LIST_WAL_FILES END_WAL_LOCATION '00000000/0b374d84'`, ListWALFiles{End: At(0xB374D84)}},
 		{"§4.9 IDENTIFY_SYSTEM", `IDENTIFY_SYSTEM`, IdentifySystem{}},
 		{"§4.9 SHOW", `SHOW wal_segment_size`, Show{"wal_segment_size"}},
 		{"§4.9 SHOW in upper case", `SHOW Wal_Segment_SIZE`, Show{"wal_segment_size"}},
@@ -119,4 +119,40 @@ func TestParse_ConcurrentUse(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+func TestVerb(t *testing.T) {
+	for text, want := range map[string]string{
+		"START_BACKUP FAST":          "START_BACKUP",
+		" \n base_backup(LABEL 'x')": "BASE_BACKUP",
+		"STOP_BACKUP;":               "STOP_BACKUP",
+		"SEND_FILE('a')":             "SEND_FILE",
+		"Select 'it":                 "SELECT",
+		"":                           "",
+		";":                          "",
+		"; STOP_BACKUP":              "",
+		"(STOP_BACKUP":               "",
+		`"STOP_BACKUP"`:              "",
+		"STÖP":                       "",
+		"\\Parse STOP_BACKUP":        "",
+	} {
+		if got := Verb(text); got != want {
+			t.Errorf("Verb(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestSentPath(t *testing.T) {
+	for text, want := range map[string]string{
+		"SEND_FILE ('it''s')":                  "it's",
+		"send_file('a') noverify_checksums ; ": "a",
+		"SEND_FILE ('a') x":                    "",
+		"LIST_FILES 'a'":                       "",
+		"BASE_BACKUP":                          "",
+		"":                                     "",
+	} {
+		if got, sends := SentPath(text); got != want || sends != (want != "") {
+			t.Errorf("SentPath(%q) = %q, %v; want %q", text, got, sends, want)
+		}
+	}
 }

@@ -1,13 +1,14 @@
 package grammar
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/alecthomas/participle/v2/lexer"
+
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
 const (
@@ -20,7 +21,7 @@ const (
 // textValue is a string that is not a file name (§2.2).
 func textValue(t lexer.Token) (string, error) {
 	if !utf8.ValidString(t.Value) {
-		return "", errorAt(t, codeCharacterNotInRepertoire, invalidUTF8)
+		return "", errorAt(t, protocol.CodeCharacterNotInRepertoire, invalidUTF8)
 	}
 	return unquote(t.Value), nil
 }
@@ -33,9 +34,9 @@ func labelValue(t lexer.Token) (string, error) {
 	case err != nil:
 		return "", err
 	case len(label) > maxLabelLength:
-		return "", errorAt(t, codeInvalidParameterValue, "backup label too long (max %d bytes)", maxLabelLength)
+		return "", errorAt(t, protocol.CodeInvalidParameterValue, "backup label too long (max %d bytes)", maxLabelLength)
 	case strings.ContainsFunc(label, unicode.IsControl):
-		return "", errorAt(t, codeInvalidParameterValue, "backup label must not contain control characters")
+		return "", errorAt(t, protocol.CodeInvalidParameterValue, "backup label must not contain control characters")
 	}
 	return label, nil
 }
@@ -43,35 +44,25 @@ func labelValue(t lexer.Token) (string, error) {
 func maxRateValue(t lexer.Token) (int, error) {
 	rate, err := strconv.Atoi(t.Value)
 	if err != nil || rate < minRate || rate > maxRate {
-		return 0, errorAt(t, codeNumericValueOutOfRange,
-			"%s is outside the valid range for parameter \"MAX_RATE\" (%d .. %d)", shorten(t.Value), minRate, maxRate)
+		return 0, errorAt(t, protocol.CodeNumericValueOutOfRange,
+			"%s is outside the valid range for parameter \"MAX_RATE\" (%d .. %d)", protocol.Shorten(t.Value, maxQuoted), minRate, maxRate)
 	}
 	return rate, nil
 }
 
-// locationValue is a write-ahead log location in the form in which PostgreSQL
-// prints it, whatever leading zeros and lower-case digits it was written with.
-func locationValue(t lexer.Token) (string, error) {
-	location, err := textValue(t)
+// locationValue is a write-ahead log location (§2.3), whatever leading zeros and
+// lower-case digits it was written with.
+func locationValue(t lexer.Token) (Location, error) {
+	text, err := textValue(t)
 	if err != nil {
-		return "", err
+		return Location{}, err
 	}
-	high, low, _ := strings.Cut(location, "/")
-	h, errHigh := parseHex32(high)
-	l, errLow := parseHex32(low)
-	if errHigh != nil || errLow != nil {
-		return "", errorAt(t, codeInvalidTextRepresentation,
-			"could not parse write-ahead log location \"%s\"", shorten(location))
+	lsn, err := protocol.ParseLSN(text)
+	if err != nil {
+		return Location{}, errorAt(t, protocol.CodeInvalidTextRepresentation,
+			"could not parse write-ahead log location \"%s\"", protocol.Shorten(text, maxQuoted))
 	}
-	return fmt.Sprintf("%X/%X", h, l), nil
-}
-
-// parseHex32 parses one to eight hexadecimal digits.
-func parseHex32(s string) (uint64, error) {
-	if len(s) > 8 {
-		return 0, strconv.ErrRange
-	}
-	return strconv.ParseUint(s, 16, 32)
+	return At(lsn), nil
 }
 
 // nameValue is a part of a setting's name, or the dot between two of them. What
@@ -79,9 +70,9 @@ func parseHex32(s string) (uint64, error) {
 func nameValue(t lexer.Token) (string, error) {
 	switch {
 	case !utf8.ValidString(t.Value):
-		return "", errorAt(t, codeCharacterNotInRepertoire, invalidUTF8)
+		return "", errorAt(t, protocol.CodeCharacterNotInRepertoire, invalidUTF8)
 	case t.Value == `""`:
-		return "", errorAt(t, codeSyntaxError, "zero-length delimited identifier at or near \"%s\"", t.Value)
+		return "", errorAt(t, protocol.CodeSyntaxError, "zero-length delimited identifier at or near \"%s\"", t.Value)
 	case t.Value[0] == '"':
 		return unquote(t.Value), nil
 	}
@@ -95,10 +86,10 @@ func lowerASCII(r rune) rune {
 	return r
 }
 
-func timelineValue(t lexer.Token) (uint32, error) {
+func timelineValue(t lexer.Token) (protocol.Timeline, error) {
 	timeline, err := strconv.ParseUint(t.Value, 10, 32)
 	if err != nil || timeline == 0 {
-		return 0, errorAt(t, codeSyntaxError, "invalid timeline %s", shorten(t.Value))
+		return 0, errorAt(t, protocol.CodeSyntaxError, "invalid timeline %s", protocol.Shorten(t.Value, maxQuoted))
 	}
-	return uint32(timeline), nil
+	return protocol.Timeline(timeline), nil
 }

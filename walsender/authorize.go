@@ -2,7 +2,6 @@ package walsender
 
 import (
 	"context"
-	"errors"
 	"net"
 
 	"go.uber.org/zap"
@@ -39,10 +38,9 @@ func (s *session) checkGrant(text string) error {
 		return nil
 	}
 	command, err := grammar.Parse(text)
-	var syntax *grammar.Error
 	switch command.(type) {
 	case nil:
-		unknown := errors.As(err, &syntax) && syntax.Code == protocol.CodeFeatureNotSupported
+		unknown := protocol.HasCode(err, protocol.CodeFeatureNotSupported)
 		if _, passes := s.server.Cluster.(PassThrough); unknown && passes && !s.grant.PassThrough {
 			return protocol.Errorf(protocol.CodeInsufficientPrivilege,
 				"permission denied to use PostgreSQL's replication commands")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -13,18 +12,11 @@ import (
 // text: file names and the like stay here.
 func wireError(err error) *protocol.Error {
 	var wire *protocol.Error
-	var syntax *grammar.Error
 	switch {
 	case err == nil, errors.Is(err, errPeerGone), errors.As(err, new(lostError)),
 		errors.Is(err, errUpstreamEnded), errors.Is(err, errCutShort):
 		return nil
 	case errors.As(err, &wire):
-		return wire
-	case errors.As(err, &syntax):
-		wire = &protocol.Error{Code: syntax.Code, Message: syntax.Message, Position: syntax.Position}
-		if syntax.Fatal {
-			wire.Severity = protocol.SeverityFatal
-		}
 		return wire
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return errShutdown()

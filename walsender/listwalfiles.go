@@ -25,19 +25,12 @@ func (s *session) walRange(c grammar.ListWALFiles) (start, end protocol.LSN, err
 	if s.backup != nil {
 		start = s.backup.StartPtr
 	}
-	if c.Start != "" {
-		if start, err = protocol.ParseLSN(c.Start); err != nil {
-			return 0, 0, err
-		}
+	if c.Start.Given {
+		start = c.Start.LSN
 	}
-	if c.End != "" {
-		if end, err = protocol.ParseLSN(c.End); err != nil {
-			return 0, 0, err
-		}
-		if start > end {
-			return 0, 0, protocol.Errorf(protocol.CodeInvalidParameterValue,
-				"START_WAL_LOCATION %s is after END_WAL_LOCATION %s", start, end)
-		}
+	if c.End.Given && start > c.End.LSN {
+		return 0, 0, protocol.Errorf(protocol.CodeInvalidParameterValue,
+			"START_WAL_LOCATION %s is after END_WAL_LOCATION %s", start, c.End.LSN)
 	}
-	return start, end, nil
+	return start, c.End.LSN, nil
 }

@@ -24,14 +24,14 @@ func (s *session) passedText(text string, command grammar.Command, err error) (s
 	if _, ok := s.server.Cluster.(PassThrough); !ok || !s.grant.PassThrough {
 		return "", false
 	}
-	var syntax *grammar.Error
+	syntax, wrong := errors.AsType[*protocol.Error](err)
 	switch {
-	case errors.As(err, &syntax):
+	case wrong:
 		unknown := syntax.Code == protocol.CodeFeatureNotSupported
-		return text, unknown || !syntax.Fatal && isAlsoStock(firstWord(text))
-	case err != nil || command == nil || !isAlsoStock(firstWord(command.String())):
+		return text, unknown || !syntax.Fatal() && isAlsoStock(grammar.Verb(text))
+	case err != nil || command == nil || !isAlsoStock(grammar.Verb(command.String())):
 		return "", false
-	case strings.HasPrefix(strings.TrimSpace(text), firstWord(command.String())):
+	case strings.HasPrefix(strings.TrimSpace(text), grammar.Verb(command.String())):
 		return text, true
 	}
 	// PostgreSQL knows its commands in upper case only.
@@ -72,7 +72,7 @@ func answersAlone(text string) bool {
 // command is done: a temporary slot, the manifest of an earlier backup, or what a later
 // version may think of.
 func leavesState(text string) bool {
-	switch firstWord(text) {
+	switch grammar.Verb(text) {
 	case "IDENTIFY_SYSTEM", "SHOW", "TIMELINE_HISTORY", "BASE_BACKUP", "START_REPLICATION",
 		"READ_REPLICATION_SLOT", "DROP_REPLICATION_SLOT":
 		return false
@@ -84,15 +84,6 @@ func leavesState(text string) bool {
 		return option.kind == 'w' && option.value == "TEMPORARY"
 	}
 	return true
-}
-
-// firstWord is the name of a command, in upper case.
-func firstWord(text string) string {
-	text = strings.TrimLeft(text, " \t\n\r\f\v")
-	if i := strings.IndexFunc(text, func(r rune) bool { return r > 127 || !isWordByte(byte(r)) }); i >= 0 {
-		text = text[:i]
-	}
-	return strings.ToUpper(text)
 }
 
 // passThrough hands a command to the cluster's own walsender and its answer to the
@@ -123,11 +114,11 @@ func (s *session) passThrough(ctx context.Context, text string) (done bool, err 
 	return true, err
 }
 
-// logPassed writes the line of a passed-through command. Of its text only the first
-// word is shown: nobody here knows what else is in it.
+// logPassed writes the line of a passed-through command. Of its text only the verb is
+// shown: nobody here knows what else is in it.
 func (s *session) logPassed(text string, began time.Time, bytes int64, code string, err error) {
 	fields := []zap.Field{
-		zap.String("command", protocol.Shorten(firstWord(text), 64)), zap.Bool("passed", true),
+		zap.String("command", protocol.Shorten(grammar.Verb(text), 64)), zap.Bool("passed", true),
 		zap.Int64("bytes", bytes), zap.Duration("time", time.Since(began)),
 	}
 	if code != "" {
@@ -137,7 +128,7 @@ func (s *session) logPassed(text string, began time.Time, bytes int64, code stri
 		fields = append(fields, zap.Error(err))
 	}
 	level := zap.InfoLevel
-	if isAlsoStock(firstWord(text)) && code == "" && err == nil {
+	if isAlsoStock(grammar.Verb(text)) && code == "" && err == nil {
 		level = zap.DebugLevel
 	}
 	s.log.Log(level, "command", fields...)
@@ -160,7 +151,7 @@ func (s *session) relayCommand(ctx context.Context, text string) (code string, e
 	defer s.setRunning(nil)
 	defer context.AfterFunc(ctx, func() { _ = u.SetDeadline(time.Unix(1, 0)) })()
 
-	if firstWord(text) == "BASE_BACKUP" {
+	if grammar.Verb(text) == "BASE_BACKUP" {
 		defer s.awaitReader()()
 	}
 	query, err := (&pgproto3.Query{String: text}).Encode(nil)

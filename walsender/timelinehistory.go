@@ -18,7 +18,7 @@ func (s *session) timelineHistory(ctx context.Context, c grammar.TimelineHistory
 	if err := s.out.send(wire.RowDescription(protocol.HistoryFileColumns()...)); err != nil {
 		return err
 	}
-	history, err := historian.TimelineHistory(ctx, protocol.Timeline(c.Timeline))
+	history, err := historian.TimelineHistory(ctx, c.Timeline)
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ var layers = map[string][]string{
 	"protocol/walrecord":               {"protocol"},
 	"protocol/walrecord/walrecordtest": {"protocol"},
 	"protocol/wire":                    {"protocol"},
-	"grammar":                          {},
+	"grammar":                          {"protocol"},
 	"sharedstate":                      {"protocol"},
 	"client/internal/output":           {"protocol", "protocol/manifest"},
 	"client":                           {"client/internal/output", "protocol", "protocol/conninfo", "protocol/manifest", "protocol/walrecord", "protocol/wire"},

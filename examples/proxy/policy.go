@@ -1,11 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"log"
 	"slices"
-	"strings"
 
+	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/walsender"
 )
@@ -20,7 +21,9 @@ type policy struct {
 // authorize is a Server's Authorize. An error that is a *protocol.Error is the answer to
 // the client.
 func (p policy) authorize(_ context.Context, s walsender.Session, command string) error {
-	name := commandName(command)
+	// The rest of the command stays out of the log: in it may be the id of a backup, by
+	// which anybody could join the backup.
+	name := cmp.Or(grammar.Verb(command), "nothing")
 	if slices.Contains(p.denied, name) {
 		p.log.Printf("%d %q: %s denied", s.ProcessID, s.User, name)
 		return protocol.Errorf(protocol.CodeInsufficientPrivilege, "%s is not allowed here", name)
@@ -29,14 +32,4 @@ func (p policy) authorize(_ context.Context, s walsender.Session, command string
 		p.log.Printf("%d %q: %s", s.ProcessID, s.User, name)
 	}
 	return nil
-}
-
-// commandName is the first word of a command. The others stay out of the log: among them
-// may be the id of a backup, by which anybody could join it.
-func commandName(command string) string {
-	words := strings.FieldsFunc(strings.ToUpper(command), func(r rune) bool { return (r < 'A' || r > 'Z') && r != '_' })
-	if len(words) == 0 {
-		return "nothing"
-	}
-	return words[0]
 }

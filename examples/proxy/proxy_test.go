@@ -219,16 +219,3 @@ func TestListen_Loopback(t *testing.T) {
 		t.Error("listens where everybody can connect to")
 	}
 }
-
-func TestCommandName(t *testing.T) {
-	for command, want := range map[string]string{
-		"START_BACKUP FAST":          "START_BACKUP",
-		" \n base_backup(LABEL 'x')": "BASE_BACKUP",
-		"BASE_BACKUP;":               "BASE_BACKUP",
-		";":                          "nothing",
-	} {
-		if got := commandName(command); got != want {
-			t.Errorf("%q is %q, want %q", command, got, want)
-		}
-	}
-}

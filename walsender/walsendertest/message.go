@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -37,15 +36,8 @@ type answer struct {
 }
 
 func newAnswer(command string) *answer {
-	a := &answer{command: command, began: time.Now()}
-	verb, _, _ := strings.Cut(strings.TrimSpace(command), " ")
-	a.verb = strings.ToUpper(strings.TrimSuffix(verb, ";"))
-	if parsed, err := grammar.Parse(command); err == nil {
-		if send, ok := parsed.(grammar.SendFile); ok {
-			a.path = send.Path
-		}
-	}
-	return a
+	path, _ := grammar.SentPath(command)
+	return &answer{command: command, verb: grammar.Verb(command), path: path, began: time.Now()}
 }
 
 // readMessage reads a message. Its body lies in *buf, which grows as needed.

@@ -64,14 +64,8 @@ func exchanges(t walsendertest.Transcript) []*exchange {
 }
 
 func newExchange(m walsendertest.Message) *exchange {
-	verb, _, _ := strings.Cut(strings.TrimSpace(m.Text), " ")
-	x := &exchange{session: m.Session, text: m.Text, asked: m.Seq, verb: strings.ToUpper(strings.TrimSuffix(verb, ";"))}
-	if parsed, err := grammar.Parse(m.Text); err == nil {
-		if send, ok := parsed.(grammar.SendFile); ok {
-			x.path = send.Path
-		}
-	}
-	return x
+	path, _ := grammar.SentPath(m.Text)
+	return &exchange{session: m.Session, text: m.Text, asked: m.Seq, verb: grammar.Verb(m.Text), path: path}
 }
 
 // heard takes a message of the answer, and reports whether it is the last.
