@@ -10,8 +10,8 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// Session is who asks, as [Server.Authorize] sees it.
-type Session struct {
+// Caller is the session that asks for a command, as [Server.Authorize] sees it.
+type Caller struct {
 	ProcessID       uint32 // of BackendKeyData, and in the log
 	Remote          net.Addr
 	User            string // the role that the startup packet named
@@ -59,7 +59,7 @@ func (s *session) askOwner(ctx context.Context, text string) error {
 	if s.server.Authorize == nil {
 		return nil
 	}
-	return s.server.Authorize(ctx, Session{
+	return s.server.Authorize(ctx, Caller{
 		ProcessID:       s.key.processID,
 		Remote:          s.stall.RemoteAddr(),
 		User:            s.user,

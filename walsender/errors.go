@@ -46,8 +46,6 @@ func answerable(ctx context.Context, err error) error {
 // can be said.
 type lostError struct{ err error }
 
-// Error implements error.
 func (e lostError) Error() string { return "could not send data to client: " + e.err.Error() }
 
-// Unwrap gives errors.Is and errors.As the cause.
 func (e lostError) Unwrap() error { return e.err }

@@ -34,7 +34,7 @@ func Example() {
 func ExampleServer_authorize() {
 	server := &walsender.Server{
 		Cluster: walsendertest.Primary(),
-		Authorize: func(_ context.Context, s walsender.Session, command string) error {
+		Authorize: func(_ context.Context, s walsender.Caller, command string) error {
 			if strings.HasPrefix(strings.ToUpper(command), "START_BACKUP") && s.User != "backup" {
 				return protocol.Errorf(protocol.CodeInsufficientPrivilege, "role %q may not take backups", s.User)
 			}

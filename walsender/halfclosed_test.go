@@ -154,7 +154,7 @@ func TestRunningBackup_OldReason(t *testing.T) {
 	leader.query("STOP_BACKUP")
 	id := value(t, leader.query("START_BACKUP"), 3)
 	close(goOn)
-	for stacks := ""; stacks == "" || strings.Count(stacks, "(*session).watch.func1(") > 1; { // the first one's has ended
+	for stacks := ""; stacks == "" || strings.Count(stacks, "(*membership).watch.func1(") > 1; { // the first one's has ended
 		runtime.Gosched()
 		buffer := make([]byte, 1<<20)
 		stacks = string(buffer[:runtime.Stack(buffer, true)])

@@ -10,7 +10,7 @@ import (
 
 // joinBackup answers JOIN_BACKUP (§4.2). The fifth wrong id ends the session.
 func (s *session) joinBackup(ctx context.Context, c grammar.JoinBackup) error {
-	if err := s.requireIdle(); err != nil {
+	if err := s.member.requireIdle(); err != nil {
 		return err
 	}
 	if err := s.reopen(ctx); err != nil {
@@ -20,7 +20,7 @@ func (s *session) joinBackup(ctx context.Context, c grammar.JoinBackup) error {
 	if err != nil {
 		return s.countWrongID(err)
 	}
-	s.enter(b, false)
+	s.member.enter(b, joined)
 	return s.complete("JOIN_BACKUP")
 }
 
@@ -29,8 +29,8 @@ func (s *session) countWrongID(err error) error {
 	if !errors.As(err, &wire) || wire.Code != protocol.CodeUndefinedObject {
 		return err
 	}
-	s.wrongIDs++
-	if s.wrongIDs < maxWrongIDs {
+	s.member.wrongIDs++
+	if s.member.wrongIDs < maxWrongIDs {
 		return err
 	}
 	fatal := *wire

@@ -20,7 +20,7 @@ func (s *session) listTablespaces(ctx context.Context, c grammar.ListTablespaces
 		size += t.Size * 1024
 	}
 	if c.Progress {
-		s.sized(size)
+		s.member.noteSize(size)
 	}
 	return s.result("LIST_TABLESPACES", protocol.TablespaceColumns(), rows...)
 }

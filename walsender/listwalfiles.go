@@ -22,8 +22,8 @@ func (s *session) listWALFiles(ctx context.Context, c grammar.ListWALFiles) erro
 }
 
 func (s *session) walRange(c grammar.ListWALFiles) (start, end protocol.LSN, err error) {
-	if s.backup != nil {
-		start = s.backup.StartPtr
+	if b := s.member.backup; b != nil {
+		start = b.StartPtr
 	}
 	if c.Start.Given {
 		start = c.Start.LSN

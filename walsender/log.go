@@ -21,8 +21,8 @@ func (s *session) logCommand(command grammar.Command, began time.Time, bytes int
 		return
 	}
 	fields := append(commandFields(command), zap.Int64("bytes", bytes), zap.Duration("time", time.Since(began)))
-	if s.last != nil {
-		fields = append(fields, zap.String("backup", protocol.ShortID(s.last.ID)))
+	if last := s.member.last; last != nil {
+		fields = append(fields, zap.String("backup", protocol.ShortID(last.ID)))
 	}
 	if wire := wireError(err); wire != nil {
 		fields = append(fields, zap.String("sqlstate", wire.Code))

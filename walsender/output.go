@@ -23,8 +23,8 @@ func newOutput(w io.Writer) *output {
 	return &output{w: w, buf: make([]byte, 0, outputSize)}
 }
 
-// said is the number of bytes of everything said so far, gathered ones included.
-func (o *output) said() int64 { return o.total + int64(len(o.buf)) }
+// bytesSaid counts the bytes of everything said so far, gathered ones included.
+func (o *output) bytesSaid() int64 { return o.total + int64(len(o.buf)) }
 
 // send appends a message and writes when much has gathered.
 func (o *output) send(m pgproto3.BackendMessage) error {

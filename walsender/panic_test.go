@@ -91,7 +91,7 @@ func (c *panicCluster) DialWALSender(ctx context.Context, parameters map[string]
 	return c.passCluster.DialWALSender(ctx, parameters)
 }
 
-func (c *panicCluster) authorize(context.Context, walsender.Session, string) error {
+func (c *panicCluster) authorize(context.Context, walsender.Caller, string) error {
 	c.enter("Authorize")
 	return nil
 }

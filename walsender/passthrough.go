@@ -91,7 +91,7 @@ func leavesState(text string) bool {
 // cluster has no walsender to offer, or none is free and none is needed. Its error ends
 // the session.
 func (s *session) passThrough(ctx context.Context, text string) (done bool, err error) {
-	began, sent := time.Now(), s.out.said()
+	began, sent := time.Now(), s.out.bytesSaid()
 	defer s.hurryAfter(ctx)()
 	// The answers to what came before do not wait for the cluster.
 	if err := s.out.flush(); err != nil {
@@ -110,7 +110,7 @@ func (s *session) passThrough(ctx context.Context, text string) (done bool, err 
 	} else {
 		err = s.answer(answerable(ctx, err))
 	}
-	s.logPassed(text, began, s.out.said()-sent, code, err)
+	s.logPassed(text, began, s.out.bytesSaid()-sent, code, err)
 	return true, err
 }
 

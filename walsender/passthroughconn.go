@@ -28,10 +28,8 @@ func (s *session) openUpstream(ctx context.Context) error {
 	if s.upstream != nil && s.upstream.unwatch() == nil {
 		return nil
 	}
-	if s.last == nil {
-		if err := s.reopen(ctx); err != nil {
-			return err
-		}
+	if err := s.refresh(ctx); err != nil {
+		return err
 	}
 	s.upstream = nil
 	conn, err := s.cluster.(PassThrough).DialWALSender(ctx, s.asked)

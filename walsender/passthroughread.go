@@ -100,15 +100,14 @@ func (r *readAhead) await(ctx context.Context) error {
 	}
 }
 
-// skipLeftover drops the CopyData that comes before anything else, if there may be
-// some.
-func (r *readAhead) skipLeftover(ctx context.Context) error {
-	for r.leftover {
+// drainCopyData drops what is still left of a COPY that is over.
+func (r *readAhead) drainCopyData(ctx context.Context) error {
+	for r.draining {
 		kind, _, err := r.header(ctx)
 		if err != nil {
 			return err
 		}
-		if r.leftover = kind == 'd'; !r.leftover {
+		if r.draining = kind == 'd'; !r.draining {
 			return nil
 		}
 		if _, err := r.pass(ctx, ctx, io.Discard); err != nil {

@@ -135,7 +135,7 @@ func (r *relay) noteError(length int) {
 func (r *relay) startBack(ctx context.Context) {
 	wanted, stop := context.WithCancel(ctx)
 	r.stopBack, r.backDone = stop, make(chan struct{})
-	r.session.in.leftover = true
+	r.session.in.draining = true
 	go func() { // ends at the peer's end of copy, at endBack, or with ctx
 		defer close(r.backDone)
 		err := r.back(ctx, wanted)
@@ -181,7 +181,6 @@ func (r *relay) back(ctx, wanted context.Context) error {
 // upstreamWriter marks its errors.
 type upstreamWriter struct{ io.Writer }
 
-// Write implements io.Writer.
 func (w upstreamWriter) Write(p []byte) (int, error) {
 	n, err := w.Writer.Write(p)
 	if err != nil {
@@ -193,10 +192,8 @@ func (w upstreamWriter) Write(p []byte) (int, error) {
 // upstreamError is a failure to write to the cluster's walsender.
 type upstreamError struct{ err error }
 
-// Error implements error.
 func (e upstreamError) Error() string { return "could not send data to the cluster: " + e.err.Error() }
 
-// Unwrap gives errors.Is and errors.As the cause.
 func (e upstreamError) Unwrap() error { return e.err }
 
 // messageLength is the length of a message, its header included, from that header.

@@ -40,9 +40,9 @@ type readAhead struct {
 	unread []byte
 	err    error
 
-	// leftover says that CopyData may still come for a passed-through command that
+	// draining says that CopyData may still come for a passed-through command that
 	// is over, in messages as long as that allowed. It belongs to the caller of next.
-	leftover bool
+	draining bool
 
 	arrived chan struct{} // holds a token after bytes or the end have come
 	room    chan struct{} // holds a token after bytes were taken
@@ -141,7 +141,7 @@ func (r *readAhead) waitForRoom(ctx context.Context, limit int) int {
 // long, or has an impossible length, is a FATAL 08P01: the stream cannot be read
 // any further.
 func (r *readAhead) next(ctx context.Context) (kind byte, body []byte, err error) {
-	if err := r.skipLeftover(ctx); err != nil {
+	if err := r.drainCopyData(ctx); err != nil {
 		return 0, nil, err
 	}
 	for {

@@ -5,9 +5,17 @@ import (
 	"fmt"
 )
 
-// reopen makes the session's cluster the one that is to be served now. A session that
-// has had part in a backup stays with that backup's until it takes part in another:
-// the WAL that it may still ask for is that cluster's (§3.9).
+// refresh is reopen, but for a session that has had part in a backup: it stays with the
+// cluster of that backup until it takes part in another, for the WAL that it may still
+// ask for is that cluster's (§3.9).
+func (s *session) refresh(ctx context.Context) error {
+	if s.member.last != nil {
+		return nil
+	}
+	return s.reopen(ctx)
+}
+
+// reopen makes the session's cluster the one that is to be served now.
 func (s *session) reopen(ctx context.Context) error {
 	reopener, ok := s.server.Cluster.(Reopener)
 	if !ok {

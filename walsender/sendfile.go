@@ -26,9 +26,9 @@ func (s *session) sendFile(ctx context.Context, c grammar.SendFile) error {
 		return err
 	}
 	if strings.HasPrefix(c.Path, "pg_wal/") {
-		return s.transfer(ctx, c, &transfer{backup: s.last, wal: true})
+		return s.sendCopy(ctx, c, &transfer{backup: s.member.last, wal: true})
 	}
-	b, err := s.requireBackup()
+	b, err := s.member.requireBackup()
 	if err != nil {
 		return err
 	}
@@ -41,18 +41,18 @@ func (s *session) sendFile(ctx context.Context, c grammar.SendFile) error {
 		return err
 	}
 	defer end(false) // a cluster that panics must not keep the backup from being stopped
-	err = s.transferWhile(ctx, b, c)
+	err = s.sendWhileRunning(ctx, b, c)
 	// Before ReadyForQuery: a client may count on it (§4.8).
 	end(err == nil)
 	if err != nil && b.Err() != nil && !errors.As(err, new(lostError)) {
-		return s.learn()
+		return s.member.noticeEnd()
 	}
 	return err
 }
 
-// transferWhile sends the file as long as the backup lives: it is given up at once
+// sendWhileRunning sends the file as long as the backup lives: it is given up at once
 // when the backup is aborted, also while the peer does not read (§3.5).
-func (s *session) transferWhile(ctx context.Context, b *sharedstate.Backup, c grammar.SendFile) error {
+func (s *session) sendWhileRunning(ctx context.Context, b *sharedstate.Backup, c grammar.SendFile) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer s.hurryAfter(ctx)()
@@ -63,7 +63,7 @@ func (s *session) transferWhile(ctx context.Context, b *sharedstate.Backup, c gr
 		case <-ctx.Done():
 		}
 	}()
-	return s.transfer(ctx, c, &transfer{backup: b})
+	return s.sendCopy(ctx, c, &transfer{backup: b})
 }
 
 // transfer is a file on its way to the peer.
@@ -74,8 +74,8 @@ type transfer struct {
 	checked time.Time // when the standby check was last made
 }
 
-// transfer sends the file as one COPY.
-func (s *session) transfer(ctx context.Context, c grammar.SendFile, t *transfer) error {
+// sendCopy sends the file as one COPY.
+func (s *session) sendCopy(ctx context.Context, c grammar.SendFile, t *transfer) error {
 	if err := s.checkRecovery(ctx, t); err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (s *session) transfer(ctx context.Context, c grammar.SendFile, t *transfer)
 	if err := s.out.send(&pgproto3.CopyOutResponse{}); err != nil {
 		return err
 	}
-	err = s.copy(ctx, t)
+	err = s.sendContent(ctx, t)
 	if verified, ok := file.(VerifiedFile); ok && t.backup != nil {
 		t.backup.AddChecksumFailures(verified.ChecksumFailures())
 	}
@@ -106,9 +106,9 @@ func (s *session) transfer(ctx context.Context, c grammar.SendFile, t *transfer)
 	return s.complete("SEND_FILE")
 }
 
-// copy sends the file's bytes. The buffer is a whole number of pages, so that the
+// sendContent sends the file's bytes. The buffer is a whole number of pages, so that the
 // file can verify what it reads into it.
-func (s *session) copy(ctx context.Context, t *transfer) error {
+func (s *session) sendContent(ctx context.Context, t *transfer) error {
 	if s.frames == nil {
 		s.frames = wire.NewFrameWriter(s.out, wire.DefaultFrame)
 	}

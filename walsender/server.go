@@ -76,7 +76,7 @@ type Server struct {
 	// *[protocol.Error] is the answer to it, so that a program can allow, deny or
 	// merely watch. It is called on the session's goroutine, for many sessions at
 	// once, and ends soon after ctx. Without it everything is allowed.
-	Authorize func(ctx context.Context, s Session, command string) error
+	Authorize func(ctx context.Context, c Caller, command string) error
 
 	// Logger gets a line a session and a command: SEND_FILE and the LIST
 	// commands at Debug where they succeed, the others at Info, errors that are

@@ -46,7 +46,7 @@ type session struct {
 	cluster Cluster // the server's, as the session has it (see reopen)
 	release func()  // lets go of it; nil when there is nothing to let go of
 
-	membership
+	member   membership
 	upstream *upstream               // where commands are passed through to, nil before the first
 	end      context.CancelCauseFunc // ends the session; from any goroutine
 	skipping bool                    // an extended-query message was refused: skip to Sync
@@ -62,6 +62,7 @@ func (s *session) run(ctx context.Context, cancel context.CancelCauseFunc) (err 
 	s.log = s.log.With(zap.Uint32("pid", s.key.processID), zap.String("user", s.user),
 		zap.String("application_name", s.application))
 	s.log.Info("session started")
+	s.member.log = s.log
 	s.end = cancel
 	s.in = newReadAhead(s.conn, s.stall.Conn, s.already, s.peerEnded)
 	filled := make(chan struct{})
@@ -78,7 +79,7 @@ func (s *session) run(ctx context.Context, cancel context.CancelCauseFunc) (err 
 	defer func() { cancel(err) }()
 	defer s.closeUpstream()
 	defer func() { s.sayGoodbye(err) }()
-	defer s.leave()
+	defer s.member.leave()
 	for {
 		kind, body, err := s.in.next(ctx)
 		if err != nil {
@@ -135,50 +136,45 @@ func (s *session) refuseExtended() error {
 	return s.out.flush()
 }
 
-// query runs the text of a Query message and answers it, ReadyForQuery included.
-// Its error ends the session.
+// query answers a Query message, ReadyForQuery included: with a refusal, with what the
+// cluster's own walsender says, or with what the command gives here. Its error ends the
+// session.
 func (s *session) query(ctx context.Context, text string) error {
 	if refused := s.authorize(ctx, text); refused != nil {
 		return s.answer(refused)
 	}
-	command, err := grammar.Parse(text)
-	if passed, ok := s.passedText(text, command, err); ok {
+	command, invalid := grammar.Parse(text)
+	if passed, ok := s.passedText(text, command, invalid); ok {
 		if done, err := s.passThrough(ctx, passed); done || err != nil {
 			return err
 		}
 	}
-	began, sent := time.Now(), s.out.said()
-	if err == nil {
-		err = s.execute(ctx, command)
-	}
-	s.logCommand(command, began, s.out.said()-sent, err)
-	return s.answer(err)
+	return s.answerHere(ctx, command, invalid)
 }
 
-// execute runs the command, which may be cancelled meanwhile.
-func (s *session) execute(ctx context.Context, command grammar.Command) error {
-	if _, sends := command.(grammar.SendFile); !sends {
-		// Only the answers to files are gathered with those behind them. Any other
-		// command may take long, START_BACKUP the minutes of a checkpoint.
-		if err := s.out.flush(); err != nil {
-			return err
-		}
+// answerHere runs a command, unless invalid says that it is none, and ends its answer.
+func (s *session) answerHere(ctx context.Context, command grammar.Command, invalid error) error {
+	began, sent := time.Now(), s.out.bytesSaid()
+	failed := invalid
+	if failed == nil {
+		failed = s.execute(ctx, command)
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	s.setRunning(cancel)
-	defer s.setRunning(nil)
-	defer s.hurryAfter(ctx)()
-	if s.last == nil {
-		if err := s.reopen(ctx); err != nil {
-			return answerable(ctx, err)
-		}
-	}
-	return answerable(ctx, s.dispatch(ctx, command))
+	s.logCommand(command, began, s.out.bytesSaid()-sent, failed)
+	return s.answer(failed)
 }
 
-// dispatch runs the command by its kind: one method, in a file of its own, each.
-func (s *session) dispatch(ctx context.Context, command grammar.Command) error {
+// execute runs a command by its kind: each has a method, in a file of its own. The error
+// is the answer.
+func (s *session) execute(ctx context.Context, command grammar.Command) (err error) {
+	if err := s.flushBefore(command); err != nil {
+		return err
+	}
+	ctx, end := s.interruptible(ctx)
+	defer end()
+	defer func() { err = answerable(ctx, err) }()
+	if err := s.refresh(ctx); err != nil {
+		return err
+	}
 	switch c := command.(type) {
 	case nil:
 		return s.out.send(&pgproto3.EmptyQueryResponse{})
@@ -204,6 +200,29 @@ func (s *session) dispatch(ctx context.Context, command grammar.Command) error {
 		return s.timelineHistory(ctx, c)
 	default:
 		return protocol.Errorf(protocol.CodeFeatureNotSupported, "command is not supported by this server")
+	}
+}
+
+// flushBefore sends the answers that are due, unless the command is one whose answer is
+// gathered with those behind it. Any other may take long, START_BACKUP the minutes of a
+// checkpoint.
+func (s *session) flushBefore(command grammar.Command) error {
+	if _, sends := command.(grammar.SendFile); sends {
+		return nil
+	}
+	return s.out.flush()
+}
+
+// interruptible is the context of the command that runs from now until end is called:
+// interrupt cancels it, and the write that is under way then ends soon.
+func (s *session) interruptible(session context.Context) (command context.Context, end func()) {
+	command, cancel := context.WithCancelCause(session)
+	s.setRunning(cancel)
+	unhurry := s.hurryAfter(command)
+	return command, func() {
+		unhurry()
+		s.setRunning(nil)
+		cancel(nil)
 	}
 }
 
@@ -249,9 +268,10 @@ func (s *session) notice(n *protocol.Error) {
 // at once (§3.5); any other session answers what was sent before (§1.7).
 func (s *session) peerEnded(err error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.silent = true
-	if s.leading || !errors.Is(err, io.EOF) {
+	s.mu.Unlock()
+	// After that: a session that is about to lead looks the other way round.
+	if s.member.leads() || !errors.Is(err, io.EOF) {
 		s.end(errPeerGone)
 	}
 }
@@ -276,7 +296,7 @@ func (s *session) interrupt(why error) {
 // hurryAfter bounds the write under way once ctx ends, so that a command which is
 // ended from outside ends soon. One that its own client cancels goes on as fast as
 // the client reads. The function returned takes it back.
-func (s *session) hurryAfter(ctx context.Context) (relax func()) {
+func (s *session) hurryAfter(ctx context.Context) (unhurry func()) {
 	hurried := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(hurried)
@@ -290,13 +310,13 @@ func (s *session) hurryAfter(ctx context.Context) (relax func()) {
 		if !stop() {
 			<-hurried
 		}
-		s.stall.relax()
+		s.stall.unhurry()
 	}
 }
 
 // awaitReader gives the peer the time that the reader of a file has. The function
 // returned takes it back.
-func (s *session) awaitReader() (relax func()) {
+func (s *session) awaitReader() (restore func()) {
 	s.stall.wait(cmp.Or(s.server.SenderTimeout, DefaultFileTimeout))
 	return func() { s.stall.wait(cmp.Or(s.server.SenderTimeout, DefaultSenderTimeout)) }
 }

@@ -382,7 +382,7 @@ func TestServer_Authorize(t *testing.T) {
 	denied := protocol.Errorf(protocol.CodeInsufficientPrivilege, "no backups on weekdays")
 	var asked []string
 	server := &walsender.Server{Cluster: newMemCluster()}
-	server.Authorize = func(_ context.Context, s walsender.Session, command string) error {
+	server.Authorize = func(_ context.Context, s walsender.Caller, command string) error {
 		asked = append(asked, s.User+": "+command)
 		if strings.HasPrefix(command, "START_BACKUP") {
 			return denied

@@ -2,6 +2,7 @@ package walsender
 
 import (
 	"errors"
+	"sync"
 	"sync/atomic"
 
 	"go.uber.org/zap"
@@ -14,119 +15,158 @@ import (
 // (§4.2).
 const maxWrongIDs = 5
 
-// membership is a session's part in a backup (§3.1).
+// sessionState is the state of a session (§3.1). The end of a session leads out of every
+// state: a backup that it leads is aborted (§3.5), one that it has joined goes on (§3.6).
+type sessionState int
+
+const (
+	// idle: the session is in no backup. Every session begins so. START_BACKUP and
+	// JOIN_BACKUP lead out.
+	idle sessionState = iota
+	// leading: START_BACKUP has taken a place for the session's backup, whose
+	// checkpoint may still be awaited. Back to idle leads a START_BACKUP that fails, a
+	// STOP_BACKUP that the table has accepted, whether the cluster then stops or not,
+	// and the answer that tells that the backup was aborted.
+	leading
+	// joined: JOIN_BACKUP has found a backup that runs. Back to idle leads the answer
+	// that tells that the backup has ended or was aborted.
+	joined
+)
+
+// membership is a session's part in a backup. The session's goroutine uses it; only
+// leads may be called from others.
 type membership struct {
-	backup   *sharedstate.Backup // led or joined, nil when the session is idle
-	leading  bool                // set by the session's goroutine under the session's lock, for peerEnded
+	log *zap.Logger
+
+	mu    sync.Mutex
+	state sessionState // written under mu
+
+	backup *sharedstate.Backup                       // led or joined; nil while idle
+	led    protocol.RunningBackup                    // the led one in the cluster; nil until it is in backup mode
+	lost   *atomic.Pointer[protocol.BackupLostError] // why the cluster lost the led one; one for each backup
+
 	last     *sharedstate.Backup // the one last led or joined: its rate holds for WAL (§3.9)
-	gone     error               // what commands get that need the backup which ended under the session
-	wrongIDs int
-	size     int64                                     // bytes, as LIST_TABLESPACES PROGRESS last found; 0 for never
-	led      protocol.RunningBackup                    // the backup in the cluster, where the session leads it; nil before it is in backup mode
-	lost     *atomic.Pointer[protocol.BackupLostError] // why the cluster lost the backup; one for each backup
+	over     error               // how it ended, once the session was told
+	size     int64               // of the cluster in bytes, as LIST_TABLESPACES PROGRESS last found; 0 for never
+	wrongIDs int                 // unknown ids that the session has named
 }
 
-// enter makes the session the leader or a member of the backup. It ends the session
-// where the leader to be has already closed its side (§3.5).
-func (s *session) enter(b *sharedstate.Backup, leading bool) {
-	s.last, s.gone, s.lost = b, nil, new(atomic.Pointer[protocol.BackupLostError])
-	s.mu.Lock()
-	s.backup, s.leading = b, leading
-	deserted := leading && s.silent
-	s.mu.Unlock()
-	if leading {
-		b.SetTotal(s.size)
-	}
-	if deserted {
-		s.end(errPeerGone)
+// enter makes the session the leader of the backup, or one that has joined it.
+func (m *membership) enter(b *sharedstate.Backup, state sessionState) {
+	m.backup, m.last, m.over, m.lost = b, b, nil, new(atomic.Pointer[protocol.BackupLostError])
+	m.setState(state)
+	if state == leading {
+		b.SetTotal(m.size)
 	}
 }
 
-// sized notes the size of the cluster, which may be asked for before the backup
-// begins (§3.8), for the counters of the backup (§6.1).
-func (s *session) sized(bytes int64) {
-	s.size = bytes
-	if s.backup != nil {
-		s.backup.SetTotal(bytes)
+// leave takes the session out of its backup, if it is in one. A led backup is aborted,
+// which does nothing where it has ended; a joined one goes on.
+func (m *membership) leave() {
+	switch m.state {
+	case leading:
+		m.backup.Abort()
+		if m.led != nil {
+			m.led.Abort()
+		}
+	case joined:
+		m.backup.Leave()
 	}
+	m.becomeIdle()
 }
 
-// idle makes the session idle. A backup that is still there must have been ended
-// or left by the caller.
-func (s *session) idle() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.backup, s.leading, s.led = nil, false, nil
+// becomeIdle forgets the backup, which the caller has ended or left.
+func (m *membership) becomeIdle() {
+	m.backup, m.led = nil, nil
+	m.setState(idle)
+}
+
+func (m *membership) setState(state sessionState) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.state = state
+}
+
+// leads reports whether the session leads a backup.
+func (m *membership) leads() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.state == leading
+}
+
+// noteSize notes the size of the cluster, which a client may ask for before it starts
+// the backup (§3.8), for the counters of the backup (§6.1).
+func (m *membership) noteSize(bytes int64) {
+	m.size = bytes
+	if m.backup != nil {
+		m.backup.SetTotal(bytes)
+	}
 }
 
 // requireIdle is what START_BACKUP and JOIN_BACKUP need (§3.1).
-func (s *session) requireIdle() error {
-	if err := s.learn(); err != nil {
+func (m *membership) requireIdle() error {
+	if err := m.noticeEnd(); err != nil {
 		return err
 	}
-	if s.backup != nil {
+	if m.state != idle {
 		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "a backup is already in progress in this session")
 	}
 	return nil
 }
 
 // requireBackup is the backup that the session leads or has joined, or 55000.
-func (s *session) requireBackup() (*sharedstate.Backup, error) {
-	if err := s.learn(); err != nil {
+func (m *membership) requireBackup() (*sharedstate.Backup, error) {
+	if err := m.noticeEnd(); err != nil {
 		return nil, err
 	}
-	if s.backup != nil {
-		return s.backup, nil
-	}
-	if s.gone != nil {
-		return nil, toldError{s.gone}
+	switch {
+	case m.state != idle:
+		return m.backup, nil
+	case m.over != nil:
+		return nil, toldError{m.over}
 	}
 	return nil, protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "no backup is in progress in this session").
 		WithHint("Use START_BACKUP or JOIN_BACKUP first.")
 }
 
-// toldError is an answer that the session has had before, as pipelined commands
-// get it one after the other.
-type toldError struct{ error }
-
-// Unwrap gives errors.Is and errors.As the cause.
-func (e toldError) Unwrap() error { return e.error }
-
-// learn looks whether the session's backup has ended or was aborted under it. If
-// so the session is idle from now on, and this is how it is told (§3.9).
-func (s *session) learn() error {
-	if s.backup == nil {
+// noticeEnd finds out whether the session's backup has ended or was aborted meanwhile.
+// If so the session is idle from now on, and the error tells it (§3.9).
+func (m *membership) noticeEnd() error {
+	if m.state == idle {
 		return nil
 	}
-	err := s.backup.Err()
+	err := m.backup.Err()
 	if err == nil {
 		return nil
 	}
-	if lost := s.lost.Load(); lost != nil && s.leading {
-		err = abortedBy(lost, s.backup)
+	if lost := m.lost.Load(); lost != nil && m.state == leading {
+		err = abortedBy(lost, m.backup)
 	}
-	s.gone = err
-	s.detach()
+	m.over = err
+	m.leave()
 	return err
 }
 
-// watch aborts the backup that the session leads once the cluster has lost it.
-func (s *session) watch(b *sharedstate.Backup, lost <-chan *protocol.BackupLostError) {
-	reason := s.lost // the session may be in another backup by then, with a reason of its own
-	go func() {      // ends with the backup
+// watch takes the led backup's handle in the cluster, and aborts the backup once
+// the cluster has lost it.
+func (m *membership) watch(led protocol.RunningBackup) {
+	m.led = led
+	// The session may be in another backup when the reason comes.
+	b, reason, lost := m.backup, m.lost, led.Lost()
+	go func() { // ends with the backup
 		select {
 		case <-b.Done():
-		case err := <-lost:
-			s.log.Error("backup lost", zap.String("backup", protocol.ShortID(b.ID)), zap.Error(err))
-			reason.Store(err)
+		case why := <-lost:
+			m.log.Error("backup lost", zap.String("backup", protocol.ShortID(b.ID)), zap.Error(why))
+			reason.Store(why)
 			b.Abort()
 		}
 	}()
 }
 
-// abortedBy is what the leader is told of a backup that was aborted because of err.
-// Where the cluster has lost the backup that is what the other sessions are told, and
-// the reason.
+// abortedBy is what the leader is told of a backup that was aborted because of err. A
+// backup that the cluster has lost was aborted, as the other sessions are told; the
+// leader gets the reason besides.
 func abortedBy(err error, b *sharedstate.Backup) error {
 	lost, isLost := errors.AsType[*protocol.BackupLostError](err)
 	aborted, isOver := errors.AsType[*protocol.Error](b.Err())
@@ -137,23 +177,8 @@ func abortedBy(err error, b *sharedstate.Backup) error {
 	return aborted
 }
 
-// detach takes the session out of its backup: a leader's is aborted (which does
-// nothing where it has ended), a joined one's goes on (§3.6).
-func (s *session) detach() {
-	if s.leading {
-		s.backup.Abort()
-		if s.led != nil {
-			s.led.Abort()
-		}
-	} else {
-		s.backup.Leave()
-	}
-	s.idle()
-}
+// toldError is an answer that the session has had before: pipelined commands get it one
+// after the other.
+type toldError struct{ error }
 
-// leave ends the session's part in its backup when the session ends (§3.5).
-func (s *session) leave() {
-	if s.backup != nil {
-		s.detach()
-	}
-}
+func (e toldError) Unwrap() error { return e.error }

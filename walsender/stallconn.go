@@ -69,8 +69,8 @@ func (c *stallConn) hurry(d time.Duration) {
 	}
 }
 
-// relax takes hurry back.
-func (c *stallConn) relax() {
+// unhurry takes hurry back.
+func (c *stallConn) unhurry() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.limit = time.Time{}

@@ -12,7 +12,7 @@ import (
 // moment it has its place in the table: whatever happens while the checkpoint is
 // awaited, the end of the session aborts it.
 func (s *session) startBackup(ctx context.Context, c grammar.StartBackup) error {
-	if err := s.requireIdle(); err != nil {
+	if err := s.member.requireIdle(); err != nil {
 		return err
 	}
 	if err := s.reopen(ctx); err != nil {
@@ -27,14 +27,26 @@ func (s *session) startBackup(ctx context.Context, c grammar.StartBackup) error 
 	if err != nil {
 		return err
 	}
-	s.enter(b, true)
+	s.lead(b)
 	start, err := s.enterBackupMode(ctx, b, c)
 	if err != nil {
-		s.detach()
+		s.member.leave()
 		return err
 	}
 	row := protocol.BackupStart{StartPoint: start, ID: b.ID}
 	return s.result("START_BACKUP", protocol.BackupStartColumns(), row.Row())
+}
+
+// lead makes the session the leader of the backup. It ends the session where the peer
+// has already closed its side (§3.5).
+func (s *session) lead(b *sharedstate.Backup) {
+	s.member.enter(b, leading)
+	s.mu.Lock()
+	deserted := s.silent
+	s.mu.Unlock()
+	if deserted {
+		s.end(errPeerGone)
+	}
 }
 
 func (s *session) enterBackupMode(ctx context.Context, b *sharedstate.Backup, c grammar.StartBackup) (protocol.StartPoint, error) {
@@ -46,8 +58,7 @@ func (s *session) enterBackupMode(ctx context.Context, b *sharedstate.Backup, c 
 	if err != nil {
 		return start, err
 	}
-	s.led = led
-	s.watch(b, led.Lost())
+	s.member.watch(led)
 	inRecovery, err := s.cluster.InRecovery(ctx)
 	if err != nil {
 		return start, err

@@ -11,11 +11,11 @@ import (
 // stopBackup answers STOP_BACKUP (§4.3, §3.7). Once the table has accepted it the
 // backup is over, well or not.
 func (s *session) stopBackup(ctx context.Context, c grammar.StopBackup) error {
-	b, err := s.requireBackup()
+	b, err := s.member.requireBackup()
 	if err != nil {
 		return err
 	}
-	if !s.leading {
+	if !s.member.leads() {
 		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "only the session that started the backup can stop it")
 	}
 	// Ahead of what the table asks for, which nobody can give it after a promotion.
@@ -25,17 +25,17 @@ func (s *session) stopBackup(ctx context.Context, c grammar.StopBackup) error {
 	if err := b.Stop(); err != nil {
 		return err
 	}
-	stop, err := s.led.Stop(ctx, !c.NoWait, s.noticeNow)
+	stop, err := s.member.led.Stop(ctx, !c.NoWait, s.noticeNow)
 	if err == nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		s.detach()
+		s.member.leave()
 		return abortedBy(err, b)
 	}
 	failures := b.Counters().ChecksumFailures
 	b.End()
-	s.idle()
+	s.member.becomeIdle()
 	if err := s.result("STOP_BACKUP", protocol.BackupStopColumns(), stop.Row()); err != nil {
 		return err
 	}

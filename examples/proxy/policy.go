@@ -20,7 +20,7 @@ type policy struct {
 
 // authorize is a Server's Authorize. An error that is a *protocol.Error is the answer to
 // the client.
-func (p policy) authorize(_ context.Context, s walsender.Session, command string) error {
+func (p policy) authorize(_ context.Context, s walsender.Caller, command string) error {
 	// The rest of the command stays out of the log: in it may be the id of a backup, by
 	// which anybody could join the backup.
 	name := cmp.Or(grammar.Verb(command), "nothing")

@@ -109,8 +109,6 @@ type memoryFile struct {
 	info fileInfo
 }
 
-// Stat implements fs.File.
 func (f *memoryFile) Stat() (fs.FileInfo, error) { return f.info, nil }
 
-// Close implements io.Closer.
 func (f *memoryFile) Close() error { return nil }

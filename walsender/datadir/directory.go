@@ -189,7 +189,6 @@ func (d *directory) namesOnce() ([]string, error) {
 // preader reads a descriptor at offsets.
 type preader int
 
-// ReadAt implements io.ReaderAt.
 func (fd preader) ReadAt(p []byte, offset int64) (int, error) {
 	done := 0
 	for done < len(p) {

@@ -72,22 +72,16 @@ type fileInfo struct {
 	stat *unix.Stat_t
 }
 
-// Name implements fs.FileInfo.
 func (i fileInfo) Name() string { return path.Base(i.path) }
 
-// Size implements fs.FileInfo.
 func (i fileInfo) Size() int64 { return i.stat.Size }
 
-// Mode implements fs.FileInfo.
 func (i fileInfo) Mode() fs.FileMode { return fs.FileMode(i.stat.Mode & 0o777) }
 
-// ModTime implements fs.FileInfo.
 func (i fileInfo) ModTime() time.Time { return modTime(*i.stat) }
 
-// IsDir implements fs.FileInfo.
 func (i fileInfo) IsDir() bool { return false }
 
-// Sys implements fs.FileInfo.
 func (i fileInfo) Sys() any { return i.stat }
 
 // row is the file's row in a listing.

@@ -95,10 +95,8 @@ type lineError struct {
 	err  error
 }
 
-// Error implements error.
 func (e lineError) Error() string { return e.line }
 
-// Unwrap gives errors.Is and errors.As the cause.
 func (e lineError) Unwrap() error { return e.err }
 
 // isCode reports whether PostgreSQL refused with the SQLSTATE.

@@ -185,7 +185,6 @@ type takenOver struct {
 	in io.Reader
 }
 
-// Read implements io.Reader.
 func (c takenOver) Read(p []byte) (int, error) { return c.in.Read(p) }
 
 // messageReader reads messages and never a byte beyond the one that it is in: what
@@ -198,7 +197,6 @@ type messageReader struct {
 
 const headerLength = 5
 
-// Read implements io.Reader.
 func (m *messageReader) Read(p []byte) (int, error) {
 	if m.left > 0 {
 		n, err := m.r.Read(p[:min(len(p), m.left)])

@@ -69,7 +69,7 @@ func checkUnlogged(t *testing.T, format client.Format) {
 	wait(t, "all builds are under way", func() bool {
 		return sql(t, primary, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") == "7"
 	})
-	finish := func(_ context.Context, _ walsender.Session, command string) error {
+	finish := func(_ context.Context, _ walsender.Caller, command string) error {
 		if !strings.HasPrefix(command, "STOP_BACKUP") {
 			return nil
 		}
