@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/client/internal/wire"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -27,7 +28,7 @@ func Backup(ctx context.Context, o Options) (Result, error) {
 	if err := b.checkPlaces(); err != nil {
 		return Result{}, err
 	}
-	if b.dialer, err = newDialer(o, b.events.notice); err != nil {
+	if b.dialer, err = b.newDialer(); err != nil {
 		return Result{}, err
 	}
 	defer b.progress.report(o.Progress)()
@@ -63,10 +64,10 @@ type backup struct {
 	Options
 	events   events
 	progress progress
-	dialer   *dialer
+	dialer   *wire.Dialer
 	excuses  excuses
 
-	leader      *conn
+	leader      *wire.Conn
 	workers     []*worker
 	cluster     cluster
 	tablespaces []protocol.Tablespace // before START_BACKUP
@@ -162,12 +163,12 @@ func (b *backup) checksumError() error {
 // hangUp ends the sessions.
 func (b *backup) hangUp() {
 	for _, w := range b.workers {
-		w.conn.close()
+		w.conn.Close()
 	}
 	if b.stream != nil {
-		b.stream.conn.close()
+		b.stream.conn.Close()
 	}
-	b.leader.close()
+	b.leader.Close()
 }
 
 // cleanUp leaves the target as it was found.

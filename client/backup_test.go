@@ -15,7 +15,7 @@ import (
 	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/manifest"
-	"github.com/pgparallel/pgparallel/protocol/wire"
+	pgwire "github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 func TestBackup_5_1_Order(t *testing.T) {
@@ -143,8 +143,8 @@ func TestBackup_5_7_Checksums(t *testing.T) {
 			return false
 		}
 		s.sendRows(protocol.BackupStopColumns(), s.stop.Row())
-		s.send(wire.NoticeResponse(protocol.Warningf("3 checksum verification failures")),
-			wire.ErrorResponse(protocol.Errorf(protocol.CodeDataCorrupted, "checksum verification failure during base backup")))
+		s.send(pgwire.NoticeResponse(protocol.Warningf("3 checksum verification failures")),
+			pgwire.ErrorResponse(protocol.Errorf(protocol.CodeDataCorrupted, "checksum verification failure during base backup")))
 		s.ready()
 		return true
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/client/internal/wire"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -20,7 +21,7 @@ func (b *backup) startBackup(context.Context) error {
 	}
 	b.events.tell(LevelVerbose, "initiating base backup, waiting for checkpoint to complete")
 	var err error
-	if b.started, err = row(b.leader, command, protocol.DecodeBackupStart); err != nil {
+	if b.started, err = wire.Row(b.leader, command, protocol.DecodeBackupStart); err != nil {
 		return fmt.Errorf("could not initiate base backup: %w", err)
 	}
 	b.events.tell(LevelVerbose, "checkpoint completed")
@@ -28,8 +29,8 @@ func (b *backup) startBackup(context.Context) error {
 	return nil
 }
 
-func (b *backup) join(c *conn) error {
-	if err := c.command("JOIN_BACKUP " + quote(b.started.ID)); err != nil {
+func (b *backup) join(c *wire.Conn) error {
+	if err := c.Command("JOIN_BACKUP " + quote(b.started.ID)); err != nil {
 		return fmt.Errorf("could not join backup: %w", err)
 	}
 	return nil
@@ -76,7 +77,7 @@ func (b *backup) listFiles(context.Context) error {
 }
 
 func (b *backup) listInto(p *listingChecker, tablespace uint32, command string) error {
-	return b.leader.rows(command, func(row protocol.Row) error {
+	return b.leader.Rows(command, func(row protocol.Row) error {
 		f, err := protocol.DecodeFile(row)
 		if err != nil {
 			return err
@@ -147,7 +148,7 @@ func (b *backup) copyFiles(ctx context.Context) error {
 		options:   b.verifyOption(),
 		progress:  &b.progress,
 		received:  b.fileReceived,
-		reconnect: func(attempt context.Context) (*conn, error) { return b.rejoin(attempt, ctx) },
+		reconnect: func(attempt context.Context) (*wire.Conn, error) { return b.rejoin(attempt, ctx) },
 	}
 	for _, w := range b.workers {
 		w.receiver = b.newReceiver()
@@ -188,14 +189,14 @@ func (b *backup) fileReceived(f *output.File, listed int64, refused *protocol.Er
 }
 
 // rejoin opens a connection that may send files of the backup.
-func (b *backup) rejoin(ctx, life context.Context) (*conn, error) {
+func (b *backup) rejoin(ctx, life context.Context) (*wire.Conn, error) {
 	c, err := b.redial(ctx, life)
 	if err != nil {
 		return nil, err
 	}
-	defer context.AfterFunc(ctx, c.abort)()
+	defer context.AfterFunc(ctx, c.Abort)()
 	if err := b.join(c); err != nil {
-		c.abort()
+		c.Abort()
 		return nil, err
 	}
 	return c, nil
@@ -203,9 +204,9 @@ func (b *backup) rejoin(ctx, life context.Context) (*conn, error) {
 
 // redial opens a connection in the place of one that was lost, which for the server
 // may still have its place.
-func (b *backup) redial(ctx, life context.Context) (c *conn, err error) {
+func (b *backup) redial(ctx, life context.Context) (c *wire.Conn, err error) {
 	err = whileRefused(ctx, protocol.CodeTooManyConnections, redialFor, func() error {
-		c, err = b.dialer.worker(ctx, life)
+		c, err = b.dialer.Another(ctx, life)
 		return err
 	})
 	return c, err
@@ -250,10 +251,10 @@ func (b *backup) copyControlFile(ctx context.Context) error {
 	r.progress = &b.progress
 	defer r.sink.Close()
 	err := b.whileInUse(ctx, func() error {
-		if err := b.leader.ask(sendFile(f.Path) + b.verifyOption()); err != nil {
+		if err := b.leader.Ask(sendFile(f.Path) + b.verifyOption()); err != nil {
 			return err
 		}
-		if err := b.leader.flush(); err != nil {
+		if err := b.leader.Flush(); err != nil {
 			return err
 		}
 		return r.receive(b.leader, f, output.ControlFileHeld, func(int) error { return nil })

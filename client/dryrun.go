@@ -65,7 +65,7 @@ func DryRun(ctx context.Context, o Options) (Plan, error) {
 	if err := b.checkPlaces(); err != nil {
 		return Plan{}, err
 	}
-	if b.dialer, err = newDialer(o, b.events.notice); err != nil {
+	if b.dialer, err = b.newDialer(); err != nil {
 		return Plan{}, err
 	}
 	connected, disconnect := context.WithCancel(ctx)
@@ -135,11 +135,11 @@ func (b *backup) tryStream(ctx context.Context) error {
 	if b.WAL != WALStream {
 		return nil
 	}
-	c, err := b.dialer.worker(ctx, ctx)
+	c, err := b.dialer.Another(ctx, ctx)
 	if err != nil {
 		return err
 	}
-	c.close()
+	c.Close()
 	return nil
 }
 

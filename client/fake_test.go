@@ -19,7 +19,7 @@ import (
 	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/walrecord/walrecordtest"
-	"github.com/pgparallel/pgparallel/protocol/wire"
+	pgwire "github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 const (
@@ -259,7 +259,7 @@ func (s *fakeSession) run() {
 	s.mu.Unlock()
 	if s.refuse != nil {
 		if e := s.refuse(s.number); e != nil {
-			s.send(wire.ErrorResponse(e))
+			s.send(pgwire.ErrorResponse(e))
 			return
 		}
 	}
@@ -325,14 +325,14 @@ func (s *fakeSession) complete() {
 }
 
 func (s *fakeSession) fail(e *protocol.Error) {
-	s.send(wire.ErrorResponse(e), &pgproto3.ReadyForQuery{TxStatus: 'I'})
+	s.send(pgwire.ErrorResponse(e), &pgproto3.ReadyForQuery{TxStatus: 'I'})
 }
 
 // sendRows begins an answer; complete or fail ends it.
 func (s *fakeSession) sendRows(columns []protocol.Column, rows ...protocol.Row) {
-	s.backend.Send(wire.RowDescription(columns...))
+	s.backend.Send(pgwire.RowDescription(columns...))
 	for _, r := range rows {
-		s.backend.Send(wire.DataRow(r))
+		s.backend.Send(pgwire.DataRow(r))
 	}
 }
 
@@ -398,7 +398,7 @@ func (s *fakeSession) answer(command string) {
 		s.mu.Unlock()
 		s.sendRows(protocol.TablespaceColumns())
 		for _, t := range append(s.tablespaces(call), protocol.Tablespace{Size: 100}) {
-			s.backend.Send(wire.DataRow(t.Row()))
+			s.backend.Send(pgwire.DataRow(t.Row()))
 		}
 	case "START_BACKUP":
 		s.sendRows(protocol.BackupStartColumns(), s.start.Row())
@@ -408,13 +408,13 @@ func (s *fakeSession) answer(command string) {
 		s.sendRows(protocol.FileColumns())
 		if argument == "" {
 			for _, f := range s.list() {
-				s.backend.Send(wire.DataRow(f.Row()))
+				s.backend.Send(pgwire.DataRow(f.Row()))
 			}
 		}
 	case "LIST_WAL_FILES":
 		s.sendRows(protocol.FileColumns())
 		for _, name := range slices.Sorted(maps.Keys(s.wal)) {
-			s.backend.Send(wire.DataRow(protocol.File{Path: "pg_wal/" + name, Type: protocol.TypeFile, Size: int64(len(s.wal[name])), ModTime: fakeTime}.Row()))
+			s.backend.Send(pgwire.DataRow(protocol.File{Path: "pg_wal/" + name, Type: protocol.TypeFile, Size: int64(len(s.wal[name])), ModTime: fakeTime}.Row()))
 		}
 	case "SEND_FILE":
 		content, found := s.files[argument]

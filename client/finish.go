@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/client/internal/wire"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/manifest"
 	"github.com/pgparallel/pgparallel/protocol/walrecord"
@@ -19,9 +20,9 @@ func (b *backup) stopBackup(ctx context.Context) error {
 		command += " NOWAIT"
 	}
 	rows := 0
-	defer b.waitPatiently()()
+	defer b.leader.AllowSilence()()
 	err := b.whileInUse(ctx, func() error {
-		return b.leader.rows(command, func(row protocol.Row) (err error) {
+		return b.leader.Rows(command, func(row protocol.Row) (err error) {
 			rows++
 			b.stopped, err = protocol.DecodeBackupStop(row)
 			return err
@@ -55,23 +56,11 @@ func (b *backup) stopBackup(ctx context.Context) error {
 	return b.excuses.judge(b.replayed(), b.events.tell)
 }
 
-// waitPatiently lets the server be silent once it has said what it waits for, which may
-// be its archive, and take hours. It returns what ends that.
-func (b *backup) waitPatiently() (end func()) {
-	c := b.leader
-	notice, patience := c.notice, c.tap.patience
-	c.notice = func(n *protocol.Error) {
-		c.tap.patience = 0
-		notice(n)
-	}
-	return func() { c.notice, c.tap.patience = notice, patience }
-}
-
 // replayed reports whether recovery makes up for what happened to the files while they
 // were copied: the backup has a label, and a server ran. Of a standby that is stopped the
 // copy recovers, too, but only to where the standby had come before.
 func (b *backup) replayed() bool {
-	stopped := b.walAccess() == protocol.WALKept && b.leader.parameters["in_hot_standby"] == "on"
+	stopped := b.walAccess() == protocol.WALKept && b.leader.Parameters["in_hot_standby"] == "on"
 	return b.stopped.Label != "" && !stopped
 }
 
@@ -159,7 +148,7 @@ func (b *backup) copyWAL(ctx context.Context) error {
 		files: b.wal,
 		queue: newQueue(b.wal.Sorted(output.ByPath)), // the oldest first: it is the next that the server removes
 		jobs:  b.Jobs, minJobs: b.MinJobs, tell: b.events.tell, received: walReceived,
-		reconnect: func(attempt context.Context) (*conn, error) {
+		reconnect: func(attempt context.Context) (*wire.Conn, error) {
 			return b.redial(attempt, ctx) // WAL is sent to whoever asks (§3.9)
 		},
 	}
@@ -186,7 +175,7 @@ func (b *backup) readHistory() error {
 	tli := b.stopped.StopTimeline
 	var content string
 	if tli != b.stopped.Timeline {
-		h, err := row(b.leader, fmt.Sprintf("TIMELINE_HISTORY %d", tli), protocol.DecodeHistoryFile)
+		h, err := wire.Row(b.leader, fmt.Sprintf("TIMELINE_HISTORY %d", tli), protocol.DecodeHistoryFile)
 		if err != nil {
 			return fmt.Errorf("could not read the history of timeline %d: %w", tli, err)
 		}

@@ -47,15 +47,15 @@ func (b *backup) listenToLeader(end <-chan struct{}) error {
 		look = ticker.C
 	}
 	for {
-		w := b.leader.watch(func(error) {})
+		w := b.leader.Watch()
 		ended := false
 		select {
-		case <-w.done: // the connection is lost
+		case <-w.Done: // the connection is lost
 		case <-end:
 			ended = true
 		case <-look:
 		}
-		if err := w.stop(); err != nil {
+		if err := w.Stop(); err != nil {
 			return fmt.Errorf("could not lead the backup any more: %w", err)
 		}
 		if ended {
@@ -70,7 +70,7 @@ func (b *backup) listenToLeader(end <-chan struct{}) error {
 // lookForWAL makes sure that the WAL of the backup is there still (§5.13).
 func (b *backup) lookForWAL() error {
 	command := fmt.Sprintf("LIST_WAL_FILES START_WAL_LOCATION '%v'", b.started.StartPtr)
-	if err := b.leader.rows(command, func(protocol.Row) error { return nil }); err != nil {
+	if err := b.leader.Rows(command, func(protocol.Row) error { return nil }); err != nil {
 		return b.walGone(fmt.Errorf("could not list WAL files: %w", err))
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/pgparallel/pgparallel/client/internal/wire"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -21,14 +22,18 @@ type cluster struct {
 	system        protocol.System
 }
 
+func (b *backup) newDialer() (*wire.Dialer, error) {
+	return wire.NewDialer(wire.Config{Info: b.ConnInfo, ConnConfig: b.ConnConfig, Timeout: b.Timeout, Notice: b.events.notice})
+}
+
 // connect opens the first connection. The others follow when it is known what for, and
 // ahead of the checkpoint: one too many must be known before it.
 func (b *backup) connect(ctx context.Context) error {
 	var err error
-	if b.leader, err = b.dialer.leader(ctx); err != nil {
+	if b.leader, err = b.dialer.First(ctx); err != nil {
 		return err
 	}
-	if b.leader.parameters["parallel_backup_protocol"] == "" {
+	if b.leader.Parameters["parallel_backup_protocol"] == "" {
 		if _, err := b.askTablespaces(""); err != nil {
 			return notParallel(err)
 		}
@@ -56,7 +61,7 @@ func notParallel(err error) error {
 // identify asks for what must be known of the cluster.
 func (b *backup) identify(context.Context) error {
 	show := func(name string) (string, error) {
-		value, err := row(b.leader, "SHOW "+name, func(r protocol.Row) (string, error) {
+		value, err := wire.Row(b.leader, "SHOW "+name, func(r protocol.Row) (string, error) {
 			if len(r) != 1 {
 				return "", fmt.Errorf("result has %d columns, expected 1", len(r))
 			}
@@ -88,7 +93,7 @@ func (b *backup) identify(context.Context) error {
 	if b.cluster.versionNum, err = strconv.Atoi(version); err != nil {
 		return fmt.Errorf("unexpected server_version_num %q", protocol.Shorten(version, 64))
 	}
-	if b.cluster.system, err = row(b.leader, "IDENTIFY_SYSTEM", protocol.DecodeSystem); err != nil {
+	if b.cluster.system, err = wire.Row(b.leader, "IDENTIFY_SYSTEM", protocol.DecodeSystem); err != nil {
 		return fmt.Errorf("could not identify system: %w", err)
 	}
 	return nil
@@ -101,7 +106,7 @@ func (b *backup) askTablespaces(option string) ([]protocol.Tablespace, error) {
 	var kB int64
 	seen := map[uint32]bool{}
 	memory := listingMemory()
-	err := b.leader.rows("LIST_TABLESPACES"+option, func(row protocol.Row) error {
+	err := b.leader.Rows("LIST_TABLESPACES"+option, func(row protocol.Row) error {
 		t, err := protocol.DecodeTablespace(row)
 		if err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/client/internal/wire"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -32,8 +33,8 @@ type incoming struct {
 // name, which must not exist. What has arrived it tells piece by piece. It sets
 // the size and the checksum of f. On an error it leaves no file; after the server's, a
 // *protocol.Error, and a *changedError the connection can go on.
-func (r *receiver) receive(c *conn, f *output.File, name string, arrived func(n int) error) error {
-	r.sink.Meanwhile(c.readAhead)
+func (r *receiver) receive(c *wire.Conn, f *output.File, name string, arrived func(n int) error) error {
+	r.sink.Meanwhile(c.ReadAhead)
 	in := &incoming{receiver: r, listed: f}
 	err := in.read(c, name, arrived)
 	if err == nil {
@@ -59,14 +60,14 @@ func (r *receiver) receive(c *conn, f *output.File, name string, arrived func(n 
 }
 
 // discard takes the file back, which err has ended. Where that cannot be done, the
-// file must not be sent again, as a lostError and a changedError would have it.
+// file must not be sent again, as a [wire.LostError] and a changedError would have it.
 func (in *incoming) discard(err error) error {
 	kept := in.out.Discard()
 	if kept == nil {
 		return err
 	}
-	if gone := (*lostError)(nil); errors.As(err, &gone) {
-		err = gone.err
+	if gone := (*wire.LostError)(nil); errors.As(err, &gone) {
+		err = gone.Err
 	}
 	if changed := (*changedError)(nil); errors.As(err, &changed) {
 		return fmt.Errorf("%v, and %w", changed, kept)
@@ -82,9 +83,9 @@ func (r *receiver) filled() io.Writer {
 	return r.sum
 }
 
-func (in *incoming) read(c *conn, name string, arrived func(n int) error) error {
+func (in *incoming) read(c *wire.Conn, name string, arrived func(n int) error) error {
 	for {
-		kind, body, err := c.next()
+		kind, body, err := c.Next()
 		if err != nil {
 			return err
 		}
@@ -114,7 +115,7 @@ func (in *incoming) read(c *conn, name string, arrived func(n int) error) error 
 func (in *incoming) message(kind byte, body []byte, name string) (err error) {
 	switch copying := in.out != nil && !in.copied && in.refused == nil; {
 	case kind == 'E' && in.refused == nil:
-		in.refused, err = decodeError(body)
+		in.refused, err = wire.DecodeError(body)
 	case kind == 'H' && in.out == nil && in.refused == nil:
 		in.out, err = in.sink.Create(in.listed, name)
 		if in.sum != nil {
@@ -127,7 +128,7 @@ func (in *incoming) message(kind byte, body []byte, name string) (err error) {
 	case kind == 'C' && in.copied && !in.complete && in.refused == nil:
 		in.complete = true
 	default:
-		err = unexpected(kind)
+		err = wire.Unexpected(kind)
 	}
 	return err
 }

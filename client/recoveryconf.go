@@ -20,7 +20,7 @@ func (b *backup) writeRecoveryConf(context.Context) error {
 		}
 		return nil
 	}
-	if wal := protocol.WALAccess(b.leader.parameters[protocol.ParameterWAL]); wal != "" && wal != protocol.WALStreamed {
+	if wal := protocol.WALAccess(b.leader.Parameters[protocol.ParameterWAL]); wal != "" && wal != protocol.WALStreamed {
 		b.events.tell(LevelWarning, "this server streams no WAL: primary_conninfo must be changed before a standby can follow by it")
 	}
 	settings := recoverySettings(b.ConnInfo.PrimaryConnInfo(b.cluster.versionNum >= 170000), b.Slot)

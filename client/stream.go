@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/client/internal/wire"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/manifest"
 	"github.com/pgparallel/pgparallel/protocol/walrecord"
@@ -19,13 +20,14 @@ import (
 // does. Its goroutine, which receive is, begins with startStream and ends when the stop
 // position has arrived, or with the connection.
 type walStream struct {
-	conn        *conn
+	conn        *wire.Conn
 	slot        string // empty: none
 	slotCreated bool   // by this backup, to stay
 	reserved    bool   // the slot has reserved WAL when it was created
 	synchronous bool   // the server waits for standbys: a slot is moved no more than it must
 	segmentSize int64
 	interval    time.Duration // between two reports; not above 0: none
+	timeout     time.Duration // see Options.Timeout
 	sink        output.Sink
 	folder      *target // where segments are renamed; nil: they go into an archive
 	sync        bool
@@ -66,12 +68,12 @@ func (b *backup) openStream(ctx context.Context) error {
 	if b.WAL != WALStream {
 		return nil
 	}
-	c, err := b.dialer.worker(ctx, ctx)
+	c, err := b.dialer.Another(ctx, ctx)
 	if err != nil {
 		return err
 	}
 	b.stream = &walStream{
-		conn: c, slot: b.Slot, segmentSize: b.cluster.segmentSize, interval: b.StatusInterval,
+		conn: c, slot: b.Slot, segmentSize: b.cluster.segmentSize, interval: b.StatusInterval, timeout: b.Timeout,
 		sync: !b.NoSync, checksums: b.ManifestChecksums, done: make(chan struct{}),
 	}
 	return b.identifyStream()
@@ -114,7 +116,7 @@ func (b *backup) startStream(context.Context) error {
 // from, as far as that can be told before it is read.
 func (b *backup) identifyStream() error {
 	s := b.stream
-	system, err := row(s.conn, "IDENTIFY_SYSTEM", protocol.DecodeSystem)
+	system, err := wire.Row(s.conn, "IDENTIFY_SYSTEM", protocol.DecodeSystem)
 	switch {
 	case err != nil:
 		return fmt.Errorf("could not identify system: %w", err)
@@ -123,7 +125,7 @@ func (b *backup) identifyStream() error {
 	case system.XLogPos < b.started.StartPtr:
 		return fmt.Errorf("the WAL comes from another server: it ends at %v, and the backup starts at %v", system.XLogPos, b.started.StartPtr)
 	}
-	standbys, err := row(s.conn, "SHOW synchronous_standby_names", func(r protocol.Row) (string, error) {
+	standbys, err := wire.Row(s.conn, "SHOW synchronous_standby_names", func(r protocol.Row) (string, error) {
 		if len(r) != 1 {
 			return "", fmt.Errorf("result has %d columns, expected 1", len(r))
 		}
@@ -209,7 +211,7 @@ func (b *backup) stopStream() {
 	if b.stream == nil {
 		return
 	}
-	b.stream.conn.close()
+	b.stream.conn.Close()
 	if b.stream.begun {
 		<-b.stream.done
 	}
@@ -245,7 +247,7 @@ func (s *walStream) receive(start protocol.LSN, tli protocol.Timeline) error {
 // receiveHistory receives the history file of a timeline, without which the backup
 // would not find its way to it.
 func (s *walStream) receiveHistory(tli protocol.Timeline) error {
-	h, err := row(s.conn, fmt.Sprintf("TIMELINE_HISTORY %d", tli), protocol.DecodeHistoryFile)
+	h, err := wire.Row(s.conn, fmt.Sprintf("TIMELINE_HISTORY %d", tli), protocol.DecodeHistoryFile)
 	if err != nil {
 		return fmt.Errorf("could not receive the history of timeline %d: %w", tli, err)
 	}
@@ -275,10 +277,10 @@ func (s *walStream) receiveTimeline(start protocol.LSN, tli protocol.Timeline) (
 	if s.slot != "" {
 		command += "SLOT " + identifier(s.slot) + " "
 	}
-	if err := s.conn.ask(fmt.Sprintf("%sPHYSICAL %v TIMELINE %d", command, start, tli)); err != nil {
+	if err := s.conn.Ask(fmt.Sprintf("%sPHYSICAL %v TIMELINE %d", command, start, tli)); err != nil {
 		return next, err
 	}
-	if err := s.conn.flush(); err != nil {
+	if err := s.conn.Flush(); err != nil {
 		return next, err
 	}
 	next, err = s.answer(start, tli)

@@ -15,10 +15,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"github.com/pgparallel/pgparallel/client/internal/wire"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/walrecord"
 	"github.com/pgparallel/pgparallel/protocol/walrecord/walrecordtest"
-	"github.com/pgparallel/pgparallel/protocol/wire"
+	pgwire "github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 const (
@@ -319,7 +320,7 @@ func TestStream_Hints(t *testing.T) {
 	} {
 		f := newFake(t)
 		f.withStream().before = func(s *fakeSession) bool {
-			s.send(wire.ErrorResponse(protocol.Fatalf(test.code, "the end")))
+			s.send(pgwire.ErrorResponse(protocol.Fatalf(test.code, "the end")))
 			s.conn.Close()
 			return false
 		}
@@ -426,7 +427,7 @@ func FuzzStreamData(f *testing.F) {
 	f.Add([]byte("k00000000000000000")) // a reply is requested
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, body []byte) {
-		s := &walStream{segmentSize: fakeSegment, sink: discardSink{}, copying: true, written: 0x100000, conn: &conn{tap: &tap{conn: deafConn{}}}}
+		s := &walStream{segmentSize: fakeSegment, sink: discardSink{}, copying: true, written: 0x100000, conn: wire.NewConn(context.Background(), deafConn{}, nil)}
 		s.records = walrecord.NewRun(walrecord.Source{SegmentSize: fakeSegment}, 0x100000, 0x100028)
 		err := s.data(body, 1)
 		if taken := int(s.written - 0x100000); err == nil && len(body) > 0 && body[0] == 'w' && taken != len(body)-xlogDataHeader {

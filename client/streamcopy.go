@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"github.com/pgparallel/pgparallel/client/internal/wire"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -27,7 +28,7 @@ const (
 func (s *walStream) answer(start protocol.LSN, tli protocol.Timeline) (next branch, err error) {
 	var refused *protocol.Error
 	for {
-		kind, body, err := s.conn.next()
+		kind, body, err := s.conn.Next()
 		if err != nil {
 			return next, err
 		}
@@ -45,14 +46,14 @@ func (s *walStream) answer(start protocol.LSN, tli protocol.Timeline) (next bran
 				next, err = decodeNextTimeline(m.Values)
 			}
 		case 'E':
-			refused, err = decodeError(body)
+			refused, err = wire.DecodeError(body)
 		case 'Z':
 			if refused != nil {
 				return branch{}, refused
 			}
 			return next, nil
 		default:
-			err = unexpected(kind)
+			err = wire.Unexpected(kind)
 		}
 		if err != nil {
 			return branch{}, err
@@ -104,7 +105,7 @@ func (s *walStream) wal(begin protocol.LSN, data []byte, tli protocol.Timeline) 
 	case finished:
 		return nil
 	case !copying:
-		return unexpected('d')
+		return wire.Unexpected('d')
 	case begin != written:
 		return fmt.Errorf("got write-ahead log from %v on, expected %v", begin, written)
 	}
@@ -196,14 +197,14 @@ var postgresEpoch = time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC)
 // send sends a message. Where that fails the connection is lost, and the reader, who
 // may be another goroutine, finds out why.
 func (s *walStream) send(message []byte) {
-	s.conn.tap.write(message) //nolint:errcheck // see above
+	s.conn.Send(message) //nolint:errcheck // see above
 }
 
 // reportRegularly starts the goroutine that reports at intervals. It ends when the
 // returned function is called, which returns after it. Where a server must not be
 // silent for long, it is asked to answer.
 func (s *walStream) reportRegularly() (stop func()) {
-	interval, patience := s.interval, s.conn.tap.patience
+	interval, patience := s.interval, s.timeout
 	if patience > 0 && (interval <= 0 || interval > patience/2) {
 		interval = patience / 2
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/pgparallel/pgparallel/client/internal/wire"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
@@ -32,9 +33,9 @@ func TestStream_PostgreSQL(t *testing.T) {
 
 	config, err := pgconn.ParseConfig(standby.ConnString("postgres"))
 	must(t, err)
-	d, err := newDialer(Options{ConnConfig: config}, func(*protocol.Error) {})
+	d, err := wire.NewDialer(wire.Config{ConnConfig: config, Notice: func(*protocol.Error) {}})
 	must(t, err)
-	c, err := d.leader(ctx)
+	c, err := d.First(ctx)
 	must(t, err)
 	target, err := newTarget(filepath.Join(t.TempDir(), "copy"), plainly)
 	must(t, err)
@@ -42,7 +43,7 @@ func TestStream_PostgreSQL(t *testing.T) {
 	must(t, target.makeDirectory("pg_wal"))
 	b := &backup{Options: Options{WAL: WALStream}, dialer: d, leader: c, target: target}
 	b.cluster.segmentSize, b.cluster.versionNum = 1<<20, p.Major*10000
-	b.cluster.system, err = row(c, "IDENTIFY_SYSTEM", protocol.DecodeSystem)
+	b.cluster.system, err = wire.Row(c, "IDENTIFY_SYSTEM", protocol.DecodeSystem)
 	must(t, err)
 	b.events.log = func(Event) {}
 	startLSN, err := protocol.ParseLSN(start)
@@ -51,7 +52,7 @@ func TestStream_PostgreSQL(t *testing.T) {
 	must(t, err)
 	b.started = protocol.BackupStart{StartPoint: protocol.StartPoint{StartPtr: startLSN, Timeline: 1}}
 	b.fail = func(error) {}
-	c.parameters[protocol.ParameterWAL] = string(protocol.WALStreamed)
+	c.Parameters[protocol.ParameterWAL] = string(protocol.WALStreamed)
 	must(t, b.chooseWAL(ctx))
 	must(t, b.openStream(ctx))
 	must(t, b.startStream(ctx))
@@ -62,8 +63,8 @@ func TestStream_PostgreSQL(t *testing.T) {
 	s.stopAt(stopLSN)
 	<-s.done
 	must(t, s.err)
-	s.conn.close()
-	c.close()
+	s.conn.Close()
+	c.Close()
 	if s.records.End() < stopLSN || s.records.Err() != nil || s.records.Checkpoint.Start <= startLSN {
 		t.Errorf("the records end at %v, not at %v: %v; the checkpoint is %+v", s.records.End(), stopLSN, s.records.Err(), s.records.Checkpoint)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pgparallel/pgparallel/client/internal/wire"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -26,7 +27,7 @@ func (o Options) checkSlot() error {
 }
 
 // temporarySlot is the name of a slot that lives as long as the connection.
-func temporarySlot(c *conn) string { return fmt.Sprintf("pgparallel_%d", c.pid) }
+func temporarySlot(c *wire.Conn) string { return fmt.Sprintf("pgparallel_%d", c.PID) }
 
 // identifier quotes a name for a command of replication.
 func identifier(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
@@ -43,7 +44,7 @@ func (b *backup) createSlot() error {
 	if name == "" {
 		name, kind, word = temporarySlot(c), " TEMPORARY", "temporary replication slot"
 	}
-	_, err := row(c, "CREATE_REPLICATION_SLOT "+identifier(name)+kind+" PHYSICAL RESERVE_WAL", func(protocol.Row) (struct{}, error) {
+	_, err := wire.Row(c, "CREATE_REPLICATION_SLOT "+identifier(name)+kind+" PHYSICAL RESERVE_WAL", func(protocol.Row) (struct{}, error) {
 		return struct{}{}, nil
 	})
 	if err != nil {
@@ -75,11 +76,11 @@ func (b *backup) dropSlot() {
 func (b *backup) dropSlotBy(limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	c, err := b.dialer.worker(ctx, ctx)
+	c, err := b.dialer.Another(ctx, ctx)
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer c.Close()
 	// The server may need a while to notice that nobody streams any more.
-	return c.command("DROP_REPLICATION_SLOT " + identifier(b.stream.slot) + " WAIT")
+	return c.Command("DROP_REPLICATION_SLOT " + identifier(b.stream.slot) + " WAIT")
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/pgparallel/pgparallel/protocol"
-	"github.com/pgparallel/pgparallel/protocol/wire"
+	pgwire "github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 // withTablespace gives the cluster a tablespace with two files, in location.
@@ -43,7 +43,7 @@ func (s *fakeSession) sendSpace(paths ...string) {
 		if i > 1 {
 			row.Type, row.Size = protocol.TypeFile, 5
 		}
-		s.backend.Send(wire.DataRow(row.Row()))
+		s.backend.Send(pgwire.DataRow(row.Row()))
 	}
 	s.complete()
 }

@@ -8,8 +8,11 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/client/internal/wire"
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
 // Who has waited longest is the next.
@@ -68,6 +71,24 @@ func TestArchive_LargeMembersDoNotWait(t *testing.T) {
 	}
 }
 
+// Who waits long for the turn has the server read from now and then.
+func TestArchive_WaitingReadsAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		called := 0
+		a := newTarStream(io.Discard, Compression{})
+		b := &batches{meanwhile: func() { called++ }}
+		a.turns.try() // somebody else's
+		go func() {
+			time.Sleep(85 * time.Second)
+			a.turns.pass()
+		}()
+		a.await(b)
+		if called != 4 || !b.waited {
+			t.Errorf("called %d times in 85 seconds, want 4", called)
+		}
+	})
+}
+
 // waitingSink has waited some times.
 type waitingSink struct {
 	output.Sink
@@ -96,17 +117,17 @@ func loseConnections(t *testing.T, waits, want int) {
 	var list output.Files
 	list.Add(output.File{Path: "base/1/16384"})
 	w := &worker{receiver: receiver{sink: &waitingSink{waits: waits}}}
-	connect := func(context.Context) (*conn, error) {
+	connect := func(context.Context) (*wire.Conn, error) {
 		ours, theirs := net.Pipe()
 		theirs.Close()
-		return &conn{net: ours}, nil
+		return wire.NewConn(t.Context(), ours, func(*protocol.Error) {}), nil
 	}
 	w.conn, _ = connect(t.Context())
 	w.transfer = &transfer{files: &list, queue: newQueue([]int32{0}), reconnect: connect, tell: func(EventLevel, string, ...any) {}}
 	for attempt := 1; ; attempt++ {
 		i, _ := w.queue.take(true)
 		w.asked = []request{{index: i}}
-		replaced, err := w.replace(t.Context(), lost(io.EOF))
+		replaced, err := w.replace(t.Context(), &wire.LostError{Err: io.EOF})
 		if replaced {
 			continue
 		}

@@ -44,11 +44,9 @@ func (b *backup) warnOfConfiguration(f protocol.File) {
 // listAgain lists all files once more. What the server has to say about a list, it has
 // said with the first.
 func (b *backup) listAgain(each func(protocol.File) error) error {
-	notice := b.leader.notice
-	b.leader.notice = func(*protocol.Error) {}
-	defer func() { b.leader.notice = notice }()
+	defer b.leader.DropNotices()()
 	list := func(command string) error {
-		return b.leader.rows(command, func(row protocol.Row) error {
+		return b.leader.Rows(command, func(row protocol.Row) error {
 			f, err := protocol.DecodeFile(row)
 			if err != nil {
 				return err

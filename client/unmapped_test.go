@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/jackc/pgx/v5/pgproto3"
-
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -87,21 +85,4 @@ func TestListing_5_9_Memory(t *testing.T) {
 		}
 	}
 	t.Error("there is no end")
-}
-
-// So do notices, and parameters.
-func TestConn_5_9_Notices(t *testing.T) {
-	for _, m := range []pgproto3.BackendMessage{
-		&pgproto3.NoticeResponse{Severity: "NOTICE", Code: "00000", Message: "again"},
-		&pgproto3.ParameterStatus{Name: "work_mem", Value: "1MB"},
-	} {
-		f := newFake(t)
-		f.query = func(s *fakeSession, command string) bool {
-			for range maxUnasked + 1 {
-				s.backend.Send(m)
-			}
-			return false
-		}
-		expectFailure(t, Options{ConnConfig: f.config()}, "notices and parameters within a command")
-	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/pgparallel/pgparallel/client/internal/wire"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -40,7 +41,7 @@ func (b *backup) chooseWAL(context.Context) error {
 
 // walAccess is what the server says of its WAL.
 func (b *backup) walAccess() protocol.WALAccess {
-	return protocol.WALAccess(b.leader.parameters[protocol.ParameterWAL])
+	return protocol.WALAccess(b.leader.Parameters[protocol.ParameterWAL])
 }
 
 // withoutStream is what there is to do about a server that does not stream.
@@ -57,7 +58,7 @@ func (b *backup) checkGivenSlot() error {
 	if b.Slot == "" || b.cluster.versionNum < 150000 {
 		return nil
 	}
-	kind, err := row(b.leader, "READ_REPLICATION_SLOT "+identifier(b.Slot), func(r protocol.Row) (string, error) {
+	kind, err := wire.Row(b.leader, "READ_REPLICATION_SLOT "+identifier(b.Slot), func(r protocol.Row) (string, error) {
 		if len(r) == 0 {
 			return "", errors.New("result has no columns")
 		}

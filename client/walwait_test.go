@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/pgparallel/pgparallel/protocol"
-	"github.com/pgparallel/pgparallel/protocol/wire"
+	pgwire "github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 // A server that has said that it waits for its archive is not silent, however long that
@@ -20,7 +20,7 @@ func TestBackup_TimeoutAndTheArchive(t *testing.T) {
 				if command == "STOP_BACKUP" {
 					if says {
 						n := &protocol.Error{Severity: "NOTICE", Code: "00000", Message: "base backup done, waiting for required WAL segments to be archived"}
-						s.send(wire.NoticeResponse(n))
+						s.send(pgwire.NoticeResponse(n))
 					}
 					time.Sleep(1500 * time.Millisecond)
 				}

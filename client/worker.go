@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/client/internal/wire"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -53,7 +54,7 @@ type transfer struct {
 	waiting  atomic.Int64 // bytes of the files that nobody has asked for
 	// reconnect replaces a connection that was lost, by one that may send the
 	// same files.
-	reconnect func(context.Context) (*conn, error)
+	reconnect func(context.Context) (*wire.Conn, error)
 	// received judges a file that has arrived: the size that was listed, and
 	// the error of the server. Nil means that the file is dealt with.
 	received func(f *output.File, listed int64, refused *protocol.Error) error
@@ -62,7 +63,7 @@ type transfer struct {
 // worker is a connection that copies files. One goroutine uses it.
 type worker struct {
 	receiver
-	conn *conn
+	conn *wire.Conn
 	*transfer
 	asked []request // in the order in which the answers come
 	text  int       // bytes of the queries of asked
@@ -102,13 +103,13 @@ func (w *worker) run(ctx context.Context, t *transfer) error {
 	w.transfer, w.receiver.progress, w.canceled = t, t.progress, ctx.Done()
 	defer w.sink.Close()
 	for {
-		unbind := context.AfterFunc(ctx, w.conn.abort)
+		unbind := context.AfterFunc(ctx, w.conn.Abort)
 		err := w.copy()
 		unbind()
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if lostErr := (*lostError)(nil); !errors.As(err, &lostErr) {
+		if lost := (*wire.LostError)(nil); !errors.As(err, &lost) {
 			return err
 		}
 		if replaced, err := w.replace(ctx, err); !replaced {
@@ -150,14 +151,11 @@ func (w *worker) ask(wait bool) error {
 		w.text += r.text
 		w.bytes += r.bytes
 		w.waiting.Add(-r.bytes)
-		if err := w.conn.ask(command); err != nil {
+		if err := w.conn.Ask(command); err != nil {
 			return err
 		}
 	}
-	if len(w.conn.out) == 0 {
-		return nil
-	}
-	return w.conn.flush()
+	return w.conn.Flush()
 }
 
 // low reports whether it is time to ask for more.
@@ -227,9 +225,9 @@ func (w *worker) answer() error {
 // notReceived names the file where the error comes from the server; one of this side
 // names it already.
 func notReceived(path string, err error) error {
-	var wire *protocol.Error
-	var gone *lostError
-	if errors.As(err, &wire) || errors.As(err, &gone) {
+	var refused *protocol.Error
+	var gone *wire.LostError
+	if errors.As(err, &refused) || errors.As(err, &gone) {
 		return fmt.Errorf("could not receive file %q: %w", path, err)
 	}
 	return err
@@ -261,7 +259,7 @@ func (w *worker) replace(ctx context.Context, err error) (bool, error) {
 		w.queue.putBack(i)
 		w.forget()
 	}
-	w.conn.abort()
+	w.conn.Abort()
 	replacement, failed := w.reconnect(ctx)
 	switch {
 	case failed == nil:

@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/pgparallel/pgparallel/protocol"
-	"github.com/pgparallel/pgparallel/protocol/wire"
+	pgwire "github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 const someFile = "SEND_FILE ('base/1/16384')"
@@ -24,7 +24,7 @@ var faults = map[string]func(s *fakeSession){
 	"EOF after CopyDone": func(s *fakeSession) { s.sendCopy("whole"); s.send(&pgproto3.CopyDone{}); s.conn.Close() },
 	"FATAL in mid-file": func(s *fakeSession) {
 		s.sendCopy("half")
-		s.send(wire.ErrorResponse(protocol.Fatalf(protocol.CodeAdminShutdown, "terminating connection due to administrator command")))
+		s.send(pgwire.ErrorResponse(protocol.Fatalf(protocol.CodeAdminShutdown, "terminating connection due to administrator command")))
 		s.conn.Close()
 	},
 }
@@ -201,7 +201,7 @@ func TestReceive_Notices(t *testing.T) {
 	f := newFake(t)
 	f.frame = 100
 	f.query = func(s *fakeSession, command string) bool {
-		notice := wire.NoticeResponse(protocol.Warningf("page verification failed in %s", command))
+		notice := pgwire.NoticeResponse(protocol.Warningf("page verification failed in %s", command))
 		status := &pgproto3.ParameterStatus{Name: "in_hot_standby", Value: "off"}
 		if command != someFile {
 			s.send(notice, status)
@@ -259,7 +259,7 @@ func TestLeader_Lost(t *testing.T) {
 	for name, leave := range map[string]func(s *fakeSession){
 		"closed": func(s *fakeSession) { s.conn.Close() },
 		"fatal": func(s *fakeSession) {
-			s.send(wire.ErrorResponse(protocol.Fatalf(protocol.CodeAdminShutdown, "terminating connection due to administrator command")))
+			s.send(pgwire.ErrorResponse(protocol.Fatalf(protocol.CodeAdminShutdown, "terminating connection due to administrator command")))
 			s.conn.Close()
 		},
 	} {
@@ -299,7 +299,7 @@ func TestLeader_Notice(t *testing.T) {
 			leaders <- s
 		case command == someFile:
 			leader := <-leaders
-			leader.send(wire.NoticeResponse(protocol.Warningf("hello")))
+			leader.send(pgwire.NoticeResponse(protocol.Warningf("hello")))
 			leader.conn.Write([]byte("S\x00\x00\x00\x08a")) // begun only
 			s.sendFile(f.files["base/1/16384"])
 			leader.conn.Write([]byte("\x00b\x00"))

@@ -19,7 +19,7 @@ func (b *backup) connectWorkers(ctx context.Context) error {
 		b.workers[i] = &worker{}
 	}
 	err = b.withWorkers(ctx, func(attempt context.Context, w *worker) (err error) {
-		w.conn, err = b.dialer.worker(attempt, ctx)
+		w.conn, err = b.dialer.Another(attempt, ctx)
 		return err
 	})
 	if err != nil {
@@ -33,7 +33,7 @@ func (b *backup) connectWorkers(ctx context.Context) error {
 
 func (b *backup) joinBackup(ctx context.Context) error {
 	return b.withWorkers(ctx, func(ctx context.Context, w *worker) error {
-		defer context.AfterFunc(ctx, w.conn.abort)()
+		defer context.AfterFunc(ctx, w.conn.Abort)()
 		return b.join(w.conn)
 	})
 }
@@ -80,7 +80,7 @@ func (b *backup) partWith(failed map[*worker]bool, why error) {
 	wanted := len(b.workers)
 	b.workers = slices.DeleteFunc(b.workers, func(w *worker) bool {
 		if failed[w] && w.conn != nil {
-			w.conn.abort()
+			w.conn.Abort()
 		}
 		return failed[w]
 	})

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/pgparallel/pgparallel/protocol"
-	"github.com/pgparallel/pgparallel/protocol/wire"
+	pgwire "github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 // With --min-jobs a backup goes on with the workers that it got, and not with fewer.
@@ -175,7 +175,7 @@ func TestTimeout_IdleIsNotSilent(t *testing.T) {
 	f.query = func(s *fakeSession, command string) bool {
 		if command == someFile { // the leader is idle meanwhile
 			for done := false; !done; {
-				s.send(wire.NoticeResponse(protocol.Warningf("still there")))
+				s.send(pgwire.NoticeResponse(protocol.Warningf("still there")))
 				select {
 				case <-release:
 					done = true

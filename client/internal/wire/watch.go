@@ -1,4 +1,4 @@
-package client
+package wire
 
 import (
 	"net"
@@ -48,32 +48,34 @@ func (t *tap) await() error {
 	return err
 }
 
-// watch listens to a connection that has nothing to do for a while: a leader whose
+// Watch listens to a connection that has nothing to do for a while: a leader whose
 // loss would otherwise be found hours later.
-type watch struct {
-	conn *conn
-	done chan struct{} // closed when nobody listens any more
-	err  error         // why the connection is lost; read after done
+type Watch struct {
+	// Done is closed when nobody listens any more: Stop was called, or the connection
+	// is lost.
+	Done <-chan struct{}
+
+	conn *Conn
+	err  error // why the connection is lost; read after Done
 
 	mu       sync.Mutex
 	awaiting bool // a deadline may interrupt: no message has begun
 	stopped  bool
 }
 
-// watch starts a goroutine that reads the connection until stop is called, or the
-// connection is lost; then it calls lost.
-func (c *conn) watch(lost func(error)) *watch {
-	w := &watch{conn: c, done: make(chan struct{})}
-	go func() {
-		defer close(w.done)
-		if w.err = w.listen(); w.err != nil {
-			lost(w.err)
-		}
+// Watch starts a goroutine that reads the connection until Stop is called, or the
+// connection is lost. Until Stop has returned nil nobody else may use the connection.
+func (c *Conn) Watch() *Watch {
+	done := make(chan struct{})
+	w := &Watch{conn: c, Done: done}
+	go func() { // ends by Stop, or with the connection
+		defer close(done)
+		w.err = w.listen()
 	}()
 	return w
 }
 
-func (w *watch) listen() error {
+func (w *Watch) listen() error {
 	for w.begin() {
 		err := w.conn.tap.await()
 		if w.interrupted() && !w.conn.tap.held {
@@ -81,7 +83,7 @@ func (w *watch) listen() error {
 		}
 		if err != nil {
 			// The reader may hold what the server said before it went.
-			if _, _, err := w.conn.next(); err != nil {
+			if _, _, err := w.conn.Next(); err != nil {
 				return err
 			}
 			return lost(err)
@@ -95,13 +97,13 @@ func (w *watch) listen() error {
 			return err
 		}
 		if !unasked {
-			return unexpected(kind)
+			return Unexpected(kind)
 		}
 	}
 	return nil
 }
 
-func (w *watch) begin() bool {
+func (w *Watch) begin() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.awaiting = !w.stopped
@@ -113,7 +115,7 @@ func (w *watch) begin() bool {
 
 // interrupted ends the time in which a deadline may be set, and reports whether
 // one was.
-func (w *watch) interrupted() bool {
+func (w *Watch) interrupted() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.awaiting = false
@@ -127,9 +129,9 @@ func (w *watch) interrupted() bool {
 // is to end.
 const wholeTime = 10 * time.Second
 
-// stop ends the watch and returns why the connection is lost, if it is. After nil
+// Stop ends the watch and returns why the connection is lost, if it is. After nil
 // the connection is as before.
-func (w *watch) stop() error {
+func (w *Watch) Stop() error {
 	w.mu.Lock()
 	w.stopped = true
 	deadline := time.Now().Add(wholeTime)
@@ -138,6 +140,6 @@ func (w *watch) stop() error {
 	}
 	w.conn.net.SetReadDeadline(deadline)
 	w.mu.Unlock()
-	<-w.done
+	<-w.Done
 	return w.err
 }

@@ -1,4 +1,4 @@
-package client
+package wire
 
 import (
 	"context"
@@ -12,46 +12,48 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/pgparallel/pgparallel/protocol"
-	"github.com/pgparallel/pgparallel/protocol/wire"
+	pgwire "github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 // maxMessage is the longest body of a message that is believed.
-const maxMessage = wire.MaxFrame
+const maxMessage = pgwire.MaxFrame
 
-// conn is a connection after its startup. One goroutine uses it; abort may be
-// called by any.
-type conn struct {
+// Conn is a connection after its startup. One goroutine uses it, but for [Conn.Abort],
+// which any may call, and [Conn.Send].
+type Conn struct {
+	Parameters map[string]string // what the server has reported of its settings, by name
+	PID        uint32            // of the server's process, by BackendKeyData
+
 	net        net.Conn
 	tap        *tap // reads net
-	frames     *wire.FrameReader
-	out        []byte
-	parameters map[string]string
-	pid        uint32 // of the server's process, by BackendKeyData
+	frames     *pgwire.FrameReader
+	out        []byte // queries that Flush sends
 	notice     protocol.NoticeFunc
 	unbind     func() bool
 	unanswered int // notices and parameters since the last command was complete
 }
 
-// newConn takes over a connection that is ready for a query, for as long as ctx.
-func newConn(ctx context.Context, c net.Conn, parameters map[string]string, notice protocol.NoticeFunc) *conn {
+// NewConn takes over a connection that is ready for a query. When ctx ends, the
+// connection is aborted. Notice is called by the goroutine that reads.
+func NewConn(ctx context.Context, c net.Conn, notice protocol.NoticeFunc) *Conn {
 	t := &tap{conn: c}
-	n := &conn{net: c, tap: t, frames: wire.NewFrameReader(t, maxMessage), parameters: parameters, notice: notice}
-	n.unbind = context.AfterFunc(ctx, n.abort)
+	n := &Conn{Parameters: map[string]string{}, net: c, tap: t, frames: pgwire.NewFrameReader(t, maxMessage), notice: notice}
+	n.unbind = context.AfterFunc(ctx, n.Abort)
 	return n
 }
 
-// close ends the session as it should be ended.
-func (c *conn) close() {
+// Close ends the session as it should be ended.
+func (c *Conn) Close() {
 	if c.unbind() {
 		// A server that does not read any more must not hold us up.
 		c.net.SetWriteDeadline(time.Now().Add(time.Second))
 		c.net.Write([]byte{'X', 0, 0, 0, 4})
 	}
-	c.abort()
+	c.Abort()
 }
 
-// abort closes the connection at once: whoever reads or writes gets an error.
-func (c *conn) abort() {
+// Abort closes the connection at once: whoever reads or writes gets an error.
+func (c *Conn) Abort() {
 	if t, ok := c.net.(*tls.Conn); ok {
 		t.NetConn().Close() // tls.Conn.Close would wait for a writer
 		return
@@ -59,34 +61,37 @@ func (c *conn) abort() {
 	c.net.Close()
 }
 
-// lostError says that a connection is of no use any more, by nobody's decision
+// LostError says that a connection is of no use any more, by nobody's decision
 // here. Another connection may do better.
-type lostError struct{ err error }
+type LostError struct {
+	Err error // why; not nil
+}
 
-// Error implements error.
-func (e *lostError) Error() string { return e.err.Error() }
-
-// Unwrap gives errors.Is and errors.As the cause.
-func (e *lostError) Unwrap() error { return e.err }
+func (e *LostError) Error() string { return e.Err.Error() }
+func (e *LostError) Unwrap() error { return e.Err }
 
 func lost(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = fmt.Errorf("server closed the connection unexpectedly: %w", err)
 	}
-	return &lostError{err}
+	return &LostError{Err: err}
 }
 
-// ask appends a query to what flush sends.
-func (c *conn) ask(command string) error {
+// Ask appends a query to what Flush sends.
+func (c *Conn) Ask(command string) error {
 	var err error
 	c.out, err = (&pgproto3.Query{String: command}).Encode(c.out)
 	return err
 }
 
-func (c *conn) flush() error {
+// Flush sends the queries that were asked, if there are any.
+func (c *Conn) Flush() error {
+	if len(c.out) == 0 {
+		return nil
+	}
 	err := c.tap.write(c.out)
 	c.out = c.out[:0]
-	if silent := (*silentError)(nil); errors.As(err, &silent) {
+	if silent := (*SilentError)(nil); errors.As(err, &silent) {
 		return err
 	}
 	if err != nil {
@@ -97,9 +102,9 @@ func (c *conn) flush() error {
 
 // farewell is what the server said before it closed a connection to which nothing
 // can be written any more, or else err.
-func (c *conn) farewell(err error) error {
+func (c *Conn) farewell(err error) error {
 	for {
-		_, _, readErr := c.next()
+		_, _, readErr := c.Next()
 		var reason *protocol.Error
 		if errors.As(readErr, &reason) {
 			return readErr
@@ -110,15 +115,21 @@ func (c *conn) farewell(err error) error {
 	}
 }
 
-// next is the next message that belongs to a command. What the server says
-// besides is dealt with here; an error that ends the session is a lostError.
-func (c *conn) next() (kind byte, body []byte, err error) {
+// Send writes a message as it is, beside the queries. While one goroutine reads the
+// connection, another may call it; never two at a time.
+func (c *Conn) Send(message []byte) error { return c.tap.write(message) }
+
+// Next is the next message that belongs to a command; its body is valid until the next
+// call. What the server says besides is dealt with here. An error that ends the session
+// is a *[LostError] or a *[SilentError], or a *[protocol.Error] where the server breaks
+// the protocol.
+func (c *Conn) Next() (kind byte, body []byte, err error) {
 	for {
 		kind, body, err := c.frames.Next()
 		if violation := (*protocol.Error)(nil); errors.As(err, &violation) {
 			return 0, nil, err
 		}
-		if silent := (*silentError)(nil); errors.As(err, &silent) {
+		if silent := (*SilentError)(nil); errors.As(err, &silent) {
 			return 0, nil, silent
 		}
 		if err != nil {
@@ -136,7 +147,7 @@ func (c *conn) next() (kind byte, body []byte, err error) {
 
 // unasked deals with a message that may come at any time, and reports whether it
 // was one. A session's last error is an error.
-func (c *conn) unasked(kind byte, body []byte) (bool, error) {
+func (c *Conn) unasked(kind byte, body []byte) (bool, error) {
 	switch kind {
 	case 'N':
 		var m pgproto3.NoticeResponse
@@ -146,7 +157,7 @@ func (c *conn) unasked(kind byte, body []byte) (bool, error) {
 		if err := c.countUnasked(); err != nil {
 			return true, err
 		}
-		c.notice(wire.DecodeError((*pgproto3.ErrorResponse)(&m)))
+		c.notice(pgwire.DecodeError((*pgproto3.ErrorResponse)(&m)))
 		return true, nil
 	case 'S':
 		var m pgproto3.ParameterStatus
@@ -156,10 +167,10 @@ func (c *conn) unasked(kind byte, body []byte) (bool, error) {
 		if err := c.countUnasked(); err != nil {
 			return true, err
 		}
-		c.parameters[m.Name] = m.Value
+		c.Parameters[m.Name] = m.Value
 		return true, nil
 	case 'E':
-		e, err := decodeError(body)
+		e, err := DecodeError(body)
 		if err == nil && e.Fatal() {
 			err = lost(e)
 		}
@@ -173,37 +184,38 @@ func (c *conn) unasked(kind byte, body []byte) (bool, error) {
 // end otherwise.
 const maxUnasked = 100000
 
-func (c *conn) countUnasked() error {
+func (c *Conn) countUnasked() error {
 	if c.unanswered++; c.unanswered > maxUnasked {
 		return protocol.Fatalf(protocol.CodeProtocolViolation, "server sent more than %d notices and parameters within a command", maxUnasked)
 	}
 	return nil
 }
 
-func decodeError(body []byte) (*protocol.Error, error) {
+// DecodeError is the error of an ErrorResponse.
+func DecodeError(body []byte) (*protocol.Error, error) {
 	var m pgproto3.ErrorResponse
 	if err := m.Decode(body); err != nil {
 		return nil, err
 	}
-	return wire.DecodeError(&m), nil
+	return pgwire.DecodeError(&m), nil
 }
 
-// rows sends a command and hands each row of its result to row. The values are
+// Rows sends a command and hands each row of its result to row. The values are
 // valid during the call only. The error of the server is a *protocol.Error and
 // comes after the rows that it sent; the connection is then ready for the next
 // command, after any other error it is not.
-func (c *conn) rows(command string, row func(protocol.Row) error) error {
-	if err := c.ask(command); err != nil {
+func (c *Conn) Rows(command string, row func(protocol.Row) error) error {
+	if err := c.Ask(command); err != nil {
 		return err
 	}
-	if err := c.flush(); err != nil {
+	if err := c.Flush(); err != nil {
 		return err
 	}
 	var refused error
 	var m pgproto3.DataRow
 	complete := false
 	for {
-		kind, body, err := c.next()
+		kind, body, err := c.Next()
 		if err != nil {
 			return err
 		}
@@ -219,7 +231,7 @@ func (c *conn) rows(command string, row func(protocol.Row) error) error {
 		case 'C':
 			complete = true
 		case 'E':
-			if refused, err = decodeError(body); err != nil {
+			if refused, err = DecodeError(body); err != nil {
 				return err
 			}
 		case 'Z':
@@ -228,20 +240,21 @@ func (c *conn) rows(command string, row func(protocol.Row) error) error {
 			}
 			return refused
 		default:
-			return unexpected(kind)
+			return Unexpected(kind)
 		}
 	}
 }
 
-func unexpected(kind byte) error {
+// Unexpected is the error for a message that has no place where it came.
+func Unexpected(kind byte) error {
 	return protocol.Fatalf(protocol.CodeProtocolViolation, "unexpected message of type %q from server", kind)
 }
 
-// row is rows for a command whose result is one row.
-func row[T any](c *conn, command string, decode func(protocol.Row) (T, error)) (T, error) {
+// Row is [Conn.Rows] for a command whose result is one row.
+func Row[T any](c *Conn, command string, decode func(protocol.Row) (T, error)) (T, error) {
 	var value T
 	n := 0
-	err := c.rows(command, func(r protocol.Row) (err error) {
+	err := c.Rows(command, func(r protocol.Row) (err error) {
 		n++
 		value, err = decode(r)
 		return err
@@ -252,7 +265,14 @@ func row[T any](c *conn, command string, decode func(protocol.Row) (T, error)) (
 	return value, err
 }
 
-// command is rows for a command without a result.
-func (c *conn) command(command string) error {
-	return c.rows(command, func(protocol.Row) error { return errors.New("unexpected row from server") })
+// Command is [Conn.Rows] for a command without a result.
+func (c *Conn) Command(command string) error {
+	return c.Rows(command, func(protocol.Row) error { return errors.New("unexpected row from server") })
+}
+
+// DropNotices has nobody told of what the server says, until end is called.
+func (c *Conn) DropNotices() (end func()) {
+	notice := c.notice
+	c.notice = func(*protocol.Error) {}
+	return func() { c.notice = notice }
 }

@@ -1,4 +1,4 @@
-package client
+package wire
 
 import (
 	"context"
@@ -16,25 +16,33 @@ import (
 	"github.com/pgparallel/pgparallel/protocol/conninfo"
 )
 
-// dialer opens the connections of a backup. The first tries whatever the
+// Config says where and as whom to connect.
+type Config struct {
+	Info       *conninfo.Info      // as libpq does
+	ConnConfig *pgconn.Config      // in place of Info where it is not nil
+	Timeout    time.Duration       // how long a server that owes an answer may be silent; 0: as long as it likes
+	Notice     protocol.NoticeFunc // is told of each notice, by the goroutine that reads the connection
+}
+
+// Dialer opens the connections of a backup. The first tries whatever the
 // configurations offer; the others do what succeeded there.
-type dialer struct {
+type Dialer struct {
 	configs  []*pgconn.Config
 	config   *pgconn.Config // the one that the leader connected with
 	notice   protocol.NoticeFunc
-	patience time.Duration // see [Options.Timeout]
+	patience time.Duration // see [Config.Timeout]
 }
 
-// newDialer works on copies of the configurations that o has.
-func newDialer(o Options, notice protocol.NoticeFunc) (*dialer, error) {
-	d := &dialer{notice: notice, patience: o.Timeout}
-	if o.ConnConfig != nil {
-		config := o.ConnConfig.Copy()
+// NewDialer works on copies of the configurations that c has.
+func NewDialer(c Config) (*Dialer, error) {
+	d := &Dialer{notice: c.Notice, patience: c.Timeout}
+	if c.ConnConfig != nil {
+		config := c.ConnConfig.Copy()
 		config.DialFunc = keptAlive(config.DialFunc)
 		d.configs = []*pgconn.Config{config}
 	} else {
 		var err error
-		if d.configs, err = o.ConnInfo.Configs(); err != nil {
+		if d.configs, err = c.Info.Configs(); err != nil {
 			return nil, err
 		}
 	}
@@ -45,7 +53,7 @@ func newDialer(o Options, notice protocol.NoticeFunc) (*dialer, error) {
 }
 
 // prepare makes a connection one of a backup.
-func (d *dialer) prepare(config *pgconn.Config) {
+func (d *Dialer) prepare(config *pgconn.Config) {
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = d.patience
 	}
@@ -60,8 +68,8 @@ func (d *dialer) prepare(config *pgconn.Config) {
 	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { d.notice(fromPgconn((*pgconn.PgError)(n))) }
 }
 
-// leader opens the first connection, which lives no longer than ctx.
-func (d *dialer) leader(ctx context.Context) (*conn, error) {
+// First opens the first connection, which lives no longer than ctx.
+func (d *Dialer) First(ctx context.Context) (*Conn, error) {
 	// Where the connection was made to is an address, not a host name that may
 	// stand for several servers.
 	var network, address string
@@ -84,7 +92,7 @@ func (d *dialer) leader(ctx context.Context) (*conn, error) {
 
 // pin makes further connections go where the leader's went, with TLS or without
 // it as there, and none of them be tried twice.
-func (d *dialer) pin(network, address string, tlsConfig *tls.Config) {
+func (d *Dialer) pin(network, address string, tlsConfig *tls.Config) {
 	dial := d.config.DialFunc
 	d.config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, network, address) }
 	d.config.LookupFunc = func(_ context.Context, host string) ([]string, error) { return []string{host}, nil }
@@ -98,10 +106,11 @@ func (d *dialer) pin(network, address string, tlsConfig *tls.Config) {
 	d.config.ValidateConnect = nil
 }
 
-// worker opens a further connection, which lives no longer than life; ctx is for
-// the attempt. It may be called by several goroutines.
-func (d *dialer) worker(ctx, life context.Context) (*conn, error) {
-	c, _, _, err := d.connect(ctx, life, []*pgconn.Config{d.config.Copy()})
+// Another opens a further connection to where the first one was made. The connection
+// lives no longer than sessionCtx; ctx is for the attempt. It may be called by several
+// goroutines, after First has returned.
+func (d *Dialer) Another(ctx, sessionCtx context.Context) (*Conn, error) {
+	c, _, _, err := d.connect(ctx, sessionCtx, []*pgconn.Config{d.config.Copy()})
 	return c, err
 }
 
@@ -132,12 +141,12 @@ func keepAlive(c net.Conn) error {
 	return nil
 }
 
-func (d *dialer) connect(ctx, life context.Context, configs []*pgconn.Config) (*conn, *pgconn.Config, *tls.Config, error) {
+func (d *Dialer) connect(ctx, sessionCtx context.Context, configs []*pgconn.Config) (*Conn, *pgconn.Config, *tls.Config, error) {
 	pg, config, err := conninfo.Connect(ctx, configs)
 	if err != nil {
 		return nil, nil, nil, connectError(err)
 	}
-	if err := settle(ctx, pg); err != nil {
+	if err := quiesce(ctx, pg); err != nil {
 		pg.Close(ctx)
 		return nil, nil, nil, connectError(err)
 	}
@@ -145,16 +154,16 @@ func (d *dialer) connect(ctx, life context.Context, configs []*pgconn.Config) (*
 	if err != nil {
 		return nil, nil, nil, connectError(err)
 	}
-	c := newConn(life, h.Conn, h.ParameterStatuses, d.notice)
-	c.pid, c.tap.patience = h.PID, d.patience
+	c := NewConn(sessionCtx, h.Conn, d.notice)
+	c.Parameters, c.PID, c.tap.patience = h.ParameterStatuses, h.PID, d.patience
 	return c, config, h.TLSConfig, nil
 }
 
-// settle makes sure that nobody reads the connection but us: where a write took
+// quiesce makes sure that nobody reads the connection but us: where a write took
 // long, pgconn has a goroutine that reads until something comes. What has it come is an
 // empty query: the comment that pgconn would send is an error to a server of replication,
 // in the log of a PostgreSQL that it is passed on to.
-func settle(ctx context.Context, pg *pgconn.PgConn) error {
+func quiesce(ctx context.Context, pg *pgconn.PgConn) error {
 	look, end := context.WithCancel(ctx)
 	end() // so that SyncConn does not ask
 	for range 10 {

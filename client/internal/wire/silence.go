@@ -1,24 +1,25 @@
-package client
+package wire
 
 import (
 	"errors"
 	"fmt"
 	"net"
 	"time"
+
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// silentError says that a server neither answers nor reads any more, for longer than
-// [Options.Timeout]. It ends the backup: there is no telling whether another
+// SilentError says that a server neither answers nor reads any more, for longer than
+// [Config.Timeout]. It ends the backup: there is no telling whether another
 // connection would do better.
-type silentError struct{ patience time.Duration }
+type SilentError struct{ patience time.Duration }
 
-// Error implements error.
-func (e *silentError) Error() string {
+func (e *SilentError) Error() string {
 	return fmt.Sprintf("server has been silent for %v", e.patience)
 }
 
 // Timeout makes it a net.Error's kind of timeout.
-func (*silentError) Timeout() bool { return true }
+func (*SilentError) Timeout() bool { return true }
 
 // readPatiently is Read for which the server has to do something within the patience.
 func (t *tap) readPatiently(p []byte) (int, error) {
@@ -47,11 +48,22 @@ func (t *tap) write(p []byte) error {
 	return t.conn.SetWriteDeadline(time.Time{})
 }
 
-// silent is a [silentError] where err says that the deadline has passed.
+// silent is a [SilentError] where err says that the deadline has passed.
 func (t *tap) silent(err error) error {
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
-		return &silentError{t.patience}
+		return &SilentError{t.patience}
 	}
 	return err
+}
+
+// AllowSilence lets the server be silent once it has said what it waits for, which may
+// be its archive, and take hours. It returns what ends that.
+func (c *Conn) AllowSilence() (end func()) {
+	notice, patience := c.notice, c.tap.patience
+	c.notice = func(n *protocol.Error) {
+		c.tap.patience = 0
+		notice(n)
+	}
+	return func() { c.notice, c.tap.patience = notice, patience }
 }
