@@ -113,7 +113,7 @@ func (h *hammered) session(t *testing.T, number int) {
 			kind = ControlFile
 		}
 		end, err := joined.BeginFile(kind)
-		if refused, ok := err.(*protocol.Error); ok && refused.Code == protocol.CodeObjectInUse {
+		if protocol.HasCode(err, protocol.CodeObjectInUse) {
 			runtime.Gosched()
 			continue
 		}

@@ -62,8 +62,7 @@ func (s *Server) refuseLate(ctx context.Context, sess *session, err error) error
 		return err
 	}
 	sess.log.Warn("authentication failed", zap.String("user", protocol.Shorten(sess.user, 64)), zap.Error(err))
-	var wire *protocol.Error
-	if errors.As(err, &wire) && strings.HasPrefix(wire.Code, "28") {
+	if told, ok := errors.AsType[*protocol.Error](err); ok && strings.HasPrefix(told.Code, "28") {
 		delay := time.NewTimer(cmp.Or(s.AuthFailureDelay, DefaultAuthFailureDelay))
 		defer delay.Stop()
 		select {

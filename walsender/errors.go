@@ -11,13 +11,13 @@ import (
 // told: no error, or no peer. What is not meant for the wire is XX000 with a fixed
 // text: file names and the like stay here.
 func wireError(err error) *protocol.Error {
-	var wire *protocol.Error
+	told, ok := errors.AsType[*protocol.Error](err)
 	switch {
-	case err == nil, errors.Is(err, errPeerGone), errors.As(err, new(lostError)),
+	case err == nil, errors.Is(err, errPeerGone), isLost(err),
 		errors.Is(err, errUpstreamEnded), errors.Is(err, errCutShort):
 		return nil
-	case errors.As(err, &wire):
-		return wire
+	case ok:
+		return told
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return errShutdown()
 	default:
@@ -33,7 +33,7 @@ func errShutdown() *protocol.Error {
 // answerable is the error to answer a command with. A command that was ended from
 // outside is answered with the reason for that, whatever it stumbled over.
 func answerable(ctx context.Context, err error) error {
-	if err == nil || errors.As(err, new(lostError)) {
+	if err == nil || isLost(err) {
 		return err
 	}
 	if ctx.Err() != nil {
@@ -49,3 +49,8 @@ type lostError struct{ err error }
 func (e lostError) Error() string { return "could not send data to client: " + e.err.Error() }
 
 func (e lostError) Unwrap() error { return e.err }
+
+func isLost(err error) bool {
+	_, lost := errors.AsType[lostError](err)
+	return lost
+}

@@ -20,8 +20,7 @@ func (s *session) greet(ctx context.Context, m wire.StartupMessage) error {
 		settings, err = s.cluster.Settings(ctx)
 	}
 	if err != nil {
-		var wire *protocol.Error
-		if !errors.As(err, &wire) {
+		if _, told := errors.AsType[*protocol.Error](err); !told {
 			s.log.Error("could not read the cluster's settings", zap.Error(err))
 		}
 		return fmt.Errorf("reading the cluster's settings: %w", err)

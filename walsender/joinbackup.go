@@ -25,15 +25,15 @@ func (s *session) joinBackup(ctx context.Context, c grammar.JoinBackup) error {
 }
 
 func (s *session) countWrongID(err error) error {
-	var wire *protocol.Error
-	if !errors.As(err, &wire) || wire.Code != protocol.CodeUndefinedObject {
+	wrong, ok := errors.AsType[*protocol.Error](err)
+	if !ok || wrong.Code != protocol.CodeUndefinedObject {
 		return err
 	}
 	s.member.wrongIDs++
 	if s.member.wrongIDs < maxWrongIDs {
 		return err
 	}
-	fatal := *wire
+	fatal := *wrong
 	fatal.Severity = protocol.SeverityFatal
 	return &fatal
 }

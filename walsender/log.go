@@ -37,11 +37,12 @@ func (s *session) logCommand(command grammar.Command, began time.Time, bytes int
 // commandLevel keeps the many commands that every backup has off the normal log,
 // and puts the server's own failures where they are seen.
 func commandLevel(command grammar.Command, err error) zapcore.Level {
-	if errors.As(err, new(toldError)) {
+	if _, told := errors.AsType[toldError](err); told {
 		return zap.DebugLevel
 	}
 	if err != nil {
-		if wire := wireError(err); wire != nil && !errors.As(err, new(*protocol.Error)) && wire.Code == protocol.CodeInternalError {
+		_, meant := errors.AsType[*protocol.Error](err)
+		if told := wireError(err); !meant && told != nil && told.Code == protocol.CodeInternalError {
 			return zap.ErrorLevel
 		}
 		return zap.InfoLevel

@@ -50,8 +50,7 @@ func isAlsoStock(word string) bool {
 
 // isFull reports whether PostgreSQL has no walsender free.
 func isFull(err error) bool {
-	var wire *protocol.Error
-	return errors.As(err, &wire) && wire.Code == protocol.CodeTooManyConnections
+	return protocol.HasCode(err, protocol.CodeTooManyConnections)
 }
 
 // answersAlone reports whether this server's own answer to the command is the same as

@@ -200,7 +200,7 @@ func TestPassThrough_BackPressure(t *testing.T) {
 	server := &walsender.Server{Cluster: cluster}
 	here, there := net.Pipe() // holds nothing
 	ended := make(chan struct{})
-	go func() { defer close(ended); server.ServeConn(t.Context(), there) }() //nolint:errcheck // closed below
+	go func() { defer close(ended); _ = server.ServeConn(t.Context(), there) }() // closed below
 	defer func() { server.Close(); <-ended }()
 	c := newRawClient(t, here)
 	c.startup(map[string]string{"user": "bob", "replication": "true"})

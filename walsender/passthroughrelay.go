@@ -165,8 +165,9 @@ func (r *relay) endBack() {
 func (r *relay) back(ctx, wanted context.Context) error {
 	for {
 		kind, err := r.session.in.pass(ctx, wanted, upstreamWriter{r.upstream})
+		_, upstream := errors.AsType[upstreamError](err)
 		switch {
-		case errors.As(err, new(upstreamError)):
+		case upstream:
 			return nil
 		case err != nil:
 			return err
@@ -200,6 +201,6 @@ func (e upstreamError) Unwrap() error { return e.err }
 func messageLength(header []byte) int { return int(binary.BigEndian.Uint32(header[1:])) + 1 }
 
 func isTimeout(err error) bool {
-	var netErr net.Error
-	return errors.As(err, &netErr) && netErr.Timeout()
+	netErr, ok := errors.AsType[net.Error](err)
+	return ok && netErr.Timeout()
 }

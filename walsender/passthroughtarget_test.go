@@ -1,7 +1,6 @@
 package walsender
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
@@ -49,8 +48,7 @@ func TestCheckTarget(t *testing.T) {
 		"BASE_BACKUP (LABEL $$x$$, TARGET 'client')":                protocol.CodeSyntaxError,
 		"?BASE_BACKUP": protocol.CodeSyntaxError,
 	} {
-		var e *protocol.Error
-		if err := checkTarget(text); !errors.As(err, &e) || e.Code != code {
+		if err := checkTarget(text); !protocol.HasCode(err, code) {
 			t.Errorf("%s: %v, want SQLSTATE %s", text, err, code)
 		}
 	}
@@ -65,8 +63,7 @@ func FuzzCheckTarget(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		err := checkTarget(text)
-		var e *protocol.Error
-		refused := errors.As(err, &e) && e.Code == protocol.CodeFeatureNotSupported
+		refused := protocol.HasCode(err, protocol.CodeFeatureNotSupported)
 		lower := strings.ToLower(text)
 		if refused && !strings.Contains(lower, "target") {
 			t.Errorf("%q is refused", text)

@@ -144,7 +144,7 @@ func (k *talk) once(conninfo string, commands ...string) string {
 		args = append(args, "-c", command)
 	}
 	out, err := k.programs.Command(k.t.Context(), "psql", args...).CombinedOutput()
-	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
 		k.t.Fatal(err)
 	}
 	return k.hide(string(out))

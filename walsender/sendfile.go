@@ -44,7 +44,7 @@ func (s *session) sendFile(ctx context.Context, c grammar.SendFile) error {
 	err = s.sendWhileRunning(ctx, b, c)
 	// Before ReadyForQuery: a client may count on it (§4.8).
 	end(err == nil)
-	if err != nil && b.Err() != nil && !errors.As(err, new(lostError)) {
+	if err != nil && b.Err() != nil && !isLost(err) {
 		return s.member.noticeEnd()
 	}
 	return err

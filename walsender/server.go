@@ -135,15 +135,18 @@ func (s *Server) Serve(l net.Listener) error {
 			}
 			return err
 		}
-		go s.ServeConn(s.ctx, conn) //nolint:errcheck // the session logs how it ended
+		go s.ServeConn(s.ctx, conn) // the session logs how it ended
 	}
 }
 
 // pause waits a little after an accept that failed for a while only, as for want
 // of file descriptors, and reports whether to try again.
 func pause(ctx context.Context, err error) bool {
-	var temporary interface{ Temporary() bool }
-	if !errors.As(err, &temporary) || !temporary.Temporary() {
+	temporary, ok := errors.AsType[interface {
+		error
+		Temporary() bool
+	}](err)
+	if !ok || !temporary.Temporary() {
 		return false
 	}
 	select {
@@ -187,7 +190,7 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn) (err error) {
 // setKeepAlive sets the TCP keepalives of §7.2.
 func setKeepAlive(conn net.Conn) {
 	if tcp, ok := conn.(*net.TCPConn); ok {
-		tcp.SetKeepAliveConfig(net.KeepAliveConfig{ //nolint:errcheck // a dead connection fails by itself
+		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{ // a dead connection fails by itself
 			Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3,
 		})
 	}

@@ -300,8 +300,7 @@ func (s *session) hurryAfter(ctx context.Context) (unhurry func()) {
 	hurried := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(hurried)
-		var wire *protocol.Error
-		if errors.As(context.Cause(ctx), &wire) && wire.Code == protocol.CodeQueryCanceled {
+		if protocol.HasCode(context.Cause(ctx), protocol.CodeQueryCanceled) {
 			return
 		}
 		s.stall.hurry(hurryTime)

@@ -65,7 +65,7 @@ func (c *stallConn) hurry(d time.Duration) {
 	defer c.mu.Unlock()
 	if c.limit.IsZero() {
 		c.limit = time.Now().Add(d)
-		c.SetWriteDeadline(c.limit) //nolint:errcheck // a closed connection fails the write by itself
+		_ = c.SetWriteDeadline(c.limit) // a closed connection fails the write by itself
 	}
 }
 

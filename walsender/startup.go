@@ -51,7 +51,7 @@ func (s *Server) startup(ctx context.Context, sess *session) error {
 		return errNotSession
 	}
 	// The server's end closes a startup at once: there is nothing to say yet.
-	defer context.AfterFunc(ctx, func() { sess.stall.SetReadDeadline(time.Unix(1, 0)) })() //nolint:errcheck // as above
+	defer context.AfterFunc(ctx, func() { _ = sess.stall.SetReadDeadline(time.Unix(1, 0)) })() // as above
 	sess.conn = sess.stall
 	sess.out = newOutput(sess.stall)
 
@@ -136,9 +136,8 @@ func (s *Server) negotiate(sess *session) (m wire.StartupMessage, in *bufio.Read
 // startupError tells a broken packet, which gets an answer, from a peer that went
 // away or was too slow, which gets none.
 func startupError(err error) error {
-	var wire *protocol.Error
-	if errors.As(err, &wire) {
-		return wire
+	if told, ok := errors.AsType[*protocol.Error](err); ok {
+		return told
 	}
 	return fmt.Errorf("reading the startup packet: %w: %w", errNotSession, err)
 }

@@ -23,7 +23,7 @@ func TestMemory_AMillionFilesPlanned(t *testing.T) {
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		server.Serve(listener) //nolint:errcheck // always ErrServerClosed
+		_ = server.Serve(listener) // always ErrServerClosed
 	}()
 	t.Cleanup(func() {
 		server.Close()

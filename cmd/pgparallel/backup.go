@@ -96,7 +96,7 @@ func (c *backupCommand) run(out *console) error {
 	if c.JSON {
 		newJSONLines(out).error(err)
 	}
-	if errors.As(err, new(*usageError)) {
+	if isUsageError(err) {
 		return err
 	}
 	out.error(err)

@@ -85,7 +85,7 @@ type jsonError struct {
 
 func (l *jsonLines) error(err error) {
 	line := jsonError{Event: "error", Message: err.Error()}
-	if refused := (*protocol.Error)(nil); errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*protocol.Error](err); ok {
 		line.SQLState, line.Detail, line.Hint = refused.Code, refused.Detail, refused.Hint
 	}
 	if errors.Is(err, client.ErrUnfinished) {

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -28,8 +27,7 @@ func (o connectionOptions) withPassword(ctx context.Context, options *client.Opt
 	}
 	given := options.ConnInfo.HasPassword()
 	err := do()
-	var refused *protocol.Error
-	if given || o.NoPassword || o.Password || !errors.As(err, &refused) || refused.Code != codeInvalidPassword {
+	if given || o.NoPassword || o.Password || !protocol.HasCode(err, codeInvalidPassword) {
 		return err
 	}
 	if err := askPassword(ctx, options, out); err != nil {
@@ -105,5 +103,5 @@ func hideInput(fd int) (show func(), err error) {
 	if err := unix.IoctlSetTermios(fd, setTermios, &hidden); err != nil {
 		return nil, err
 	}
-	return func() { unix.IoctlSetTermios(fd, setTermios, before) }, nil //nolint:errcheck // nothing else can be done
+	return func() { _ = unix.IoctlSetTermios(fd, setTermios, before) }, nil // nothing else can be done
 }

@@ -55,7 +55,7 @@ func (c *console) outputError() error {
 
 // systemError is what the system said, without the operation and the file.
 func systemError(err error) error {
-	if p := (*fs.PathError)(nil); errors.As(err, &p) {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err
 	}
 	return err
@@ -69,7 +69,7 @@ func (c *console) print(text string) { fmt.Fprint(c.stdout, text) }
 // server that refused.
 func (c *console) error(err error) {
 	c.say("error: " + err.Error())
-	if refused := (*protocol.Error)(nil); errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*protocol.Error](err); ok {
 		c.explanation(refused)
 	}
 }

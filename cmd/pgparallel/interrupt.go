@@ -12,7 +12,6 @@ import (
 // interruption is the cause of a context that a signal has ended.
 type interruption struct{ signal unix.Signal }
 
-// Error implements error.
 func (i *interruption) Error() string { return "interrupted by " + unix.SignalName(i.signal) }
 
 // deliberate is how long after the first signal another one is meant to be a second:
@@ -48,7 +47,7 @@ func untilInterrupted(out *console) (ctx context.Context, release func()) {
 				cancel(&interruption{s.(unix.Signal)})
 			case s != unix.SIGHUP && time.Since(first) >= deliberate:
 				signal.Reset(s)
-				unix.Kill(os.Getpid(), s.(unix.Signal)) //nolint:errcheck // that we may
+				_ = unix.Kill(os.Getpid(), s.(unix.Signal)) // that we may
 			}
 		}
 	}()

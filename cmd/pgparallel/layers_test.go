@@ -112,7 +112,7 @@ func listPackages(t *testing.T) []listed {
 	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", module+"/...")
 	cmd.Dir = "../.."
 	out, err := cmd.Output()
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		t.Fatalf("go list: %v\n%s", err, exit.Stderr)
 	} else if err != nil {
 		t.Fatal(err)

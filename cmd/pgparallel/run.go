@@ -46,7 +46,7 @@ func run(args []string, stdout, stderr *os.File) int {
 	if isNothingSelected(err) {
 		return exitNothing
 	}
-	if !errors.As(err, new(*usageError)) {
+	if !isUsageError(err) {
 		return exitFailure
 	}
 	out.hint(fmt.Sprintf("Try %q for more information.", name+" --help"))
@@ -62,7 +62,7 @@ func execute(args []string, out *console) (name string, err error) {
 		return programName, err
 	}
 	parsed, err := parser.Parse(line.Conform.takeClient(args))
-	if failure := (*kong.ParseError)(nil); errors.As(err, &failure) {
+	if failure, ok := errors.AsType[*kong.ParseError](err); ok {
 		name, chosen := selected(failure.Context)
 		err := explain(err, chosen, out)
 		if _, backup := chosen.(*backupCommand); err != nil && backup && slices.Contains(args, "--json") {
@@ -89,7 +89,7 @@ func selected(parsed *kong.Context) (string, command) {
 // explain answers --help and --version, and turns the parser's other errors into
 // usage errors.
 func explain(err error, chosen command, out *console) error {
-	wrong := (*usageError)(nil)
+	wrong, usage := errors.AsType[*usageError](err)
 	switch {
 	case errors.Is(err, errHelp) && chosen != nil:
 		out.print(chosen.usage())
@@ -97,7 +97,7 @@ func explain(err error, chosen command, out *console) error {
 		out.print(programUsage)
 	case errors.Is(err, errVersion):
 		out.print(programName + " " + version() + "\n")
-	case errors.As(err, &wrong):
+	case usage:
 		return wrong // without the parser's own words around it
 	default:
 		return &usageError{rephrase(err.Error())}
@@ -182,8 +182,12 @@ func version() string {
 // usageError says what is wrong with the arguments.
 type usageError struct{ text string }
 
-// Error implements error.
 func (e *usageError) Error() string { return e.text }
+
+func isUsageError(err error) bool {
+	_, usage := errors.AsType[*usageError](err)
+	return usage
+}
 
 func usagef(format string, args ...any) error {
 	return &usageError{fmt.Sprintf(format, args...)}

@@ -84,7 +84,7 @@ func exitStatus(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: status N PROGRAM ARG...")
 	}
 	err := ts.Exec(args[1], args[2:]...)
-	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || strconv.Itoa(exit.ExitCode()) != args[0] {
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || strconv.Itoa(exit.ExitCode()) != args[0] {
 		ts.Fatalf("ended with %v, want exit status %s", err, args[0])
 	}
 }
@@ -158,7 +158,7 @@ func finishProgram(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	<-p.ended
 	err := p.cmd.Wait()
-	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
 		ts.Fatalf("waiting for its end: %v", err)
 	}
 	if (err != nil) != neg {

@@ -67,7 +67,7 @@ func shutDown(server *walsender.Server, s os.Signal, more <-chan os.Signal, log 
 			}
 		}
 	}()
-	server.Shutdown(patience) //nolint:errcheck // it tells that patience has ended
+	_ = server.Shutdown(patience) // it tells that patience has ended
 }
 
 // described is the address in PostgreSQL's words.

@@ -41,7 +41,7 @@ func TestShutDown_SecondSignal(t *testing.T) {
 	served := make(chan struct{})
 	go func() { // ends with the server
 		defer close(served)
-		server.Serve(listener) //nolint:errcheck // always ErrServerClosed
+		_ = server.Serve(listener) // always ErrServerClosed
 	}()
 	conn, err := net.Dial("unix", listener.Addr().String())
 	must(t, err)

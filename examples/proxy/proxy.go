@@ -33,7 +33,7 @@ func (p *proxy) serve(ctx context.Context, l net.Listener) error {
 	connections.Go(func() {
 		<-ctx.Done()
 		l.Close()
-		p.server.Shutdown(context.Background()) //nolint:errcheck // a context that does not end
+		_ = p.server.Shutdown(context.Background()) // a context that does not end
 	})
 	for {
 		conn, err := l.Accept()
@@ -57,14 +57,14 @@ func (p *proxy) handle(ctx context.Context, conn duplex) {
 		p.relay(ctx, conn, read)
 	default:
 		whole := &begun{duplex: conn, read: read}
-		p.server.ServeConn(context.Background(), whole) //nolint:errcheck // ends at Shutdown at the latest
+		_ = p.server.ServeConn(context.Background(), whole) // ends at Shutdown at the latest
 	}
 }
 
 // begin reads the startup packet and tells its bytes too. The packet is nil where it is
 // malformed, which is the server's to say. The error says that the connection is gone.
 func begin(ctx context.Context, conn duplex) (wire.StartupPacket, []byte, error) {
-	defer context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })() //nolint:errcheck // it is closed soon
+	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })() // it is closed soon
 	if err := conn.SetReadDeadline(time.Now().Add(startupTime)); err != nil {
 		return nil, nil, err
 	}
@@ -91,8 +91,7 @@ func isForPostgreSQL(packet wire.StartupPacket) bool {
 	switch p := packet.(type) {
 	case wire.StartupMessage:
 		_, err := p.Replication()
-		wire, ok := errors.AsType[*protocol.Error](err)
-		return ok && wire.Code == protocol.CodeFeatureNotSupported // an ordinary session
+		return protocol.HasCode(err, protocol.CodeFeatureNotSupported) // an ordinary session
 	case wire.CancelRequest:
 		return p.ProcessID <= 1<<22 // the server's own are larger (§1.3)
 	}
@@ -149,7 +148,6 @@ type begun struct {
 	read []byte
 }
 
-// Read implements io.Reader.
 func (b *begun) Read(p []byte) (int, error) {
 	b.mu.Lock()
 	n := copy(p, b.read)

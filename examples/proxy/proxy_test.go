@@ -107,7 +107,7 @@ func connect(t *testing.T, connString string) *pgconn.PgConn {
 	t.Helper()
 	conn, err := pgconn.Connect(t.Context(), connString)
 	must(t, err)
-	t.Cleanup(func() { conn.Close(context.Background()) }) //nolint:errcheck // the end of the test
+	t.Cleanup(func() { _ = conn.Close(context.Background()) }) // the end of the test
 	return conn
 }
 
@@ -115,7 +115,7 @@ func connect(t *testing.T, connString string) *pgconn.PgConn {
 func ask(t *testing.T, conn *pgconn.PgConn, command string) (value, code string) {
 	t.Helper()
 	results, err := conn.Exec(t.Context(), command).ReadAll()
-	if refused := (*pgconn.PgError)(nil); errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return "", refused.Code
 	}
 	must(t, err)

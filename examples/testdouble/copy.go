@@ -38,7 +38,7 @@ func copyCluster(ctx context.Context, config *pgconn.Config, dir string) (err er
 	if err != nil {
 		return err
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // all answers have been read
+	defer conn.Close(context.WithoutCancel(ctx)) // all answers have been read
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}

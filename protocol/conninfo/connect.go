@@ -22,8 +22,8 @@ func Connect(ctx context.Context, configs []*pgconn.Config) (*pgconn.PgConn, *pg
 			return conn, config, nil
 		}
 		failed = append(failed, err)
-		var refused *pgconn.PgError
-		if errors.As(err, &refused) && refused.Code != codeCannotConnectNow || ctx.Err() != nil {
+		refused, ok := errors.AsType[*pgconn.PgError](err)
+		if ok && refused.Code != codeCannotConnectNow || ctx.Err() != nil {
 			break
 		}
 	}

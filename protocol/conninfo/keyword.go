@@ -110,7 +110,6 @@ func find(name string) *Keyword {
 // valueError says what is wrong with a value, after the keyword's name.
 type valueError string
 
-// Error implements error.
 func (e valueError) Error() string { return string(e) }
 
 const errUnsupported = valueError("is not supported")

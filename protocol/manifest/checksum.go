@@ -106,5 +106,4 @@ func (a ChecksumAlgorithm) size() int {
 // anybody has looked.
 type crc32c struct{ hash.Hash32 }
 
-// Sum implements hash.Hash.
 func (h crc32c) Sum(b []byte) []byte { return binary.LittleEndian.AppendUint32(b, h.Sum32()) }

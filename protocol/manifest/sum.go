@@ -24,7 +24,6 @@ func newSource(r io.Reader) *source {
 	return &source{r: r, sum: sha256.New()}
 }
 
-// Read implements io.Reader.
 func (s *source) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
 	if n > 0 {

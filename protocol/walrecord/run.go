@@ -34,7 +34,6 @@ type Error struct {
 	Reason string
 }
 
-// Error implements error.
 func (e *Error) Error() string {
 	return fmt.Sprintf("invalid write-ahead log at %v: %s", e.LSN, e.Reason)
 }

@@ -91,8 +91,8 @@ func TestRun_Invalid(t *testing.T) {
 				test.source(&s)
 			}
 			r := run(s, b)
-			var invalid *Error
-			if !errors.As(r.Err(), &invalid) || !strings.Contains(r.Err().Error(), test.want) || test.at != 0 && invalid.LSN != test.at {
+			invalid, ok := errors.AsType[*Error](r.Err())
+			if !ok || !strings.Contains(r.Err().Error(), test.want) || test.at != 0 && invalid.LSN != test.at {
 				t.Fatalf("error is %v, want %v: %s", r.Err(), test.at, test.want)
 			}
 			if invalid.LSN < r.End() && test.at > testStart {

@@ -69,9 +69,8 @@ func TestSCRAM_1_10_Refused(t *testing.T) {
 	addr := serve(t, &walsender.Server{Authenticator: a})
 	for _, role := range []string{"backup", "none", "nobody", "old"} {
 		err := connect(t, fmt.Sprintf("host=127.0.0.1 port=%d user=%s password=wrong replication=true sslmode=disable", addr.Port, role))
-		var refused *pgconn.PgError
 		want := fmt.Sprintf("password authentication failed for user %q", role)
-		if !errors.As(err, &refused) || refused.Severity != "FATAL" || refused.Code != "28P01" || refused.Message != want {
+		if refused, ok := errors.AsType[*pgconn.PgError](err); !ok || refused.Severity != "FATAL" || refused.Code != "28P01" || refused.Message != want {
 			t.Errorf("%s: %v", role, err)
 		}
 	}

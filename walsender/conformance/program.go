@@ -61,7 +61,7 @@ func (p program) Take(ctx context.Context, t clientkit.Target, signaled <-chan s
 	go func() { ended <- cmd.Wait() }() // ends with the program, which is killed at the latest when ctx ends
 	timedOut, waitErr := p.watch(ctx, cmd, ended, signaled, signals)
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // children that are left, if any
-	if exit := (*exec.ExitError)(nil); waitErr != nil && !errors.As(waitErr, &exit) && !errors.Is(waitErr, exec.ErrWaitDelay) {
+	if _, exited := errors.AsType[*exec.ExitError](waitErr); waitErr != nil && !exited && !errors.Is(waitErr, exec.ErrWaitDelay) {
 		return clientkit.Outcome{}, fmt.Errorf("could not wait for the client: %w", waitErr)
 	}
 	o := clientkit.Outcome{Status: cmd.ProcessState.ExitCode(), TimedOut: timedOut, Output: output.String()}

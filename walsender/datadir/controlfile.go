@@ -41,8 +41,8 @@ func controlError(ctx context.Context, err error) error {
 }
 
 func isSystemError(err error) bool {
-	var errno unix.Errno
-	return errors.As(err, &errno) || errors.Is(err, errSpecial)
+	_, system := errors.AsType[unix.Errno](err)
+	return system || errors.Is(err, errSpecial)
 }
 
 // controlFile is global/pg_control as it was read, its checksum found right.

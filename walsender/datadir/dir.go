@@ -186,8 +186,7 @@ func (d *Dir) recovers(c Control) bool { return d.RecoveryOnRestore || c.State !
 
 // pathCause strips the path that the message already has.
 func pathCause(err error) error {
-	var path *fs.PathError
-	if errors.As(err, &path) {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		return path.Err
 	}
 	return err

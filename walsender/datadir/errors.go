@@ -15,8 +15,7 @@ func shown(name string) string { return protocol.Shorten(name, 1024) }
 // reason is the system's word for what failed, in PostgreSQL's spelling: with a
 // capital, and without the path that Go puts before it.
 func reason(err error) string {
-	var path *fs.PathError
-	if errors.As(err, &path) {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		err = path.Err
 	}
 	text := err.Error()

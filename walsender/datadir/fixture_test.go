@@ -112,11 +112,10 @@ func checkpointRecord(length int) []byte {
 
 // code is the SQLSTATE of an error that goes to the peer, or what the error says.
 func code(err error) string {
-	var e *protocol.Error
-	switch {
-	case err == nil:
+	if err == nil {
 		return ""
-	case errors.As(err, &e):
+	}
+	if e, ok := errors.AsType[*protocol.Error](err); ok {
 		return e.Code
 	}
 	return err.Error()

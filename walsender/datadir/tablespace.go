@@ -32,8 +32,7 @@ func (d *Dir) Tablespaces(ctx context.Context, sizes bool) ([]protocol.Tablespac
 	kept := list[:0]
 	for _, t := range list {
 		t.Size, err = d.size(ctx, t)
-		var e *protocol.Error
-		if errors.As(err, &e) && e.Code == protocol.CodeUndefinedObject {
+		if protocol.HasCode(err, protocol.CodeUndefinedObject) {
 			continue
 		}
 		if err != nil {

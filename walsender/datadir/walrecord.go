@@ -30,7 +30,7 @@ func (d *Dir) recordEnd(c Control, lsn protocol.LSN) (protocol.LSN, error) {
 		if err := r.read(piece, at); err != nil {
 			return 0, err
 		}
-		run.Write(piece) //nolint:errcheck // Err says it, too
+		_, _ = run.Write(piece) // Err says it, too
 	}
 	if run.First.Start != lsn || !run.First.IsCheckpoint() {
 		return 0, damaged

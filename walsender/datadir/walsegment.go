@@ -121,6 +121,5 @@ func removed(name string) *protocol.Error {
 
 // isGone reports whether the error says that a file is not there.
 func isGone(err error) bool {
-	var e *protocol.Error
-	return errors.As(err, &e) && e.Code == protocol.CodeUndefinedFile
+	return protocol.HasCode(err, protocol.CodeUndefinedFile)
 }

@@ -94,8 +94,7 @@ func (b *backup) end() {
 // warning where the server does not shut down in order.
 func lost(err error, last *protocol.Error) *protocol.BackupLostError {
 	reason := "no word from the server"
-	var said *pgconn.PgError
-	if errors.As(err, &said) {
+	if said, ok := errors.AsType[*pgconn.PgError](err); ok {
 		reason = said.Message
 	} else if last != nil {
 		reason = last.Message

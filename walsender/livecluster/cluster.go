@@ -95,16 +95,16 @@ func (c *Cluster) check(ctx context.Context, config Config) error {
 
 // startError is an error of Open: one line, the hint included.
 func startError(err error) error {
-	var wire *protocol.Error
+	told, ok := errors.AsType[*protocol.Error](err)
 	switch {
-	case !errors.As(err, &wire):
+	case !ok:
 		return err
-	case wire.Code == protocol.CodeCannotConnectNow:
-		return fmt.Errorf("%s; start the server, or leave --cluster out to back up a stopped cluster", wire.Message)
-	case wire.Hint == "":
-		return errors.New(wire.Message)
+	case told.Code == protocol.CodeCannotConnectNow:
+		return fmt.Errorf("%s; start the server, or leave --cluster out to back up a stopped cluster", told.Message)
+	case told.Hint == "":
+		return errors.New(told.Message)
 	}
-	return fmt.Errorf("%s; %s", wire.Message, wire.Hint)
+	return fmt.Errorf("%s; %s", told.Message, told.Hint)
 }
 
 // connect opens an SQL session with the server of the data directory. The caller

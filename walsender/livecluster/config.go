@@ -101,6 +101,6 @@ func (e lineError) Unwrap() error { return e.err }
 
 // isCode reports whether PostgreSQL refused with the SQLSTATE.
 func isCode(err error, code string) bool {
-	var refused *pgconn.PgError
-	return errors.As(err, &refused) && refused.Code == code
+	refused, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && refused.Code == code
 }

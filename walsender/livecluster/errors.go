@@ -16,16 +16,16 @@ import (
 // some, the end of ctx as it is, and that there is no connection otherwise. What is
 // not for the wire goes to the log.
 func (c *Cluster) answer(ctx context.Context, err error) error {
-	var wire *protocol.Error
-	var refused *pgconn.PgError
+	told, ours := errors.AsType[*protocol.Error](err)
+	refused, postgres := errors.AsType[*pgconn.PgError](err)
 	switch {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case errors.As(err, &wire):
-		return wire
-	case errors.As(err, &refused):
+	case ours:
+		return told
+	case postgres:
 		return fromPostgres(refused, protocol.SeverityError)
 	case !isConnectionError(err):
 		return err
@@ -36,9 +36,9 @@ func (c *Cluster) answer(ctx context.Context, err error) error {
 }
 
 func isConnectionError(err error) bool {
-	var connecting *pgconn.ConnectError
-	var network net.Error
-	return errors.As(err, &connecting) || errors.As(err, &network) || errors.Is(err, io.EOF) ||
+	_, connecting := errors.AsType[*pgconn.ConnectError](err)
+	_, network := errors.AsType[net.Error](err)
+	return connecting || network || errors.Is(err, io.EOF) ||
 		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, pgconn.ErrConnClosed)
 }
 

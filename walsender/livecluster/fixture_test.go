@@ -123,7 +123,7 @@ func serveCluster(t testing.TB, c *postgres.Cluster, live *livecluster.Cluster, 
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		s.server.Serve(listener) //nolint:errcheck // always ErrServerClosed
+		_ = s.server.Serve(listener) // always ErrServerClosed
 	}()
 	t.Cleanup(func() {
 		s.server.Close()
@@ -167,7 +167,7 @@ func replicate(t testing.TB, connString string) *pgconn.PgConn {
 func closeConn(conn *pgconn.PgConn) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	conn.Close(ctx) //nolint:errcheck // the end of the test
+	_ = conn.Close(ctx) // the end of the test
 	<-conn.CleanupDone()
 }
 

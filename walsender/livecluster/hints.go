@@ -17,9 +17,9 @@ const codeInvalidPassword = "28P01"
 // SQLSTATE; where PostgreSQL was not reached, from that. database is replication for a
 // connection to the walsender.
 func connectHint(err error, config *pgconn.Config, database string) string {
-	var refused *pgconn.PgError
-	if !errors.As(err, &refused) {
-		if errors.As(err, new(*pgconn.ConnectError)) {
+	refused, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		if _, connecting := errors.AsType[*pgconn.ConnectError](err); connecting {
 			return "the connection string must lead to the server that runs on this data directory"
 		}
 		return ""

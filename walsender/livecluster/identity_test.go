@@ -131,10 +131,10 @@ func (p *switchedProxy) pass(client net.Conn) {
 	back := make(chan struct{})
 	go func() { // ends with the client's connection
 		defer close(back)
-		io.Copy(server, client) //nolint:errcheck // the other direction tells
+		_, _ = io.Copy(server, client) // the other direction tells
 		server.Close()
 	}()
-	io.Copy(client, server) //nolint:errcheck // a connection that ends
+	_, _ = io.Copy(client, server) // a connection that ends
 	client.Close()
 	<-back
 }

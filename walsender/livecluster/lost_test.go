@@ -246,7 +246,7 @@ func serverProcess(t *testing.T, env map[string]string) *exec.Cmd {
 	must(t, cmd.Start())
 	t.Cleanup(func() {
 		cancel()
-		cmd.Wait() //nolint:errcheck // it was killed
+		_ = cmd.Wait() // it was killed
 	})
 	return cmd
 }

@@ -57,8 +57,8 @@ func (c *Cluster) setPassThrough(ctx context.Context, config Config, found serve
 	if isCode(err, protocol.CodeTooManyConnections) && found.senders == 0 {
 		hint = "max_wal_senders is 0: raise it and restart PostgreSQL"
 	}
-	var refused *pgconn.PgError
-	if config.PassThrough != "" || !errors.As(err, &refused) {
+	refused, ok := errors.AsType[*pgconn.PgError](err)
+	if config.PassThrough != "" || !ok {
 		return hinted(fmt.Errorf("pass-through: %w", err), hint)
 	}
 	c.log.Info("no commands are passed through to the cluster: "+refused.Message,

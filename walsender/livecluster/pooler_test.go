@@ -42,7 +42,7 @@ func pool(t testing.TB, c *postgres.Cluster, client net.Conn) {
 		return
 	}
 	go func() { // ends with the client's connection
-		io.Copy(server, client) //nolint:errcheck // the other direction tells
+		_, _ = io.Copy(server, client) // the other direction tells
 		server.Close()
 	}()
 	in := pgproto3.NewFrontend(server, io.Discard)

@@ -80,8 +80,8 @@ func run(t testing.TB, s *served, name string, args ...string) string {
 
 func expectCode(t testing.TB, err error, code string) *pgconn.PgError {
 	t.Helper()
-	var e *pgconn.PgError
-	if !errors.As(err, &e) || e.Code != code {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || e.Code != code {
 		t.Fatalf("error is %v, want SQLSTATE %s", err, code)
 	}
 	return e

@@ -70,7 +70,7 @@ func (s *Server) startup(raw net.Conn) (startup, error) {
 		var read bytes.Buffer
 		var packet protowire.StartupPacket
 		packet, err = protowire.ReadStartupPacket(io.TeeReader(conn, &read))
-		if malformed := new(protocol.Error); errors.As(err, &malformed) {
+		if _, malformed := errors.AsType[*protocol.Error](err); malformed {
 			return startup{conn, nil, read.Bytes()}, nil
 		}
 		plain, _ := conn.(bufferedConn)

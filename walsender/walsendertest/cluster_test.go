@@ -136,9 +136,8 @@ func names(files iter.Seq2[protocol.File, error]) (list []string) {
 }
 
 func codeOf(err error) string {
-	var wire *protocol.Error
-	if errors.As(err, &wire) {
-		return wire.Code
+	if e, ok := errors.AsType[*protocol.Error](err); ok {
+		return e.Code
 	}
 	return fmt.Sprint(err)
 }

@@ -83,7 +83,7 @@ func ask(server *walsendertest.Server, command string) {
 	}
 	config.RuntimeParams["replication"] = "true"
 	conn, err := pgconn.ConnectConfig(ctx, config)
-	if refused := new(pgconn.PgError); errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
 		fmt.Println(refused.Severity, refused.Code)
 		return
 	}

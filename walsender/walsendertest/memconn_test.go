@@ -82,8 +82,7 @@ func TestMemConn_Deadlines(t *testing.T) {
 			if took := time.Since(began); !errors.Is(err, os.ErrDeadlineExceeded) || took != time.Hour {
 				t.Errorf("%s: %v after %v", name, err, took)
 			}
-			var timeout net.Error
-			if !errors.As(err, &timeout) || !timeout.Timeout() {
+			if timeout, ok := errors.AsType[net.Error](err); !ok || !timeout.Timeout() {
 				t.Errorf("%s: %v is no timeout", name, err)
 			}
 		}

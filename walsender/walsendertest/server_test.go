@@ -238,8 +238,8 @@ func TestServer_Cancel_1_3(t *testing.T) {
 		conn.CancelRequest(context.Background())
 	}()
 	_, err = conn.Exec(t.Context(), "LIST_TABLESPACES").ReadAll()
-	var wire *pgconn.PgError
-	if !errors.As(err, &wire) || wire.Code != protocol.CodeQueryCanceled {
+	refused, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || refused.Code != protocol.CodeQueryCanceled {
 		t.Errorf("the command ended with %v", err)
 	}
 }

@@ -23,7 +23,7 @@ func serverAccount() (*account, error) {
 		return nil, nil
 	}
 	u, err := user.Lookup("postgres")
-	if errors.As(err, new(user.UnknownUserError)) {
+	if _, unknown := errors.AsType[user.UnknownUserError](err); unknown {
 		u, err = user.Lookup("nobody")
 	}
 	if err != nil {

@@ -94,8 +94,8 @@ func (t *conversation) sessionFor(replication string) *peer {
 }
 
 func tooMany(err error) bool {
-	var refused *pgconn.PgError
-	return errors.As(err, &refused) && refused.Code == protocol.CodeTooManyConnections
+	refused, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && refused.Code == protocol.CodeTooManyConnections
 }
 
 func (p *peer) take(c net.Conn) {

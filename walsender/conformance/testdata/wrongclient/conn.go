@@ -163,13 +163,16 @@ func (c *conn) show(name string) (string, error) {
 
 // code is the SQLSTATE of an error.
 func code(err error) string {
-	if e := (*protocol.Error)(nil); errors.As(err, &e) {
+	if e, ok := errors.AsType[*protocol.Error](err); ok {
 		return e.Code
 	}
 	return ""
 }
 
-func isLost(err error) bool { return errors.As(err, new(lostError)) }
+func isLost(err error) bool {
+	_, lost := errors.AsType[lostError](err)
+	return lost
+}
 
 func (b *backup) quote(s string) string {
 	if !b.is("quotes-not-doubled") {
