@@ -91,7 +91,7 @@ func (c *Conn) Flush() error {
 	}
 	err := c.tap.write(c.out)
 	c.out = c.out[:0]
-	if silent := (*SilentError)(nil); errors.As(err, &silent) {
+	if late := (*TimeoutError)(nil); errors.As(err, &late) {
 		return err
 	}
 	if err != nil {
@@ -119,9 +119,14 @@ func (c *Conn) farewell(err error) error {
 // connection, another may call it; never two at a time.
 func (c *Conn) Send(message []byte) error { return c.tap.write(message) }
 
+// ReadAhead takes what has arrived from the server, up to 256 KiB a call and 64 MiB in
+// all, and leaves it to Next. Who keeps the server waiting calls it three times a minute;
+// the bound is reached after 85 minutes then.
+func (c *Conn) ReadAhead() { c.tap.readAhead() }
+
 // Next is the next message that belongs to a command; its body is valid until the next
 // call. What the server says besides is dealt with here. An error that ends the session
-// is a *[LostError] or a *[SilentError], or a *[protocol.Error] where the server breaks
+// is a *[LostError] or a *[TimeoutError], or a *[protocol.Error] where the server breaks
 // the protocol.
 func (c *Conn) Next() (kind byte, body []byte, err error) {
 	for {
@@ -129,8 +134,8 @@ func (c *Conn) Next() (kind byte, body []byte, err error) {
 		if violation := (*protocol.Error)(nil); errors.As(err, &violation) {
 			return 0, nil, err
 		}
-		if silent := (*SilentError)(nil); errors.As(err, &silent) {
-			return 0, nil, silent
+		if late := (*TimeoutError)(nil); errors.As(err, &late) {
+			return 0, nil, late
 		}
 		if err != nil {
 			return 0, nil, lost(err)

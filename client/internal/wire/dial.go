@@ -27,15 +27,15 @@ type Config struct {
 // Dialer opens the connections of a backup. The first tries whatever the
 // configurations offer; the others do what succeeded there.
 type Dialer struct {
-	configs  []*pgconn.Config
-	config   *pgconn.Config // the one that the leader connected with
-	notice   protocol.NoticeFunc
-	patience time.Duration // see [Config.Timeout]
+	configs []*pgconn.Config
+	config  *pgconn.Config // the one that the leader connected with
+	notice  protocol.NoticeFunc
+	timeout time.Duration // see [Config]
 }
 
 // NewDialer works on copies of the configurations that c has.
 func NewDialer(c Config) (*Dialer, error) {
-	d := &Dialer{notice: c.Notice, patience: c.Timeout}
+	d := &Dialer{notice: c.Notice, timeout: c.Timeout}
 	if c.ConnConfig != nil {
 		config := c.ConnConfig.Copy()
 		config.DialFunc = keptAlive(config.DialFunc)
@@ -55,7 +55,7 @@ func NewDialer(c Config) (*Dialer, error) {
 // prepare makes a connection one of a backup.
 func (d *Dialer) prepare(config *pgconn.Config) {
 	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = d.patience
+		config.ConnectTimeout = d.timeout
 	}
 	if config.RuntimeParams == nil {
 		config.RuntimeParams = map[string]string{}
@@ -155,7 +155,7 @@ func (d *Dialer) connect(ctx, sessionCtx context.Context, configs []*pgconn.Conf
 		return nil, nil, nil, connectError(err)
 	}
 	c := NewConn(sessionCtx, h.Conn, d.notice)
-	c.Parameters, c.PID, c.tap.patience = h.ParameterStatuses, h.PID, d.patience
+	c.Parameters, c.PID, c.tap.timeout = h.ParameterStatuses, h.PID, d.timeout
 	return c, config, h.TLSConfig, nil
 }
 

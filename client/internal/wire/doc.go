@@ -6,7 +6,7 @@
 // [Conn.Rows] for a result, [Conn.Ask], [Conn.Flush] and [Conn.Next] for whoever asks
 // ahead, or copies. Notices and parameters are dealt with on the way. What ends a
 // connection is told apart by type: [LostError], after which another connection may do
-// better, and [SilentError], after which none may.
+// better, and [TimeoutError], after which none may.
 //
 // The package starts one kind of goroutine, that of a [Watch], and the connection ends
 // with the context that it was opened for, or with [Conn.Close].

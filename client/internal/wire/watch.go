@@ -1,52 +1,9 @@
 package wire
 
 import (
-	"net"
 	"sync"
 	"time"
 )
-
-// tap reads a connection. Its await waits for the next byte, and leaves that byte to the
-// next Read.
-type tap struct {
-	conn     net.Conn
-	patience time.Duration // how long Read and write wait; 0: as long as it takes
-	byte     [1]byte
-	held     bool
-	ahead    []byte // see readAhead
-}
-
-// Read implements io.Reader.
-func (t *tap) Read(p []byte) (int, error) {
-	if t.held && len(p) > 0 {
-		t.held = false
-		return copy(p, t.byte[:]), nil
-	}
-	if len(t.ahead) > 0 {
-		n := copy(p, t.ahead)
-		if t.ahead = t.ahead[n:]; len(t.ahead) == 0 {
-			t.ahead = nil
-		}
-		return n, nil
-	}
-	if t.patience == 0 {
-		return t.conn.Read(p)
-	}
-	return t.readPatiently(p)
-}
-
-// await returns when there is a byte to read, or the connection's error.
-func (t *tap) await() error {
-	if t.held {
-		return nil
-	}
-	n, err := t.conn.Read(t.byte[:])
-	if n == 1 {
-		t.held = true
-		return nil
-	}
-	return err
-}
 
 // Watch listens to a connection that has nothing to do for a while: a leader whose
 // loss would otherwise be found hours later.
