@@ -45,8 +45,8 @@ func TestBackup_5_1_ArchiveHasNoHole(t *testing.T) {
 		must(t, p.Own(o.Dir))
 		dirs[name] = o.Dir
 	}
-	backup("standby, streamed", client.Options{ConnConfig: live, WAL: client.WALStream})
-	backup("standby, fetched", client.Options{ConnConfig: live, WAL: client.WALFetch})
+	backup("standby, streamed", client.Options{ConnConfig: live, WAL: client.WALOptions{Method: client.WALStream}})
+	backup("standby, fetched", client.Options{ConnConfig: live, WAL: client.WALOptions{Method: client.WALFetch}})
 	must(t, cascade.Stop(ctx, postgres.Fast))
 	must(t, standby.Stop(ctx, postgres.Fast))
 	backup("stopped", client.Options{ConnConfig: serve(t, standby.Dir, &walsender.Server{})})

@@ -104,7 +104,7 @@ func TestBackup_Jobs(t *testing.T) {
 	var manifests [2]string
 	for i, jobs := range []int{1, 16} {
 		dir := filepath.Join(t.TempDir(), "copy")
-		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Jobs: jobs, ManifestChecksums: manifest.ChecksumSHA256})
+		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Jobs: jobs, Manifest: ManifestOptions{Checksums: manifest.ChecksumSHA256}})
 		must(t, err)
 		manifests[i] = read(t, dir, output.ManifestFile)
 	}
@@ -193,7 +193,7 @@ func TestBackup_5_11_WALNone(t *testing.T) {
 		f := newFake(t)
 		f.stop.Label = label
 		dir := filepath.Join(t.TempDir(), "copy")
-		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, WAL: WALNone})
+		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, WAL: WALOptions{Method: WALNone}})
 		must(t, err)
 		_, err = os.Stat(filepath.Join(dir, "pg_wal/000000010000000000000001"))
 		if label != "" && err == nil {
@@ -230,7 +230,7 @@ func TestBackup_CrashedCluster(t *testing.T) {
 func TestBackup_Options(t *testing.T) {
 	f := newFake(t)
 	dir := filepath.Join(t.TempDir(), "copy")
-	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, NoManifest: true, NoVerifyChecksums: true, NoSync: true})
+	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Manifest: ManifestOptions{Omit: true}, NoVerifyChecksums: true, NoSync: true})
 	must(t, err)
 	if _, err := os.Stat(filepath.Join(dir, output.ManifestFile)); err == nil {
 		t.Error("there is a manifest")

@@ -16,11 +16,11 @@ import (
 // contentOf is a file of a backup of the fake's cluster, in any format.
 func contentOf(t *testing.T, dir string, o Options, path string) string {
 	t.Helper()
-	if o.Format == FormatPlain {
+	if o.Archive == nil {
 		return read(t, dir, path)
 	}
-	archive := read(t, dir, "base.tar"+o.Compression.suffix())
-	return members(t, decoded(t, []byte(archive), o.Compression))[path]
+	archive := read(t, dir, "base.tar"+o.compression().suffix())
+	return members(t, decoded(t, []byte(archive), o.compression()))[path]
 }
 
 // A file that WAL replay does not mend is in the backup as it was at the moment of
@@ -43,7 +43,7 @@ func TestBackup_5_2_ChangedFile(t *testing.T) {
 					}
 					dir := filepath.Join(t.TempDir(), "copy")
 					o := o
-					o.ConnConfig, o.Dir, o.Jobs, o.WAL = f.config(), dir, 2, WALFetch
+					o.ConnConfig, o.Dir, o.Jobs, o.WAL.Method = f.config(), dir, 2, WALFetch
 					_, err := Backup(t.Context(), o)
 					must(t, err)
 					if got := contentOf(t, dir, o, path); got != now {
@@ -93,7 +93,7 @@ func TestBackup_5_2_KeepsChanging(t *testing.T) {
 				test.answer(s, attempt)
 				return true
 			}
-			o := Options{ConnConfig: f.config(), Jobs: 2, Format: FormatTar}
+			o := Options{ConnConfig: f.config(), Jobs: 2, Archive: &ArchiveOptions{}}
 			if test.failure != "" {
 				expectFailure(t, o, test.failure)
 				return
@@ -122,7 +122,7 @@ func TestTar_5_2_ChangedFileToOutput(t *testing.T) {
 		return true
 	}
 	var out bytes.Buffer
-	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Output: &out, Format: FormatTar})
+	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Archive: &ArchiveOptions{Output: &out}})
 	if err == nil || !strings.Contains(err.Error(), "has shrunk") || !strings.Contains(err.Error(), "cannot be taken back") {
 		t.Errorf("error is %v", err)
 	}

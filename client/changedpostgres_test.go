@@ -22,15 +22,15 @@ func TestBackup_5_2_PostgreSQLStartsFromAChangedCluster(t *testing.T) {
 	config := beside(t, source)
 	query(t, source, "CREATE TABLE t AS SELECT generate_series(1, 1000) i")
 	query(t, source, advance("first", "0/1000"))
-	for _, format := range []client.Format{client.FormatPlain, client.FormatTar} {
+	for _, archive := range []*client.ArchiveOptions{nil, {}} {
 		name := "plain"
-		if format == client.FormatTar {
+		if archive != nil {
 			name = "tar"
 		}
 		query(t, source, "ALTER SYSTEM SET work_mem = '8MB'")
 		query(t, source, "ALTER SYSTEM SET maintenance_work_mem = '64MB'")
 		query(t, source, "CHECKPOINT")
-		o := client.Options{ConnConfig: config, Dir: filepath.Join(p.TempDir(t), "copy"), Jobs: 2, FastCheckpoint: true, Format: format}
+		o := client.Options{ConnConfig: config, Dir: filepath.Join(p.TempDir(t), "copy"), Jobs: 2, FastCheckpoint: true, Archive: archive}
 		o.OnStep(func(step string) {
 			if step == "copy files" { // all are listed
 				must(t, changeCluster(ctx, source, name))
@@ -39,7 +39,7 @@ func TestBackup_5_2_PostgreSQLStartsFromAChangedCluster(t *testing.T) {
 		_, err := client.Backup(ctx, o)
 		must(t, err)
 		must(t, p.Own(o.Dir))
-		if format == client.FormatTar {
+		if archive != nil {
 			o.Dir = unpackStreamed(t, p, o.Dir)
 		}
 		_, err = p.Run(ctx, "pg_verifybackup", o.Dir)

@@ -62,7 +62,7 @@ func (b *backup) listFiles(context.Context) error {
 	if b.listing, err = p.finish(); err != nil {
 		return err
 	}
-	if b.Format == FormatTar {
+	if b.Archive != nil {
 		if err := checkTarNames(b.listing); err != nil {
 			return err
 		}
@@ -122,8 +122,8 @@ func (b *backup) createDirectories(context.Context) error {
 // newReceiver is what a connection needs to write files.
 func (b *backup) newReceiver() receiver {
 	r := receiver{sink: b.newSink()}
-	if !b.NoManifest {
-		r.sum = b.ManifestChecksums.New()
+	if !b.Manifest.Omit {
+		r.sum = b.Manifest.Checksums.New()
 	}
 	return r
 }

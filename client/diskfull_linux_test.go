@@ -18,7 +18,7 @@ func TestServer_5_3_DiskFull(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	must(t, walsendertest.Sample{WALSegmentSize: 1 << 20, RelationPages: 50}.Write(dir))
 	config := serve(t, dir, &walsender.Server{})
-	for name, format := range map[string]client.Format{"plain": client.FormatPlain, "tar": client.FormatTar} {
+	for name, archive := range map[string]*client.ArchiveOptions{"plain": nil, "tar": {}} {
 		for _, size := range []string{"0", "64k", "1m", "3m"} {
 			t.Run(name+"/"+size, func(t *testing.T) {
 				small := t.TempDir()
@@ -41,10 +41,10 @@ func TestServer_5_3_DiskFull(t *testing.T) {
 				log := func(e client.Event) {
 					warned = warned || e.Level == client.LevelWarning && strings.Contains(e.Message, "kB left, the backup needs")
 				}
-				if _, err := client.DryRun(t.Context(), client.Options{ConnConfig: config, Dir: small, Format: format, Log: log}); err != nil || !warned {
+				if _, err := client.DryRun(t.Context(), client.Options{ConnConfig: config, Dir: small, Archive: archive, Log: log}); err != nil || !warned {
 					t.Errorf("the dry run: warned: %v, %v", warned, err)
 				}
-				_, err := client.Backup(t.Context(), client.Options{ConnConfig: config, Dir: small, Jobs: 4, Format: format})
+				_, err := client.Backup(t.Context(), client.Options{ConnConfig: config, Dir: small, Jobs: 4, Archive: archive})
 				if err == nil || !strings.Contains(err.Error(), "no space left on device") {
 					t.Errorf("error is %v, want one that says that the disk is full", err)
 				}

@@ -101,11 +101,11 @@ func (b *backup) dryRun(ctx context.Context) (Plan, error) {
 	p := Plan{
 		SystemID: b.cluster.system.SystemID, ServerVersion: b.cluster.versionNum,
 		Files: int64(b.listing.Files.Len()) + 1, Bytes: b.listing.Bytes,
-		Spaces: b.plannedSpaces(targets), Workers: b.plannedWorkers(), WAL: b.WAL, Slot: b.Slot,
+		Spaces: b.plannedSpaces(targets), Workers: b.plannedWorkers(), WAL: b.WAL.Method, Slot: b.WAL.Slot,
 	}
 	b.checkSpace(p.Spaces)
-	places := []string{b.WALDir}
-	if b.Output == nil {
+	places := []string{b.WAL.Dir}
+	if b.output() == nil {
 		places = append(places, b.Dir)
 	}
 	return p, p.planDirectories(places, b.Force)
@@ -117,13 +117,13 @@ func (b *backup) plannedTargets() (map[uint32]string, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case b.Output != nil:
+	case b.output() != nil:
 		targets[0] = "-"
-	case b.Format == FormatTar:
+	case b.Archive != nil:
 		for oid := range targets {
-			targets[oid] = filepath.Join(b.Dir, fmt.Sprintf("%d.tar%s", oid, b.Compression.suffix()))
+			targets[oid] = filepath.Join(b.Dir, fmt.Sprintf("%d.tar%s", oid, b.compression().suffix()))
 		}
-		targets[0] = filepath.Join(b.Dir, "base.tar"+b.Compression.suffix())
+		targets[0] = filepath.Join(b.Dir, "base.tar"+b.compression().suffix())
 	default:
 		targets[0] = b.Dir
 	}
@@ -132,7 +132,7 @@ func (b *backup) plannedTargets() (map[uint32]string, error) {
 
 // tryStream opens the connection that a stream of WAL would need.
 func (b *backup) tryStream(ctx context.Context) error {
-	if b.WAL != WALStream {
+	if b.WAL.Method != WALStream {
 		return nil
 	}
 	c, err := b.dialer.Another(ctx, ctx)

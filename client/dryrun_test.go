@@ -11,7 +11,7 @@ import (
 
 // A plan names all that a backup would copy and make; nothing is made, on neither side.
 func TestDryRun(t *testing.T) {
-	for _, format := range []Format{FormatPlain, FormatTar} {
+	for _, archive := range []*ArchiveOptions{nil, {}} {
 		f := newFake(t)
 		f.withStream()
 		parent := t.TempDir()
@@ -24,8 +24,7 @@ func TestDryRun(t *testing.T) {
 		}
 		before := tree(t, parent)
 		got, err := DryRun(t.Context(), Options{
-			ConnConfig: f.config(), Dir: dir, Jobs: 2, Format: format, Slot: "new", CreateSlot: true,
-			TablespaceMap: map[string]string{"/elsewhere": space},
+			ConnConfig: f.config(), Dir: dir, Jobs: 2, Archive: archive, WAL: WALOptions{Slot: "new", CreateSlot: true}, TablespaceMap: map[string]string{"/elsewhere": space},
 		})
 		must(t, err)
 		want := Plan{
@@ -34,7 +33,7 @@ func TestDryRun(t *testing.T) {
 			Workers: []PlannedWorker{{Files: 1, Bytes: 8192}, {Files: 5, Bytes: 533}},
 			Creates: []string{filepath.Join(parent, "new"), dir, space},
 		}
-		if format == FormatTar {
+		if archive != nil {
 			base, other := filepath.Join(dir, "base.tar"), filepath.Join(dir, "16500.tar")
 			want.Spaces[0].Target, want.Spaces[1].Target = base, other
 			want.Creates = []string{filepath.Join(parent, "new"), dir, other, base}

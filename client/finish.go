@@ -16,7 +16,7 @@ import (
 
 func (b *backup) stopBackup(ctx context.Context) error {
 	command := "STOP_BACKUP"
-	if b.WAL != WALNone {
+	if b.WAL.Method != WALNone {
 		command += " NOWAIT"
 	}
 	rows := 0
@@ -118,7 +118,7 @@ func (b *backup) copyWAL(ctx context.Context) error {
 	if _, err := b.walRanges(); err != nil {
 		return err // the end is on a timeline that does not come from the start's
 	}
-	if b.WAL == WALNone {
+	if b.WAL.Method == WALNone {
 		if b.stopped.Label != "" {
 			return nil
 		}
@@ -217,7 +217,7 @@ func (b *backup) markArchived(end protocol.LSN) error {
 		if err := b.writeFile(done, nil, f.ModTime); err != nil {
 			return err
 		}
-		b.extra = append(b.extra, output.OwnFile(done, nil, f.ModTime, b.ManifestChecksums))
+		b.extra = append(b.extra, output.OwnFile(done, nil, f.ModTime, b.Manifest.Checksums))
 		if protocol.IsHistoryFileName(filepath.Base(f.Path)) {
 			b.extra = append(b.extra, *f)
 		}
@@ -235,12 +235,12 @@ func (b *backup) writeLabel(context.Context) error {
 		return nil // one that is made up would keep the copy from starting (§4.1)
 	}
 	content := []byte(b.stopped.Label)
-	b.extra = append(b.extra, output.OwnFile(output.LabelFile, content, b.listing.Control.ModTime, b.ManifestChecksums))
+	b.extra = append(b.extra, output.OwnFile(output.LabelFile, content, b.listing.Control.ModTime, b.Manifest.Checksums))
 	return b.writeFile(output.LabelFile, content, b.listing.Control.ModTime)
 }
 
 func (b *backup) sync(context.Context) error {
-	if b.NoSync || b.Output != nil {
+	if b.NoSync || b.output() != nil {
 		return nil
 	}
 	b.events.tell(LevelVerbose, "syncing data to disk ...")
@@ -249,7 +249,7 @@ func (b *backup) sync(context.Context) error {
 
 // writeManifest has all but its name, which comes last; see release.
 func (b *backup) writeManifest(context.Context) error {
-	if b.NoManifest || b.Output != nil { // see finishArchives
+	if b.Manifest.Omit || b.output() != nil { // see finishArchives
 		return nil
 	}
 	return b.target.writeManifest(b.manifestTo)

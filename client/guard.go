@@ -41,7 +41,7 @@ func (g *guard) stop() error {
 
 func (b *backup) listenToLeader(end <-chan struct{}) error {
 	var look <-chan time.Time // nil: nobody needs to
-	if b.WAL == WALFetch && b.walAccess() == protocol.WALTransient {
+	if b.WAL.Method == WALFetch && b.walAccess() == protocol.WALTransient {
 		ticker := time.NewTicker(b.walInterval)
 		defer ticker.Stop()
 		look = ticker.C

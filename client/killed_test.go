@@ -37,14 +37,14 @@ func RunKilledBackup() bool {
 	if err != nil {
 		panic(err)
 	}
-	o := Options{ConnConfig: config, Dir: os.Getenv(killedDir), WALDir: os.Getenv(killedWAL), FastCheckpoint: true, step: func(step string) {
+	o := Options{ConnConfig: config, Dir: os.Getenv(killedDir), WAL: WALOptions{Dir: os.Getenv(killedWAL)}, FastCheckpoint: true, step: func(step string) {
 		if step == name {
 			syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
 		}
 	}}
 	if os.Getenv(killedTar) != "" {
-		o.Format = FormatTar
+		o.Archive = &ArchiveOptions{}
 	}
 	if old := os.Getenv(killedOld); old != "" {
 		o.TablespaceMap = map[string]string{old: os.Getenv(killedNew)}
@@ -57,8 +57,8 @@ func RunKilledBackup() bool {
 func killIn(t *testing.T, step, dsn string, o Options) (said string) {
 	t.Helper()
 	command := exec.Command(os.Args[0])
-	command.Env = append(os.Environ(), killedIn+"="+step, killedDir+"="+o.Dir, killedDSN+"="+dsn, killedWAL+"="+o.WALDir)
-	if o.Format == FormatTar {
+	command.Env = append(os.Environ(), killedIn+"="+step, killedDir+"="+o.Dir, killedDSN+"="+dsn, killedWAL+"="+o.WAL.Dir)
+	if o.Archive != nil {
 		command.Env = append(command.Env, killedTar+"=yes")
 	}
 	for from, to := range o.TablespaceMap {

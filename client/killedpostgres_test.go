@@ -65,7 +65,7 @@ func checkResidue(t *testing.T, p postgres.Programs, step, dsn, location string)
 	t.Helper()
 	base := p.TempDir(t)
 	o := Options{
-		Dir: filepath.Join(base, "copy"), WALDir: filepath.Join(base, "wal"),
+		Dir: filepath.Join(base, "copy"), WAL: WALOptions{Dir: filepath.Join(base, "wal")},
 		TablespaceMap: map[string]string{location: filepath.Join(base, "space")},
 	}
 	killIn(t, step, dsn, o)

@@ -52,7 +52,7 @@ func (b *backup) manifestTo(w io.Writer) error {
 		return err
 	}
 	o := manifest.Options{
-		Version: 1, Major: b.cluster.versionNum / 10000, SystemID: b.cluster.system.SystemID, ForceEncode: b.ManifestForceEncode,
+		Version: 1, Major: b.cluster.versionNum / 10000, SystemID: b.cluster.system.SystemID, ForceEncode: b.Manifest.ForceEncode,
 	}
 	if b.cluster.versionNum >= 170000 {
 		o.Version = 2
@@ -60,7 +60,7 @@ func (b *backup) manifestTo(w io.Writer) error {
 	m := manifest.NewWriter(w, o)
 	err = contents{b.listing, b.extra}.each(func(f *output.File) error {
 		return m.AddFile(manifest.File{
-			Path: f.Path, Size: f.Size, ModTime: time.Unix(f.ModTime, 0), Algorithm: b.ManifestChecksums, Checksum: []byte(f.Checksum),
+			Path: f.Path, Size: f.Size, ModTime: time.Unix(f.ModTime, 0), Algorithm: b.Manifest.Checksums, Checksum: []byte(f.Checksum),
 		})
 	})
 	if err != nil {

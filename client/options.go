@@ -1,10 +1,13 @@
 package client
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"io"
+	"maps"
+	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,32 +20,9 @@ import (
 // DefaultLabel is the label of a backup whose [Options] name none.
 const DefaultLabel = "pgparallel base backup"
 
-// WALMethod says where the write-ahead log comes from that makes a backup
-// consistent.
-type WALMethod int
-
-const (
-	// WALDefault is WALStream where the server can stream, which one beside a
-	// running cluster can, and WALFetch elsewhere.
-	WALDefault WALMethod = iota
-	// WALFetch copies the segments at the end of the backup. The server has
-	// to keep them until then (wal_keep_size).
-	WALFetch
-	// WALNone copies none: they are taken from an archive when the backup is
-	// restored, and the server is asked to wait until they are archived. Of a
-	// cluster that gives no backup_label the segments are copied all the same,
-	// for nothing else could supply them (§5.11).
-	WALNone
-	// WALStream receives the log while the files are copied, over a connection
-	// of its own, with a replication slot that has the server keep what was not
-	// received yet. Of a cluster that is stopped it is fetched all the same:
-	// no more of it is written.
-	WALStream
-)
-
-// Options say what to back up, and to where. ConnInfo, or ConnConfig, and Dir are
-// required; the zero value of all else is a sound default. [Backup] changes nothing in
-// them.
+// Options say what to back up, and to where. ConnInfo, or ConnConfig, and Dir, or
+// Archive.Output, are required; the zero value of all else is a sound default. [Backup]
+// changes nothing in them.
 type Options struct {
 	// ConnInfo is where and as whom to connect, as libpq reads it. Backup opens
 	// Jobs+1 connections, one more for WALStream, all to the address that the
@@ -55,41 +35,44 @@ type Options struct {
 	// none.
 	ConnConfig *pgconn.Config
 
+	// Timeout is how long the server may be silent while it owes an answer, on
+	// any connection, before the backup fails; 0 means as long as it likes. It
+	// holds for the checkpoint too, which is waited for in silence, but not for
+	// what the server says that it waits for, as its archive. TCP keepalives, which
+	// find a server that is gone within a minute, are on besides, unless ConnInfo
+	// says otherwise.
+	Timeout time.Duration
+
 	// Dir is the directory to write. It must be empty or absent; missing
-	// parents are created.
+	// parents are created. With Archive.Output it is not used.
 	Dir string
 
-	// Format is what the backup is written as.
-	Format Format
+	// Archive has the backup written as tar archives. Nil means plain: a data
+	// directory, and the directories of its tablespaces.
+	Archive *ArchiveOptions
 
-	// Compression is for the archives of FormatTar. Each connection compresses
-	// what it receives, and keeps up to 16 MiB for it beside what the method needs
-	// itself. Files of more than 4 MiB that are compressed at the same time lie in
-	// Dir twice for a while, compressed, all of them but one. On the way to Output
-	// they wait for each other instead.
-	Compression Compression
+	// TablespaceMap gives tablespaces another directory: the location on the
+	// server to the one to write, both absolute. A tablespace that is not in
+	// it goes to its own location, which must be empty or absent here.
+	TablespaceMap map[string]string
 
-	// Output is where base.tar goes, with the manifest in it, instead of into Dir,
-	// which is not used then. It is for FormatTar and clusters without
-	// tablespaces. What has been written cannot be taken back on failure. A write
-	// that nobody takes holds a canceled backup up, unless Output has the method
-	// SetWriteDeadline. Backup does not close it.
-	Output io.Writer
-
-	// WALDir is a directory for the write-ahead log, which pg_wal becomes a link
-	// to; an absolute path. Like Dir it must be empty or absent. It is for
-	// FormatPlain.
-	WALDir string
+	WAL      WALOptions
+	Manifest ManifestOptions
 
 	// WriteRecoveryConf has a server that is started from the backup become a
 	// standby of the one that ConnInfo, which is required then, leads to: it adds
-	// [conninfo.Info.PrimaryConnInfo] as primary_conninfo and Slot, or none, as
+	// [conninfo.Info.PrimaryConnInfo] as primary_conninfo and WAL.Slot, or none, as
 	// primary_slot_name to postgresql.auto.conf, and creates standby.signal.
 	WriteRecoveryConf bool
 
 	// Jobs is the number of connections that copy files; 0 means 1. One more
 	// leads the backup.
 	Jobs int
+
+	// MinJobs is how many of the connections that copy files are enough, where
+	// others cannot be opened or cannot join the backup (§5.4); 0 means that
+	// all of them are needed.
+	MinJobs int
 
 	// Label goes into backup_label; empty means [DefaultLabel].
 	Label string
@@ -99,54 +82,16 @@ type Options struct {
 	FastCheckpoint bool
 
 	// MaxRate is the most that all connections transfer together, in kB (of
-	// 1024 bytes) per second, 32 to 1048576; 0 means no limit. The server
-	// enforces it.
+	// 1024 bytes) per second, [MaxRateLower] to [MaxRateUpper]; 0 means no limit.
+	// The server enforces it.
 	MaxRate int
 
-	// MinJobs is how many of the connections that copy files are enough, where
-	// others cannot be opened or cannot join the backup (§5.4); 0 means that
-	// all of them are needed.
-	MinJobs int
-
-	// WAL says whether the write-ahead log is part of the backup.
-	WAL WALMethod
-
-	// Slot names the replication slot for WALStream, which must exist unless
-	// CreateSlot is set; it stays when the backup is over. Empty means a
-	// temporary one, or with NoSlot none: then the server keeps what
-	// wal_keep_size says.
-	Slot       string
-	CreateSlot bool // create the slot; a backup that fails drops it again
-	NoSlot     bool
-
-	// StatusInterval is how often the server is told how much of the stream has
-	// arrived; 0 means every ten seconds, less than 0 only when it asks.
-	StatusInterval time.Duration
-
-	// Timeout is how long the server may be silent while it owes an answer, on
-	// any connection, before the backup fails; 0 means as long as it likes. It
-	// holds for the checkpoint too, which is waited for in silence, but not for
-	// what the server says that it waits for, as its archive. TCP keepalives, which find a server that is gone within a
-	// minute, are on besides, unless ConnInfo says otherwise.
-	Timeout time.Duration
-
-	// Force removes what a backup that was killed has left in Dir, WALDir and the
+	// Force removes what a backup that was killed has left in Dir, WAL.Dir and the
 	// tablespaces' directories: all that is there. A directory that a server can
 	// be started from, or may use, is none such.
 	Force bool
 
-	// TablespaceMap gives tablespaces another directory: the location on the
-	// server to the one to write, both absolute. A tablespace that is not in
-	// it goes to its own location, which must be empty or absent here.
-	TablespaceMap map[string]string
-
-	// ManifestChecksums is the algorithm for the files in backup_manifest.
-	ManifestChecksums manifest.ChecksumAlgorithm
-
-	ManifestForceEncode bool // encode all names in the manifest, not only those that are not UTF-8
-
 	NoEstimateSize    bool // do not have the server sum up sizes: the total is 0 until it has listed the files
-	NoManifest        bool // write no backup_manifest
 	NoVerifyChecksums bool // do not have the server verify the checksums of pages
 	NoSync            bool // do not wait until the backup is on disk: for tests only
 	NoClean           bool // on failure leave behind what was written
@@ -172,67 +117,110 @@ type Options struct {
 	step func(name string)
 }
 
+// The bounds of [Options.MaxRate], in kB per second: PostgreSQL's, by the same names
+// (basebackup.h).
+const (
+	MaxRateLower = 32
+	MaxRateUpper = 1048576
+)
+
+// WALOptions say where the write-ahead log (WAL) comes from that makes a backup
+// consistent, and where it goes. The zero value is [WALDefault], into pg_wal, with a
+// temporary replication slot where it is streamed.
+type WALOptions struct {
+	Method WALMethod
+
+	// Dir is a directory for the WAL, which pg_wal becomes a link to; an absolute
+	// path. Like Options.Dir it must be empty or absent. It cannot be used with
+	// Options.Archive. Empty means pg_wal itself.
+	Dir string
+
+	// Slot names the replication slot for WALStream, which must exist unless
+	// CreateSlot is set; it stays when the backup is over. Empty means a
+	// temporary one, or with NoSlot none: then the server keeps what
+	// wal_keep_size says.
+	Slot       string
+	CreateSlot bool // create the slot; a backup that fails drops it again
+	NoSlot     bool // means nothing where no WAL is streamed
+
+	// StatusInterval is how often the server is told how much of the stream has
+	// arrived; 0 means every ten seconds, less than 0 only when it asks.
+	StatusInterval time.Duration
+}
+
+// ManifestOptions are about backup_manifest. The zero value writes one with CRC-32C
+// checksums.
+type ManifestOptions struct {
+	Omit        bool                       // write none
+	Checksums   manifest.ChecksumAlgorithm // of the files
+	ForceEncode bool                       // encode all names, not only those that are not UTF-8
+}
+
+// ArchiveOptions have a backup written as tar archives: base.tar, and OID.tar for each
+// tablespace, to be unpacked into empty directories, base.tar into the data directory.
+// WAL that is fetched is in base.tar, WAL that is streamed in pg_wal.tar, to be unpacked
+// into pg_wal. The manifest lies beside them. Where the tablespaces are to be unpacked
+// is written down in base.tar, [Options].TablespaceMap applied. The zero value does not
+// compress, and writes the archives into [Options].Dir.
+type ArchiveOptions struct {
+	// Compression is by connection: each compresses what it receives, and keeps up
+	// to 16 MiB for it beside what the method needs itself. Files of more than 4 MiB
+	// that are compressed at the same time lie in Dir twice for a while, compressed,
+	// all of them but one. On the way to Output they wait for each other instead.
+	Compression Compression
+
+	// Output is where base.tar goes, with the manifest in it, instead of into
+	// Options.Dir. It is for clusters without tablespaces, and WAL that is not
+	// streamed. What has been written cannot be taken back on failure. A write that
+	// nobody takes holds a canceled backup up, unless Output has the method
+	// SetWriteDeadline. Backup does not close it. Nil means Options.Dir.
+	Output io.Writer
+}
+
+// Check returns an [*OptionError] where an option has a value that it cannot have, or
+// options do not go together. [Backup] and [DryRun] begin with it; a program that asks its
+// user for a password may want to know earlier.
+func (o Options) Check() error {
+	_, err := o.withDefaults()
+	return err
+}
+
 // withDefaults is a copy of o that needs no further look at what may be zero, or
 // the first thing that is wrong with o.
 func (o Options) withDefaults() (Options, error) {
 	if o.ConnConfig == nil && o.ConnInfo == nil {
-		return o, errors.New("no server specified")
+		return o, wrongOption("no server specified", "ConnInfo")
 	}
 	if o.WriteRecoveryConf && o.ConnInfo == nil {
-		return o, errors.New("primary_conninfo cannot be written without ConnInfo")
+		return o, wrongOption("%s needs %s, which primary_conninfo is made of", "WriteRecoveryConf", "ConnInfo")
 	}
-	if o.Dir == "" && o.Output == nil {
-		return o, errors.New("no target directory specified")
+	for _, check := range []func(*Options) error{
+		(*Options).checkTarget, (*Options).checkArchive, (*Options).checkWAL, (*Options).checkNumbers,
+	} {
+		if err := check(&o); err != nil {
+			return o, err
+		}
 	}
-	dir, err := absolute(o.Dir)
-	if err != nil {
-		return o, err
-	}
-	if o.Dir = dir; o.Output != nil {
-		o.Dir = "" // nothing is written there
-	}
-	if err := o.checkFormat(); err != nil {
-		return o, err
-	}
-	if o.Output != nil && o.WAL == WALDefault {
-		o.WAL = WALFetch
-	}
-	if o.Jobs == 0 {
-		o.Jobs = 1
-	}
-	if o.Jobs < 0 {
-		return o, fmt.Errorf("invalid number of parallel jobs: %d", o.Jobs)
-	}
-	if o.Label == "" {
-		o.Label = DefaultLabel
+	if o.Manifest.ForceEncode && o.Manifest.Omit {
+		return o, wrongOption("%s and %s are incompatible options", "Manifest.Omit", "Manifest.ForceEncode")
 	}
 	if strings.IndexByte(o.Label, 0) >= 0 {
-		return o, errors.New("invalid backup label: it holds a zero byte")
+		return o, wrongOption("invalid backup label: it holds a zero byte", "Label")
 	}
-	if o.MinJobs < 0 || o.MinJobs > o.Jobs {
-		return o, fmt.Errorf("minimum number of parallel jobs %d is out of range (0 to %d)", o.MinJobs, o.Jobs)
+	o.setDefaults()
+	return o, nil
+}
+
+// setDefaults gives a value to what is zero.
+func (o *Options) setDefaults() {
+	if o.output() != nil && o.WAL.Method == WALDefault {
+		o.WAL.Method = WALFetch
 	}
-	if err := o.checkSlot(); err != nil {
-		return o, err
-	}
-	if o.StatusInterval == 0 {
-		o.StatusInterval = 10 * time.Second
-	}
-	if o.Timeout < 0 {
-		return o, fmt.Errorf("invalid timeout: %v", o.Timeout)
-	}
-	if o.MaxRate != 0 && (o.MaxRate < 32 || o.MaxRate > 1<<20) {
-		return o, fmt.Errorf("transfer rate %d kB/s is out of range (32 to 1048576)", o.MaxRate)
-	}
-	if o.TablespaceMap, err = cleanTablespaceMap(o.TablespaceMap); err != nil {
-		return o, err
-	}
-	if o.walPatience == 0 {
-		o.walPatience = defaultWALPatience
-	}
-	if o.walInterval == 0 {
-		o.walInterval = defaultWALInterval
-	}
+	o.Jobs = cmp.Or(o.Jobs, 1)
+	o.Label = cmp.Or(o.Label, DefaultLabel)
+	o.WAL.StatusInterval = cmp.Or(o.WAL.StatusInterval, 10*time.Second)
+	o.walPatience = cmp.Or(o.walPatience, defaultWALPatience)
+	o.walInterval = cmp.Or(o.walInterval, defaultWALInterval)
 	if o.Progress == nil {
 		o.Progress = func(Progress) {}
 	}
@@ -242,26 +230,92 @@ func (o Options) withDefaults() (Options, error) {
 	if o.step == nil {
 		o.step = func(string) {}
 	}
-	return o, nil
+}
+
+// output is where the archive goes instead of into Dir; nil: into Dir.
+func (o *Options) output() io.Writer {
+	if o.Archive == nil {
+		return nil
+	}
+	return o.Archive.Output
+}
+
+// compression is the archives'.
+func (o *Options) compression() Compression {
+	if o.Archive == nil {
+		return Compression{}
+	}
+	return o.Archive.Compression
+}
+
+// checkTarget makes the paths of directories absolute.
+func (o *Options) checkTarget() error {
+	if o.output() != nil {
+		o.Dir = "" // nothing is written there
+	} else if o.Dir == "" {
+		return wrongOption("no target directory specified", "Dir")
+	}
+	var err error
+	if o.Dir != "" {
+		if o.Dir, err = absolute(o.Dir); err != nil {
+			return err
+		}
+	}
+	o.TablespaceMap, err = cleanTablespaceMap(o.TablespaceMap)
+	return err
 }
 
 func cleanTablespaceMap(m map[string]string) (map[string]string, error) {
 	clean := make(map[string]string, len(m))
-	for from, to := range m {
+	for _, from := range slices.Sorted(maps.Keys(m)) {
+		to := m[from]
 		switch {
 		case !filepath.IsAbs(from):
-			return nil, fmt.Errorf("old directory is not an absolute path in tablespace mapping: %s", from)
+			return nil, wrongOption("old directory is not an absolute path in tablespace mapping: "+escaped(from), "TablespaceMap")
 		case !filepath.IsAbs(to):
-			return nil, fmt.Errorf("new directory is not an absolute path in tablespace mapping: %s", to)
+			return nil, wrongOption("new directory is not an absolute path in tablespace mapping: "+escaped(to), "TablespaceMap")
 		}
-		from = filepath.Clean(from)
-		if _, twice := clean[from]; twice {
-			return nil, fmt.Errorf("tablespace mapping names the directory %q more than once", from)
-		}
-		var err error
-		if clean[from], err = absolute(to); err != nil {
+		to, err := absolute(to)
+		if err != nil {
 			return nil, err
 		}
+		from = filepath.Clean(from)
+		if other, twice := clean[from]; twice && other != to {
+			return nil, wrongOption(escaped(fmt.Sprintf("tablespace %q is mapped to %q and to %q", from, other, to)), "TablespaceMap")
+		}
+		clean[from] = to
 	}
 	return clean, nil
+}
+
+func (o *Options) checkArchive() error {
+	if o.Archive == nil {
+		return nil
+	}
+	if err := o.Archive.Compression.Check(); err != nil {
+		return wrongOption(escaped(err.Error()), "Archive.Compression")
+	}
+	switch {
+	case o.WAL.Dir != "":
+		return wrongOption("WAL directory location can only be specified in plain mode", "WAL.Dir", "Archive")
+	case o.Archive.Output != nil && o.WAL.Method == WALStream:
+		return wrongOption("cannot stream write-ahead logs in tar mode to stdout", "WAL.Method", "Archive.Output")
+	}
+	return nil
+}
+
+func (o *Options) checkNumbers() error {
+	switch {
+	case o.Jobs < 0:
+		return wrongOption(fmt.Sprintf("%%s must be in range 0..%d", math.MaxInt32), "Jobs")
+	case o.MinJobs < 0:
+		return wrongOption(fmt.Sprintf("%%s must be in range 0..%d", math.MaxInt32), "MinJobs")
+	case o.MinJobs > max(o.Jobs, 1):
+		return wrongOption("%s must not be above %s", "MinJobs", "Jobs")
+	case o.Timeout < 0:
+		return wrongOption("%s must not be negative", "Timeout")
+	case o.MaxRate != 0 && (o.MaxRate < MaxRateLower || o.MaxRate > MaxRateUpper):
+		return wrongOption(fmt.Sprintf("transfer rate %d kB/s is out of range (%d to %d)", o.MaxRate, MaxRateLower, MaxRateUpper), "MaxRate")
+	}
+	return nil
 }

@@ -107,7 +107,7 @@ func TestBackup_WithinACluster(t *testing.T) {
 		f := newFake(t)
 		f.withTablespace("16400", "/nowhere")
 		for _, o := range []Options{
-			{Dir: within}, {Dir: within, Format: FormatTar}, {Dir: away, WALDir: within},
+			{Dir: within}, {Dir: within, Archive: &ArchiveOptions{}}, {Dir: away, WAL: WALOptions{Dir: within}},
 			{Dir: away, TablespaceMap: map[string]string{"/nowhere": within}},
 		} {
 			o.ConnConfig = f.config()

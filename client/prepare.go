@@ -153,7 +153,7 @@ func (b *backup) listTablespaces(context.Context) error {
 // createTarget occupies all directories, so that what is wrong with one of them is
 // known before the checkpoint.
 func (b *backup) createTarget(ctx context.Context) error {
-	if b.Format == FormatTar {
+	if b.Archive != nil {
 		return b.createArchives(ctx)
 	}
 	locations, err := b.locations()
@@ -172,8 +172,8 @@ func (b *backup) createTarget(ctx context.Context) error {
 			return err
 		}
 	}
-	if b.WALDir != "" {
-		return b.target.addWAL(b.WALDir)
+	if b.WAL.Dir != "" {
+		return b.target.addWAL(b.WAL.Dir)
 	}
 	return nil
 }
@@ -188,14 +188,14 @@ func (b *backup) occupation() occupation {
 func (b *backup) locations() (map[uint32]string, error) {
 	locations := map[uint32]string{}
 	taken := map[string]string{b.Dir: "the data directory"}
-	if b.WALDir != "" {
-		taken[b.WALDir] = "the WAL directory"
+	if b.WAL.Dir != "" {
+		taken[b.WAL.Dir] = "the WAL directory"
 	}
 	for _, t := range b.tablespaces {
 		if t.InPlace() {
 			continue
 		}
-		if b.Format == FormatTar {
+		if b.Archive != nil {
 			locations[t.OID] = b.Dir // as an archive
 			continue
 		}
@@ -224,7 +224,7 @@ func (b *backup) locations() (map[uint32]string, error) {
 		taken[location] = fmt.Sprintf("tablespace %d", t.OID)
 		locations[t.OID] = location
 	}
-	if b.Output != nil && len(locations) > 0 {
+	if b.output() != nil && len(locations) > 0 {
 		return nil, fmt.Errorf("can only write single tablespace to stdout, database has %d", len(locations)+1)
 	}
 	return locations, nil
@@ -238,7 +238,7 @@ func within(path, parent string) bool {
 // isUnmapped reports whether a tablespace goes where the server says.
 func (b *backup) isUnmapped(t protocol.Tablespace) bool {
 	_, mapped, err := b.locationOf(t)
-	return err == nil && !mapped && !t.InPlace() && b.Format == FormatPlain
+	return err == nil && !mapped && !t.InPlace() && b.Archive == nil
 }
 
 // locationOf is where a tablespace goes, and whether the user has said so.

@@ -51,7 +51,7 @@ func (test promotion) check(t *testing.T) {
 		}
 	}
 	catchUp("1000")
-	o := client.Options{ConnConfig: beside(t, cascading), Dir: filepath.Join(p.TempDir(t), "copy"), FastCheckpoint: true, WAL: test.method}
+	o := client.Options{ConnConfig: beside(t, cascading), Dir: filepath.Join(p.TempDir(t), "copy"), FastCheckpoint: true, WAL: client.WALOptions{Method: test.method}}
 	promoted := false
 	o.Log = func(e client.Event) {
 		if !promoted && strings.HasPrefix(e.Message, "write-ahead log start point") {

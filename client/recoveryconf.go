@@ -23,7 +23,7 @@ func (b *backup) writeRecoveryConf(context.Context) error {
 	if wal := protocol.WALAccess(b.leader.Parameters[protocol.ParameterWAL]); wal != "" && wal != protocol.WALStreamed {
 		b.events.tell(LevelWarning, "this server streams no WAL: primary_conninfo must be changed before a standby can follow by it")
 	}
-	settings := recoverySettings(b.ConnInfo.PrimaryConnInfo(b.cluster.versionNum >= 170000), b.Slot)
+	settings := recoverySettings(b.ConnInfo.PrimaryConnInfo(b.cluster.versionNum >= 170000), b.WAL.Slot)
 	now := time.Now().Unix()
 	if b.archives == nil {
 		if err := b.target.append(output.AutoConfFile, settings); err != nil {

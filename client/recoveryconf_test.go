@@ -21,7 +21,7 @@ import (
 func TestWriteRecoveryConf(t *testing.T) {
 	const old = "primary_conninfo = 'host=elsewhere'\n"
 	for _, ofStandby := range []bool{false, true} {
-		for _, format := range []Format{FormatPlain, FormatTar} {
+		for _, archive := range []*ArchiveOptions{nil, {}} {
 			f := newFake(t)
 			want := ""
 			if ofStandby {
@@ -30,10 +30,10 @@ func TestWriteRecoveryConf(t *testing.T) {
 			}
 			dir := filepath.Join(t.TempDir(), "copy")
 			info := connInfo(t, "host=/x user=u dbname=d")
-			_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Format: format, WAL: WALFetch, WriteRecoveryConf: true, ConnInfo: info})
+			_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Archive: archive, WAL: WALOptions{Method: WALFetch}, WriteRecoveryConf: true, ConnInfo: info})
 			must(t, err)
 			found := func(name string) string { return read(t, dir, name) }
-			if format == FormatTar {
+			if archive != nil {
 				archive := read(t, dir, "base.tar")
 				if n := countMembers(t, archive, output.StandbySignalFile) + countMembers(t, archive, output.AutoConfFile); n != 2 {
 					t.Errorf("the two files are there %d times", n)
@@ -47,7 +47,7 @@ func TestWriteRecoveryConf(t *testing.T) {
 			if got := found(output.StandbySignalFile); got != "" {
 				t.Errorf("standby.signal is %q", got)
 			}
-			if format == FormatTar {
+			if archive != nil {
 				continue
 			}
 			if info, err := os.Stat(filepath.Join(dir, output.AutoConfFile)); err != nil || info.Mode().Perm() != 0o600 {
@@ -97,7 +97,7 @@ func TestWriteRecoveryConf_ServerStreamsNothing(t *testing.T) {
 		f.access = wal
 		warned := false
 		_, err := Backup(t.Context(), Options{
-			ConnConfig: f.config(), ConnInfo: connInfo(t, "host=/x"), Dir: filepath.Join(t.TempDir(), "copy"), WAL: WALFetch, WriteRecoveryConf: true,
+			ConnConfig: f.config(), ConnInfo: connInfo(t, "host=/x"), Dir: filepath.Join(t.TempDir(), "copy"), WAL: WALOptions{Method: WALFetch}, WriteRecoveryConf: true,
 			Log: func(e Event) {
 				warned = warned || e.Level == LevelWarning && strings.Contains(e.Message, "streams no WAL")
 			},
@@ -117,7 +117,7 @@ func TestWriteRecoveryConf_NoticeOfStandby(t *testing.T) {
 			f.files[output.StandbySignalFile] = ""
 		}
 		told := false
-		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(t.TempDir(), "copy"), WAL: WALFetch, Log: func(e Event) {
+		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(t.TempDir(), "copy"), WAL: WALOptions{Method: WALFetch}, Log: func(e Event) {
 			told = told || e.Level == LevelInfo && strings.Contains(e.Message, "one of a standby")
 		}})
 		must(t, err)

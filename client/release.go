@@ -106,7 +106,7 @@ func (p *place) removeMarker(sync bool) error {
 }
 
 func (b *backup) nameManifest(context.Context) error {
-	if b.NoManifest || b.target == nil { // see finishArchives
+	if b.Manifest.Omit || b.target == nil { // see finishArchives
 		return nil
 	}
 	b.events.tell(LevelVerbose, "renaming %s to %s", output.ManifestFileTmp, output.ManifestFile)

@@ -19,7 +19,7 @@ func TestRelease_5_6_Killed(t *testing.T) {
 		f := newFake(t)
 		base := t.TempDir()
 		f.withTablespace("16400", filepath.Join(base, "space"))
-		o := Options{Dir: filepath.Join(base, "copy"), WALDir: filepath.Join(base, "wal")}
+		o := Options{Dir: filepath.Join(base, "copy"), WAL: WALOptions{Dir: filepath.Join(base, "wal")}}
 		killIn(t, step, f.connString(), o)
 		o.ConnConfig = f.config()
 		checkForce(t, step, base, o)
@@ -33,14 +33,14 @@ func TestRelease_5_6_OtherMarkersAreVoid(t *testing.T) {
 	base := t.TempDir()
 	space := filepath.Join(base, "space")
 	f.withTablespace("16400", space)
-	killIn(t, "remove other markers", f.connString(), Options{Dir: filepath.Join(base, "copy"), WALDir: filepath.Join(base, "wal")})
+	killIn(t, "remove other markers", f.connString(), Options{Dir: filepath.Join(base, "copy"), WAL: WALOptions{Dir: filepath.Join(base, "wal")}})
 	for _, moved := range []bool{false, true} {
 		if moved {
 			must(t, os.Rename(filepath.Join(base, "copy"), filepath.Join(base, "moved")))
 		}
 		before := tree(t, base)
 		for _, wal := range []string{"", filepath.Join(base, "wal")} {
-			_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(base, "another"), WALDir: wal, Force: true})
+			_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(base, "another"), WAL: WALOptions{Dir: wal}, Force: true})
 			if err == nil || !strings.Contains(err.Error(), "holds a part of a backup of which nothing says that it is unfinished") {
 				t.Errorf("error is %v", err)
 			}
@@ -73,7 +73,7 @@ func TestRelease_5_3_Fails(t *testing.T) {
 		before := tree(t, parent)
 		dir := filepath.Join(parent, "copy")
 		f.withTablespace("16400", filepath.Join(parent, "space"))
-		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, WALDir: filepath.Join(parent, "wal"), step: func(name string) {
+		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, WAL: WALOptions{Dir: filepath.Join(parent, "wal")}, step: func(name string) {
 			if name == step { // and in whatever comes behind it
 				os.Remove(filepath.Join(dir, output.ManifestFileTmp))
 			}

@@ -43,7 +43,7 @@ func TestRelease_5_6_KilledBetweenMarkers(t *testing.T) {
 				f := newFake(t)
 				base := t.TempDir()
 				others := append(f.withTablespaces(base, 2), filepath.Join(base, "wal"))
-				o := Options{Dir: filepath.Join(base, "copy"), WALDir: others[2]}
+				o := Options{Dir: filepath.Join(base, "copy"), WAL: WALOptions{Dir: others[2]}}
 				killIn(t, step, f.connString(), o)
 				if isReleased(step) { // killed when the first k are removed
 					for _, dir := range others[:k] {
@@ -72,7 +72,7 @@ func TestRelease_5_6_KilledArchives(t *testing.T) {
 			f := newFake(t)
 			base := t.TempDir()
 			spaces := f.withTablespaces(base, 2)
-			o := Options{Dir: filepath.Join(base, "copy"), Format: FormatTar}
+			o := Options{Dir: filepath.Join(base, "copy"), Archive: &ArchiveOptions{}}
 			killIn(t, step, f.connString(), o)
 			for i := range named {
 				name := filepath.Join(o.Dir, fmt.Sprintf("%d.tar", 16400+i))

@@ -44,7 +44,7 @@ func TestReplay_5_12_Tablespaces(t *testing.T) {
 		{"in place, by its path", true, before, 16400, "pg_tblspc/16400", ""},
 		{"another", true, before, 16401, here, ""},
 	} {
-		for name, format := range map[string]Format{"plain": FormatPlain, "tar": FormatTar} {
+		for name, archive := range map[string]*ArchiveOptions{"plain": nil, "tar": {}} {
 			t.Run(test.name+", "+name, func(t *testing.T) {
 				f := newFake(t)
 				f.stop.StopPtr = 0x180000
@@ -53,7 +53,7 @@ func TestReplay_5_12_Tablespaces(t *testing.T) {
 				f.creating(test.at, func(l *walrecordtest.Log) {
 					l.CreateTablespace(test.oid, strings.Replace(test.location, here, space, 1))
 				})
-				o := Options{ConnConfig: f.config(), Format: format}
+				o := Options{ConnConfig: f.config(), Archive: archive}
 				if test.mapped {
 					o.TablespaceMap = map[string]string{space: filepath.Join(t.TempDir(), "moved")}
 				}
@@ -112,7 +112,7 @@ func TestReplay_5_12_Databases(t *testing.T) {
 				if test.script != nil {
 					test.script(f)
 				}
-				expectReplay(t, Options{ConnConfig: f.config(), Dir: filepath.Join(t.TempDir(), "copy"), WAL: method, Jobs: 2}, test.want)
+				expectReplay(t, Options{ConnConfig: f.config(), Dir: filepath.Join(t.TempDir(), "copy"), WAL: WALOptions{Method: method}, Jobs: 2}, test.want)
 			})
 		}
 	}

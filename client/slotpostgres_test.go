@@ -36,13 +36,13 @@ func TestStreamLive_Slots(t *testing.T) {
 	}
 	t.Run("one without a position", func(t *testing.T) {
 		query(t, c, "SELECT pg_create_physical_replication_slot('mine')")
-		backup(t, client.Options{Slot: "mine"})
+		backup(t, client.Options{WAL: client.WALOptions{Slot: "mine"}})
 		if got := answer(t, c, "SELECT restart_lsn IS NOT NULL FROM pg_replication_slots"); got != "t" {
 			t.Errorf("the slot protects WAL: %s", got)
 		}
 		query(t, c, "SELECT pg_drop_replication_slot('mine')")
 	})
-	for name, o := range map[string]client.Options{"temporary": {}, "new": {Slot: "new", CreateSlot: true}} {
+	for name, o := range map[string]client.Options{"temporary": {}, "new": {WAL: client.WALOptions{Slot: "new", CreateSlot: true}}} {
 		t.Run(name+", waiting for its checkpoint", func(t *testing.T) {
 			o.Log = func(e client.Event) {
 				if strings.Contains(e.Message, "waiting for checkpoint") {
@@ -65,10 +65,10 @@ func TestStreamLive_IsNoSynchronousStandby(t *testing.T) {
 	must(t, standby.Start(ctx))
 	query(t, c, "ALTER SYSTEM SET synchronous_standby_names = '*'; SELECT pg_reload_conf()")
 	config := beside(t, c)
-	for name, o := range map[string]client.Options{"temporary slot": {}, "given slot": {Slot: "mine"}} {
+	for name, o := range map[string]client.Options{"temporary slot": {}, "given slot": {WAL: client.WALOptions{Slot: "mine"}}} {
 		t.Run(name, func(t *testing.T) {
 			o.ConnConfig, o.Dir, o.FastCheckpoint = config, filepath.Join(p.TempDir(t), "copy"), true
-			o.StatusInterval, o.MaxRate = 50*time.Millisecond, 8<<10
+			o.WAL.StatusInterval, o.MaxRate = 50*time.Millisecond, 8<<10
 			done := make(chan error, 1)
 			go func() {
 				_, err := client.Backup(ctx, o)

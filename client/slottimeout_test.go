@@ -20,7 +20,7 @@ func TestStreamLive_IdleSlotTimeout(t *testing.T) {
 	}})
 	must(t, c.Start(ctx))
 	config := beside(t, c)
-	for name, o := range map[string]client.Options{"temporary": {}, "new": {Slot: "new", CreateSlot: true}} {
+	for name, o := range map[string]client.Options{"temporary": {}, "new": {WAL: client.WALOptions{Slot: "new", CreateSlot: true}}} {
 		t.Run(name, func(t *testing.T) {
 			query(t, c, "CREATE TABLE "+name+" AS SELECT generate_series(1, 20000) i") // dirty buffers
 			o.ConnConfig, o.Dir, o.MaxRate = config, filepath.Join(p.TempDir(t), "copy"), 16<<10

@@ -11,11 +11,11 @@ import (
 // or grow. WAL is not listed yet, and counts as one segment where it has a directory of
 // its own.
 func (b *backup) checkSpace(spaces []PlannedSpace) {
-	if b.Output != nil || b.Compression.Method != CompressionNone {
+	if b.output() != nil || b.compression().Method != CompressionNone {
 		return
 	}
-	if b.WALDir != "" {
-		spaces = append(spaces, PlannedSpace{Target: b.WALDir, Bytes: b.cluster.segmentSize})
+	if b.WAL.Dir != "" {
+		spaces = append(spaces, PlannedSpace{Target: b.WAL.Dir, Bytes: b.cluster.segmentSize})
 	}
 	type room struct {
 		dir          string
@@ -62,7 +62,7 @@ func (b *backup) spaces() []PlannedSpace {
 			targets[oid] = p.path
 		}
 	}
-	if b.Format == FormatTar {
+	if b.Archive != nil {
 		for _, t := range b.tablespaces {
 			targets[t.OID] = b.Dir
 		}

@@ -65,7 +65,7 @@ func (e *streamError) Unwrap() error { return e.err }
 // too many must be known before the checkpoint, and behind it the slot cannot wait for a
 // connection to be made.
 func (b *backup) openStream(ctx context.Context) error {
-	if b.WAL != WALStream {
+	if b.WAL.Method != WALStream {
 		return nil
 	}
 	c, err := b.dialer.Another(ctx, ctx)
@@ -73,8 +73,8 @@ func (b *backup) openStream(ctx context.Context) error {
 		return err
 	}
 	b.stream = &walStream{
-		conn: c, slot: b.Slot, segmentSize: b.cluster.segmentSize, interval: b.StatusInterval, timeout: b.Timeout,
-		sync: !b.NoSync, checksums: b.ManifestChecksums, done: make(chan struct{}),
+		conn: c, slot: b.WAL.Slot, segmentSize: b.cluster.segmentSize, interval: b.WAL.StatusInterval, timeout: b.Timeout,
+		sync: !b.NoSync, checksums: b.Manifest.Checksums, done: make(chan struct{}),
 	}
 	return b.identifyStream()
 }

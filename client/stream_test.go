@@ -38,9 +38,9 @@ func TestStream_Default(t *testing.T) {
 	}{
 		{"temporary slot", Options{}, `CREATE_REPLICATION_SLOT "pgparallel_0" TEMPORARY PHYSICAL RESERVE_WAL`,
 			`START_REPLICATION SLOT "pgparallel_0" PHYSICAL 0/100000 TIMELINE 1`},
-		{"no slot", Options{NoSlot: true}, "", "START_REPLICATION PHYSICAL 0/100000 TIMELINE 1"},
-		{"given slot", Options{Slot: "mine", WAL: WALStream}, "", `START_REPLICATION SLOT "mine" PHYSICAL 0/100000 TIMELINE 1`},
-		{"new slot", Options{Slot: "new", CreateSlot: true}, `CREATE_REPLICATION_SLOT "new" PHYSICAL RESERVE_WAL`,
+		{"no slot", Options{WAL: WALOptions{NoSlot: true}}, "", "START_REPLICATION PHYSICAL 0/100000 TIMELINE 1"},
+		{"given slot", Options{WAL: WALOptions{Slot: "mine", Method: WALStream}}, "", `START_REPLICATION SLOT "mine" PHYSICAL 0/100000 TIMELINE 1`},
+		{"new slot", Options{WAL: WALOptions{Slot: "new", CreateSlot: true}}, `CREATE_REPLICATION_SLOT "new" PHYSICAL RESERVE_WAL`,
 			`START_REPLICATION SLOT "new" PHYSICAL 0/100000 TIMELINE 1`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -71,7 +71,7 @@ func TestStream_Default(t *testing.T) {
 			if !slices.Contains(commands, test.start) || slices.ContainsFunc(commands, func(c string) bool { return strings.HasPrefix(c, "LIST_WAL") }) {
 				t.Errorf("commands are %q", commands)
 			}
-			if f.stream.slots["new"] != test.o.CreateSlot {
+			if f.stream.slots["new"] != test.o.WAL.CreateSlot {
 				t.Errorf("slots are %v", f.stream.slots)
 			}
 		})
@@ -195,7 +195,7 @@ func TestStream_FailsAtOnce(t *testing.T) {
 				}
 				return true
 			}
-			err := expectFailure(t, Options{ConnConfig: f.config(), Slot: "mine", CreateSlot: true}, "could not receive write-ahead log stream: ")
+			err := expectFailure(t, Options{ConnConfig: f.config(), WAL: WALOptions{Slot: "mine", CreateSlot: true}}, "could not receive write-ahead log stream: ")
 			if !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error is %v, want %s", err, test.want)
 			}
@@ -217,15 +217,15 @@ func TestStream_Refused(t *testing.T) {
 		early  bool // before the checkpoint
 	}{
 		{"other system", func(f *fake) { f.stream.systemID = 8 }, Options{}, "WAL comes from another system", true},
-		{"no such slot", func(*fake) {}, Options{Slot: "nonexistent"}, `replication slot "nonexistent" does not exist`, true},
-		{"slot exists", func(f *fake) { f.stream.slots["old"] = true }, Options{Slot: "old", CreateSlot: true}, `replication slot "old" already exists`, true},
+		{"no such slot", func(*fake) {}, Options{WAL: WALOptions{Slot: "nonexistent"}}, `replication slot "nonexistent" does not exist`, true},
+		{"slot exists", func(f *fake) { f.stream.slots["old"] = true }, Options{WAL: WALOptions{Slot: "old", CreateSlot: true}}, `replication slot "old" already exists`, true},
 		{"no slots left", func(f *fake) { f.failOn("CREATE_REPLICATION_SLOT", protocol.CodeConfigurationLimitExceeded) }, Options{}, "could not create replication slot", false},
-		{"no such slot, stopped", func(f *fake) { f.stream = nil }, Options{Slot: "nonexistent"}, `could not use replication slot "nonexistent"`, true},
+		{"no such slot, stopped", func(f *fake) { f.stream = nil }, Options{WAL: WALOptions{Slot: "nonexistent"}}, `could not use replication slot "nonexistent"`, true},
 		{"wrong history", func(f *fake) { f.stream.switches = map[protocol.Timeline]branch{1: {3, 0x140000}} }, Options{}, "unexpected history file name", false},
 		{"back to the past", func(f *fake) { f.stream.switches = map[protocol.Timeline]branch{1: {1, 0x140000}} }, Options{}, "timeline 1 as the next after 1", false},
 		{"behind", func(f *fake) { f.start.StartPtr, f.stop.StartPtr = 0x300028, 0x300028 }, Options{}, "it ends at 0/180000, and the backup starts at 0/300028", false},
 		{"no end", func(f *fake) { f.stop.StopPtr, f.stop.Label = 0, "" }, Options{}, "server does not say where the backup ends", false},
-		{"slots, stopped", func(f *fake) { f.stream = nil }, Options{WAL: WALStream}, "server does not stream write-ahead log", true},
+		{"slots, stopped", func(f *fake) { f.stream = nil }, Options{WAL: WALOptions{Method: WALStream}}, "server does not stream write-ahead log", true},
 		{"damaged", func(f *fake) { f.wal[segment1] = f.wal[segment1][:0x1000] + "damage" + f.wal[segment1][0x1006:] }, Options{}, "invalid write-ahead log at 0/1008A0: incorrect checksum", false},
 		{"a clone's", func(f *fake) { f.withWAL(walrecordtest.New(15, 7, fakeSegment, 1, 0x180000)) }, Options{}, "invalid write-ahead log at 0/100028: invalid record length 0", false},
 	} {
@@ -265,7 +265,7 @@ func TestStream_Unsupported(t *testing.T) {
 		if len(f.commandsWith("LIST_WAL_FILES")) == 0 || f.dialed() != 2 {
 			t.Errorf("%s: %d connections, %q", access, f.dialed(), f.commands(-1))
 		}
-		o.WAL = WALStream
+		o.WAL.Method = WALStream
 		err = expectFailure(t, o, "server does not stream write-ahead log")
 		var refused *protocol.Error
 		if !errors.As(err, &refused) || refused.Code != protocol.CodeFeatureNotSupported || refused.Hint == "" {
@@ -314,9 +314,9 @@ func TestStream_Hints(t *testing.T) {
 		o                Options
 	}{
 		{"terminated", protocol.CodeAdminShutdown, "max_slot_wal_keep_size", Options{}},
-		{"terminated, no slot", protocol.CodeAdminShutdown, "", Options{NoSlot: true}},
+		{"terminated, no slot", protocol.CodeAdminShutdown, "", Options{WAL: WALOptions{NoSlot: true}}},
 		{"removed", protocol.CodeUndefinedFile, "max_slot_wal_keep_size", Options{}},
-		{"removed, no slot", protocol.CodeUndefinedFile, "wal_keep_size", Options{NoSlot: true}},
+		{"removed, no slot", protocol.CodeUndefinedFile, "wal_keep_size", Options{WAL: WALOptions{NoSlot: true}}},
 	} {
 		f := newFake(t)
 		f.withStream().before = func(s *fakeSession) bool {
@@ -344,10 +344,10 @@ func TestStream_Status(t *testing.T) {
 		want     []protocol.LSN // flushed
 	}{
 		{"slot", Options{}, "", []protocol.LSN{0x100000, 0, 0x200000, 0}},
-		{"given slot", Options{Slot: "mine"}, "", []protocol.LSN{0x100000, 0, 0x200000, 0}},
-		{"no slot", Options{NoSlot: true}, "", []protocol.LSN{0, 0}},
+		{"given slot", Options{WAL: WALOptions{Slot: "mine"}}, "", []protocol.LSN{0x100000, 0, 0x200000, 0}},
+		{"no slot", Options{WAL: WALOptions{NoSlot: true}}, "", []protocol.LSN{0, 0}},
 		{"slot, synchronous", Options{}, "*", []protocol.LSN{0, 0}},
-		{"given slot, synchronous", Options{Slot: "mine"}, "*", []protocol.LSN{0x100000, 0, 0}},
+		{"given slot, synchronous", Options{WAL: WALOptions{Slot: "mine"}}, "*", []protocol.LSN{0x100000, 0, 0}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFake(t)
@@ -381,7 +381,7 @@ func TestStream_Status(t *testing.T) {
 				s.complete()
 				return false
 			}
-			test.o.ConnConfig, test.o.Dir, test.o.StatusInterval = f.config(), filepath.Join(t.TempDir(), "copy"), -1
+			test.o.ConnConfig, test.o.Dir, test.o.WAL.StatusInterval = f.config(), filepath.Join(t.TempDir(), "copy"), -1
 			_, err := Backup(t.Context(), test.o)
 			must(t, err)
 			if diff := cmp.Diff(test.want, flushed); diff != "" {
@@ -400,7 +400,7 @@ func TestStream_StatusInterval(t *testing.T) {
 		}
 		return true
 	}
-	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(t.TempDir(), "copy"), StatusInterval: time.Millisecond})
+	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(t.TempDir(), "copy"), WAL: WALOptions{StatusInterval: time.Millisecond}})
 	must(t, err)
 }
 

@@ -44,10 +44,10 @@ func TestStreamLive(t *testing.T) {
 	config := beside(t, source)
 	for name, change := range map[string]func(*client.Options){
 		"default":        func(*client.Options) {},
-		"no slot":        func(o *client.Options) { o.NoSlot, o.WAL = true, client.WALStream },
-		"permanent slot": func(o *client.Options) { o.Slot, o.CreateSlot = "mine", true },
-		"waldir":         func(o *client.Options) { o.WALDir = filepath.Join(p.TempDir(t), "wal") },
-		"tar":            func(o *client.Options) { o.Format = client.FormatTar },
+		"no slot":        func(o *client.Options) { o.WAL.NoSlot, o.WAL.Method = true, client.WALStream },
+		"permanent slot": func(o *client.Options) { o.WAL.Slot, o.WAL.CreateSlot = "mine", true },
+		"waldir":         func(o *client.Options) { o.WAL.Dir = filepath.Join(p.TempDir(t), "wal") },
+		"tar":            func(o *client.Options) { o.Archive = &client.ArchiveOptions{} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := client.Options{ConnConfig: config, Dir: filepath.Join(p.TempDir(t), "copy"), Jobs: 3, FastCheckpoint: true}
@@ -61,10 +61,10 @@ func TestStreamLive(t *testing.T) {
 				t.Errorf("nothing was streamed: %q", said)
 			}
 			must(t, p.Own(o.Dir))
-			if o.WALDir != "" {
-				must(t, p.Own(o.WALDir))
+			if o.WAL.Dir != "" {
+				must(t, p.Own(o.WAL.Dir))
 			}
-			if o.Format == client.FormatTar {
+			if o.Archive != nil {
 				o.Dir = unpackStreamed(t, p, o.Dir)
 			}
 			_, err = p.Run(ctx, "pg_verifybackup", o.Dir)
@@ -79,7 +79,7 @@ func TestStreamLive(t *testing.T) {
 				t.Errorf("content (-source +copy):\n%s", diff)
 			}
 			if name == "permanent slot" {
-				o.Dir, o.CreateSlot = filepath.Join(p.TempDir(t), "again"), false
+				o.Dir, o.WAL.CreateSlot = filepath.Join(p.TempDir(t), "again"), false
 				_, err := client.Backup(ctx, o)
 				must(t, err)
 			}
@@ -113,14 +113,14 @@ func TestStreamLive_Fails(t *testing.T) {
 	must(t, source.Start(ctx))
 	config := beside(t, source)
 	dir, isThere := copyOf(t)
-	_, err := client.Backup(ctx, client.Options{ConnConfig: config, Dir: dir, Slot: "nonexistent"})
+	_, err := client.Backup(ctx, client.Options{ConnConfig: config, Dir: dir, WAL: client.WALOptions{Slot: "nonexistent"}})
 	if err == nil || !strings.Contains(err.Error(), `replication slot "nonexistent" does not exist`) || isThere() {
 		t.Errorf("error is %v", err)
 	}
 	// The directory is taken when the slot is there already.
 	must(t, os.MkdirAll(filepath.Dir(dir), 0o700))
 	_, err = client.Backup(ctx, client.Options{
-		ConnConfig: config, Dir: dir, Slot: "mine", CreateSlot: true, FastCheckpoint: true, Label: strings.Repeat("x", 2000),
+		ConnConfig: config, Dir: dir, WAL: client.WALOptions{Slot: "mine", CreateSlot: true}, FastCheckpoint: true, Label: strings.Repeat("x", 2000),
 	})
 	if err == nil || isThere() {
 		t.Errorf("error is %v", err)

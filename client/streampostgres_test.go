@@ -41,7 +41,7 @@ func TestStream_PostgreSQL(t *testing.T) {
 	must(t, err)
 	defer target.close()
 	must(t, target.makeDirectory("pg_wal"))
-	b := &backup{Options: Options{WAL: WALStream}, dialer: d, leader: c, target: target}
+	b := &backup{Options: Options{WAL: WALOptions{Method: WALStream}}, dialer: d, leader: c, target: target}
 	b.cluster.segmentSize, b.cluster.versionNum = 1<<20, p.Major*10000
 	b.cluster.system, err = wire.Row(c, "IDENTIFY_SYSTEM", protocol.DecodeSystem)
 	must(t, err)

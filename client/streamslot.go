@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -10,21 +9,6 @@ import (
 	"github.com/pgparallel/pgparallel/client/internal/wire"
 	"github.com/pgparallel/pgparallel/protocol"
 )
-
-// checkSlot says which options of a replication slot do not go together.
-func (o Options) checkSlot() error {
-	switch {
-	case o.NoSlot && o.CreateSlot:
-		return errors.New("a slot cannot be created and not be used")
-	case o.NoSlot && o.Slot != "":
-		return errors.New("a slot cannot be named and not be used")
-	case o.CreateSlot && o.Slot == "":
-		return errors.New("no slot to be created is named")
-	case (o.Slot != "" || o.NoSlot) && (o.WAL == WALNone || o.WAL == WALFetch):
-		return errors.New("replication slots can only be used with WAL streaming")
-	}
-	return nil
-}
 
 // temporarySlot is the name of a slot that lives as long as the connection.
 func temporarySlot(c *wire.Conn) string { return fmt.Sprintf("pgparallel_%d", c.PID) }
@@ -37,10 +21,10 @@ func identifier(name string) string { return `"` + strings.ReplaceAll(name, `"`,
 // and a limit counts from there.
 func (b *backup) createSlot() error {
 	c := b.stream.conn
-	if b.NoSlot || b.Slot != "" && !b.CreateSlot {
+	if b.WAL.NoSlot || b.WAL.Slot != "" && !b.WAL.CreateSlot {
 		return nil
 	}
-	name, kind, word := b.Slot, "", "replication slot"
+	name, kind, word := b.WAL.Slot, "", "replication slot"
 	if name == "" {
 		name, kind, word = temporarySlot(c), " TEMPORARY", "temporary replication slot"
 	}
@@ -50,7 +34,7 @@ func (b *backup) createSlot() error {
 	if err != nil {
 		return fmt.Errorf("could not create replication slot %q: %w", name, err)
 	}
-	b.stream.slot, b.stream.reserved, b.stream.slotCreated = name, true, b.CreateSlot
+	b.stream.slot, b.stream.reserved, b.stream.slotCreated = name, true, b.WAL.CreateSlot
 	b.events.tell(LevelVerbose, "created %s %q", word, name)
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 // interest here: they are not created.
 func (b *backup) createArchives(ctx context.Context) error {
 	_, err := b.locations()
-	if err == nil && b.Output == nil {
+	if err == nil && b.output() == nil {
 		b.target, err = newTarget(b.Dir, b.occupation())
 	}
 	if err != nil {
@@ -28,7 +28,7 @@ func (b *backup) createArchives(ctx context.Context) error {
 		}
 		appendOnly = !anywhere
 	}
-	b.archives = newArchives(b.target, b.Output, b.cluster.directoryMode, b.Compression)
+	b.archives = newArchives(b.target, b.output(), b.cluster.directoryMode, b.compression())
 	b.archives.appendOnly = appendOnly
 	b.archives.interruptible(ctx)
 	b.archives.hold(output.ControlFileHeld)
@@ -98,7 +98,7 @@ func (b *backup) archiveLinks() error {
 	if len(lines) == 0 {
 		return nil
 	}
-	b.extra = append(b.extra, output.OwnFile(output.TablespaceMapFile, lines, modTime, b.ManifestChecksums))
+	b.extra = append(b.extra, output.OwnFile(output.TablespaceMapFile, lines, modTime, b.Manifest.Checksums))
 	return b.archives.addFile(output.TablespaceMapFile, lines, modTime)
 }
 
@@ -111,7 +111,7 @@ func (b *backup) finishArchives(context.Context) error {
 	if err := b.archives.release(output.ControlFileHeld, output.ControlFile, b.listing.Control.ModTime); err != nil {
 		return err
 	}
-	if b.Output != nil && !b.NoManifest {
+	if b.output() != nil && !b.Manifest.Omit {
 		if err := b.archiveManifest(); err != nil {
 			return err
 		}

@@ -71,8 +71,7 @@ func TestTar_EachCompression(t *testing.T) {
 				t.Run(c.Method.String(), func(t *testing.T) {
 					dir, space := filepath.Join(t.TempDir(), "copy"), t.TempDir()
 					_, err := client.Backup(t.Context(), client.Options{
-						ConnConfig: config, Dir: dir, Jobs: jobs, WAL: client.WALFetch, Format: client.FormatTar, Compression: c,
-						TablespaceMap: map[string]string{tablespaceOf(t, source): space},
+						ConnConfig: config, Dir: dir, Jobs: jobs, WAL: client.WALOptions{Method: client.WALFetch}, Archive: &client.ArchiveOptions{Compression: c}, TablespaceMap: map[string]string{tablespaceOf(t, source): space},
 					})
 					must(t, err)
 					want := []string{"16400.tar" + suffix, "backup_manifest", "base.tar" + suffix}
@@ -118,7 +117,7 @@ func TestTar_Output(t *testing.T) {
 	for _, c := range []client.Compression{{}, {Method: client.CompressionGzip}} {
 		var out bytes.Buffer
 		_, err := client.Backup(t.Context(), client.Options{
-			ConnConfig: config, Output: &out, Jobs: 5, Format: client.FormatTar, Compression: c, NoVerifyChecksums: true,
+			ConnConfig: config, Archive: &client.ArchiveOptions{Output: &out, Compression: c}, Jobs: 5, NoVerifyChecksums: true,
 		})
 		must(t, err)
 		suffix := ""
@@ -140,7 +139,7 @@ func TestTar_OutputWithTablespaces(t *testing.T) {
 	})
 	var out bytes.Buffer
 	_, err := client.Backup(t.Context(), client.Options{
-		ConnConfig: serve(t, source, &walsender.Server{}), Output: &out, Format: client.FormatTar,
+		ConnConfig: serve(t, source, &walsender.Server{}), Archive: &client.ArchiveOptions{Output: &out},
 	})
 	if err == nil || err.Error() != "can only write single tablespace to stdout, database has 2" {
 		t.Errorf("error is %v", err)
@@ -172,7 +171,7 @@ func TestTar_5_3_StuckOutput(t *testing.T) {
 	config := serve(t, writeSample(t, walsendertest.Sample{}), &walsender.Server{})
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err := client.Backup(ctx, client.Options{
-		ConnConfig: config, Output: &stuckOutput{cancel, make(chan struct{})}, Jobs: 3, Format: client.FormatTar,
+		ConnConfig: config, Archive: &client.ArchiveOptions{Output: &stuckOutput{cancel, make(chan struct{})}}, Jobs: 3,
 	})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v", err)
@@ -187,7 +186,7 @@ func TestTar_TablespaceMapEscapes(t *testing.T) {
 	})
 	dir := filepath.Join(t.TempDir(), "copy")
 	_, err := client.Backup(t.Context(), client.Options{
-		ConnConfig: serve(t, source, &walsender.Server{}), Dir: dir, Format: client.FormatTar,
+		ConnConfig: serve(t, source, &walsender.Server{}), Dir: dir, Archive: &client.ArchiveOptions{},
 		TablespaceMap: map[string]string{tablespaceOf(t, source): location},
 	})
 	must(t, err)
@@ -210,13 +209,13 @@ func TestRecoveryConf(t *testing.T) {
 	config := serve(t, writeSample(t, walsendertest.Sample{}), &walsender.Server{})
 	info, err := conninfo.Resolve(`host=127.0.0.1 user=postgres sslmode=disable password='it\'s \\' port=`+portOf(config), conninfo.Options{Replication: true})
 	must(t, err)
-	for _, format := range []client.Format{client.FormatPlain, client.FormatTar} {
+	for _, archive := range []*client.ArchiveOptions{nil, {}} {
 		dir := filepath.Join(t.TempDir(), "copy")
 		_, err := client.Backup(t.Context(), client.Options{
-			ConnInfo: info, Dir: dir, Format: format, WriteRecoveryConf: true,
+			ConnInfo: info, Dir: dir, Archive: archive, WriteRecoveryConf: true,
 		})
 		must(t, err)
-		if format == client.FormatTar {
+		if archive != nil {
 			unpacked := t.TempDir()
 			extract(t, decompressed(t, filepath.Join(dir, "base.tar")), unpacked)
 			copyFile(t, filepath.Join(dir, "backup_manifest"), filepath.Join(unpacked, "backup_manifest"))
@@ -249,7 +248,7 @@ func TestWALDir(t *testing.T) {
 		if existed {
 			must(t, os.MkdirAll(wal, 0o755))
 		}
-		_, err := client.Backup(t.Context(), client.Options{ConnConfig: config, Dir: dir, WALDir: wal})
+		_, err := client.Backup(t.Context(), client.Options{ConnConfig: config, Dir: dir, WAL: client.WALOptions{Dir: wal}})
 		must(t, err)
 		expectWhole(t, dir)
 		if to, err := os.Readlink(filepath.Join(dir, "pg_wal")); err != nil || to != wal {
@@ -269,7 +268,7 @@ func TestTar_5_3_NoSpace(t *testing.T) {
 	}
 	defer full.Close()
 	config := serve(t, writeSample(t, walsendertest.Sample{}), &walsender.Server{})
-	_, err = client.Backup(t.Context(), client.Options{ConnConfig: config, Output: full, Jobs: 3, Format: client.FormatTar})
+	_, err = client.Backup(t.Context(), client.Options{ConnConfig: config, Archive: &client.ArchiveOptions{Output: full}, Jobs: 3})
 	if want := "could not write to the archive: no space left on device"; err == nil || err.Error() != want {
 		t.Errorf("error is %v, want %s", err, want)
 	}

@@ -19,8 +19,8 @@ import (
 func formats() map[string]Options {
 	return map[string]Options{
 		"plain":      {},
-		"tar":        {Format: FormatTar},
-		"compressed": {Format: FormatTar, Compression: Compression{Method: CompressionZstd}},
+		"tar":        {Archive: &ArchiveOptions{}},
+		"compressed": {Archive: &ArchiveOptions{Compression: Compression{Method: CompressionZstd}}},
 	}
 }
 
@@ -35,10 +35,10 @@ func TestFormat_5_3_NothingIsLeft(t *testing.T) {
 				f := newFake(t)
 				f.failOn(failing, protocol.CodeIOError)
 				o := o
-				o.ConnConfig, o.ConnInfo, o.Jobs, o.WAL, o.WriteRecoveryConf = f.config(), connInfo(t, "host=/x"), 3, WALFetch, true
-				if o.Format == FormatPlain {
+				o.ConnConfig, o.ConnInfo, o.Jobs, o.WAL.Method, o.WriteRecoveryConf = f.config(), connInfo(t, "host=/x"), 3, WALFetch, true
+				if o.Archive == nil {
 					far := t.TempDir()
-					o.WALDir = filepath.Join(far, "parent/wal")
+					o.WAL.Dir = filepath.Join(far, "parent/wal")
 					before := tree(t, far)
 					defer sameTree(t, before, far)
 				}
@@ -54,7 +54,7 @@ func TestTar_5_6_Names(t *testing.T) {
 	f.withTablespace("16400", "/nowhere")
 	dir := filepath.Join(t.TempDir(), "copy")
 	var seen []string
-	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Jobs: 2, WAL: WALFetch, Format: FormatTar, step: func(name string) {
+	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Jobs: 2, WAL: WALOptions{Method: WALFetch}, Archive: &ArchiveOptions{}, step: func(name string) {
 		for _, archive := range []string{"base.tar", "16400.tar"} {
 			if _, err := os.Stat(filepath.Join(dir, archive)); err == nil {
 				seen = append(seen, name+": "+archive)
@@ -99,15 +99,15 @@ func TestTar_5_5_LostConnection(t *testing.T) {
 					}
 					dir := filepath.Join(t.TempDir(), "copy")
 					o := o
-					o.ConnConfig, o.Dir, o.WAL = f.config(), dir, WALFetch
+					o.ConnConfig, o.Dir, o.WAL.Method = f.config(), dir, WALFetch
 					_, err := Backup(t.Context(), o)
 					must(t, err)
-					if o.Format == FormatPlain {
+					if o.Archive == nil {
 						return
 					}
-					archive, err := os.ReadFile(filepath.Join(dir, "base.tar"+o.Compression.suffix()))
+					archive, err := os.ReadFile(filepath.Join(dir, "base.tar"+o.compression().suffix()))
 					must(t, err)
-					got := members(t, decoded(t, archive, o.Compression))
+					got := members(t, decoded(t, archive, o.compression()))
 					content, there := got["base/1/16384"]
 					if there == vanished || !vanished && content != f.files["base/1/16384"] {
 						t.Errorf("file is there: %v, with %d bytes", there, len(content))
@@ -137,11 +137,11 @@ func TestTar_5_2_Sizes(t *testing.T) {
 			}
 			if !label {
 				f.stop.Label = ""
-				expectFailure(t, Options{ConnConfig: f.config(), Format: FormatTar, WAL: WALFetch}, "there is no recovery that could make up for it")
+				expectFailure(t, Options{ConnConfig: f.config(), Archive: &ArchiveOptions{}, WAL: WALOptions{Method: WALFetch}}, "there is no recovery that could make up for it")
 				continue
 			}
 			dir := filepath.Join(t.TempDir(), "copy")
-			_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Format: FormatTar, WAL: WALFetch})
+			_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Archive: &ArchiveOptions{}, WAL: WALOptions{Method: WALFetch}})
 			must(t, err)
 			content := members(t, bytes.NewReader([]byte(read(t, dir, "base.tar"))))["base/1/16384"]
 			want := (f.files["base/1/16384"] + "\x00\x00\x00\x00\x00")[:listed]
@@ -175,7 +175,7 @@ func TestTar_5_5_LostConnectionToOutput(t *testing.T) {
 		return true
 	}
 	var out bytes.Buffer
-	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Output: &out, Format: FormatTar})
+	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Archive: &ArchiveOptions{Output: &out}})
 	if err == nil || !strings.Contains(err.Error(), "cannot be taken back") || !strings.Contains(err.Error(), "closed the connection") {
 		t.Errorf("error is %v", err)
 	}
@@ -188,8 +188,8 @@ func TestTar_LongName(t *testing.T) {
 	f := newFake(t)
 	long := "base/1/" + strings.Repeat("n", 93)
 	f.files[long] = "x"
-	expectFailure(t, Options{ConnConfig: f.config(), Format: FormatTar}, `file name too long for tar format: "`+long+`": move it out`)
-	_, err := DryRun(t.Context(), Options{ConnConfig: f.config(), Dir: t.TempDir(), Format: FormatTar})
+	expectFailure(t, Options{ConnConfig: f.config(), Archive: &ArchiveOptions{}}, `file name too long for tar format: "`+long+`": move it out`)
+	_, err := DryRun(t.Context(), Options{ConnConfig: f.config(), Dir: t.TempDir(), Archive: &ArchiveOptions{}})
 	if err == nil || !strings.Contains(err.Error(), "file name too long for tar format") {
 		t.Errorf("a dry run says %v", err)
 	}

@@ -77,7 +77,7 @@ func TestTar_Programs(t *testing.T) {
 	for suffix, c := range compressions {
 		dir := filepath.Join(p.TempDir(t), "copy")
 		_, err := client.Backup(t.Context(), client.Options{
-			ConnConfig: config, Dir: dir, Jobs: 5, WAL: client.WALFetch, Format: client.FormatTar, Compression: c, NoVerifyChecksums: true,
+			ConnConfig: config, Dir: dir, Jobs: 5, WAL: client.WALOptions{Method: client.WALFetch}, Archive: &client.ArchiveOptions{Compression: c}, NoVerifyChecksums: true,
 			TablespaceMap: map[string]string{tablespaceOf(t, source): far},
 		})
 		must(t, err)

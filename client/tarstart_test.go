@@ -82,8 +82,7 @@ func TestTar_PostgreSQLStartsFromAStoppedPrimary(t *testing.T) {
 	for suffix, c := range map[string]client.Compression{"": {}, zstdSuffix: {Method: client.CompressionZstd}} {
 		dir, space := filepath.Join(t.TempDir(), "copy"), filepath.Join(p.TempDir(t), strings.Repeat("new", 50))
 		_, err = client.Backup(ctx, client.Options{
-			ConnConfig: config, Dir: dir, Jobs: 4, Format: client.FormatTar, Compression: c,
-			TablespaceMap: map[string]string{location: space},
+			ConnConfig: config, Dir: dir, Jobs: 4, Archive: &client.ArchiveOptions{Compression: c}, TablespaceMap: map[string]string{location: space},
 		})
 		must(t, err)
 		must(t, unpackAndStart(t, p, dir, suffix, space, want).Stop(ctx, postgres.Fast))
@@ -108,7 +107,7 @@ func TestTar_PostgreSQLStartsFromAStoppedStandby(t *testing.T) {
 	for suffix, c := range map[string]client.Compression{"": {}, gzipSuffix: {Method: client.CompressionGzip}} {
 		dir, space := filepath.Join(t.TempDir(), "copy"), filepath.Join(p.TempDir(t), "new")
 		_, err = client.Backup(ctx, client.Options{
-			ConnConfig: config, Dir: dir, Jobs: 4, Format: client.FormatTar, Compression: c, ConnInfo: info, WriteRecoveryConf: c.Method != client.CompressionNone,
+			ConnConfig: config, Dir: dir, Jobs: 4, Archive: &client.ArchiveOptions{Compression: c}, ConnInfo: info, WriteRecoveryConf: c.Method != client.CompressionNone,
 			TablespaceMap: map[string]string{moved: space},
 		})
 		must(t, err)

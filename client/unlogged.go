@@ -82,7 +82,7 @@ func (b *backup) markUnlogged(ctx context.Context) error {
 		if err := b.writeFile(path, nil, modTime); err != nil {
 			return err
 		}
-		b.extra = append(b.extra, output.OwnFile(path, nil, modTime, b.ManifestChecksums))
+		b.extra = append(b.extra, output.OwnFile(path, nil, modTime, b.Manifest.Checksums))
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ func newBackup(t *testing.T) string {
 	parent := t.TempDir()
 	f.withTablespace("16400", filepath.Join(parent, "space"))
 	dir := filepath.Join(parent, "copy")
-	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, NoSync: true, ManifestChecksums: manifest.ChecksumSHA224})
+	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, NoSync: true, Manifest: ManifestOptions{Checksums: manifest.ChecksumSHA224}})
 	must(t, err)
 	return dir
 }

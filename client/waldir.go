@@ -10,16 +10,16 @@ import (
 // checkPlaces makes sure that the directories which the options name can be filled,
 // before the server is asked anything.
 func (b *backup) checkPlaces() error {
-	if b.Output != nil {
+	if b.output() != nil {
 		return nil
 	}
 	if err := b.checkVacant(b.Dir); err != nil {
 		return err
 	}
-	if b.WALDir == "" {
+	if b.WAL.Dir == "" {
 		return nil
 	}
-	return b.checkVacant(b.WALDir)
+	return b.checkVacant(b.WAL.Dir)
 }
 
 // checkVacant is checkVacant for a directory in no cluster, which takes an unfinished backup for vacant where it is to

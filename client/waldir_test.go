@@ -15,7 +15,7 @@ func TestWALDir_InUse(t *testing.T) {
 	wal := filepath.Join(parent, "wal")
 	must(t, os.MkdirAll(filepath.Join(wal, "precious"), 0o755))
 	before := tree(t, parent)
-	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(parent, "copy"), WALDir: wal})
+	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(parent, "copy"), WAL: WALOptions{Dir: wal}})
 	if err == nil || !strings.HasSuffix(err.Error(), `wal" exists but is not empty`) {
 		t.Errorf("error is %v", err)
 	}
@@ -32,19 +32,16 @@ func TestFormat_Options(t *testing.T) {
 		o    Options
 		want string
 	}{
-		{Options{Dir: "/x", Format: 2}, "invalid output format 2"},
-		{Options{Dir: "/x", Compression: gzip}, "only tar mode backups can be compressed"},
-		{Options{Dir: "/x", Format: FormatTar, Compression: Compression{Method: CompressionGzip, Level: 10}}, "expects a compression level between 1 and 9"},
-		{Options{Dir: "/x", Format: FormatTar, Compression: Compression{Method: 9}}, "there is no method 9"},
-		{Options{Output: os.Stdout}, "only a backup in tar format can be written to stdout"},
-		{Options{Output: os.Stdout, Format: FormatTar, WAL: WALStream}, "cannot stream write-ahead logs in tar mode to stdout"},
-		{Options{Dir: "/x", Format: FormatTar, WALDir: "/wal"}, "WAL directory location can only be specified in plain mode"},
-		{Options{Dir: "/x", WALDir: "wal"}, "WAL directory location must be an absolute path"},
-		{Options{Dir: "/x", WALDir: "/x/wal"}, `WAL directory "/x/wal" overlaps with the data directory "/x"`},
-		{Options{Dir: "/x/data", WALDir: "/x/"}, `WAL directory "/x" overlaps with the data directory "/x/data"`},
-		{Options{Dir: "/x", NoManifest: true, ManifestForceEncode: true}, "a manifest cannot be both encoded and omitted"},
-		{Options{Dir: "/x", Format: FormatTar, Compression: gzip}, ""},
-		{Options{Output: os.Stdout, Format: FormatTar}, ""},
+		{Options{Dir: "/x", Archive: &ArchiveOptions{Compression: Compression{Method: CompressionGzip, Level: 10}}}, "expects a compression level between 1 and 9"},
+		{Options{Dir: "/x", Archive: &ArchiveOptions{Compression: Compression{Method: 9}}}, "there is no method 9"},
+		{Options{Archive: &ArchiveOptions{Output: os.Stdout}, WAL: WALOptions{Method: WALStream}}, "cannot stream write-ahead logs in tar mode to stdout"},
+		{Options{Dir: "/x", Archive: &ArchiveOptions{}, WAL: WALOptions{Dir: "/wal"}}, "WAL directory location can only be specified in plain mode"},
+		{Options{Dir: "/x", WAL: WALOptions{Dir: "wal"}}, "WAL directory location must be an absolute path"},
+		{Options{Dir: "/x", WAL: WALOptions{Dir: "/x/wal"}}, `WAL directory "/x/wal" overlaps with the data directory "/x"`},
+		{Options{Dir: "/x/data", WAL: WALOptions{Dir: "/x/"}}, `WAL directory "/x" overlaps with the data directory "/x/data"`},
+		{Options{Dir: "/x", Manifest: ManifestOptions{Omit: true, ForceEncode: true}}, "Manifest.Omit and Manifest.ForceEncode are incompatible options"},
+		{Options{Dir: "/x", Archive: &ArchiveOptions{Compression: gzip}}, ""},
+		{Options{Archive: &ArchiveOptions{Output: os.Stdout}}, ""},
 	} {
 		test.o.ConnConfig = server
 		_, err := test.o.withDefaults()

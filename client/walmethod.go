@@ -4,38 +4,93 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/pgparallel/pgparallel/client/internal/wire"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
+// WALMethod says where the write-ahead log comes from that makes a backup
+// consistent.
+type WALMethod int
+
+const (
+	// WALDefault is WALStream where the server can stream, which one beside a
+	// running cluster can, and WALFetch elsewhere.
+	WALDefault WALMethod = iota
+	// WALFetch copies the segments at the end of the backup. The server has
+	// to keep them until then (wal_keep_size).
+	WALFetch
+	// WALNone copies none: they are taken from an archive when the backup is
+	// restored, and the server is asked to wait until they are archived. Of a
+	// cluster that gives no backup_label the segments are copied all the same,
+	// for nothing else could supply them (§5.11).
+	WALNone
+	// WALStream receives the log while the files are copied, over a connection
+	// of its own, with a replication slot that has the server keep what was not
+	// received yet. Of a cluster that is stopped it is fetched all the same:
+	// no more of it is written.
+	WALStream
+)
+
 // codeDuplicateObject is PostgreSQL's duplicate_object.
 const codeDuplicateObject = "42710"
+
+// checkWAL says which options of the WAL do not go together, and makes the path of
+// their directory absolute.
+func (o *Options) checkWAL() error {
+	w := &o.WAL
+	switch {
+	case w.Slot != "" && (w.Method == WALNone || w.Method == WALFetch):
+		return wrongOption("replication slots can only be used with WAL streaming", "WAL.Slot", "WAL.Method")
+	case w.NoSlot && w.Slot != "":
+		return wrongOption("%s cannot be used with slot name", "WAL.NoSlot", "WAL.Slot")
+	case w.NoSlot && w.CreateSlot:
+		return wrongOption("%s and %s are incompatible options", "WAL.CreateSlot", "WAL.NoSlot")
+	case w.CreateSlot && w.Slot == "":
+		return wrongOption("%s needs a slot to be specified using %s", "WAL.CreateSlot", "WAL.Slot")
+	case w.Dir == "":
+		return nil
+	case !filepath.IsAbs(w.Dir):
+		return wrongOption("WAL directory location must be an absolute path", "WAL.Dir")
+	}
+	var err error
+	if w.Dir, err = absolute(w.Dir); err != nil {
+		return err
+	}
+	switch overlaps, err := overlap(w.Dir, o.Dir); {
+	case err != nil:
+		return err
+	case overlaps:
+		return wrongOption(escaped(fmt.Sprintf("WAL directory %q overlaps with the data directory %q", w.Dir, o.Dir)), "WAL.Dir", "Dir")
+	}
+	return nil
+}
 
 // chooseWAL decides between WALStream and WALFetch by what the server says about its
 // WAL (§1.5): nothing is tried that could fail.
 func (b *backup) chooseWAL(context.Context) error {
-	if b.WAL == WALNone {
+	if b.WAL.Method == WALNone {
 		return nil
 	}
 	access := b.walAccess()
 	streams := access == protocol.WALStreamed
 	switch {
-	case b.WAL != WALFetch && streams:
-		b.WAL = WALStream
+	case b.WAL.Method != WALFetch && streams:
+		b.WAL.Method = WALStream
 		return b.checkGivenSlot()
-	case b.Slot != "":
-		return protocol.Errorf(protocol.CodeFeatureNotSupported, "could not use replication slot %q: server does not stream write-ahead log", b.Slot).
+	case b.WAL.Slot != "":
+		return protocol.Errorf(protocol.CodeFeatureNotSupported, "could not use replication slot %q: server does not stream write-ahead log", b.WAL.Slot).
 			WithHint("%s", withoutStream(access))
-	case b.WAL == WALStream:
+	case b.WAL.Method == WALStream:
 		return protocol.Errorf(protocol.CodeFeatureNotSupported, "server does not stream write-ahead log").
 			WithHint("%s", withoutStream(access))
 	case access == protocol.WALTransient:
 		b.events.tell(LevelWarning, "write-ahead log is fetched at the end of the backup, and nothing but wal_keep_size keeps it until then: server does not stream it")
-	case b.WAL == WALDefault:
+	case b.WAL.Method == WALDefault:
 		b.events.tell(LevelVerbose, "write-ahead log is fetched at the end of the backup: server does not stream it")
 	}
-	b.WAL = WALFetch
+	b.WAL.Method = WALFetch
 	return nil
 }
 
@@ -55,10 +110,10 @@ func withoutStream(access protocol.WALAccess) string {
 // checkGivenSlot makes sure of a slot that was named, before anything is done: it exists,
 // unless it is to be created. Before PostgreSQL 15 there is no command that asks.
 func (b *backup) checkGivenSlot() error {
-	if b.Slot == "" || b.cluster.versionNum < 150000 {
+	if b.WAL.Slot == "" || b.cluster.versionNum < 150000 {
 		return nil
 	}
-	kind, err := wire.Row(b.leader, "READ_REPLICATION_SLOT "+identifier(b.Slot), func(r protocol.Row) (string, error) {
+	kind, err := wire.Row(b.leader, "READ_REPLICATION_SLOT "+identifier(b.WAL.Slot), func(r protocol.Row) (string, error) {
 		if len(r) == 0 {
 			return "", errors.New("result has no columns")
 		}
@@ -66,11 +121,11 @@ func (b *backup) checkGivenSlot() error {
 	})
 	switch {
 	case err != nil:
-		return fmt.Errorf("could not look for replication slot %q: %w", b.Slot, err)
-	case kind == "" && !b.CreateSlot:
-		return protocol.Errorf(protocol.CodeUndefinedObject, "replication slot %q does not exist", b.Slot)
-	case kind != "" && b.CreateSlot:
-		return protocol.Errorf(codeDuplicateObject, "replication slot %q already exists", b.Slot)
+		return fmt.Errorf("could not look for replication slot %q: %w", b.WAL.Slot, err)
+	case kind == "" && !b.WAL.CreateSlot:
+		return protocol.Errorf(protocol.CodeUndefinedObject, "replication slot %q does not exist", b.WAL.Slot)
+	case kind != "" && b.WAL.CreateSlot:
+		return protocol.Errorf(codeDuplicateObject, "replication slot %q already exists", b.WAL.Slot)
 	}
 	return nil
 }

@@ -52,13 +52,13 @@ func TestBackup_5_12_Records(t *testing.T) {
 		}, "is at 0/100028, and global/pg_control has it at 0/100828"},
 	} {
 		for _, method := range []WALMethod{WALFetch, WALStream} {
-			for _, format := range []Format{FormatPlain, FormatTar} {
-				name := test.name + map[WALMethod]string{WALFetch: ", fetched", WALStream: ", streamed"}[method] + map[Format]string{FormatTar: ", tar"}[format]
+			for _, archive := range []*ArchiveOptions{nil, {}} {
+				name := test.name + map[WALMethod]string{WALFetch: ", fetched", WALStream: ", streamed"}[method] + map[bool]string{true: ", tar"}[archive != nil]
 				t.Run(name, func(t *testing.T) {
 					f := newFake(t)
 					f.withStream()
 					test.script(f)
-					o := Options{ConnConfig: f.config(), WAL: method, Format: format, Jobs: 2}
+					o := Options{ConnConfig: f.config(), WAL: WALOptions{Method: method}, Archive: archive, Jobs: 2}
 					if test.want != "" {
 						expectFailure(t, o, test.want)
 						return

@@ -26,7 +26,7 @@ func TestBackup_TimeoutAndTheArchive(t *testing.T) {
 				}
 				return false
 			}
-			o := Options{ConnConfig: f.config(), Dir: filepath.Join(t.TempDir(), "copy"), WAL: WALNone, Timeout: 500 * time.Millisecond}
+			o := Options{ConnConfig: f.config(), Dir: filepath.Join(t.TempDir(), "copy"), WAL: WALOptions{Method: WALNone}, Timeout: 500 * time.Millisecond}
 			_, err := Backup(t.Context(), o)
 			if says {
 				must(t, err)

@@ -116,6 +116,9 @@ func (c *backupCommand) perform(out *console) error {
 		return err
 	}
 	defer restore()
+	if err := options.Check(); err != nil {
+		return asUsage(err)
+	}
 	ctx, release := untilInterrupted(out)
 	defer release()
 	return c.withPassword(ctx, &options, out, func() error {

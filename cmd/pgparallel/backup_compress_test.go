@@ -51,11 +51,11 @@ func TestCompression(t *testing.T) {
 }
 
 func TestOutputFormat(t *testing.T) {
-	for text, want := range map[string]client.Format{"p": client.FormatPlain, "plain": client.FormatPlain, "t": client.FormatTar, "tar": client.FormatTar} {
+	for text, want := range map[string]bool{"p": false, "plain": false, "t": true, "tar": true} {
 		var got outputFormat
 		checkOption(t, text, &got, "")
-		if got.Format != want {
-			t.Errorf("%q: got %v", text, got.Format)
+		if got.tar != want {
+			t.Errorf("%q: got %v", text, got.tar)
 		}
 	}
 	checkOption(t, "zip", &outputFormat{}, `invalid output format "zip", must be "plain" or "tar"`)

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"path/filepath"
+	"errors"
 
 	"github.com/pgparallel/pgparallel/client"
 )
@@ -44,15 +44,6 @@ type runOptions struct {
 	Timeout silenceLength
 }
 
-// apply sets what the client has to know of them.
-func (o runOptions) apply(to *client.Options) error {
-	if int(o.MinJobs) > to.Jobs {
-		return usagef("--min-jobs must not be above --jobs")
-	}
-	to.MinJobs, to.Force, to.Timeout = int(o.MinJobs), o.Force, o.Timeout.duration()
-	return nil
-}
-
 // slotOptions are about the stream of WAL and its replication slot.
 type slotOptions struct {
 	Slot           string         `short:"S"`
@@ -61,32 +52,18 @@ type slotOptions struct {
 	StatusInterval statusInterval `short:"s" default:"10"`
 }
 
-// apply sets what the client has to know of them, and refuses what does not go
-// together, in pg_basebackup's words.
-func (o slotOptions) apply(to *client.Options) error {
-	to.Slot, to.CreateSlot, to.NoSlot, to.StatusInterval = o.Slot, o.CreateSlot, o.NoSlot, o.StatusInterval.duration()
-	method := to.WAL
-	streamed := method == client.WALDefault || method == client.WALStream
-	switch {
-	case o.Slot != "" && !streamed:
-		return usagef("replication slots can only be used with WAL streaming")
-	case o.NoSlot && o.Slot != "":
-		return usagef("--no-slot cannot be used with slot name")
-	case o.NoSlot && o.CreateSlot:
-		return usagef("--create-slot and --no-slot are incompatible options")
-	case o.NoSlot && !streamed:
-		return usagef("--no-slot can only be used with WAL streaming")
-	case o.CreateSlot && o.Slot == "":
-		return usagef("--create-slot needs a slot to be specified using --slot")
+// wal is what the client has to know of them.
+func (o slotOptions) wal(method client.WALMethod, dir string) client.WALOptions {
+	return client.WALOptions{
+		Method: method, Dir: dir,
+		Slot: o.Slot, CreateSlot: o.CreateSlot, NoSlot: o.NoSlot, StatusInterval: o.StatusInterval.duration(),
 	}
-	return nil
 }
 
+// options are the client's. Whether they go together is the client's to say, but for what
+// only the command line can have said.
 func (c *backupCommand) options(out *console) (client.Options, error) {
-	if c.Pgdata == "" {
-		return client.Options{}, usagef("no target directory specified")
-	}
-	if err := c.checkFormat(); err != nil {
+	if err := c.checkFlags(); err != nil {
 		return client.Options{}, err
 	}
 	tablespaces, err := tablespaceMap(c.TablespaceMapping)
@@ -98,31 +75,65 @@ func (c *backupCommand) options(out *console) (client.Options, error) {
 		return client.Options{}, err
 	}
 	options := client.Options{
-		ConnInfo:            info,
-		Dir:                 c.Pgdata,
-		Format:              c.Format.Format,
-		Compression:         c.compression(),
-		WALDir:              c.Waldir,
-		WriteRecoveryConf:   c.WriteRecoveryConf,
-		ManifestForceEncode: c.ManifestForceEncode,
-		NoEstimateSize:      c.NoEstimateSize,
-		Jobs:                int(c.Jobs),
-		Label:               c.Label,
-		FastCheckpoint:      c.Checkpoint.fast,
-		MaxRate:             int(c.MaxRate),
-		WAL:                 c.WALMethod.WALMethod,
-		TablespaceMap:       tablespaces,
-		ManifestChecksums:   c.ManifestChecksums.ChecksumAlgorithm,
-		NoManifest:          c.NoManifest,
-		NoVerifyChecksums:   c.NoVerifyChecksums,
-		NoSync:              c.NoSync,
-		NoClean:             c.NoClean,
-		Log:                 func(e client.Event) { tell(out, e, c.Verbose) },
+		ConnInfo:          info,
+		Timeout:           c.Timeout.duration(),
+		Dir:               c.Pgdata,
+		TablespaceMap:     tablespaces,
+		WAL:               c.wal(c.WALMethod.WALMethod, c.Waldir),
+		Manifest:          client.ManifestOptions{Omit: c.NoManifest, Checksums: c.ManifestChecksums.ChecksumAlgorithm, ForceEncode: c.ManifestForceEncode},
+		WriteRecoveryConf: c.WriteRecoveryConf,
+		Jobs:              int(c.Jobs),
+		MinJobs:           int(c.MinJobs),
+		Label:             c.Label,
+		FastCheckpoint:    c.Checkpoint.fast,
+		MaxRate:           int(c.MaxRate),
+		Force:             c.Force,
+		NoEstimateSize:    c.NoEstimateSize,
+		NoVerifyChecksums: c.NoVerifyChecksums,
+		NoSync:            c.NoSync,
+		NoClean:           c.NoClean,
+		Log:               func(e client.Event) { tell(out, e, c.Verbose) },
 	}
-	if err := c.runOptions.apply(&options); err != nil {
-		return options, err
+	if c.Format.tar {
+		options.Archive = &client.ArchiveOptions{Compression: c.compression()}
 	}
-	return options, c.slotOptions.apply(&options)
+	return options, nil
+}
+
+// checkFlags reports flags that do not go together where the client's options cannot say
+// so, in pg_basebackup's words.
+func (c *backupCommand) checkFlags() error {
+	switch {
+	case !c.Format.tar && c.compression().Method != client.CompressionNone:
+		return usagef("only tar mode backups can be compressed")
+	case !c.Format.tar && c.Pgdata == "-":
+		return usagef("only a backup in tar format can be written to stdout")
+	case c.JSON && !c.DryRun && c.Pgdata == "-":
+		return usagef("--json and a backup to stdout are incompatible options")
+	case c.Progress && c.NoEstimateSize:
+		return usagef("--progress and --no-estimate-size are incompatible options")
+	}
+	return nil
+}
+
+// flagNames are the flags by the fields of [client.Options] that they set.
+var flagNames = map[string]string{
+	"Archive": "--format=tar", "Archive.Compression": "--compress", "Archive.Output": "--pgdata=-",
+	"ConnInfo": "--dbname", "Dir": "--pgdata", "FastCheckpoint": "--checkpoint", "Force": "--force", "Jobs": "--jobs",
+	"Label": "--label", "Manifest.Checksums": "--manifest-checksums", "Manifest.ForceEncode": "--manifest-force-encode",
+	"Manifest.Omit": "--no-manifest", "MaxRate": "--max-rate", "MinJobs": "--min-jobs", "NoClean": "--no-clean",
+	"NoEstimateSize": "--no-estimate-size", "NoSync": "--no-sync", "NoVerifyChecksums": "--no-verify-checksums",
+	"TablespaceMap": "--tablespace-mapping", "Timeout": "--timeout", "WAL.CreateSlot": "--create-slot", "WAL.Dir": "--waldir",
+	"WAL.Method": "--wal-method", "WAL.NoSlot": "--no-slot", "WAL.Slot": "--slot", "WAL.StatusInterval": "--status-interval",
+	"WriteRecoveryConf": "--write-recovery-conf",
+}
+
+// asUsage is the client's error about options as one about flags.
+func asUsage(err error) error {
+	if wrong, ok := errors.AsType[*client.OptionError](err); ok {
+		return usagef("%s", wrong.Text(func(field string) string { return flagNames[field] }))
+	}
+	return err
 }
 
 // tablespaceMap is the mappings as the client takes them.
@@ -135,28 +146,4 @@ func tablespaceMap(mappings []tablespaceMapping) (map[string]string, error) {
 		directories[m.old] = m.new
 	}
 	return directories, nil
-}
-
-// checkFormat reports options that do not fit together, in pg_basebackup's words.
-func (c *backupCommand) checkFormat() error {
-	tar := c.Format.Format == client.FormatTar
-	switch {
-	case !tar && c.compression().Method != client.CompressionNone:
-		return usagef("only tar mode backups can be compressed")
-	case !tar && c.Pgdata == "-":
-		return usagef("only a backup in tar format can be written to stdout")
-	case c.JSON && !c.DryRun && c.Pgdata == "-":
-		return usagef("--json and a backup to stdout are incompatible options")
-	case c.Pgdata == "-" && c.WALMethod.WALMethod == client.WALStream:
-		return usagef("cannot stream write-ahead logs in tar mode to stdout")
-	case tar && c.Waldir != "":
-		return usagef("WAL directory location can only be specified in plain mode")
-	case c.Waldir != "" && !filepath.IsAbs(c.Waldir):
-		return usagef("WAL directory location must be an absolute path")
-	case c.NoManifest && c.ManifestForceEncode:
-		return usagef("--no-manifest and --manifest-force-encode are incompatible options")
-	case c.Progress && c.NoEstimateSize:
-		return usagef("--progress and --no-estimate-size are incompatible options")
-	}
-	return nil
 }

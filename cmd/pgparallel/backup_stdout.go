@@ -17,9 +17,9 @@ func (c *backupCommand) toStdout(options *client.Options, out *console) (restore
 	switch {
 	case c.Pgdata != "-":
 	case c.DryRun:
-		options.Output = io.Discard
+		options.Archive.Output = io.Discard
 	default:
-		options.Output, restore, err = archiveOutput(out.stdout)
+		options.Archive.Output, restore, err = archiveOutput(out.stdout)
 	}
 	return restore, err
 }

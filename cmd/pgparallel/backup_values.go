@@ -2,7 +2,6 @@ package main
 
 import (
 	"math"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -12,15 +11,15 @@ import (
 )
 
 // outputFormat is the value of -F.
-type outputFormat struct{ client.Format }
+type outputFormat struct{ tar bool }
 
 // UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
 func (f *outputFormat) UnmarshalText(text []byte) error {
 	switch string(text) {
 	case "p", "plain":
-		f.Format = client.FormatPlain
+		f.tar = false
 	case "t", "tar":
-		f.Format = client.FormatTar
+		f.tar = true
 	default:
 		return usagef(`invalid output format %q, must be "plain" or "tar"`, text)
 	}
@@ -51,8 +50,8 @@ func (r *transferRate) UnmarshalText(text []byte) error {
 		return usagef("invalid --max-rate unit: %q", unit)
 	}
 	// The comparison is of the fraction, too: what is below 32 is below it.
-	if rate < 32 || rate > 1<<20 {
-		return usagef("transfer rate %q is out of range", text)
+	if rate < client.MaxRateLower || rate > client.MaxRateUpper {
+		return usagef("transfer rate %q is out of range (%dk to %dM)", text, client.MaxRateLower, client.MaxRateUpper>>10)
 	}
 	*r = transferRate(rate)
 	return nil
@@ -86,13 +85,6 @@ func (m *tablespaceMapping) UnmarshalText(text []byte) error {
 		return usagef("invalid tablespace mapping format %q, must be \"OLDDIR=NEWDIR\"", text)
 	}
 	m.old, m.new = parts[0], parts[1]
-	if !filepath.IsAbs(m.old) {
-		return usagef("old directory is not an absolute path in tablespace mapping: %s", m.old)
-	}
-	if !filepath.IsAbs(m.new) {
-		return usagef("new directory is not an absolute path in tablespace mapping: %s", m.new)
-	}
-	m.old = filepath.Clean(m.old)
 	return nil
 }
 

@@ -296,7 +296,7 @@ func (s *soak) inProcess(t *testing.T, random *rand.Rand) {
 	for range 1 + random.IntN(3) {
 		server.Faults = append(server.Faults, soakFault(random))
 	}
-	o := client.Options{Jobs: 1 + random.IntN(8), FastCheckpoint: true, NoSync: true, Timeout: time.Second, WAL: client.WALFetch}
+	o := client.Options{Jobs: 1 + random.IntN(8), FastCheckpoint: true, NoSync: true, Timeout: time.Second, WAL: client.WALOptions{Method: client.WALFetch}}
 	o.MinJobs = random.IntN(o.Jobs + 1)
 	if server.Config.MaxWALSenders = 40; random.IntN(5) == 0 {
 		server.Config.MaxWALSenders = o.Jobs

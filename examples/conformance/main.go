@@ -47,7 +47,7 @@ func backUp(ctx context.Context, t conformance.Target) error {
 		Dir:           t.Dir,
 		Jobs:          t.Jobs,
 		MinJobs:       t.MinJobs,
-		WAL:           wal,
+		WAL:           client.WALOptions{Method: wal},
 		TablespaceMap: map[string]string{t.TablespaceOld: t.TablespaceNew},
 	})
 	return err

@@ -25,11 +25,11 @@ func TestRun(t *testing.T) {
 			return err
 		}
 		o := client.Options{
-			ConnConfig: config, Dir: target.Dir, Jobs: target.Jobs, MinJobs: target.MinJobs, NoSync: true, WAL: client.WALFetch,
+			ConnConfig: config, Dir: target.Dir, Jobs: target.Jobs, MinJobs: target.MinJobs, NoSync: true, WAL: client.WALOptions{Method: client.WALFetch},
 			TablespaceMap: map[string]string{target.TablespaceOld: target.TablespaceNew},
 		}
 		if target.WAL == "none" {
-			o.WAL = client.WALNone
+			o.WAL.Method = client.WALNone
 		}
 		_, err = client.Backup(ctx, o)
 		return err

@@ -75,7 +75,7 @@ func TestStopBackup_4_3_Archiving(t *testing.T) {
 			defer cancel()
 			dir := filepath.Join(t.TempDir(), "copy")
 			_, err := s.backupTo(ctx, t, dir, func(o *client.Options) {
-				o.WAL = client.WALNone // waits for the archive
+				o.WAL.Method = client.WALNone // waits for the archive
 				o.Log = func(e client.Event) {
 					if e.Notice != nil && strings.Contains(e.Message, "waiting for required WAL segments") {
 						cancel()

@@ -229,7 +229,7 @@ func TestReopen_4_1_Replaced(t *testing.T) {
 			}
 			row(t, worker, "SHOW work_mem")
 			dir := filepath.Join(base, marker)
-			_, err = s.backupTo(t.Context(), t, dir, func(o *client.Options) { o.WAL = client.WALStream })
+			_, err = s.backupTo(t.Context(), t, dir, func(o *client.Options) { o.WAL.Method = client.WALStream })
 			must(t, err)
 			copied, err := os.ReadFile(filepath.Join(dir, marker))
 			if err != nil || string(copied) != "new" {

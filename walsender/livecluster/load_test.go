@@ -25,7 +25,7 @@ func TestBackup_UnderLoad(t *testing.T) {
 	for i := range backups {
 		t.Run(strconv.Itoa(i), func(t *testing.T) {
 			dir := filepath.Join(programs.TempDir(t), "copy")
-			_, err := s.backupTo(t.Context(), t, dir, func(o *client.Options) { o.Jobs, o.WAL = 8, client.WALStream })
+			_, err := s.backupTo(t.Context(), t, dir, func(o *client.Options) { o.Jobs, o.WAL.Method = 8, client.WALStream })
 			must(t, err)
 			must(t, programs.Own(dir))
 			run(t, s, "pg_verifybackup", dir)

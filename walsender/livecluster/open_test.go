@@ -232,7 +232,7 @@ func TestOpen_PassThroughRefused(t *testing.T) {
 			if !test.noBackups {
 				_, err = s.backupTo(t.Context(), t, filepath.Join(t.TempDir(), "copy"), func(o *client.Options) {
 					if test.busy {
-						o.WAL = client.WALFetch
+						o.WAL.Method = client.WALFetch
 					}
 				})
 				must(t, err)

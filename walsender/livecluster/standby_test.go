@@ -43,7 +43,7 @@ func TestStandby_Backup(t *testing.T) {
 	}
 	stopPgbench, stopChurn := primary.StartLoad(t), primary.StartDDL(t)
 	dir := filepath.Join(primary.Programs.TempDir(t), "copy")
-	result, err := s.backupTo(t.Context(), t, dir, func(o *client.Options) { o.Jobs, o.WAL = 8, client.WALStream })
+	result, err := s.backupTo(t.Context(), t, dir, func(o *client.Options) { o.Jobs, o.WAL.Method = 8, client.WALStream })
 	must(t, err)
 	stopChurn()
 	stopPgbench()

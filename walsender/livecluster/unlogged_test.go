@@ -44,12 +44,12 @@ var unloggedBuilds = []string{
 // TestBackup_5_14_UnloggedRelations copies relations whose init forks come only after
 // they were sent. The copy starts, and the tables are empty and of use.
 func TestBackup_5_14_UnloggedRelations(t *testing.T) {
-	for name, format := range map[string]client.Format{"plain": client.FormatPlain, "tar": client.FormatTar} {
-		t.Run(name, func(t *testing.T) { checkUnlogged(t, format) })
+	for name, archive := range map[string]*client.ArchiveOptions{"plain": nil, "tar": {}} {
+		t.Run(name, func(t *testing.T) { checkUnlogged(t, archive) })
 	}
 }
 
-func checkUnlogged(t *testing.T, format client.Format) {
+func checkUnlogged(t *testing.T, archive *client.ArchiveOptions) {
 	primary := newPrimary(t, nil)
 	sql(t, primary, unloggedTables)
 	connect := func() *pgconn.PgConn {
@@ -85,10 +85,10 @@ func checkUnlogged(t *testing.T, format client.Format) {
 	}
 	s := serve(t, primary, func(server *walsender.Server) { server.Authorize = finish })
 	dir := filepath.Join(primary.Programs.TempDir(t), "copy")
-	_, err = s.backupTo(t.Context(), t, dir, func(o *client.Options) { o.Format, o.WAL = format, client.WALFetch })
+	_, err = s.backupTo(t.Context(), t, dir, func(o *client.Options) { o.Archive, o.WAL.Method = archive, client.WALFetch })
 	must(t, err)
 	manifest := filepath.Join(dir, "backup_manifest")
-	if format == client.FormatTar {
+	if archive != nil {
 		unpacked := filepath.Join(primary.Programs.TempDir(t), "unpacked")
 		must(t, os.Mkdir(unpacked, 0o700))
 		must(t, exec.CommandContext(t.Context(), "tar", "-xf", filepath.Join(dir, "base.tar"), "-C", unpacked).Run())
