@@ -12,8 +12,8 @@ import (
 	"github.com/pgparallel/pgparallel/walsender/datadir"
 )
 
-// Cluster is a [Sample] in memory, to be served: a walsender.Cluster, a WALLister and
-// a Historian. It has the files that [Sample.Write] would write, byte for byte, but
+// Cluster is a [Sample] in memory, to be served: a walsender.Cluster, a WALLister, a
+// Historian and a RunningCluster. It has the files that [Sample.Write] would write, byte for byte, but
 // makes each page when it is read. So a file of a terabyte takes no room, and a
 // million [Sample.SmallFiles] neither.
 //
@@ -108,6 +108,15 @@ func (c *Cluster) Settings(context.Context) (protocol.Settings, error) {
 		DataDirectoryMode: mode,
 		InHotStandby:      c.sample.standby(),
 	}, nil
+}
+
+// WALAccess says of a Sample that runs that its WAL may be gone before a client fetches it
+// (§1.5), as a client has to expect; it stays all the same, unless a fault takes it away.
+func (c *Cluster) WALAccess() protocol.WALAccess {
+	if s := c.Sample.State; s == datadir.StateInProduction || s == datadir.StateInArchiveRecovery {
+		return protocol.WALTransient
+	}
+	return protocol.WALKept
 }
 
 // InRecovery reports whether the Sample is a standby.

@@ -87,11 +87,12 @@ func inOrder(earlier, later string) check {
 	}
 }
 
-// listedAfterStart: the files are listed while the backup runs.
+// listedAfterStart: the files are listed while the backup runs, before the first is sent.
+// Lists that come later look for what has changed (§5.14).
 func listedAfterStart(e *evidence) *rule.Finding {
-	start := e.succeeded("START_BACKUP")
+	start, sent := e.succeeded("START_BACKUP"), e.sent()
 	for _, x := range e.asked("LIST_FILES") {
-		if start != nil && start.before(x) {
+		if start != nil && start.before(x) && (len(sent) == 0 || x.asked < sent[0].asked) {
 			return nil
 		}
 	}
@@ -166,16 +167,21 @@ func stopNoWait(e *evidence) *rule.Finding {
 	return nil
 }
 
-// walAfterStop: WAL is asked for after STOP_BACKUP.
+// walAfterStop: the WAL of the backup is listed and sent after STOP_BACKUP. A list that
+// comes earlier may only look whether the WAL is there still (§5.13).
 func walAfterStop(e *evidence) *rule.Finding {
 	const expected = "the WAL is listed and sent after STOP_BACKUP"
 	stop := e.succeeded("STOP_BACKUP")
 	if stop == nil {
 		return rule.Found(expected, "there was no STOP_BACKUP")
 	}
+	listed := false
 	for _, x := range e.exchanges {
-		wal := x.verb == "LIST_WAL_FILES" || strings.HasPrefix(x.path, "pg_wal/")
-		if wal && !stop.before(x) {
+		late := stop.before(x)
+		if x.verb == "LIST_WAL_FILES" {
+			listed = listed || late
+		}
+		if strings.HasPrefix(x.path, "pg_wal/") && (!late || !listed) {
 			return rule.Found(expected, "%q came before", x.text)
 		}
 	}
