@@ -30,6 +30,7 @@ var layers = map[string][]string{
 	"client/internal/wire":                     {"protocol", "protocol/conninfo", "protocol/wire"},
 	"client":                                   {"client/internal/output", "client/internal/wire", "protocol", "protocol/conninfo", "protocol/manifest", "protocol/walrecord", "protocol/wire"},
 	"walsender":                                {"protocol", "protocol/wire", "grammar", "sharedstate"},
+	"walsender/tlsfiles":                       {},
 	"walsender/auth":                           {"protocol", "protocol/wire", "grammar", "sharedstate", "walsender"},
 	"walsender/livecluster":                    {"protocol", "protocol/conninfo", "protocol/page", "protocol/walrecord", "protocol/wire", "grammar", "sharedstate", "walsender", "walsender/datadir"},
 	"walsender/conformance":                    {"protocol", "protocol/manifest", "protocol/page", "protocol/walrecord", "protocol/wire", "grammar", "sharedstate", "walsender", "walsender/datadir", "walsender/walsendertest", "walsender/conformance/internal/clientkit", "walsender/conformance/internal/serverkit", "walsender/conformance/internal/rule"},

@@ -3,9 +3,11 @@ package main_test
 import (
 	"bytes"
 	"context"
+	"net"
 	"os"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -25,7 +27,7 @@ func TestReadme(t *testing.T) {
 	t.Parallel()
 	r := newReadme(t)
 	for _, section := range []string{
-		"Backing up a cluster", "Beside a running PostgreSQL", "Restoring", "The commands of the protocol",
+		"Backing up a cluster", "Beside a running PostgreSQL", "Over the network in five minutes", "Restoring", "The commands of the protocol",
 	} {
 		examples := readmeExamples(t, section)
 		if len(examples) == 0 {
@@ -78,13 +80,14 @@ type readme struct {
 	programs postgres.Programs
 	tree     string
 	oid      string   // of the tablespace
+	port     string   // that README's server listens on
 	server   *process // the "pgparallel serve" that runs; nil: none
 }
 
 // newReadme makes the running cluster that README starts with.
 func newReadme(t *testing.T) *readme {
 	p := postgres.Require(t)
-	r := &readme{programs: p, tree: p.TempDir(t)}
+	r := &readme{programs: p, tree: p.TempDir(t), port: freePort(t)}
 	program, err := build()
 	must(t, err)
 	succeed(t, exec.Command("cp", program, r.tree)) // the cluster's owner may not get to where it is
@@ -117,11 +120,21 @@ END`,
 	return r
 }
 
+// freePort is the number of a TCP port that nobody listens on.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", ":0")
+	must(t, err)
+	defer l.Close()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
 // shell has a shell run a command of README, as the owner of the cluster, in the tree of
 // this test.
 func (r *readme) shell(t *testing.T, command string) *exec.Cmd {
 	t.Helper()
 	command = strings.ReplaceAll(command, readmeTree, r.tree)
+	command = strings.NewReplacer("db1.example", "localhost", "6543", r.port).Replace(command)
 	if r.oid != "" {
 		command = strings.ReplaceAll(command, "16389", r.oid)
 	}
@@ -156,15 +169,16 @@ func (r *readme) try(t *testing.T, e example) {
 		if !r.server.stderr.waitFor("ready to serve base backups", r.server.ended) {
 			t.Fatalf("the server did not start:\n%s", r.server.stderr.String())
 		}
-		compareOutput(t, e, r.server.stderr.String())
+		r.compare(t, e, r.server.stderr.String())
 	default:
-		compareOutput(t, e, r.run(t, e.command))
+		r.compare(t, e, r.run(t, e.command))
 	}
 }
 
-// compareOutput holds what a command printed to what README shows.
-func compareOutput(t *testing.T, e example, printed string) {
+// compare holds what a command printed to what README shows.
+func (r *readme) compare(t *testing.T, e example, printed string) {
 	t.Helper()
+	printed = strings.ReplaceAll(printed, r.tree, readmeTree)
 	want, got := comparable(e.output), comparable(strings.Split(printed, "\n"))
 	if !occur(want, got) {
 		t.Errorf("README shows something else for %q (-README +today):\n%s\n%s", e.command, cmp.Diff(want, got), printed)

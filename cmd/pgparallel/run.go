@@ -125,6 +125,7 @@ Commands:
   serve   serve a data directory for base backups
   backup  take a base backup from such a server
   verify  verify a backup against its manifest
+  passwd  make the password of a user of serve
   conform test clients and servers of others
   demo    show all of it on a cluster that is made for the purpose
 
@@ -140,6 +141,7 @@ type commandLine struct {
 	Serve   serveCommand   `cmd:""`
 	Backup  backupCommand  `cmd:""`
 	Verify  verifyCommand  `cmd:""`
+	Passwd  passwdCommand  `cmd:""`
 	Conform conformCommand `cmd:""`
 	Demo    demoCommand    `cmd:""`
 

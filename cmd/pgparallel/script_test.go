@@ -8,8 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -35,6 +37,9 @@ var update = flag.Bool("update", false, "write what the commands print into the 
 //	                    sends it the signal and waits for its end; fails where the
 //	                    program did
 //	log NAME            prints its standard error, after its end
+//	hangup NAME TEXT    sends it SIGHUP, and goes on when it has then written a line that
+//	                    holds the text
+//	address NAME        sets PGPORT to the port that it listens on
 //
 // $SOCK is a new directory with a short name, for sockets.
 func TestScript(t *testing.T) {
@@ -50,6 +55,9 @@ func TestScript(t *testing.T) {
 			"start":  startProgram,
 			"finish": finishProgram,
 			"log":    printLog,
+
+			"hangup":  hangupProgram,
+			"address": setPort,
 		},
 	})
 }
@@ -108,20 +116,46 @@ func writeSample(ts *testscript.TestScript, neg bool, args []string) {
 
 // program is a pgparallel in the background.
 type program struct {
-	cmd     *exec.Cmd
-	started chan struct{}   // closed when it has written what was waited for
-	ended   chan struct{}   // closed when it has closed its standard error
-	log     strings.Builder // to be read after ended
+	cmd   *exec.Cmd
+	ended chan struct{} // closed when it has closed its standard error
+
+	mu      sync.Mutex
+	log     strings.Builder
+	written chan struct{} // closed, and made anew, at each line
 }
 
 // read reads what the program writes, until its end.
-func (p *program) read(stderr io.Reader, until string) {
+func (p *program) read(stderr io.Reader) {
 	defer close(p.ended)
 	for lines := bufio.NewScanner(stderr); lines.Scan(); {
+		p.mu.Lock()
 		p.log.WriteString(lines.Text() + "\n")
-		if until != "" && strings.Contains(lines.Text(), until) {
-			until = ""
-			close(p.started)
+		close(p.written)
+		p.written = make(chan struct{})
+		p.mu.Unlock()
+	}
+}
+
+// text is what the program has written, and what tells of more.
+func (p *program) text() (text string, more <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.String(), p.written
+}
+
+// await waits until the program has written the text, behind as many bytes as are skipped.
+func (p *program) await(ts *testscript.TestScript, text string, skip int) {
+	for {
+		log, more := p.text()
+		if strings.Contains(log[skip:], text) {
+			return
+		}
+		select {
+		case <-more:
+		case <-p.ended:
+			if log, _ := p.text(); !strings.Contains(log[skip:], text) {
+				ts.Fatalf("it ended without %q:\n%s", text, log)
+			}
 		}
 	}
 }
@@ -138,14 +172,36 @@ func startProgram(ts *testscript.TestScript, neg bool, args []string) {
 	stderr, err := cmd.StderrPipe()
 	ts.Check(err)
 	ts.Check(cmd.Start())
-	p := &program{cmd: cmd, started: make(chan struct{}), ended: make(chan struct{})}
+	p := &program{cmd: cmd, written: make(chan struct{}), ended: make(chan struct{})}
 	running(ts)[args[0]] = p
-	go p.read(stderr, args[1])
-	select {
-	case <-p.started:
-	case <-p.ended:
-		ts.Fatalf("it ended without %q:\n%s", args[1], p.log.String())
+	go p.read(stderr) // ends with the program
+	p.await(ts, args[1], 0)
+}
+
+// hangupProgram sends SIGHUP and waits for what the program says to it.
+func hangupProgram(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: hangup NAME TEXT")
 	}
+	p := running(ts)[args[0]]
+	before, _ := p.text()
+	ts.Check(p.cmd.Process.Signal(unix.SIGHUP))
+	p.await(ts, args[1], len(before))
+}
+
+var listening = regexp.MustCompile(`listening on IPv4 address "[^"]*", port (\d+)`)
+
+// setPort sets PGPORT to the port that a server listens on.
+func setPort(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: address NAME")
+	}
+	log, _ := running(ts)[args[0]].text()
+	match := listening.FindStringSubmatch(log)
+	if match == nil {
+		ts.Fatalf("it listens on no TCP address:\n%s", log)
+	}
+	ts.Setenv("PGPORT", match[1])
 }
 
 func finishProgram(ts *testscript.TestScript, neg bool, args []string) {

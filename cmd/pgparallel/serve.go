@@ -21,13 +21,10 @@ Usage:
 Options:
   -D, --pgdata=DATADIR   data directory of the cluster
   -k, --socketdir=DIRECTORY
-                         directory of the Unix-domain socket, which only the
-                         user who runs this can connect to (default:
-                         /var/run/postgresql, or /tmp where there is none)
+                         directory of the Unix-domain socket (default:
+                         /var/run/postgresql, or /tmp where there is none),
+                         which only the user who runs this can connect to
   -p, --port=PORT        number in the name of the socket (default: 5433)
-      --listen=HOST:PORT listen on this TCP address, too; it must be a loopback
-                         one, and --auth=trust must be given
-      --auth=trust       let every user of this machine read the cluster
       --max-wal-senders=NUM
                          number of connections at once (default: 10); a backup
                          needs its --jobs, one to lead it, and one for a stream
@@ -41,6 +38,23 @@ Options:
       --newest-major=NUM try versions of PostgreSQL after 19, up to this one,
                          and betas, as if they were 19: for tests only
   -v, --verbose          log every command
+
+Options for who may connect:
+      --listen=HOST:PORT listen on this TCP address, too; can be given several
+                         times. * stands for every address of this machine
+      --hba=FILE         let in whom these rules let in, which are written as in
+                         PostgreSQL's pg_hba.conf
+      --users=FILE       users with their passwords, as pgparallel passwd writes
+                         them, and pgbouncer's userlist.txt
+      --ident=FILE       maps of users, written as in PostgreSQL's pg_ident.conf
+      --tls-cert=FILE    the server's certificate
+      --tls-key=FILE     its private key
+      --tls-ca=FILE      authorities that clients' certificates are checked with
+      --tls-crl=FILE     certificates that they have revoked
+      --tls-self-signed=DIRECTORY
+                         make a certificate and a key there, for trying out
+      --auth=trust       without --hba: let every user of this machine read the
+                         cluster over TCP
 
 Options for a running cluster:
       --cluster=CONNSTR  connect to the server of the data directory, as a role
@@ -62,20 +76,21 @@ for --passthrough it is replication in the password file.
 If no data directory (DATADIR) is specified, the environment variable PGDATA
 is used. SIGTERM and SIGINT end the sessions and the server; SIGQUIT, or a
 second signal more than a second later, does so without a word to the clients.
-SIGHUP has no effect.
+SIGHUP reads the files of --hba, --users, --ident and TLS again; where one is wrong,
+what was read before stays.
 `
 
 type serveCommand struct {
-	Pgdata        string     `short:"D" env:"PGDATA"`
-	Socketdir     string     `short:"k"`
-	Port          portNumber `short:"p" default:"5433"`
-	Listen        string
-	Auth          authMethod
+	Pgdata        string        `short:"D" env:"PGDATA"`
+	Socketdir     string        `short:"k"`
+	Port          portNumber    `short:"p" default:"5433"`
 	MaxWALSenders senderCount   `name:"max-wal-senders" default:"10"`
 	SenderTimeout senderTimeout `name:"wal-sender-timeout"`
 	Crashed       bool
 	NewestMajor   int
 	Verbose       bool `short:"v"`
+
+	accessOptions `embed:""`
 
 	Cluster              string
 	Passthrough          string
@@ -88,16 +103,19 @@ func (c *serveCommand) run(out *console) error {
 	switch {
 	case c.Pgdata == "":
 		return usagef("no data directory specified")
-	case c.Listen != "" && c.Auth == "":
-		return usagef("--listen requires --auth=trust: there is no other authentication yet")
-	case c.Listen == "" && c.Auth != "":
-		return usagef("--auth requires --listen")
 	case c.Crashed && c.Cluster != "":
 		return usagef("--crashed is for a cluster that does not run, --cluster for one that does")
 	case c.Cluster == "" && (c.Passthrough != "" || c.PassthroughSuperuser != ""):
 		return usagef("--passthrough and --passthrough-superuser require --cluster")
 	}
+	if err := c.accessOptions.check(); err != nil {
+		return err
+	}
 	log := newLog(out.stderr, c.Verbose)
+	access, err := c.accessOptions.open(log, out)
+	if err != nil {
+		return err
+	}
 	cluster, err := c.open(log)
 	if err != nil {
 		return err
@@ -106,14 +124,15 @@ func (c *serveCommand) run(out *console) error {
 	if cluster.Untested() {
 		log.Warn("this version of PostgreSQL is not supported: a backup that succeeds may be worthless", zap.Int("major", cluster.Major()))
 	}
-	listeners, err := listen(c.Socketdir, int(c.Port), c.Listen)
+	listeners, err := listen(c.Socketdir, int(c.Port), c.Listen, c.HBA != "")
 	if err != nil {
 		return err
 	}
 	server := &walsender.Server{
 		Cluster: cluster, MaxWALSenders: int(c.MaxWALSenders), SenderTimeout: time.Duration(c.SenderTimeout), Logger: log,
 	}
-	return serveUntilSignal(server, listeners, log, out)
+	access.protect(server)
+	return serveUntilSignal(server, listeners, access, log, out)
 }
 
 // servedCluster is a cluster that is closed when the server has ended.

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 
 	"github.com/pgparallel/pgparallel/walsender"
 )
 
-// listen opens the Unix socket and, unless the address is empty, the TCP one.
-func listen(socketDir string, port int, address string) ([]net.Listener, error) {
+// listen opens the Unix socket and the TCP addresses. Unless the network is open to
+// those whom rules let in, the addresses must be loopback ones.
+func listen(socketDir string, port int, addresses []string, ruled bool) ([]net.Listener, error) {
 	if socketDir == "" {
 		socketDir = defaultSocketDir()
 	}
@@ -17,26 +19,29 @@ func listen(socketDir string, port int, address string) ([]net.Listener, error) 
 	if err != nil {
 		return nil, err
 	}
-	if address == "" {
-		return []net.Listener{socket}, nil
+	listeners := []net.Listener{socket}
+	for _, address := range addresses {
+		tcp, err := listenTCP(address, ruled)
+		if err != nil {
+			for _, l := range listeners {
+				l.Close()
+			}
+			return nil, err
+		}
+		listeners = append(listeners, tcp)
 	}
-	tcp, err := listenLoopback(address)
-	if err != nil {
-		socket.Close()
-		return nil, err
-	}
-	return []net.Listener{socket, tcp}, nil
+	return listeners, nil
 }
 
-// listenLoopback listens where only this machine can connect to. The address that
-// is checked is the one that is listened on: a name is looked up once.
-func listenLoopback(address string) (net.Listener, error) {
-	resolved, err := net.ResolveTCPAddr("tcp", address)
+// listenTCP listens on an address. The one that is checked is the one that is listened
+// on: a name is looked up once.
+func listenTCP(address string, ruled bool) (net.Listener, error) {
+	resolved, err := net.ResolveTCPAddr("tcp", strings.TrimPrefix(address, "*"))
 	if err != nil {
 		return nil, fmt.Errorf("could not listen on %q: %w", address, err)
 	}
-	if !resolved.IP.IsLoopback() {
-		return nil, fmt.Errorf("could not listen on %q: not a loopback address, and whoever can connect can read the cluster", address)
+	if !ruled && !resolved.IP.IsLoopback() {
+		return nil, fmt.Errorf("could not listen on %q: not a loopback address, and whoever can connect can read the cluster: use --hba", address)
 	}
 	listener, err := net.ListenTCP("tcp", resolved)
 	if err != nil {

@@ -16,9 +16,11 @@ import (
 
 // serveUntilSignal serves on the listeners until a signal ends the server, which is
 // a success, or a listener fails. A terminal that goes away, or takes no more of the log,
-// does not end it.
-func serveUntilSignal(server *walsender.Server, listeners []net.Listener, log *zap.Logger, out *console) error {
-	signal.Notify(make(chan os.Signal, 1), unix.SIGHUP)
+// does not end it. SIGHUP reads the files of access again.
+func serveUntilSignal(server *walsender.Server, listeners []net.Listener, access access, log *zap.Logger, out *console) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, unix.SIGHUP)
+	defer signal.Stop(hangup)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT)
 	defer signal.Stop(signals)
@@ -30,15 +32,20 @@ func serveUntilSignal(server *walsender.Server, listeners []net.Listener, log *z
 	}
 	log.Info("ready to serve base backups")
 
-	select {
-	case err := <-failed:
-		server.Close()
-		return fmt.Errorf("could not accept connections: %w", err)
-	case s := <-signals:
-		out.hurry()
-		shutDown(server, s, signals, log)
-		log.Info("server is shut down")
-		return nil
+	for {
+		select {
+		case <-hangup:
+			log.Info("received SIGHUP")
+			access.reload(log)
+		case err := <-failed:
+			server.Close()
+			return fmt.Errorf("could not accept connections: %w", err)
+		case s := <-signals:
+			out.hurry()
+			shutDown(server, s, signals, log)
+			log.Info("server is shut down")
+			return nil
+		}
 	}
 }
 
