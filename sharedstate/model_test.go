@@ -5,8 +5,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/pgparallel/pgparallel/protocol"
 	"pgregory.net/rapid"
+
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
 // model is a backup as the spec tells of it, with nothing shared and no locks.

@@ -32,26 +32,28 @@ var layers = map[string][]string{
 	"walsender":                                {"protocol", "protocol/wire", "grammar", "sharedstate"},
 	"walsender/tlsfiles":                       {},
 	"walsender/auth":                           {"protocol", "protocol/wire", "grammar", "sharedstate", "walsender"},
-	"walsender/livecluster":                    {"protocol", "protocol/conninfo", "protocol/page", "protocol/walrecord", "protocol/wire", "grammar", "sharedstate", "walsender", "walsender/datadir"},
-	"walsender/conformance":                    {"protocol", "protocol/manifest", "protocol/page", "protocol/walrecord", "protocol/wire", "grammar", "sharedstate", "walsender", "walsender/datadir", "walsender/walsendertest", "walsender/conformance/internal/clientkit", "walsender/conformance/internal/serverkit", "walsender/conformance/internal/rule"},
-	"walsender/conformance/internal/clientkit": {"protocol", "protocol/manifest", "protocol/page", "protocol/walrecord", "protocol/wire", "grammar", "sharedstate", "walsender", "walsender/datadir", "walsender/walsendertest", "walsender/conformance/internal/rule"},
-	"walsender/conformance/internal/serverkit": {"protocol", "protocol/page", "protocol/walrecord", "protocol/wire", "walsender/datadir", "walsender/conformance/internal/rule"},
+	"walsender/livecluster":                    {"protocol", "protocol/conninfo", "protocol/page", "protocol/walrecord", "protocol/wire", "grammar", "sharedstate", "walsender", "walsender/datadir", "walsender/datadir/internal/beneath"},
+	"walsender/conformance":                    {"protocol", "protocol/manifest", "protocol/page", "protocol/walrecord", "protocol/wire", "grammar", "sharedstate", "walsender", "walsender/datadir", "walsender/datadir/internal/beneath", "walsender/walsendertest", "walsender/conformance/internal/clientkit", "walsender/conformance/internal/serverkit", "walsender/conformance/internal/rule"},
+	"walsender/conformance/internal/clientkit": {"protocol", "protocol/manifest", "protocol/page", "protocol/walrecord", "protocol/wire", "grammar", "sharedstate", "walsender", "walsender/datadir", "walsender/datadir/internal/beneath", "walsender/walsendertest", "walsender/conformance/internal/rule"},
+	"walsender/conformance/internal/serverkit": {"protocol", "protocol/page", "protocol/walrecord", "protocol/wire", "walsender/datadir", "walsender/datadir/internal/beneath", "walsender/conformance/internal/rule"},
 	"walsender/conformance/internal/rule":      {},
-	"walsender/datadir":                        {"protocol", "protocol/page", "protocol/walrecord"},
-	"walsender/walsendertest":                  {"protocol", "protocol/page", "protocol/walrecord", "protocol/wire", "grammar", "sharedstate", "walsender", "walsender/datadir"},
+	"walsender/datadir":                        {"protocol", "protocol/page", "protocol/walrecord", "walsender/datadir/internal/beneath"},
+	"walsender/datadir/internal/beneath":       {},
+	"walsender/walsendertest":                  {"protocol", "protocol/page", "protocol/walrecord", "protocol/wire", "grammar", "sharedstate", "walsender", "walsender/datadir", "walsender/datadir/internal/beneath"},
 	"walsender/walsendertest/postgres":         {},
 }
 
 // forbidden says which packages from outside of the module a package must not import
 // itself.
 var forbidden = map[string][]string{
-	"protocol":          {"net", "github.com/jackc/pgx/v5/pgproto3"},
-	"protocol/manifest": {"net", "github.com/jackc/pgx/v5/pgproto3"},
-	"protocol/page":     {"net", "github.com/jackc/pgx/v5/pgproto3"},
-	"protocol/wire":     {"net"},
-	"grammar":           {"net", "github.com/jackc/pgx/v5/pgproto3"},
-	"sharedstate":       {"net"},
-	"walsender/datadir": {"net", "github.com/jackc/pgx/v5/pgproto3"},
+	"protocol":                           {"net", "github.com/jackc/pgx/v5/pgproto3"},
+	"protocol/manifest":                  {"net", "github.com/jackc/pgx/v5/pgproto3"},
+	"protocol/page":                      {"net", "github.com/jackc/pgx/v5/pgproto3"},
+	"protocol/wire":                      {"net"},
+	"grammar":                            {"net", "github.com/jackc/pgx/v5/pgproto3"},
+	"sharedstate":                        {"net"},
+	"walsender/datadir":                  {"net", "github.com/jackc/pgx/v5/pgproto3"},
+	"walsender/datadir/internal/beneath": {"net"},
 }
 
 // listed is a package as go list describes it.

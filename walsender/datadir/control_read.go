@@ -9,8 +9,10 @@ import (
 	"slices"
 	"time"
 
-	"github.com/pgparallel/pgparallel/protocol"
 	"golang.org/x/sys/unix"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
 // controlName is the path of the control file in the data directory.
@@ -42,7 +44,7 @@ func controlError(ctx context.Context, err error) error {
 
 func isSystemError(err error) bool {
 	_, system := errors.AsType[unix.Errno](err)
-	return system || errors.Is(err, errSpecial)
+	return system || errors.Is(err, beneath.ErrSpecial)
 }
 
 // controlFile is global/pg_control as it was read, its checksum found right.
@@ -55,7 +57,7 @@ type controlFile struct {
 // the other was read. A change that was taken back shows, too: no server starts without
 // writing pg_control.
 func (f controlFile) sameAs(other controlFile) bool {
-	return identity(f.stat) == identity(other.stat) && f.stat.Ctim == other.stat.Ctim && f.stat.Mtim == other.stat.Mtim
+	return beneath.IDOf(f.stat) == beneath.IDOf(other.stat) && f.stat.Ctim == other.stat.Ctim && f.stat.Mtim == other.stat.Mtim
 }
 
 // readControl reads so many bytes of the file until the checksum fits. The server
@@ -63,7 +65,7 @@ func (f controlFile) sameAs(other controlFile) bool {
 func (d *Dir) readControl(ctx context.Context, size int64) (Control, controlFile, error) {
 	const attempts = 10
 	for attempt := 1; ; attempt++ {
-		data, st, err := d.root.read(controlName, size)
+		data, st, err := d.root.Read(controlName, size)
 		if err != nil {
 			return Control{}, controlFile{}, err
 		}

@@ -10,8 +10,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/pgparallel/pgparallel/protocol"
 	"golang.org/x/sys/unix"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
 // The major versions of PostgreSQL whose data directories are known.
@@ -35,7 +37,7 @@ type Dir struct {
 
 	path     string
 	name     string // what Directory says
-	root     *directory
+	root     *beneath.Dir
 	options  DirOptions
 	major    int
 	systemID uint64
@@ -64,13 +66,13 @@ func OpenDir(path string, o DirOptions) (*Dir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("could not determine the path of data directory %q: %w", path, err)
 	}
-	root, err := openDirectory(path)
+	root, err := beneath.OpenRoot(path)
 	if err != nil {
 		return nil, fmt.Errorf("could not open data directory %q: %w", path, pathCause(err))
 	}
 	d := &Dir{path: path, root: root, options: o}
 	if err := d.identify(); err != nil {
-		_ = root.close()
+		_ = root.Close()
 		return nil, err
 	}
 	d.path = absolute // not before: messages have the path that they were given
@@ -92,7 +94,7 @@ func absolutePath(path string) (string, error) {
 
 // identify finds out the version and whether pg_control goes with it.
 func (d *Dir) identify() error {
-	text, _, err := d.root.read("PG_VERSION", 64)
+	text, _, err := d.root.Read("PG_VERSION", 64)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return fmt.Errorf("%q is not a PostgreSQL data directory: no PG_VERSION", d.path)
@@ -117,14 +119,14 @@ func (d *Dir) identify() error {
 	case !c.writtenBy(d.major) && !d.Untested():
 		return fmt.Errorf("%q is damaged: PG_VERSION says %d, but pg_control has version %d", d.path, d.major, c.Version)
 	}
-	st, err := d.root.lstat(".")
+	st, err := d.root.Lstat(".")
 	if err != nil {
 		return fmt.Errorf("could not stat %q: %w", d.path, err)
 	}
-	d.foldsCase = d.root.foldsCase("PG_VERSION")
-	id := identity(st)
+	d.foldsCase = d.root.FoldsCase("PG_VERSION")
+	id := beneath.IDOf(st)
 	d.systemID = c.SystemID
-	d.name = fmt.Sprintf("%d:%d:%d", id.device, id.inode, c.SystemID)
+	d.name = fmt.Sprintf("%d:%d:%d", id.Device, id.Inode, c.SystemID)
 	return nil
 }
 
@@ -148,7 +150,7 @@ func (d *Dir) SystemID() uint64 { return d.systemID }
 // directory that is open. The error is fs.ErrNotExist where it is not there.
 func (d *Dir) ReadFile(name string) ([]byte, error) {
 	const most = 1 << 16
-	data, _, err := d.root.read(name, most)
+	data, _, err := d.root.Read(name, most)
 	if err != nil {
 		return nil, &fs.PathError{Op: "read", Path: name, Err: err}
 	}
@@ -162,7 +164,7 @@ func (d *Dir) Settings(ctx context.Context) (protocol.Settings, error) {
 	if err != nil {
 		return protocol.Settings{}, err
 	}
-	st, err := d.root.lstat(".")
+	st, err := d.root.Lstat(".")
 	if err != nil {
 		return protocol.Settings{}, ioError("stat directory", d.path, err)
 	}

@@ -5,8 +5,10 @@ import (
 	"io/fs"
 	"strings"
 
-	"github.com/pgparallel/pgparallel/protocol"
 	"golang.org/x/sys/unix"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
 // shown is a file name as a message shows it.
@@ -39,7 +41,7 @@ func openError(name string, err error) *protocol.Error {
 		return gone(name)
 	case errors.Is(err, unix.EISDIR):
 		return protocol.Errorf(protocol.CodeWrongObjectType, `"%s" is a directory`, shown(name))
-	case errors.Is(err, errSpecial):
+	case errors.Is(err, beneath.ErrSpecial):
 		return notPart(name)
 	}
 	return ioError("open file", name, err)

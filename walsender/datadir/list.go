@@ -10,8 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pgparallel/pgparallel/protocol"
 	"golang.org/x/sys/unix"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
 // Files lists what a backup holds of the data directory (tablespace empty), or
@@ -64,12 +66,12 @@ type walker struct {
 	dir        *Dir
 	tablespace protocol.Tablespace
 	rules      rules
-	recovers   bool            // a copy goes through recovery
-	inside     map[fileID]bool // directories of tablespaces, wherever they are
+	recovers   bool                // a copy goes through recovery
+	inside     map[beneath.ID]bool // directories of tablespaces, wherever they are
 	notice     protocol.NoticeFunc
 	yield      func(protocol.File, error) bool
-	names      func(d *directory, n int) ([]string, error) // [directory.names], unless a test plays the file system
-	uid        int                                         // of this process
+	names      func(d *beneath.Dir, n int) ([]string, error) // [beneath.Dir.Names], unless a test plays the file system
+	uid        int                                           // of this process
 	unreadable unreadable
 }
 
@@ -83,7 +85,7 @@ func (d *Dir) newWalker(ctx context.Context, t protocol.Tablespace, notice proto
 		return nil, err
 	}
 	return &walker{
-		ctx: ctx, dir: d, tablespace: t, notice: notice, names: (*directory).names, uid: os.Geteuid(),
+		ctx: ctx, dir: d, tablespace: t, notice: notice, names: (*beneath.Dir).Names, uid: os.Geteuid(),
 		rules: newRules(d.major, c), recovers: d.recovers(c), inside: known.inside,
 	}, nil
 }
@@ -91,14 +93,14 @@ func (d *Dir) newWalker(ctx context.Context, t protocol.Tablespace, notice proto
 // dataDirectory walks through everything and comes to pg_control in the end
 // (§4.8).
 func (w *walker) dataDirectory() error {
-	root, err := w.dir.root.sub(".")
+	root, err := w.dir.root.Sub(".")
 	if err != nil {
 		return ioError("open directory", w.dir.path, err)
 	}
 	if err := w.content(root, inDataDirectory, ""); err != nil {
 		return err
 	}
-	st, err := w.dir.root.lstat(controlName)
+	st, err := w.dir.root.Lstat(controlName)
 	if err != nil {
 		return ioError("stat file", controlName, err)
 	}
@@ -112,7 +114,7 @@ func (w *walker) oneTablespace() error {
 	if err != nil {
 		return w.unlessDropped(err)
 	}
-	defer parent.close()
+	defer parent.Close()
 	path := tablespaceLink(w.tablespace.OID) + "/" + w.rules.version
 	dir, st, err := w.versionDirectory(parent)
 	if w.ctx.Err() != nil {
@@ -122,7 +124,7 @@ func (w *walker) oneTablespace() error {
 		return w.unlessDropped(lostTablespace(w.tablespace, displayName(w.tablespace, path), err))
 	}
 	if err := w.emit(row(path, protocol.TypeDirectory, st)); err != nil {
-		_ = dir.close()
+		_ = dir.Close()
 		return err
 	}
 	return w.content(dir, inVersion, path)
@@ -137,12 +139,12 @@ const settleInterval = 10 * time.Millisecond
 
 // versionDirectory opens the cluster's directory in a tablespace. Where the server
 // runs, a directory that is missing may be about to come, or its link about to go.
-func (w *walker) versionDirectory(parent *directory) (*directory, unix.Stat_t, error) {
+func (w *walker) versionDirectory(parent *beneath.Dir) (*beneath.Dir, unix.Stat_t, error) {
 	for deadline := time.Now().Add(settleTime); ; {
-		st, err := parent.lstat(w.rules.version)
+		st, err := parent.Lstat(w.rules.version)
 		if err == nil {
-			var dir *directory
-			if dir, err = parent.sub(w.rules.version); err == nil {
+			var dir *beneath.Dir
+			if dir, err = parent.Sub(w.rules.version); err == nil {
 				return dir, st, nil
 			}
 		}
@@ -161,15 +163,15 @@ func (w *walker) versionDirectory(parent *directory) (*directory, unix.Stat_t, e
 // unlessDropped is err while the tablespace's link exists, else 42704.
 func (w *walker) unlessDropped(err error) error {
 	oid := strconv.FormatUint(uint64(w.tablespace.OID), 10)
-	if there, lstatErr := w.dir.root.exists(tablespaceList + "/" + oid); lstatErr == nil && !there {
+	if there, lstatErr := w.dir.root.Exists(tablespaceList + "/" + oid); lstatErr == nil && !there {
 		return noTablespace(oid)
 	}
 	return err
 }
 
 // content walks through an open directory and closes it.
-func (w *walker) content(dir *directory, in place, path string) error {
-	defer dir.close()
+func (w *walker) content(dir *beneath.Dir, in place, path string) error {
+	defer dir.Close()
 	const batch = 256 // names
 	seen := newSeenNames(expectedNames(in, path))
 	for {
@@ -195,7 +197,7 @@ func (w *walker) content(dir *directory, in place, path string) error {
 
 // missed lists the names that PostgreSQL cannot do without and readdir did not tell. A
 // file that is replaced while the directory is read may be missed under both its names.
-func (w *walker) missed(dir *directory, in place, path string, seen *seenNames) error {
+func (w *walker) missed(dir *beneath.Dir, in place, path string, seen *seenNames) error {
 	for _, name := range expectedNames(in, path) {
 		if seen.expected[name] {
 			continue
@@ -208,7 +210,7 @@ func (w *walker) missed(dir *directory, in place, path string, seen *seenNames) 
 }
 
 // entry lists what a directory has under the name, with all that it holds.
-func (w *walker) entry(dir *directory, in place, parent, name string) error {
+func (w *walker) entry(dir *beneath.Dir, in place, parent, name string) error {
 	if w.ctx.Err() != nil {
 		return context.Cause(w.ctx)
 	}
@@ -224,14 +226,14 @@ func (w *walker) entry(dir *directory, in place, parent, name string) error {
 	if unlogged, err := w.unlogged(dir, in, name); err != nil || unlogged {
 		return wrapStat(w.tablespace, path, err)
 	}
-	st, err := dir.lstat(name)
+	st, err := dir.Lstat(name)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return nil
 	case err != nil:
 		return wrapStat(w.tablespace, path, err)
 	}
-	switch kind := fileType(st); {
+	switch kind := beneath.FileType(st); {
 	case kind == unix.S_IFREG:
 		return w.file(dir, path, name, st)
 	case kind == unix.S_IFLNK && within == inTablespace:
@@ -252,7 +254,7 @@ func (w *walker) entry(dir *directory, in place, parent, name string) error {
 
 // file lists a file. One that cannot be read is found out now, not when all that comes
 // before it has been copied.
-func (w *walker) file(dir *directory, path, name string, st unix.Stat_t) error {
+func (w *walker) file(dir *beneath.Dir, path, name string, st unix.Stat_t) error {
 	switch err := w.checkReadable(dir, name, st); {
 	case errors.Is(err, unix.ENOENT):
 		return nil
@@ -264,14 +266,14 @@ func (w *walker) file(dir *directory, path, name string, st unix.Stat_t) error {
 
 // directory lists a directory and what it holds, but for a tablespace: that has
 // its own listing.
-func (w *walker) directory(dir *directory, within place, path, name string, st unix.Stat_t) error {
+func (w *walker) directory(dir *beneath.Dir, within place, path, name string, st unix.Stat_t) error {
 	if err := w.emit(row(path, protocol.TypeDirectory, st)); err != nil {
 		return err
 	}
-	if within == inTablespace || within == elsewhere && w.inside[identity(st)] {
+	if within == inTablespace || within == elsewhere && w.inside[beneath.IDOf(st)] {
 		return nil
 	}
-	sub, err := dir.sub(name)
+	sub, err := dir.Sub(name)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return nil
@@ -300,7 +302,7 @@ func (w *walker) emptied(within place, path string, st unix.Stat_t) error {
 
 // unlogged reports whether the file is one of an unlogged relation that recovery
 // makes anew.
-func (w *walker) unlogged(dir *directory, in place, name string) (bool, error) {
+func (w *walker) unlogged(dir *beneath.Dir, in place, name string) (bool, error) {
 	if !w.recovers || !w.rules.mayBeUnlogged(in) {
 		return false, nil
 	}
@@ -308,7 +310,7 @@ func (w *walker) unlogged(dir *directory, in place, name string) (bool, error) {
 	if !valid || r.Fork == "init" {
 		return false, nil
 	}
-	return dir.exists(r.InitFork())
+	return dir.Exists(r.InitFork())
 }
 
 func (w *walker) emit(f protocol.File) error {

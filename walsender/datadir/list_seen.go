@@ -4,6 +4,8 @@ import (
 	"errors"
 	"hash/maphash"
 	"io"
+
+	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
 // Bounds of what is remembered and looked up in a directory while it is listed. Beyond
@@ -32,7 +34,7 @@ func newSeenNames(expected []string) *seenNames {
 }
 
 // add remembers a name of the directory, and reports whether it is new.
-func (s *seenNames) add(dir *directory, name string) (bool, error) {
+func (s *seenNames) add(dir *beneath.Dir, name string) (bool, error) {
 	if seen, fixed := s.expected[name]; fixed {
 		s.expected[name] = true
 		return !seen, nil
@@ -50,17 +52,17 @@ func (s *seenNames) add(dir *directory, name string) (bool, error) {
 // collides reports whether the hash is that of another name of the directory, too: then
 // nobody can tell which of them was seen, and a file that is listed twice is better than
 // one that is not.
-func (s *seenNames) collides(dir *directory, name string, hash uint64) (bool, error) {
+func (s *seenNames) collides(dir *beneath.Dir, name string, hash uint64) (bool, error) {
 	if s.confirmed++; s.confirmed > maxConfirm {
 		return true, nil
 	}
-	again, err := dir.sub(".")
+	again, err := dir.Sub(".")
 	if err != nil {
 		return false, err
 	}
-	defer again.close()
+	defer again.Close()
 	for {
-		names, err := again.names(256)
+		names, err := again.Names(256)
 		for _, other := range names {
 			if other != name && maphash.String(s.seed, other) == hash {
 				return true, nil

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
 // What readdir may do while names come and go: tell a name twice, across its batches
@@ -27,8 +28,8 @@ func TestFiles_4_5_ReaddirTwiceAndMissed(t *testing.T) {
 	missed := []string{"PG_VERSION", "postgresql.auto.conf", "standby.signal", "pg_filenode.map", "replorigin_checkpoint", "pg_tblspc", "base"}
 	w, err := f.open().newWalker(t.Context(), protocol.Tablespace{}, func(*protocol.Error) {})
 	f.must(err)
-	w.names = func(d *directory, n int) ([]string, error) {
-		names, err := d.names(n)
+	w.names = func(d *beneath.Dir, n int) ([]string, error) {
+		names, err := d.Names(n)
 		names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(missed, name) })
 		return append(names, names...), err
 	}
@@ -43,12 +44,12 @@ func TestFiles_4_5_ReaddirTwiceAndMissed(t *testing.T) {
 
 	// Once more, with each directory's names over and over, batch by batch.
 	rows = nil
-	again := map[*directory][]string{}
-	w.names = func(d *directory, n int) ([]string, error) {
+	again := map[*beneath.Dir][]string{}
+	w.names = func(d *beneath.Dir, n int) ([]string, error) {
 		if names, second := again[d]; second {
 			return names, io.EOF
 		}
-		names, err := d.names(-1)
+		names, err := d.Names(-1)
 		again[d] = names
 		if errors.Is(err, io.EOF) {
 			err = nil

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/pgparallel/pgparallel/protocol"
 	"golang.org/x/sys/unix"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
 // unreadable gathers the files and directories of a listing that this process has no
@@ -39,14 +41,12 @@ func (u *unreadable) err() error {
 
 // checkReadable makes sure that a file can be opened. Of the process's own file the
 // mode tells; only another user's costs a look.
-func (w *walker) checkReadable(dir *directory, name string, st unix.Stat_t) error {
+func (w *walker) checkReadable(dir *beneath.Dir, name string, st unix.Stat_t) error {
 	if int(st.Uid) == w.uid {
 		if w.uid != 0 && st.Mode&unix.S_IRUSR == 0 {
 			return unix.EACCES
 		}
 		return nil
 	}
-	return retry(func() error {
-		return unix.Faccessat(dir.fd, name, unix.R_OK, unix.AT_EACCESS|unix.AT_SYMLINK_NOFOLLOW)
-	})
+	return dir.CheckReadable(name)
 }

@@ -8,8 +8,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pgparallel/pgparallel/protocol"
 	"golang.org/x/sys/unix"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
 // Open opens a file of a listing (§4.6): one of [Dir.Files] that is not a
@@ -44,11 +46,11 @@ func (d *Dir) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs
 		return nil, err
 	}
 	defer at.release()
-	if d.foldsCase && at.dir.misspells(at.path) {
+	if d.foldsCase && at.dir.Misspells(at.path) {
 		return nil, gone(name)
 	}
-	fd, st, err := at.dir.open(at.path)
-	if errors.Is(err, errSpecial) && at.directory {
+	fd, st, err := at.dir.Open(at.path)
+	if errors.Is(err, beneath.ErrSpecial) && at.directory {
 		return nil, protocol.Errorf(protocol.CodeWrongObjectType, `"%s" is a directory`, shown(name))
 	}
 	if errors.Is(err, unix.ENOENT) && at.owned {
@@ -70,7 +72,7 @@ func (d *Dir) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs
 
 // location is a file's path as it is to be opened: beneath a directory.
 type location struct {
-	dir        *directory
+	dir        *beneath.Dir
 	owned      bool // dir is a tablespace's, to be closed
 	path       string
 	in         place // of the directory that holds it
@@ -83,7 +85,7 @@ type location struct {
 
 func (l *location) release() {
 	if l.owned {
-		_ = l.dir.close()
+		_ = l.dir.Close()
 	}
 }
 
@@ -143,7 +145,7 @@ func (d *Dir) enterTablespace(l *location, name, rest string) error {
 	l.tablespace = protocol.Tablespace{OID: oid, Location: target}
 	dir, err := d.openTablespace(l.tablespace)
 	if err != nil {
-		if there, lstatErr := d.root.exists(tablespaceList + "/" + text); lstatErr == nil && !there {
+		if there, lstatErr := d.root.Exists(tablespaceList + "/" + text); lstatErr == nil && !there {
 			return gone(name) // dropped just now
 		}
 		return err
@@ -158,10 +160,10 @@ func (d *Dir) enterTablespace(l *location, name, rest string) error {
 func (d *Dir) missing(ctx context.Context, at *location, version, name string) error {
 	link := tablespaceLink(at.tablespace.OID)
 	for deadline := time.Now().Add(settleTime); ; {
-		if there, err := at.dir.exists(version); err == nil && there {
+		if there, err := at.dir.Exists(version); err == nil && there {
 			return gone(name)
 		}
-		if linked, err := d.root.exists(link); err == nil && !linked {
+		if linked, err := d.root.Exists(link); err == nil && !linked {
 			return gone(name)
 		}
 		// A server that drops a tablespace removes its link last.
@@ -184,7 +186,7 @@ func (d *Dir) checkInside(name string) error {
 		return err
 	}
 	for parent := path.Dir(name); parent != "."; parent = path.Dir(parent) {
-		if st, err := d.root.lstat(parent); err == nil && known.inside[identity(st)] {
+		if st, err := d.root.Lstat(parent); err == nil && known.inside[beneath.IDOf(st)] {
 			return notPart(name)
 		}
 	}
@@ -198,7 +200,7 @@ func (d *Dir) checkFork(c Control, at *location, name string) error {
 	if !at.unlogged || !d.recovers(c) {
 		return nil
 	}
-	there, err := at.dir.exists(join(strings.TrimSuffix(path.Dir(at.path), "."), at.relation.InitFork()))
+	there, err := at.dir.Exists(join(strings.TrimSuffix(path.Dir(at.path), "."), at.relation.InitFork()))
 	switch {
 	case err != nil:
 		return ioError("stat file", name, err)

@@ -7,21 +7,23 @@ import (
 	"path"
 	"time"
 
-	"github.com/pgparallel/pgparallel/protocol"
 	"golang.org/x/sys/unix"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
 // file is an open file that ends where it ended when it was opened, or before.
 type file struct {
-	fd     preader // -1 when closed
-	name   string  // path in the backup
+	fd     beneath.File // -1 when closed
+	name   string       // path in the backup
 	stat   unix.Stat_t
 	end    int64 // bytes; less than stat.Size once the file was found truncated
 	offset int64
 }
 
-func newFile(fd int, name string, st unix.Stat_t) *file {
-	return &file{fd: preader(fd), name: name, stat: st, end: st.Size}
+func newFile(fd beneath.File, name string, st unix.Stat_t) *file {
+	return &file{fd: fd, name: name, stat: st, end: st.Size}
 }
 
 // Stat describes the file as it was when it was opened. Sys is a *unix.Stat_t.
@@ -63,7 +65,7 @@ func (f *file) Close() error {
 	}
 	fd := f.fd
 	f.fd = -1
-	return unix.Close(int(fd))
+	return fd.Close()
 }
 
 // fileInfo is the status of a regular file as fs.FileInfo.

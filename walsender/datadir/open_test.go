@@ -52,32 +52,6 @@ func TestOpen_4_6_Errors(t *testing.T) {
 	}
 }
 
-// The chain of openat does what openat2 does.
-func TestOpenComponents(t *testing.T) {
-	f, _ := tree(t, validControl())
-	f.must(os.Symlink("base", f.at("way")))
-	d := f.open()
-	for _, name := range []string{
-		".", "base", "base/5/16384", "base/5", "way", "way/5/16384", "link", "fifo", "socket", "PG_VERSION/x", "no", "no/no", "base/no",
-		"base/5/16384/x", "pg_tblspc/16401", "pg_tblspc/16401/PG_15_202209061/5/16600",
-	} {
-		for _, flags := range []int{openFlags, openFlags | unix.O_DIRECTORY} {
-			want, wantErr := openBeneath(d.root.fd, name, flags)
-			got, err := openComponents(d.root.fd, name, flags)
-			// A link where a directory is wanted: both refuse it, with two names.
-			asDirectory := errors.Is(wantErr, unix.ENOTDIR) && errors.Is(err, unix.ELOOP)
-			if !errors.Is(err, wantErr) && !asDirectory {
-				t.Errorf("%s, flags %#x: %v, want %v", name, flags, err, wantErr)
-			}
-			for _, fd := range []int{want, got} {
-				if fd >= 0 {
-					f.must(unix.Close(fd))
-				}
-			}
-		}
-	}
-}
-
 func TestOpen_Content(t *testing.T) {
 	f := newFixture(t, validControl())
 	content := bytes.Repeat([]byte("line\n"), 5000)

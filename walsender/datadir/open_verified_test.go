@@ -327,7 +327,7 @@ func TestVerify_Again(t *testing.T) {
 			f := newFixture(t, validControl())
 			f.write("base/5/1", test.disk)
 			d := f.open()
-			fd, st, err := d.root.open("base/5/1")
+			fd, st, err := d.root.Open("base/5/1")
 			f.must(err)
 			plain := newFile(fd, "base/5/1", st)
 			plain.end = page.Size

@@ -5,9 +5,8 @@ import (
 	"os"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
 // succession is what the directories have in common that were opened by one path, one
@@ -51,7 +50,7 @@ func (d *Dir) Reopen() (now *Dir, release func(), err error) {
 // leave takes a user away, and closes the directory after the last. The lock is held.
 func (d *Dir) leave() {
 	if d.users--; d.users == 0 {
-		_ = d.root.close() // it was only read
+		_ = d.root.Close() // it was only read
 	}
 }
 
@@ -64,7 +63,7 @@ func (d *Dir) Close() error {
 	if s.latest != d {
 		s.latest.leave()
 	}
-	return d.root.close()
+	return d.root.Close()
 }
 
 // current reports whether the path leads to the directory, and the cluster in it is the
@@ -91,10 +90,10 @@ func (d *Dir) CheckPath() error {
 // samePath reports whether the path leads to the directory. The error says that it
 // leads nowhere, or cannot be followed.
 func (d *Dir) samePath() (bool, error) {
-	var now unix.Stat_t
-	if err := retry(func() error { return unix.Stat(d.path, &now) }); err != nil {
+	now, err := beneath.Stat(d.path)
+	if err != nil {
 		return false, &os.PathError{Op: "stat", Path: d.path, Err: err}
 	}
-	held, err := d.root.lstat(".")
-	return err == nil && identity(held) == identity(now), err
+	held, err := d.root.Lstat(".")
+	return err == nil && beneath.IDOf(held) == beneath.IDOf(now), err
 }

@@ -37,7 +37,7 @@ func TestOpen_4_6_Misspelled(t *testing.T) {
 		"Global/pg_control": true, "PG_WAL/000000010000000000000001": true, "base/5/pg_version": true, "base/5/16384_FSM": true, "ODD/Name": true, "odd/name": true,
 		"global/1262": false, "odd/Name": false, "base/6/x": false, "base/5/16384/x": false,
 	} {
-		if d.root.misspells(name) != misspelled {
+		if d.root.Misspells(name) != misspelled {
 			t.Errorf("%s is misspelled: %v", name, !misspelled)
 		}
 	}

@@ -119,7 +119,7 @@ func (s *Stopped) checkStopped(c Control) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	labelled, err := s.root.exists("backup_label")
+	labelled, err := s.root.Exists("backup_label")
 	if err != nil {
 		return nil, ioError("stat file", "backup_label", err)
 	}

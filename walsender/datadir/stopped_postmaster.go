@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
 // postmasterFile is what a server has in its data directory while it runs. One that
@@ -16,7 +18,7 @@ const postmasterFile = "postmaster.pid"
 // postmaster is postmaster.pid as it was read, nil where there is none.
 func (d *Dir) postmaster() ([]byte, error) {
 	const most = 1 << 16
-	text, _, err := d.root.read(postmasterFile, most)
+	text, _, err := d.root.Read(postmasterFile, most)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return nil, nil
@@ -30,11 +32,11 @@ func (d *Dir) postmaster() ([]byte, error) {
 // tells its process id; 0 if there is none, which makes postmaster.pid stale. A server
 // lives in its data directory: that is its working directory, where this can be seen.
 func (d *Dir) runningServer(postmaster []byte) (int, error) {
-	st, err := d.root.lstat(".")
+	st, err := d.root.Lstat(".")
 	if err != nil {
 		return 0, ioError("stat directory", d.path, err)
 	}
-	here := identity(st)
+	here := beneath.IDOf(st)
 	pid, path := parsePostmaster(string(postmaster))
 	if pid != os.Getpid() && isAlive(pid) {
 		switch at, err := workingDirectory(pid); {
@@ -76,7 +78,7 @@ func isAlive(pid int) bool {
 
 // orphan finds a process of PostgreSQL's that works in the directory: a backend
 // outlives its postmaster for a while, and writes.
-func orphan(here fileID) int {
+func orphan(here beneath.ID) int {
 	processes, _ := os.ReadDir("/proc") // not every system has it
 	for _, process := range processes {
 		pid, err := strconv.Atoi(process.Name())
@@ -96,13 +98,12 @@ func orphan(here fileID) int {
 
 func processDirectory(pid int) string { return "/proc/" + strconv.Itoa(pid) }
 
-func workingDirectory(pid int) (fileID, error) {
-	var st unix.Stat_t
-	err := retry(func() error { return unix.Stat(processDirectory(pid)+"/cwd", &st) })
-	return identity(st), err
+func workingDirectory(pid int) (beneath.ID, error) {
+	st, err := beneath.Stat(processDirectory(pid) + "/cwd")
+	return beneath.IDOf(st), err
 }
 
-func leadsTo(path string, here fileID) bool {
-	var st unix.Stat_t
-	return retry(func() error { return unix.Stat(path, &st) }) == nil && identity(st) == here
+func leadsTo(path string, here beneath.ID) bool {
+	st, err := beneath.Stat(path)
+	return err == nil && beneath.IDOf(st) == here
 }

@@ -9,8 +9,10 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/pgparallel/pgparallel/protocol"
 	"golang.org/x/sys/unix"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
 // tablespaceList is the directory of the tablespaces' links.
@@ -77,15 +79,15 @@ func (d *Dir) tablespaces() ([]protocol.Tablespace, error) {
 }
 
 func (d *Dir) tablespaceNames() ([]string, error) {
-	dir, err := d.root.sub(tablespaceList)
+	dir, err := d.root.Sub(tablespaceList)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return nil, nil
 	case err != nil:
 		return nil, ioError("open directory", tablespaceList, err)
 	}
-	defer dir.close()
-	names, err := dir.allNames()
+	defer dir.Close()
+	names, err := dir.AllNames()
 	if err != nil {
 		return nil, ioError("read directory", tablespaceList, err)
 	}
@@ -108,15 +110,15 @@ func (d *Dir) tablespace(name string) (protocol.Tablespace, error) {
 // tablespace, ENOTDIR that the name is of something else.
 func (d *Dir) location(oid string) (string, error) {
 	name := tablespaceList + "/" + oid
-	target, err := d.root.readlink(name)
+	target, err := d.root.Readlink(name)
 	if err == nil {
 		return d.absolute(name, target), nil
 	}
 	if !errors.Is(err, unix.EINVAL) {
 		return "", err
 	}
-	st, err := d.root.lstat(name)
-	if err == nil && fileType(st) != unix.S_IFDIR {
+	st, err := d.root.Lstat(name)
+	if err == nil && beneath.FileType(st) != unix.S_IFDIR {
 		err = unix.ENOTDIR
 	}
 	return name, err
@@ -138,8 +140,8 @@ func (d *Dir) absolute(link, target string) string {
 // openTablespace opens the directory of a tablespace, which holds those of its
 // versions. A location that cannot be opened is 58030 in any case: a file system
 // that is not mounted must not look like a tablespace that was dropped.
-func (d *Dir) openTablespace(t protocol.Tablespace) (*directory, error) {
-	dir, err := d.root.follow(tablespaceLink(t.OID))
+func (d *Dir) openTablespace(t protocol.Tablespace) (*beneath.Dir, error) {
+	dir, err := d.root.Follow(tablespaceLink(t.OID))
 	if err != nil {
 		return nil, lostTablespace(t, t.Location, err)
 	}

@@ -5,8 +5,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pgparallel/pgparallel/protocol"
 	"golang.org/x/sys/unix"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
 // tablespaceCache keeps what was found out about the tablespaces while pg_tblspc stays
@@ -14,7 +16,7 @@ import (
 // LIST_TABLESPACES does not go by it.
 type tablespaceCache struct {
 	mu    sync.Mutex
-	asOf  change // of pg_tblspc
+	asOf  beneath.Stamp // of pg_tblspc
 	known knownTablespaces
 }
 
@@ -26,7 +28,7 @@ type knownTablespaces struct {
 	// data directory is known: its files belong to the tablespace's listing. base,
 	// global and databases are never taken for one, whatever a link says: their
 	// files must not be lost. Locations that cannot be read cannot be met either.
-	inside map[fileID]bool
+	inside map[beneath.ID]bool
 }
 
 // cacheAge is how long ago a directory must have changed for its times to show any
@@ -35,7 +37,7 @@ const cacheAge = 2 * time.Second
 
 // knownTablespaces finds the tablespaces, anew where pg_tblspc has changed.
 func (d *Dir) knownTablespaces() (knownTablespaces, error) {
-	st, err := d.root.lstat(tablespaceList)
+	st, err := d.root.Lstat(tablespaceList)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return knownTablespaces{}, nil
@@ -44,7 +46,7 @@ func (d *Dir) knownTablespaces() (knownTablespaces, error) {
 	}
 	c := &d.known
 	c.mu.Lock()
-	known, fresh := c.known, c.asOf == changeOf(st)
+	known, fresh := c.known, c.asOf == beneath.StampOf(st)
 	c.mu.Unlock()
 	if fresh {
 		return known, nil
@@ -55,7 +57,7 @@ func (d *Dir) knownTablespaces() (knownTablespaces, error) {
 	if seconds, nanoseconds := st.Ctim.Unix(); time.Since(time.Unix(seconds, nanoseconds)) > cacheAge {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.asOf, c.known = changeOf(st), known
+		c.asOf, c.known = beneath.StampOf(st), known
 	}
 	return known, nil
 }
@@ -65,13 +67,13 @@ func (d *Dir) readTablespaces() (knownTablespaces, error) {
 	if err != nil {
 		return knownTablespaces{}, err
 	}
-	known := knownTablespaces{list: list, inside: make(map[fileID]bool, len(list))}
+	known := knownTablespaces{list: list, inside: make(map[beneath.ID]bool, len(list))}
 	for _, t := range list {
 		if t.InPlace() {
 			continue
 		}
-		if st, err := d.root.stat(tablespaceLink(t.OID)); err == nil {
-			known.inside[identity(st)] = true
+		if st, err := d.root.Stat(tablespaceLink(t.OID)); err == nil {
+			known.inside[beneath.IDOf(st)] = true
 		}
 	}
 	return known, nil

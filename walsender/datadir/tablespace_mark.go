@@ -7,22 +7,23 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
 // TablespaceMark is what pg_tblspc was at a moment, for [Dir.TablespacePassed].
 type TablespaceMark struct {
-	asOf change
+	asOf beneath.Stamp
 	list []protocol.Tablespace
 }
 
 // MarkTablespaces notes which tablespaces there are.
 func (d *Dir) MarkTablespaces() (TablespaceMark, error) {
-	st, err := d.root.lstat(tablespaceList)
+	st, err := d.root.Lstat(tablespaceList)
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		return TablespaceMark{}, ioError("stat directory", tablespaceList, err)
 	}
 	list, err := d.tablespaces()
-	return TablespaceMark{changeOf(st), list}, err
+	return TablespaceMark{beneath.StampOf(st), list}, err
 }
 
 // TablespacePassed reports whether a tablespace is known to have been made and dropped

@@ -7,8 +7,10 @@ import (
 	"iter"
 	"slices"
 
-	"github.com/pgparallel/pgparallel/protocol"
 	"golang.org/x/sys/unix"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
 // walDirectory is where the WAL is, or a link to it.
@@ -61,8 +63,8 @@ func (d *Dir) walFiles(ctx context.Context, start, end protocol.LSN) ([]protocol
 	if err != nil {
 		return nil, err
 	}
-	defer wal.close()
-	names, err := wal.allNames()
+	defer wal.Close()
+	names, err := wal.AllNames()
 	if err != nil {
 		return nil, ioError("read directory", walDirectory, err)
 	}
@@ -85,8 +87,8 @@ func (d *Dir) walFiles(ctx context.Context, start, end protocol.LSN) ([]protocol
 }
 
 // openWALDirectory opens pg_wal, whether it is a directory or a link to one.
-func (d *Dir) openWALDirectory() (*directory, error) {
-	dir, err := d.root.follow(walDirectory)
+func (d *Dir) openWALDirectory() (*beneath.Dir, error) {
+	dir, err := d.root.Follow(walDirectory)
 	if err != nil {
 		return nil, ioError("open directory", walDirectory, err)
 	}
@@ -94,7 +96,7 @@ func (d *Dir) openWALDirectory() (*directory, error) {
 }
 
 // walSegments finds the segments of the range, in order.
-func walSegments(ctx context.Context, wal *directory, c Control, names []string, start, end protocol.LSN) ([]segment, error) {
+func walSegments(ctx context.Context, wal *beneath.Dir, c Control, names []string, start, end protocol.LSN) ([]segment, error) {
 	size := protocol.LSN(c.WALSegmentSize)
 	var found []segment
 	if end != 0 && start >= end {
@@ -148,19 +150,19 @@ func checkGaps(segments []segment, c Control, start, end protocol.LSN) error {
 
 // historyFiles lists the history files of all timelines, in their order, which is that
 // of the names.
-func historyFiles(wal *directory, names []string) ([]protocol.File, error) {
+func historyFiles(wal *beneath.Dir, names []string) ([]protocol.File, error) {
 	var files []protocol.File
 	for _, name := range names {
 		if !protocol.IsHistoryFileName(name) {
 			continue
 		}
-		st, err := wal.lstat(name)
+		st, err := wal.Lstat(name)
 		switch {
 		case errors.Is(err, unix.ENOENT):
 			continue
 		case err != nil:
 			return nil, ioError("stat file", walDirectory+"/"+name, err)
-		case fileType(st) == unix.S_IFREG:
+		case beneath.FileType(st) == unix.S_IFREG:
 			files = append(files, row(walDirectory+"/"+name, protocol.TypeFile, st))
 		}
 	}

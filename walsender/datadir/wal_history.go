@@ -6,8 +6,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/pgparallel/pgparallel/protocol"
 	"golang.org/x/sys/unix"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
 // historyLimit is more than a history file will ever have, in bytes: it is a line
@@ -23,10 +25,10 @@ func (d *Dir) TimelineHistory(_ context.Context, tli protocol.Timeline) (protoco
 	if err != nil {
 		return protocol.HistoryFile{}, err
 	}
-	defer wal.close()
-	content, st, err := wal.read(name, historyLimit)
+	defer wal.Close()
+	content, st, err := wal.Read(name, historyLimit)
 	switch {
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EISDIR), errors.Is(err, errSpecial):
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EISDIR), errors.Is(err, beneath.ErrSpecial):
 		return protocol.HistoryFile{}, gone(path)
 	case err != nil:
 		return protocol.HistoryFile{}, ioError("read file", path, err)

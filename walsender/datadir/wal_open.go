@@ -6,8 +6,10 @@ import (
 	"io/fs"
 	"slices"
 
-	"github.com/pgparallel/pgparallel/protocol"
 	"golang.org/x/sys/unix"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
 // openWAL opens a segment or a history file by its name in pg_wal.
@@ -36,8 +38,8 @@ func (d *Dir) openWAL(ctx context.Context, name string) (fs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer wal.close()
-	fd, st, err := wal.open(name)
+	defer wal.Close()
+	fd, st, err := wal.Open(name)
 	if err != nil {
 		return nil, openError(path, err)
 	}
@@ -51,9 +53,9 @@ func (d *Dir) openSegment(c Control, name string) (*walFile, error) {
 		return nil, err
 	}
 	path := walDirectory + "/" + name
-	fd, st, err := wal.open(name)
+	fd, st, err := wal.Open(name)
 	if err != nil {
-		_ = wal.close()
+		_ = wal.Close()
 		if errors.Is(err, unix.ENOENT) {
 			return nil, removed(name)
 		}
@@ -71,7 +73,7 @@ func (d *Dir) openSegment(c Control, name string) (*walFile, error) {
 // the file another name and later other WAL.
 type walFile struct {
 	*file
-	dir     *directory
+	dir     *beneath.Dir
 	segment string // its name in dir
 	control Control
 }
@@ -82,8 +84,8 @@ func (w *walFile) Check() error {
 	if w.fd < 0 {
 		return fs.ErrClosed
 	}
-	st, err := w.dir.lstat(w.segment)
-	if err == nil && identity(st) != identity(w.stat) {
+	st, err := w.dir.Lstat(w.segment)
+	if err == nil && beneath.IDOf(st) != beneath.IDOf(w.stat) {
 		err = errNotSegment
 	}
 	if err == nil {
@@ -97,5 +99,5 @@ func (w *walFile) Close() error {
 	if err := w.file.Close(); err != nil {
 		return err
 	}
-	return w.dir.close()
+	return w.dir.Close()
 }

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"io"
 
-	"github.com/pgparallel/pgparallel/protocol"
 	"golang.org/x/sys/unix"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
 // walReached reports whether the cluster's WAL has been written up to lsn, the end of a
@@ -19,8 +21,8 @@ func (d *Dir) walReached(c Control, lsn protocol.LSN) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer wal.close()
-	names, err := wal.names(-1)
+	defer wal.Close()
+	names, err := wal.Names(-1)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return false, ioError("read directory", walDirectory, err)
 	}
@@ -42,19 +44,19 @@ func (d *Dir) walReached(c Control, lsn protocol.LSN) (bool, error) {
 
 // holdsPage reports whether the file is the segment of its name and has the page of WAL
 // that begins at page. A file that is gone has none.
-func holdsPage(wal *directory, name string, c Control, start, page protocol.LSN) (bool, error) {
-	fd, st, err := wal.open(name)
+func holdsPage(wal *beneath.Dir, name string, c Control, start, page protocol.LSN) (bool, error) {
+	fd, st, err := wal.Open(name)
 	switch {
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EISDIR), errors.Is(err, errSpecial):
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EISDIR), errors.Is(err, beneath.ErrSpecial):
 		return false, nil
 	case err != nil:
 		return false, ioError("read file", walDirectory+"/"+name, err)
 	}
-	defer unix.Close(fd)
+	defer fd.Close()
 	var header [longPageHeader]byte
-	err = checkSegment(wal, preader(fd), st, name, c)
+	err = checkSegment(wal, fd, st, name, c)
 	if err == nil {
-		_, err = preader(fd).ReadAt(header[:], int64(page-start))
+		_, err = fd.ReadAt(header[:], int64(page-start))
 	}
 	switch {
 	case errors.Is(err, errNotSegment), errors.Is(err, io.EOF), errors.Is(err, unix.ENOENT):

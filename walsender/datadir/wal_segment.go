@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io"
 
-	"github.com/pgparallel/pgparallel/protocol"
 	"golang.org/x/sys/unix"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
 // errNotSegment is a file whose content is not the WAL that its name promises.
@@ -22,22 +24,22 @@ const (
 )
 
 // statSegment looks at a file of pg_wal: its status, or errNotSegment.
-func statSegment(wal *directory, name string, c Control) (unix.Stat_t, error) {
-	fd, st, err := wal.open(name)
+func statSegment(wal *beneath.Dir, name string, c Control) (unix.Stat_t, error) {
+	fd, st, err := wal.Open(name)
 	switch {
-	case errors.Is(err, unix.EISDIR), errors.Is(err, errSpecial):
+	case errors.Is(err, unix.EISDIR), errors.Is(err, beneath.ErrSpecial):
 		return st, errNotSegment
 	case err != nil:
 		return st, err
 	}
-	defer unix.Close(fd)
-	return st, checkSegment(wal, preader(fd), st, name, c)
+	defer fd.Close()
+	return st, checkSegment(wal, fd, st, name, c)
 }
 
 // checkSegment compares size and first page header of an open segment with its
 // name. The page header is that of any version (xlp_magic). A recycled segment
 // still has the address of its former place, one allocated in advance has zeros.
-func checkSegment(wal *directory, fd preader, st unix.Stat_t, name string, c Control) error {
+func checkSegment(wal *beneath.Dir, fd beneath.File, st unix.Stat_t, name string, c Control) error {
 	if st.Size != int64(c.WALSegmentSize) {
 		return errNotSegment
 	}
@@ -63,11 +65,11 @@ func checkSegment(wal *directory, fd preader, st unix.Stat_t, name string, c Con
 // checkBranch allows for the segment in which a timeline begins: its first pages
 // are a copy of the parent's, with the parent's timeline. The history file tells
 // whether the switch was there. Where that file is missing, nothing contradicts.
-func checkBranch(wal *directory, parent, timeline protocol.Timeline, start protocol.LSN, c Control) error {
+func checkBranch(wal *beneath.Dir, parent, timeline protocol.Timeline, start protocol.LSN, c Control) error {
 	if parent == 0 || parent > timeline {
 		return errNotSegment
 	}
-	history, _, err := wal.read(protocol.HistoryFileName(timeline), historyLimit)
+	history, _, err := wal.Read(protocol.HistoryFileName(timeline), historyLimit)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return nil

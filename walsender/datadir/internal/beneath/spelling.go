@@ -1,23 +1,23 @@
-package datadir
+package beneath
 
 import (
 	"slices"
 	"strings"
 )
 
-// foldsCase reports whether a name that is spelled in other letters leads to the same
+// FoldsCase reports whether a name that is spelled in other letters leads to the same
 // file, as on macOS.
-func (d *directory) foldsCase(name string) bool {
-	spelled, err := d.lstat(name)
-	other, otherErr := d.lstat(strings.ToLower(name))
-	return err == nil && otherErr == nil && identity(spelled) == identity(other)
+func (d *Dir) FoldsCase(name string) bool {
+	spelled, err := d.Lstat(name)
+	other, otherErr := d.Lstat(strings.ToLower(name))
+	return err == nil && otherErr == nil && IDOf(spelled) == IDOf(other)
 }
 
-// misspells reports whether a path beneath d is none that the directories list, letter
+// Misspells reports whether a path beneath d is none that the directories list, letter
 // for letter, though the file system may find something under it. All rules are about
 // listed names: under another one a file would be another file to them. Names of digits
 // alone, as most have, are not looked up; what cannot be read is left to the open.
-func (d *directory) misspells(name string) bool {
+func (d *Dir) Misspells(name string) bool {
 	first, rest, more := strings.Cut(name, "/")
 	if strings.Trim(first, "0123456789") != "" {
 		names, err := d.namesOnce()
@@ -28,10 +28,10 @@ func (d *directory) misspells(name string) bool {
 	if !more {
 		return false
 	}
-	sub, err := d.sub(first)
+	sub, err := d.Sub(first)
 	if err != nil {
 		return false
 	}
-	defer sub.close()
-	return sub.misspells(rest)
+	defer sub.Close()
+	return sub.Misspells(rest)
 }

@@ -1,10 +1,15 @@
-package datadir
+package beneath
 
 import (
+	"errors"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
+
+// openFlags are those of every file: never wait for the other end of a FIFO,
+// never follow a link.
+const openFlags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOFOLLOW | unix.O_CLOEXEC
 
 // openComponents opens a path component by component, without following a link
 // anywhere: what openat2 does in one call where there is one. The name holds no
@@ -34,5 +39,20 @@ func openComponents(dirfd int, name string, flags int) (int, error) {
 func isLink(dirfd int, name string) bool {
 	var st unix.Stat_t
 	err := retry(func() error { return unix.Fstatat(dirfd, name, &st, unix.AT_SYMLINK_NOFOLLOW) })
-	return err == nil && fileType(st) == unix.S_IFLNK
+	return err == nil && FileType(st) == unix.S_IFLNK
+}
+
+func openat(dirfd int, name string, flags int) (int, error) {
+	fd := -1
+	err := retry(func() (err error) { fd, err = unix.Openat(dirfd, name, flags, 0); return err })
+	return fd, err
+}
+
+// retry repeats a system call that a signal interrupted.
+func retry(call func() error) error {
+	for {
+		if err := call(); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
 }

@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package datadir
+package beneath
 
 // openBeneath opens a path beneath a directory without following any link.
 // ELOOP is the answer to one.
