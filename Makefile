@@ -8,6 +8,9 @@ SOAKTIME ?= 60s
 # The race detector needs a C compiler; without one the tests run without it.
 RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
+# The long tests end in _Long (package internal/longtest).
+LONG := PGPARALLEL_LONG=1 PGPARALLEL_SOAK=$(SOAKTIME) .ci/in-memory $(GO) test $(RACE) -count=1 -v -timeout 60m
+
 # The platforms that it has to compile for, besides this one. The last is big-endian.
 PLATFORMS := linux/arm64 darwin/arm64 freebsd/amd64 linux/s390x
 
@@ -16,10 +19,10 @@ PLATFORMS := linux/arm64 darwin/arm64 freebsd/amd64 linux/s390x
 help:
 	@echo 'make build   build pgparallel into this directory'
 	@echo 'make run     show it at work: make a cluster, serve it, back it up, restore it'
-	@echo 'make test    run all tests, with the race detector where there is a C compiler'
+	@echo 'make test    run all tests but the long ones, with the race detector where there is a C compiler'
+	@echo 'make check-long run the long tests: every major of PostgreSQL, many files, soaks of SOAKTIME'
 	@echo 'make lint    check formatting, go vet, staticcheck'
 	@echo 'make postgres fetch every major of PostgreSQL that the tests know, into a cache folder'
-	@echo 'make check-long fetch them, and back up clusters of each in every way; prints a table'
 	@echo 'make platforms check that it compiles for $(PLATFORMS)'
 	@echo 'make soak    take many backups with random faults for SOAKTIME ($(SOAKTIME))'
 	@echo 'make fuzz    run every fuzz target for FUZZTIME ($(FUZZTIME))'
@@ -33,17 +36,17 @@ run:
 	$(GO) run ./cmd/pgparallel demo
 
 test:
-	$(GO) test $(RACE) -timeout 30m ./...
+	.ci/in-memory $(GO) test $(RACE) -timeout 30m ./...
 
 # Both kinds take SOAKTIME each. They print their seeds; PGPARALLEL_SOAK_SEED replays one.
 soak:
-	PGPARALLEL_SOAK=$(SOAKTIME) $(GO) test $(RACE) -count=1 -v -run '^TestSoak(Live)?$$' ./cmd/pgparallel
+	$(LONG) -run '^TestSoak(Live)?_Long$$' ./cmd/pgparallel
 
 postgres:
 	walsender/walsendertest/postgres/fetch
 
 check-long: postgres
-	PGPARALLEL_REQUIRE_POSTGRES=1 $(GO) test -count=1 -v -timeout 60m -run Majors ./cmd/pgparallel ./walsender/datadir
+	PGPARALLEL_REQUIRE_POSTGRES=1 $(LONG) -run '_Long$$' ./...
 
 lint:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted: $$unformatted"; exit 1; }

@@ -10,18 +10,27 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/pgparallel/pgparallel/internal/longtest"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
 
 // A healthy run leaves no ERROR, FATAL or WARNING in PostgreSQL's log, which somebody
 // watches: not the start of the server, nor a backup or a dry run in any mode (B34).
-// PostgreSQL 13 and 14 have no command that asks for a slot without an error.
 func TestLog_OfPostgreSQL(t *testing.T) {
-	for _, major := range postgres.Majors() {
+	testLogs(t, postgres.Require(t).Major)
+}
+
+// TestLogs_OfPostgreSQL_Long is TestLog_OfPostgreSQL for all versions. PostgreSQL 13 and
+// 14 have no command that asks for a slot without an error.
+func TestLogs_OfPostgreSQL_Long(t *testing.T) {
+	longtest.Mark(t)
+	testLogs(t, postgres.Majors()...)
+}
+
+func testLogs(t *testing.T, majors ...int) {
+	for _, major := range majors {
 		t.Run(fmt.Sprint(major), func(t *testing.T) {
-			if testing.Short() && major > 14 {
-				t.Skip("takes long")
-			}
+			t.Parallel()
 			p := postgres.RequireMajor(t, major)
 			c := p.NewCluster(t, postgres.InitOptions{WALSegmentSizeMB: 1, Settings: map[string]string{"wal_keep_size": "64MB"}})
 			must(t, c.Start(t.Context()))

@@ -12,16 +12,24 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/pgparallel/pgparallel/internal/longtest"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 )
 
-// A cluster of 200,000 small files is listed and backed up, and the server's memory
-// does not grow with their number. It needs no PostgreSQL.
-func TestManyFiles_MemoryDoesNotGrow(t *testing.T) {
-	const (
-		files = 200_000
-		most  = 20 << 10 // kB
-	)
+// A cluster of many small files is listed and backed up, and the server's memory does not
+// grow with their number. It needs no PostgreSQL.
+func TestManyFiles_MemoryDoesNotGrow_Long(t *testing.T) {
+	longtest.Mark(t)
+	testManyFiles(t, 200_000)
+}
+
+// TestManyFiles has so few files that their memory would hardly show.
+func TestManyFiles(t *testing.T) {
+	testManyFiles(t, 10_000)
+}
+
+func testManyFiles(t *testing.T, files int) {
+	const most = 20 << 10 // kB
 	base := t.TempDir()
 	data, dir := filepath.Join(base, "data"), filepath.Join(base, "copy")
 	must(t, walsendertest.Sample{WALSegmentSize: 1 << 20, SmallFiles: files}.Write(data))

@@ -8,12 +8,14 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/pgparallel/pgparallel/internal/longtest"
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 )
 
 // The program lists a million files, plans what to do with them, and stays small.
-func TestMemory_AMillionFilesPlanned(t *testing.T) {
+func TestMemory_AMillionFilesPlanned_Long(t *testing.T) {
+	longtest.Mark(t)
 	const files, most = 1_000_000, 300 << 10 // kB
 	cluster := &walsendertest.Cluster{Sample: walsendertest.Sample{SmallFiles: files}}
 	server := &walsender.Server{Cluster: cluster}

@@ -25,6 +25,7 @@ var layers = map[string][]string{
 	"protocol/walrecord/walrecordtest":         {"protocol"},
 	"protocol/wire":                            {"protocol"},
 	"grammar":                                  {"protocol"},
+	"internal/longtest":                        {},
 	"sharedstate":                              {"protocol"},
 	"client/internal/output":                   {"protocol", "protocol/manifest"},
 	"client/internal/wire":                     {"protocol", "protocol/conninfo", "protocol/wire"},

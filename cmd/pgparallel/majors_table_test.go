@@ -11,7 +11,7 @@ import (
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
 
-// majorTable is the outcome of TestMajors: a row a version, a column a test. Versions that
+// majorTable is the outcome of testMajors: a row a version, a column a test. Versions that
 // are tested side by side may add their rows at any time.
 type majorTable struct {
 	mu   sync.Mutex

@@ -12,20 +12,27 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pgparallel/pgparallel/internal/longtest"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
 
-// TestMajors backs up a cluster of every major version in every way, and has that
-// version's own programs judge the copies. With -v it prints a table. "make postgres"
-// fetches the versions; with -short two of them have to do.
-func TestMajors(t *testing.T) {
+// TestMajor backs up a cluster of the major version that the machine has in every way,
+// and has that version's own programs judge the copies. With -v it prints a table.
+func TestMajor(t *testing.T) {
+	testMajors(t, postgres.Require(t).Major)
+}
+
+// TestMajors_Long is TestMajor for all versions; "make postgres" fetches them.
+func TestMajors_Long(t *testing.T) {
+	longtest.Mark(t)
+	testMajors(t, postgres.Majors()...)
+}
+
+func testMajors(t *testing.T, majors ...int) {
 	var table majorTable
 	t.Cleanup(func() { t.Log("\n" + table.String()) }) // the versions are tested side by side
-	for _, major := range postgres.Majors() {
+	for _, major := range majors {
 		t.Run(strconv.Itoa(major), func(t *testing.T) {
-			if testing.Short() && major != 15 && major != 19 {
-				t.Skip("takes long")
-			}
 			t.Parallel()
 			m := newMajorCluster(t, postgres.RequireMajor(t, major))
 			row := table.add(m.programs)

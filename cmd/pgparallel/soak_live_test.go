@@ -16,14 +16,16 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/sys/unix"
 
+	"github.com/pgparallel/pgparallel/internal/longtest"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
 
-// TestSoakLive takes backups of a running PostgreSQL while something happens to the
+// TestSoakLive_Long takes backups of a running PostgreSQL while something happens to the
 // cluster, and holds each to the same: one that reports success starts, has what was
 // committed before it began, and no damaged page; one that fails leaves nothing, but for
-// a backup with damaged pages. The environment is TestSoak's.
-func TestSoakLive(t *testing.T) {
+// a backup with damaged pages. The environment is TestSoak_Long's.
+func TestSoakLive_Long(t *testing.T) {
+	longtest.Mark(t)
 	seed, err := strconv.ParseUint(environment(soakSeed, fmt.Sprint(rand.Uint32())), 10, 64)
 	must(t, err)
 	length, err := time.ParseDuration(environment(soakTime, "10s"))
@@ -34,7 +36,7 @@ func TestSoakLive(t *testing.T) {
 	for end := time.Now().Add(length); time.Now().Before(end); seed++ {
 		held := t.Run(fmt.Sprint(seed), func(t *testing.T) { s.backUp(t, rand.New(rand.NewPCG(seed, 0))) })
 		if !held {
-			t.Fatalf("to replay: %s=%d go test -race -run '^TestSoakLive$' ./cmd/pgparallel", soakSeed, seed)
+			t.Fatalf("to replay: PGPARALLEL_LONG=1 %s=%d go test -race -run '^TestSoakLive_Long$' ./cmd/pgparallel", soakSeed, seed)
 		}
 	}
 }

@@ -21,21 +21,23 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/pgparallel/pgparallel/client"
+	"github.com/pgparallel/pgparallel/internal/longtest"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 )
 
-// The environment of TestSoak: for how long, and from which seed on.
+// The environment of the soaks: for how long, and from which seed on.
 const (
 	soakTime = "PGPARALLEL_SOAK"
 	soakSeed = "PGPARALLEL_SOAK_SEED"
 )
 
-// TestSoak takes many backups, each with a fault somewhere, and holds each to the
+// TestSoak_Long takes many backups, each with a fault somewhere, and holds each to the
 // same: it fails with one error and leaves what it found, or it succeeds and is whole.
 // Each backup has a seed, one more than the one before, which decides all about it
 // but how the processes and goroutines interleave.
-func TestSoak(t *testing.T) {
+func TestSoak_Long(t *testing.T) {
+	longtest.Mark(t)
 	seed, err := strconv.ParseUint(environment(soakSeed, fmt.Sprint(rand.Uint32())), 10, 64)
 	must(t, err)
 	length, err := time.ParseDuration(environment(soakTime, "15s"))
@@ -54,7 +56,7 @@ func TestSoak(t *testing.T) {
 			}
 		})
 		if !held {
-			t.Fatalf("to replay: %s=%d go test -race -run '^TestSoak$' ./cmd/pgparallel", soakSeed, seed)
+			t.Fatalf("to replay: PGPARALLEL_LONG=1 %s=%d go test -race -run '^TestSoak_Long$' ./cmd/pgparallel", soakSeed, seed)
 		}
 	}
 }

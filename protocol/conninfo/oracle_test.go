@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"github.com/pgparallel/pgparallel/internal/longtest"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
 
@@ -37,10 +38,12 @@ var oracleValues = map[string][]string{
 // do or neither does, but for what is refused here and for what psql does not know yet
 // (B06).
 func TestKeywords_AsPsql(t *testing.T) {
-	if testing.Short() {
-		asPsql(t, postgres.Require(t))
-		return
-	}
+	asPsql(t, postgres.Require(t))
+}
+
+// TestKeywords_AsEveryPsql_Long is TestKeywords_AsPsql for all versions.
+func TestKeywords_AsEveryPsql_Long(t *testing.T) {
+	longtest.Mark(t)
 	all, err := postgres.All()
 	if err != nil {
 		postgres.Require(t) // skips

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/pgparallel/pgparallel/internal/longtest"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -352,10 +353,8 @@ func TestFiles_BreakClosesDirectories(t *testing.T) {
 	}
 }
 
-func TestFiles_4_5_Memory(t *testing.T) {
-	if testing.Short() {
-		t.Skip("makes 30,000 files")
-	}
+func TestFiles_4_5_Memory_Long(t *testing.T) {
+	longtest.Mark(t)
 	f := newFixture(t, validControl())
 	const databases = 30 // of a directory, its names are remembered until it is done
 	for i := range 30000 {
