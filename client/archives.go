@@ -11,16 +11,29 @@ import (
 	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
+// archivesConfig says where archives go, and what they are to be.
+type archivesConfig struct {
+	// Tree is the directory that takes the archives, not claimed yet; nil: Out takes
+	// base.tar, with the manifest in it.
+	Tree *target
+	// Out must be written by nobody else. Where it has the method SetWriteDeadline, the
+	// end of the context of Claim ends a write that nobody takes.
+	Out         io.Writer
+	Compression Compression
+	Appended    []string // the files that AppendFile will be called for
+}
+
 // archives is a backup in tar format: an archive of the data directory, and one of
-// each tablespace. Between layOut and finish, sinks may add files from several
+// each tablespace. Between LayOut and Release, sinks may add files from several
 // goroutines; its own methods are for one goroutine.
 type archives struct {
-	target      *target   // where they lie; unless
-	output      io.Writer // is not nil, to which the data directory's goes
-	fileMode    os.FileMode
-	dirMode     os.FileMode
-	compression Compression
-	appendOnly  bool // the target's files are written from beginning to end
+	archivesConfig
+	fileMode   os.FileMode
+	dirMode    os.FileMode
+	appendOnly bool // files of the directory are written from beginning to end
+	located    []output.Tablespace
+	links      []uint32 // of located, the tablespaces that are in the backup
+	modTime    int64    // of what nothing else gives a time
 
 	base    archive
 	spaces  map[uint32]archive // by OID
@@ -34,21 +47,19 @@ type archives struct {
 	own         *tarSink // for what the client itself writes
 }
 
-// newArchives makes archives without any members.
-func newArchives(t *target, output io.Writer, mode os.FileMode, c Compression) *archives {
-	a := &archives{
-		target: t, output: output, compression: c, dirMode: mode, fileMode: mode &^ 0o111,
-		spaces: map[uint32]archive{}, folders: map[string]bool{}, held: map[string]*heldFile{},
-	}
+// newArchives makes archives without any members. It changes nothing on disk.
+func newArchives(c archivesConfig) *archives {
+	a := &archives{archivesConfig: c, spaces: map[uint32]archive{}, folders: map[string]bool{}, held: map[string]*heldFile{}}
 	a.own = a.newSink()
+	for _, name := range append([]string{output.ControlFileHeld}, c.Appended...) {
+		a.held[name] = &heldFile{name: name}
+	}
 	return a
 }
 
-// hold keeps a file in memory that a sink will create under the name, until release.
-func (a *archives) hold(name string) { a.held[name] = &heldFile{name: name} }
-
-// layOut begins the archives, with the directories of the listing.
-func (a *archives) layOut(l *output.Listing) error {
+// LayOut begins the archives, with the directories of the listing.
+func (a *archives) LayOut(l *output.Listing) error {
+	a.links, a.modTime = l.Links, l.Control.ModTime
 	if err := a.beginBase(); err != nil {
 		return err
 	}
@@ -96,19 +107,19 @@ func (a *archives) separateWAL() error {
 
 // begin creates an archive.
 func (a *archives) begin(name string) (archive, error) {
-	if a.output != nil {
-		return newTarStream(a.output, a.compression), nil
+	if a.Tree == nil {
+		return newTarStream(a.Out, a.Compression), nil
 	}
-	name += a.compression.suffix()
-	file, err := a.target.create(name + output.IncompleteSuffix)
+	name += a.Compression.suffix()
+	file, err := a.Tree.create(name + output.IncompleteSuffix)
 	if err != nil {
 		return nil, err
 	}
 	a.names = append(a.names, name)
-	if a.compression.Method == CompressionNone && !a.appendOnly {
+	if a.Compression.Method == CompressionNone && !a.appendOnly {
 		return newTarFile(file), nil
 	}
-	stream := newTarStream(file, a.compression)
+	stream := newTarStream(file, a.Compression)
 	stream.file, stream.spill, stream.appendOnly = file, a.spill, a.appendOnly
 	return stream, nil
 }
@@ -116,16 +127,7 @@ func (a *archives) begin(name string) (archive, error) {
 // spill makes a file that has no name, and is gone when it is closed.
 func (a *archives) spill() (*os.File, error) {
 	name := fmt.Sprintf("spill%d%s", a.spills.Add(1), output.IncompleteSuffix)
-	root := a.target.main.root
-	file, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, a.fileMode)
-	if err != nil {
-		return nil, fmt.Errorf("could not create file %q: %w", name, output.Cause(err))
-	}
-	if err := root.Remove(name); err != nil {
-		file.Close()
-		return nil, fmt.Errorf("could not remove file %q: %w", name, output.Cause(err))
-	}
-	return file, nil
+	return a.Tree.createUnnamed(name)
 }
 
 // locate finds the archive of a path, and its name there.
@@ -150,17 +152,6 @@ func (a *archives) addDirectory(path string, modTime int64) error {
 	return a.own.addTo(archive, tarHeader{name: name, kind: tarDirectory, mode: a.dirMode, modTime: modTime}, nil)
 }
 
-// ensureDirectory adds a directory that may have been listed.
-func (a *archives) ensureDirectory(path string, modTime int64) error {
-	if a.folders[path] {
-		return nil
-	}
-	if err := a.addDirectory(path, modTime); err != nil {
-		return err
-	}
-	return a.own.Flush()
-}
-
 func (a *archives) addLink(path, to string, modTime int64) error {
 	return a.own.add(path, tarHeader{kind: tarSymlink, mode: 0o777, modTime: modTime, link: to}, nil)
 }
@@ -169,13 +160,6 @@ func (a *archives) addLink(path, to string, modTime int64) error {
 func (a *archives) addFile(path string, content []byte, modTime int64) error {
 	h := tarHeader{kind: tarRegular, size: int64(len(content)), mode: a.fileMode, modTime: modTime}
 	return a.own.add(path, h, content)
-}
-
-// release adds a file that is held, under its path.
-func (a *archives) release(name, path string, modTime int64) error {
-	h := a.held[name]
-	delete(a.held, name)
-	return a.addFile(path, h.content, modTime)
 }
 
 // finish ends the archives.

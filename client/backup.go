@@ -25,7 +25,7 @@ func Backup(ctx context.Context, o Options) (Result, error) {
 		return Result{}, err
 	}
 	b := &backup{Options: o, events: events{log: o.Log}}
-	if err := b.checkPlaces(); err != nil {
+	if b.out, err = newOutput(o, &b.events); err != nil {
 		return Result{}, err
 	}
 	if b.dialer, err = b.newDialer(); err != nil {
@@ -46,15 +46,12 @@ func Backup(ctx context.Context, o Options) (Result, error) {
 	}
 	if err == nil {
 		b.hangUp()
-		if b.target != nil {
-			b.target.close()
-		}
 		return b.result(), b.checksumError()
 	}
 	disconnect(nil)
 	b.stopStream()
 	b.dropSlot()
-	b.cleanUp()
+	b.out.Undo()
 	return Result{}, err
 }
 
@@ -71,8 +68,7 @@ type backup struct {
 	workers     []*worker
 	cluster     cluster
 	tablespaces []protocol.Tablespace // before START_BACKUP
-	target      *target               // nil: the backup goes to Output
-	archives    *archives             // nil: it is not in tar format
+	out         output.Output
 	started     protocol.BackupStart
 	listing     *output.Listing
 	initForks   map[string]int64 // that the copy lacks: when changed, by path
@@ -82,7 +78,6 @@ type backup struct {
 	history     lineage
 	stream      *walStream // nil: WAL is not streamed
 	fail        context.CancelCauseFunc
-	planOnly    bool          // nothing is to change, see DryRun
 	wal         *output.Files // nil: none was copied
 	extra       []output.File // for the manifest, see contents
 }
@@ -93,7 +88,8 @@ type step struct {
 	do   func(context.Context) error
 }
 
-// run takes the steps of a backup. Each of them is safe to be killed in; see release.
+// run takes the steps of a backup. Each of them is safe to be killed in, those of the
+// release too (§5.6).
 func (b *backup) run(ctx context.Context) error {
 	steps := []step{
 		{"connect", b.connect},
@@ -118,21 +114,26 @@ func (b *backup) run(ctx context.Context) error {
 		{"copy WAL", b.copyWAL},
 		{"write label", b.writeLabel},
 		{"write recovery configuration", b.writeRecoveryConf},
-		{"finish archives", b.finishArchives},
-		{"write manifest", b.writeManifest},
-		{"sync", b.sync},
 	}
-	for _, step := range append(steps, b.release()...) {
-		b.step(step.name)
-		if err := ctx.Err(); err != nil {
+	for _, step := range steps {
+		if err := b.begin(ctx, step.name); err != nil {
 			return err
 		}
 		if err := step.do(ctx); err != nil {
 			return err
 		}
 	}
+	if err := b.release(ctx); err != nil {
+		return err
+	}
 	b.events.tell(LevelVerbose, "base backup completed")
 	return nil
+}
+
+// begin begins a step, unless the backup is over.
+func (b *backup) begin(ctx context.Context, step string) error {
+	b.step(step)
+	return ctx.Err()
 }
 
 func (b *backup) result() Result {
@@ -169,21 +170,6 @@ func (b *backup) hangUp() {
 		b.stream.conn.Close()
 	}
 	b.leader.Close()
-}
-
-// cleanUp leaves the target as it was found.
-func (b *backup) cleanUp() {
-	if b.archives != nil {
-		b.archives.close()
-	}
-	switch {
-	case b.target == nil:
-	case b.NoClean:
-		b.target.close()
-		b.events.tell(LevelInfo, "data directory %q not removed at user's request", b.Dir)
-	default:
-		b.target.undo(b.events.tell)
-	}
 }
 
 // isAborted reports whether the server says that the backup is not running any

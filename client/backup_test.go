@@ -78,7 +78,7 @@ func TestBackup_Files(t *testing.T) {
 		}
 	}
 	got := map[string]bool{}
-	for name := range tree(t, dir) {
+	for name := range allFiles(t, dir) {
 		got[name] = true
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -127,7 +127,7 @@ func TestBackup_5_10_Modes(t *testing.T) {
 		must(t, os.Chmod(dir, 0o755))
 		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir})
 		must(t, err)
-		for name, what := range tree(t, dir) {
+		for name, what := range allFiles(t, dir) {
 			got, _, isFile := strings.Cut(what, " ")
 			if wanted := want[0]; !isFile && got != wanted || isFile && got != want[1] {
 				t.Errorf("data_directory_mode %s: %s has mode %s", mode, name, got)

@@ -16,19 +16,6 @@ const (
 	controlLength           = 40
 )
 
-// controlContent is the control file that has arrived.
-func (b *backup) controlContent() ([]byte, error) {
-	if b.archives != nil {
-		return b.archives.held[output.ControlFileHeld].content, nil
-	}
-	root, name := b.target.locate(output.ControlFileHeld)
-	content, err := root.ReadFile(name)
-	if err != nil {
-		return nil, fmt.Errorf("could not read file %q: %w", output.ControlFileHeld, output.Cause(err))
-	}
-	return content, nil
-}
-
 // controlCheckpoint is where a control file says that the last checkpoint's record is. It
 // is in the byte order of the cluster's machine, in which the version is a small number.
 func controlCheckpoint(content []byte) (protocol.LSN, error) {

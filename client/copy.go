@@ -62,18 +62,10 @@ func (b *backup) listFiles(context.Context) error {
 	if b.listing, err = p.finish(); err != nil {
 		return err
 	}
-	if b.Archive != nil {
-		if err := checkTarNames(b.listing); err != nil {
-			return err
-		}
-	}
 	b.progress.totalBytes.Store(b.listing.Bytes)
 	b.progress.totalFiles.Store(int64(b.listing.Files.Len()) + 1)
 	b.warnOfForeign()
-	if !b.planOnly {
-		b.checkSpace(b.spaces())
-	}
-	return nil
+	return b.out.Check(b.listing, b.cluster.segmentSize)
 }
 
 func (b *backup) listInto(p *listingChecker, tablespace uint32, command string) error {
@@ -92,36 +84,11 @@ func isGone(err error) bool {
 	return errors.As(err, &e) && e.Code == protocol.CodeUndefinedObject
 }
 
-func (b *backup) createDirectories(context.Context) error {
-	if b.archives != nil {
-		return b.archives.layOut(b.listing)
-	}
-	for _, path := range b.listing.Directories {
-		// Those of the WAL are there where it is streamed.
-		if err := b.target.ensureDirectory(path); err != nil {
-			return err
-		}
-	}
-	linked := map[uint32]bool{}
-	for _, oid := range b.listing.Links {
-		linked[oid] = true
-		if err := b.target.link(oid); err != nil {
-			return err
-		}
-	}
-	for _, t := range b.tablespaces {
-		if !t.InPlace() && !linked[t.OID] {
-			if err := b.target.dropTablespace(t.OID); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
+func (b *backup) createDirectories(context.Context) error { return b.out.LayOut(b.listing) }
 
 // newReceiver is what a connection needs to write files.
 func (b *backup) newReceiver() receiver {
-	r := receiver{sink: b.newSink()}
+	r := receiver{sink: b.out.Sink()}
 	if !b.Manifest.Omit {
 		r.sum = b.Manifest.Checksums.New()
 	}
@@ -182,9 +149,7 @@ func (b *backup) fileReceived(f *output.File, listed int64, refused *protocol.Er
 	}
 	b.progress.files.Add(1)
 	b.progress.totalBytes.Add(f.Size - listed)
-	if b.archives != nil && f != &b.listing.Control && b.archives.held[f.Path] == nil {
-		f.Size = listed // as it is in its archive
-	}
+	f.Size = b.out.FinalSize(f, listed)
 	return nil
 }
 

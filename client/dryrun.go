@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"container/heap"
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -61,8 +60,8 @@ func DryRun(ctx context.Context, o Options) (Plan, error) {
 	if err != nil {
 		return Plan{}, err
 	}
-	b := &backup{Options: o, events: events{log: o.Log}, planOnly: true}
-	if err := b.checkPlaces(); err != nil {
+	b := &backup{Options: o, events: events{log: o.Log}}
+	if b.out, err = newOutput(o, &b.events); err != nil {
 		return Plan{}, err
 	}
 	if b.dialer, err = b.newDialer(); err != nil {
@@ -88,7 +87,7 @@ func (b *backup) dryRun(ctx context.Context) (Plan, error) {
 			return Plan{}, err
 		}
 	}
-	targets, err := b.plannedTargets()
+	targets, err := b.locate()
 	if err != nil {
 		return Plan{}, err
 	}
@@ -103,31 +102,7 @@ func (b *backup) dryRun(ctx context.Context) (Plan, error) {
 		Files: int64(b.listing.Files.Len()) + 1, Bytes: b.listing.Bytes,
 		Spaces: b.plannedSpaces(targets), Workers: b.plannedWorkers(), WAL: b.WAL.Method, Slot: b.WAL.Slot,
 	}
-	b.checkSpace(p.Spaces)
-	places := []string{b.WAL.Dir}
-	if b.output() == nil {
-		places = append(places, b.Dir)
-	}
-	return p, p.planDirectories(places, b.Force)
-}
-
-// plannedTargets are where the data directory, whose OID is 0, and the tablespaces go.
-func (b *backup) plannedTargets() (map[uint32]string, error) {
-	targets, err := b.locations()
-	switch {
-	case err != nil:
-		return nil, err
-	case b.output() != nil:
-		targets[0] = "-"
-	case b.Archive != nil:
-		for oid := range targets {
-			targets[oid] = filepath.Join(b.Dir, fmt.Sprintf("%d.tar%s", oid, b.compression().suffix()))
-		}
-		targets[0] = filepath.Join(b.Dir, "base.tar"+b.compression().suffix())
-	default:
-		targets[0] = b.Dir
-	}
-	return targets, nil
+	return p, p.planDirectories([]string{b.WAL.Dir, b.Dir}, b.Force)
 }
 
 // tryStream opens the connection that a stream of WAL would need.
@@ -144,19 +119,16 @@ func (b *backup) tryStream(ctx context.Context) error {
 }
 
 // plannedSpaces sums up the files by the directories that they belong to.
-func (b *backup) plannedSpaces(targets map[uint32]string) []PlannedSpace {
-	spaces := []PlannedSpace{{Target: targets[0], Files: 1, Bytes: b.listing.Control.Size}}
-	index := map[uint32]int{}
-	for _, t := range b.tablespaces {
-		index[t.OID] = len(spaces)
-		spaces = append(spaces, PlannedSpace{OID: t.OID, Location: t.Location, Target: targets[t.OID], Unmapped: b.isUnmapped(t)})
+func (b *backup) plannedSpaces(targets map[uint32]output.Target) []PlannedSpace {
+	sums := b.listing.Sums()
+	space := func(oid uint32, location string) PlannedSpace {
+		return PlannedSpace{
+			OID: oid, Location: location, Target: targets[oid].Path, Unmapped: targets[oid].Unmapped, Files: sums[oid].Files, Bytes: sums[oid].Bytes,
+		}
 	}
-	for i := range int32(b.listing.Files.Len()) {
-		f := b.listing.Files.At(i)
-		oid, _, _ := output.SplitTablespacePath(f.Path)
-		space := &spaces[index[oid]]
-		space.Files++
-		space.Bytes += f.Size
+	spaces := []PlannedSpace{space(0, "")}
+	for _, t := range b.tablespaces {
+		spaces = append(spaces, space(t.OID, t.Location))
 	}
 	return spaces
 }
@@ -219,7 +191,7 @@ func (p *Plan) planDirectories(targets []string, force bool) error {
 				p.Creates = append(p.Creates, dir)
 			}
 		}
-		if force && len(absent) == 0 && errors.Is(checkVacant(target, nil), ErrUnfinished) && !slices.Contains(p.Removes, target) {
+		if force && len(absent) == 0 && isUnfinished(target) && !slices.Contains(p.Removes, target) {
 			p.Removes = append(p.Removes, target)
 		}
 	}

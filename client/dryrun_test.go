@@ -22,7 +22,7 @@ func TestDryRun(t *testing.T) {
 		f.listed = func(rows []protocol.File) []protocol.File {
 			return append(rows, protocol.File{Path: "pg_tblspc/16500", Type: protocol.TypeLink, ModTime: fakeTime})
 		}
-		before := tree(t, parent)
+		before := allFiles(t, parent)
 		got, err := DryRun(t.Context(), Options{
 			ConnConfig: f.config(), Dir: dir, Jobs: 2, Archive: archive, WAL: WALOptions{Slot: "new", CreateSlot: true}, TablespaceMap: map[string]string{"/elsewhere": space},
 		})

@@ -40,6 +40,13 @@ func (e *events) tell(level EventLevel, format string, args ...any) {
 	e.hand(Event{Level: level, Message: fmt.Sprintf(format, args...)})
 }
 
+// Verbose, Info and Warning make events the log of an output.
+func (e *events) Verbose(format string, args ...any) { e.tell(LevelVerbose, format, args...) }
+
+func (e *events) Info(format string, args ...any) { e.tell(LevelInfo, format, args...) }
+
+func (e *events) Warning(format string, args ...any) { e.tell(LevelWarning, format, args...) }
+
 // notice passes on a NoticeResponse of the server.
 func (e *events) notice(n *protocol.Error) {
 	level := LevelInfo

@@ -40,7 +40,7 @@ func expectFailure(t *testing.T, o Options, text string) error {
 		if existed {
 			must(t, os.MkdirAll(o.Dir, 0o755))
 		}
-		before := tree(t, parent)
+		before := allFiles(t, parent)
 		_, err = Backup(t.Context(), o)
 		if err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("error is %q, want one with %q", fmt.Sprint(err), text)
@@ -96,7 +96,7 @@ func TestBackup_5_4_TooManyConnections(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "failed: FATAL: number of requested standby connections") {
 			t.Errorf("connection %d refused: error is %v", k, err)
 		}
-		sameTree(t, map[string]string{".": tree(t, parent)["."]}, parent)
+		sameTree(t, map[string]string{".": allFiles(t, parent)["."]}, parent)
 		for _, command := range f.commandsWith("START_BACKUP") {
 			t.Errorf("connection %d refused: the server was asked %s", k, command)
 		}
@@ -227,7 +227,7 @@ func TestBackup_TargetInUse(t *testing.T) {
 	f := newFake(t)
 	parent := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(parent, "precious"), nil, 0o600))
-	before := tree(t, parent)
+	before := allFiles(t, parent)
 	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: parent})
 	if want := fmt.Sprintf("directory %q exists but is not empty", parent); err == nil || err.Error() != want {
 		t.Errorf("error is %v, want %s", err, want)
@@ -243,7 +243,7 @@ func TestBackup_5_3_LocalFailure(t *testing.T) {
 	f := newFake(t)
 	parent := t.TempDir()
 	dir := filepath.Join(parent, "copy")
-	before := tree(t, parent)
+	before := allFiles(t, parent)
 	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Jobs: 2, step: func(name string) {
 		if name == "copy files" {
 			os.Remove(filepath.Join(dir, "base/1"))
@@ -262,7 +262,7 @@ func TestBackup_NoClean(t *testing.T) {
 	if _, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, NoClean: true}); err == nil {
 		t.Fatal("no error")
 	}
-	left := tree(t, dir)
+	left := allFiles(t, dir)
 	if left[output.ControlFileHeld] == "" || left[output.ControlFile] != "" {
 		t.Errorf("left behind: %v", left)
 	}
@@ -290,7 +290,7 @@ func TestBackup_Cancel(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t)
 			parent := t.TempDir()
-			before := tree(t, parent)
+			before := allFiles(t, parent)
 			ctx, cancel := context.WithCancelCause(t.Context())
 			_, err := Backup(ctx, Options{ConnConfig: f.config(), Dir: filepath.Join(parent, "a/b"), step: func(step string) {
 				if step == name {
@@ -319,7 +319,7 @@ func TestBackup_CancelWhileWaiting(t *testing.T) {
 				return false
 			}
 			parent := t.TempDir()
-			before := tree(t, parent)
+			before := allFiles(t, parent)
 			_, err := Backup(ctx, Options{ConnConfig: f.config(), Dir: filepath.Join(parent, "copy"), Jobs: 2})
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("error is %v", err)

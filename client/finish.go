@@ -214,10 +214,9 @@ func (b *backup) markArchived(end protocol.LSN) error {
 			continue
 		}
 		done := doneFile(f.Path)
-		if err := b.writeFile(done, nil, f.ModTime); err != nil {
+		if err := b.writeOwn(done, nil, f.ModTime); err != nil {
 			return err
 		}
-		b.extra = append(b.extra, output.OwnFile(done, nil, f.ModTime, b.Manifest.Checksums))
 		if protocol.IsHistoryFileName(filepath.Base(f.Path)) {
 			b.extra = append(b.extra, *f)
 		}
@@ -226,33 +225,47 @@ func (b *backup) markArchived(end protocol.LSN) error {
 }
 
 func (b *backup) writeLabel(context.Context) error {
-	if b.archives != nil {
-		if err := b.archiveLinks(); err != nil {
+	recovery, modTime := b.stopped.Label != "", b.listing.Control.ModTime
+	spaces, err := b.out.TablespaceMap(recovery)
+	if err != nil {
+		return err
+	}
+	if len(spaces) > 0 {
+		if err := b.writeOwn(output.TablespaceMapFile, spaces, modTime); err != nil {
 			return err
 		}
 	}
-	if b.stopped.Label == "" {
-		return nil // one that is made up would keep the copy from starting (§4.1)
+	if !recovery {
+		return nil // a label that the client made up would keep the copy from starting (§4.1)
 	}
-	content := []byte(b.stopped.Label)
-	b.extra = append(b.extra, output.OwnFile(output.LabelFile, content, b.listing.Control.ModTime, b.Manifest.Checksums))
-	return b.writeFile(output.LabelFile, content, b.listing.Control.ModTime)
+	return b.writeOwn(output.LabelFile, []byte(b.stopped.Label), modTime)
 }
 
-func (b *backup) sync(context.Context) error {
-	if b.NoSync || b.output() != nil {
-		return nil
+// writeOwn writes a file of the client's own that the manifest names.
+func (b *backup) writeOwn(path string, content []byte, modTime int64) error {
+	if err := b.out.WriteFile(path, content, modTime); err != nil {
+		return err
 	}
-	b.events.tell(LevelVerbose, "syncing data to disk ...")
-	return b.target.sync()
+	b.extra = append(b.extra, output.OwnFile(path, content, modTime, b.Manifest.Checksums))
+	return nil
 }
 
-// writeManifest has all but its name, which comes last; see release.
-func (b *backup) writeManifest(context.Context) error {
-	if b.Manifest.Omit || b.output() != nil { // see finishArchives
-		return nil
+// release makes what was copied a backup that can be used, in the order of §5.6.
+func (b *backup) release(ctx context.Context) error {
+	manifest := b.manifestTo
+	if b.Manifest.Omit {
+		manifest = nil
 	}
-	return b.target.writeManifest(b.manifestTo)
+	return b.out.Release(manifest, func(step string) error { return b.begin(ctx, step) })
+}
+
+func (b *backup) ensureWALDirectories() error {
+	for _, directory := range []string{output.WALFolder, output.WALFolder + "/archive_status"} {
+		if err := b.out.EnsureDirectory(directory); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // walRanges is the WAL that the manifest names: none where its end is not known.

@@ -16,16 +16,13 @@ import (
 // newEntry creates a file below a directory of the test.
 func newEntry(t testing.TB, path string) (e output.Entry, name string) {
 	t.Helper()
-	target, err := newTarget(filepath.Join(t.TempDir(), "copy"), plainly)
+	tree := claimedTree(t, filepath.Join(t.TempDir(), "copy"))
+	t.Cleanup(tree.close)
+	e, err := tree.Sink().Create(&output.File{Path: path}, "file")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(target.close)
-	e, err = (&folders{target: target}).Create(&output.File{Path: path}, "file")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e, filepath.Join(target.main.path, "file")
+	return e, filepath.Join(tree.Dir, "file")
 }
 
 // onDisk is how many bytes of a file are there.

@@ -9,9 +9,6 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// maxFolders is how many directories a worker keeps open, where it can.
-const maxFolders = 16
-
 // folders creates files in directories that it keeps open, which takes a sixth of the
 // time of walking to them each time: files come in no order of directories, but those
 // of one size, as the smallest are, in the order of their paths. One goroutine uses it.

@@ -93,7 +93,7 @@ func checkResidue(t *testing.T, p postgres.Programs, step, dsn, location string)
 // is refused without force, and with force where a server can be started from it.
 func checkForce(t *testing.T, step, base string, o Options) {
 	t.Helper()
-	before := tree(t, base)
+	before := allFiles(t, base)
 	_, err := Backup(t.Context(), o)
 	if err == nil || errors.Is(err, ErrUnfinished) == isReleased(step) {
 		t.Errorf("step %s: the next backup says %v", step, err)

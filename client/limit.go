@@ -40,6 +40,9 @@ func (b *backup) checkOpenFiles(limit int) (jobs int, err error) {
 	return fit, nil
 }
 
+// maxFolders is how many directories a worker keeps open, where it can.
+const maxFolders = 16
+
 // foldersPerWorker is how many directories each of so many workers can keep open, beside
 // those of the tablespaces.
 func foldersPerWorker(limit, jobs, tablespaces int) int {

@@ -2,7 +2,6 @@ package client
 
 import (
 	"cmp"
-	"fmt"
 	"io"
 	"slices"
 	"time"
@@ -67,20 +66,4 @@ func (b *backup) manifestTo(w io.Writer) error {
 		return err
 	}
 	return m.Close(ranges...)
-}
-
-// writeManifest has backup_manifest written under its temporary name.
-func (t *target) writeManifest(write func(io.Writer) error) error {
-	f, err := t.create(output.ManifestFileTmp)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err = write(f); err == nil {
-		err = f.Close()
-	}
-	if err != nil {
-		return fmt.Errorf("could not write file %q: %w", output.ManifestFileTmp, output.Cause(err))
-	}
-	return nil
 }

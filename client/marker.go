@@ -15,15 +15,15 @@ import (
 	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
-const markerText = `pgparallel has begun to write a base backup here, and has not finished it.
+const textOfMarker = `pgparallel has begun to write a base backup here, and has not finished it.
 Either it is still at work, or it was killed. What is here is not a backup, and no
 server can be started from it. "pgparallel backup --force" removes it and takes the
 backup anew.
 `
 
-// otherMarkerText is for the directories of tablespaces and of WAL. It names the data
+// textOfOther is for the directories of tablespaces and of WAL. It names the data
 // directory, and its inode, by which a data directory that was moved is known.
-const otherMarkerText = `pgparallel has begun to write a part of a base backup here. As long as the
+const textOfOther = `pgparallel has begun to write a part of a base backup here. As long as the
 data directory of the backup has the file ` + output.MarkerFile + ` or ` + output.ControlFileHeld + `,
 the backup is not finished, and "pgparallel backup --force" removes it. Otherwise
 a server may use what is here, and only this file may be removed.
@@ -221,7 +221,7 @@ func (c *claim) close() {
 // of a data directory. An error says that it is none of the two.
 func owner(marker *os.File) (dir string, inode uint64, err error) {
 	text, err := io.ReadAll(io.LimitReader(marker, 64<<10))
-	if err != nil || string(text) == markerText {
+	if err != nil || string(text) == textOfMarker {
 		return "", 0, err
 	}
 	_, line, _ := strings.Cut(string(text), "\ndata directory: ")
@@ -240,6 +240,10 @@ func checkUnfinished(path string, main *place) error {
 	c.close()
 	return fmt.Errorf("directory %q holds an %w", path, ErrUnfinished)
 }
+
+// isUnfinished reports whether a directory holds what a backup has left that was killed,
+// and nothing that a server could run on.
+func isUnfinished(path string) bool { return errors.Is(checkVacant(path, nil), ErrUnfinished) }
 
 func inodeOf(info fs.FileInfo) uint64 {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {

@@ -6,10 +6,27 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// What the markers say must not change: --force knows them by it, those of earlier versions
+// too.
+const (
+	markerText = `pgparallel has begun to write a base backup here, and has not finished it.
+Either it is still at work, or it was killed. What is here is not a backup, and no
+server can be started from it. "pgparallel backup --force" removes it and takes the
+backup anew.
+`
+	otherMarkerText = `pgparallel has begun to write a part of a base backup here. As long as the
+data directory of the backup has the file pgparallel.incomplete or global/pg_control.incomplete,
+the backup is not finished, and "pgparallel backup --force" removes it. Otherwise
+a server may use what is here, and only this file may be removed.
+data directory: %q, inode %d
+`
 )
 
 // unfinished makes a directory as a backup leaves it that was killed.
@@ -28,7 +45,7 @@ func unfinishedPart(t *testing.T, space, dir string) {
 	must(t, err)
 	must(t, os.MkdirAll(filepath.Join(space, "PG_15_202209061", "1"), 0o700))
 	must(t, os.WriteFile(filepath.Join(space, "PG_15_202209061", "1", "16384"), []byte("half"), 0o600))
-	must(t, os.WriteFile(filepath.Join(space, output.MarkerFile), fmt.Appendf(nil, otherMarkerText, dir, inodeOf(info)), 0o600))
+	must(t, os.WriteFile(filepath.Join(space, output.MarkerFile), fmt.Appendf(nil, otherMarkerText, dir, info.Sys().(*syscall.Stat_t).Ino), 0o600))
 }
 
 // What a killed backup has left is named as such and kept, unless it is to be removed;
@@ -47,7 +64,7 @@ func TestMarker_5_6_Force(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(precious, "file"), nil, 0o600))
 	unfinished(t, dir)
 	must(t, os.Symlink(precious, filepath.Join(dir, "link")))
-	before := tree(t, parent)
+	before := allFiles(t, parent)
 	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir})
 	if !errors.Is(err, ErrUnfinished) || err.Error() != `directory "`+dir+`" holds an unfinished backup` {
 		t.Errorf("error is %v", err)
@@ -58,7 +75,7 @@ func TestMarker_5_6_Force(t *testing.T) {
 	}
 
 	unfinishedPart(t, space, dir)
-	before = tree(t, parent)
+	before = allFiles(t, parent)
 	plan, err := DryRun(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Force: true})
 	must(t, err)
 	if strings.Join(plan.Removes, " ") != dir+" "+space || len(plan.Creates) != 0 {
@@ -68,7 +85,7 @@ func TestMarker_5_6_Force(t *testing.T) {
 
 	_, err = Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Force: true})
 	must(t, err)
-	after := tree(t, parent)
+	after := allFiles(t, parent)
 	for path := range after {
 		if strings.Contains(path, output.MarkerFile) || path == "copy/link" {
 			t.Errorf("there is %s after the backup", path)
@@ -84,7 +101,7 @@ func TestMarker_ForceLeavesOthersAlone(t *testing.T) {
 	f := newFake(t)
 	parent := t.TempDir()
 	must(t, os.MkdirAll(filepath.Join(parent, output.MarkerFile), 0o700)) // a directory is no marker
-	before := tree(t, parent)
+	before := allFiles(t, parent)
 	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: parent, Force: true})
 	if err == nil || !strings.Contains(err.Error(), "exists but is not empty") {
 		t.Errorf("error is %v", err)
@@ -134,7 +151,7 @@ func TestMarker_5_6_ForceRefusesWhatCanBeStarted(t *testing.T) {
 			must(t, os.MkdirAll(filepath.Join(dir, "global"), 0o700))
 			must(t, os.WriteFile(filepath.Join(dir, name), nil, 0o600))
 			must(t, os.WriteFile(filepath.Join(dir, evidence), []byte(markerText), 0o600))
-			before := tree(t, dir)
+			before := allFiles(t, dir)
 			_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Force: true})
 			if err == nil || errors.Is(err, ErrUnfinished) || !strings.Contains(err.Error(), name) {
 				t.Errorf("error is %v", err)
@@ -150,7 +167,7 @@ func TestMarker_5_6_Torn(t *testing.T) {
 	dir := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(dir, output.MarkerFile), nil, 0o600))
 	must(t, os.WriteFile(filepath.Join(dir, "precious"), nil, 0o600))
-	before := tree(t, dir)
+	before := allFiles(t, dir)
 	o := Options{ConnConfig: f.config(), Dir: dir, Force: true}
 	if _, err := Backup(t.Context(), o); err == nil || !strings.Contains(err.Error(), "exists but is not empty") {
 		t.Errorf("error is %v", err)

@@ -33,7 +33,7 @@ func setFileMode(f *os.File, mode fs.FileMode) error {
 // serveMode gives the data directory a mode with which PostgreSQL starts (checkDataDir
 // of its miscinit.c). One that was there keeps its own where it is such a mode, and where
 // it cannot be changed; then PostgreSQL's wish is told.
-func (p *place) serveMode(mode fs.FileMode, tell func(EventLevel, string, ...any)) error {
+func (p *place) serveMode(mode fs.FileMode, log output.Log) error {
 	info, err := p.root.Stat(".")
 	if err != nil {
 		return fmt.Errorf("could not access directory %q: %w", p.path, output.Cause(err))
@@ -49,7 +49,7 @@ func (p *place) serveMode(mode fs.FileMode, tell func(EventLevel, string, ...any
 		p.changed, p.mode = true, perm|info.Mode()&specialBits
 	case err == nil:
 	case was:
-		tell(LevelWarning, "directory %q keeps its mode %04o: %v; PostgreSQL will start from it with 0700 or 0750 only", p.path, perm, output.Cause(err))
+		log.Warning("directory %q keeps its mode %04o: %v; PostgreSQL will start from it with 0700 or 0750 only", p.path, perm, output.Cause(err))
 	default:
 		return fmt.Errorf("could not change permissions of directory %q: %w", p.path, output.Cause(err))
 	}

@@ -73,6 +73,11 @@ func liesIn(path, parent string) (bool, error) {
 	}
 }
 
+// within reports whether a path is the other, or below it.
+func within(path, parent string) bool {
+	return path == parent || strings.HasPrefix(path, strings.TrimSuffix(parent, "/")+"/")
+}
+
 // overlap reports whether one of two directories lies in the other.
 func overlap(a, b string) (bool, error) {
 	in, err := liesIn(a, b)

@@ -34,7 +34,7 @@ type occupation struct {
 	dirMode fs.FileMode // of what is created
 	force   bool        // whatever an unfinished backup has left there is removed
 	sync    bool
-	tell    func(level EventLevel, format string, args ...any)
+	log     output.Log
 }
 
 const lostAndFound = "lost+found"
@@ -81,7 +81,7 @@ func (o occupation) occupy(path string, owner *place) (p *place, err error) {
 	case err == nil:
 		err = p.mark(o.sync)
 	case o.force && errors.Is(err, ErrUnfinished):
-		o.tell(LevelInfo, "removing unfinished backup in directory %q", path)
+		o.log.Info("removing unfinished backup in directory %q", path)
 		err = p.adopt(o.sync)
 	}
 	if err != nil {
@@ -115,9 +115,9 @@ func (p *place) mark(sync bool) error {
 
 // createMarker creates the marker under a name. That of a data directory stays locked.
 func (p *place) createMarker(root *os.Root, name string, sync bool) error {
-	text := markerText
+	text := textOfMarker
 	if p.owner != nil {
-		text = fmt.Sprintf(otherMarkerText, p.owner.path, p.owner.inode())
+		text = fmt.Sprintf(textOfOther, p.owner.path, p.owner.inode())
 	}
 	f, err := createMarker(root, p.path, name, text, sync)
 	if err != nil {

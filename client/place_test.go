@@ -6,10 +6,28 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
-// plainly is how tests occupy directories.
-var plainly = occupation{dirMode: 0o700, tell: func(EventLevel, string, ...any) {}}
+// plainly is how tests claim directories.
+func plainly(t testing.TB) occupation { return occupation{dirMode: 0o700, log: noWarnings{t}} }
+
+// claimedTree is a tree that is claimed, with tablespaces.
+func claimedTree(t testing.TB, dir string, spaces ...output.Tablespace) *target {
+	t.Helper()
+	tree, err := newTarget(treeConfig{Dir: dir, NoSync: true, Log: noWarnings{t}})
+	if err == nil {
+		_, err = tree.Locate(spaces)
+	}
+	if err == nil {
+		err = tree.Claim(t.Context(), 0o700, 16)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tree
+}
 
 func TestPlace(t *testing.T) {
 	for name, path := range map[string]string{"absent": "absent", "deep": "a/b/c/d", "empty": "empty", "through a link": "link", "below a link": "link/x"} {
@@ -18,8 +36,8 @@ func TestPlace(t *testing.T) {
 			must(t, os.Mkdir(filepath.Join(parent, "empty"), 0o705))
 			must(t, os.MkdirAll(filepath.Join(parent, "elsewhere"), 0o711))
 			must(t, os.Symlink("elsewhere", filepath.Join(parent, "link")))
-			before := tree(t, parent)
-			p, err := plainly.occupy(filepath.Join(parent, path), nil)
+			before := allFiles(t, parent)
+			p, err := plainly(t).occupy(filepath.Join(parent, path), nil)
 			must(t, err)
 			must(t, p.root.MkdirAll("x/y", 0o700))
 			must(t, p.root.WriteFile("x/y/z", nil, 0o600))
@@ -37,9 +55,9 @@ func TestPlace_NotVacant(t *testing.T) {
 	must(t, os.Mkdir(filepath.Join(parent, "full"), 0o700))
 	must(t, os.WriteFile(filepath.Join(parent, "full/.hidden"), nil, 0o600))
 	must(t, os.Symlink("nowhere", filepath.Join(parent, "dangling")))
-	before := tree(t, parent)
+	before := allFiles(t, parent)
 	for _, path := range []string{"file", "file/below", "full", "dangling"} {
-		if _, err := plainly.occupy(filepath.Join(parent, path), nil); err == nil {
+		if _, err := plainly(t).occupy(filepath.Join(parent, path), nil); err == nil {
 			t.Errorf("%s can be occupied", path)
 		}
 		sameTree(t, before, parent)
@@ -75,17 +93,12 @@ func TestPlace_5_3_TwoBackups(t *testing.T) {
 
 func TestPlace_5_3_SharedParents(t *testing.T) {
 	parent := t.TempDir()
-	before := tree(t, parent)
-	target, err := newTarget(filepath.Join(parent, "new/data"), plainly)
-	must(t, err)
-	for oid, name := range map[uint32]string{1: "new/a", 2: "new/spaces/b", 3: "new/spaces/c"} {
-		must(t, target.addTablespace(oid, filepath.Join(parent, name)))
+	before := allFiles(t, parent)
+	var spaces []output.Tablespace
+	for oid, name := range []string{"new/a", "new/spaces/b", "new/spaces/c"} {
+		spaces = append(spaces, output.Tablespace{OID: uint32(oid + 1), Location: filepath.Join(parent, name), Mapped: true})
 	}
-	target.undo(func(level EventLevel, format string, args ...any) {
-		if level == LevelWarning {
-			t.Errorf(format, args...)
-		}
-	})
+	claimedTree(t, filepath.Join(parent, "new/data"), spaces...).Undo()
 	sameTree(t, before, parent)
 }
 
@@ -93,10 +106,7 @@ func TestPlace_5_3_ModeAsBefore(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "copy")
 	must(t, os.Mkdir(dir, 0o700))
 	must(t, os.Chmod(dir, 0o755|fs.ModeSetgid|fs.ModeSticky))
-	target, err := newTarget(dir, plainly)
-	must(t, err)
-	must(t, target.main.serveMode(0o700, nil))
-	target.undo(func(EventLevel, string, ...any) {})
+	claimedTree(t, dir).Undo()
 	info, err := os.Stat(dir)
 	must(t, err)
 	if info.Mode() != fs.ModeDir|fs.ModeSetgid|fs.ModeSticky|0o755 {

@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/client/internal/wire"
 	"github.com/pgparallel/pgparallel/protocol"
 )
@@ -150,95 +150,29 @@ func (b *backup) listTablespaces(context.Context) error {
 	return nil
 }
 
-// createTarget occupies all directories, so that what is wrong with one of them is
-// known before the checkpoint.
+// createTarget claims all directories, so that what is wrong with one of them is known
+// before the checkpoint.
 func (b *backup) createTarget(ctx context.Context) error {
-	if b.Archive != nil {
-		return b.createArchives(ctx)
-	}
-	locations, err := b.locations()
-	if err != nil {
+	if _, err := b.locate(); err != nil {
 		return err
 	}
-	if b.target, err = newTarget(b.Dir, b.occupation()); err != nil {
-		return err
-	}
-	if err := b.target.main.serveMode(b.cluster.directoryMode, b.events.tell); err != nil {
-		return err
-	}
-	b.target.maxFolders = foldersPerWorker(maxOpenFiles(), b.Jobs, len(b.tablespaces))
-	for oid, location := range locations {
-		if err := b.target.addTablespace(oid, location); err != nil {
-			return err
-		}
-	}
-	if b.WAL.Dir != "" {
-		return b.target.addWAL(b.WAL.Dir)
-	}
-	return nil
+	return b.out.Claim(ctx, b.cluster.directoryMode, foldersPerWorker(maxOpenFiles(), b.Jobs, len(b.tablespaces)))
 }
 
-// occupation is how the directories of the target are occupied.
-func (b *backup) occupation() occupation {
-	return occupation{dirMode: b.cluster.directoryMode, force: b.Force, sync: !b.NoSync, tell: b.events.tell}
-}
-
-// locations are the directories of the tablespaces by OID, each of them vacant and
-// none inside of another.
-func (b *backup) locations() (map[uint32]string, error) {
-	locations := map[uint32]string{}
-	taken := map[string]string{b.Dir: "the data directory"}
-	if b.WAL.Dir != "" {
-		taken[b.WAL.Dir] = "the WAL directory"
-	}
+// locate finds out where the data directory and the tablespaces go, by OID.
+func (b *backup) locate() (map[uint32]output.Target, error) {
+	var spaces []output.Tablespace
 	for _, t := range b.tablespaces {
 		if t.InPlace() {
-			continue
-		}
-		if b.Archive != nil {
-			locations[t.OID] = b.Dir // as an archive
 			continue
 		}
 		location, mapped, err := b.locationOf(t)
 		if err != nil {
 			return nil, err
 		}
-		if !mapped {
-			if err := checkUnmapped(t.OID, location); err != nil {
-				return nil, err
-			}
-			b.events.tell(LevelVerbose, "tablespace %d goes to %q, which the server has named: no mapping does", t.OID, location)
-		}
-		for other, what := range taken {
-			overlaps, err := overlap(location, other)
-			if err != nil {
-				return nil, err
-			}
-			if overlaps {
-				return nil, fmt.Errorf("directory %q of tablespace %d overlaps with %q of %s: use tablespace mapping", location, t.OID, other, what)
-			}
-		}
-		if err := b.checkVacant(location); err != nil {
-			return nil, err
-		}
-		taken[location] = fmt.Sprintf("tablespace %d", t.OID)
-		locations[t.OID] = location
+		spaces = append(spaces, output.Tablespace{OID: t.OID, Location: location, Mapped: mapped})
 	}
-	if b.output() != nil && len(locations) > 0 {
-		return nil, fmt.Errorf("can only write single tablespace to stdout, database has %d", len(locations)+1)
-	}
-	return locations, nil
-}
-
-// within reports whether a path is the other, or below it.
-func within(path, parent string) bool {
-	return path == parent || strings.HasPrefix(path, strings.TrimSuffix(parent, "/")+"/")
-}
-
-// isUnmapped reports whether a tablespace goes where the server says.
-func (b *backup) isUnmapped(t protocol.Tablespace) bool {
-	_, mapped, err := b.locationOf(t)
-	return err == nil && !mapped && !t.InPlace() && b.Archive == nil
+	return b.out.Locate(spaces)
 }
 
 // locationOf is where a tablespace goes, and whether the user has said so.

@@ -12,7 +12,7 @@ const probeFile = "pgparallel.probe"
 // probe finds out, before anything is copied, what the file system of the archives can
 // do: whether a file can be written anywhere or from its beginning to its end only. It
 // is an error where files cannot be renamed, for then no backup can be finished (§5.6).
-func (t *target) probe() (anywhere bool, err error) {
+func probe(t *target) (anywhere bool, err error) {
 	f, err := t.create(probeFile)
 	if err != nil {
 		return false, err
@@ -22,12 +22,9 @@ func (t *target) probe() (anywhere bool, err error) {
 		return false, fmt.Errorf("could not close file %q: %w", probeFile, output.Cause(err))
 	}
 	if err := t.rename(probeFile, probeFile+output.IncompleteSuffix, false); err != nil {
-		return false, fmt.Errorf("the file system of directory %q is of no use for a backup: %w", t.main.path, err)
+		return false, fmt.Errorf("the file system of directory %q is of no use for a backup: %w", t.Dir, err)
 	}
-	if err := t.main.root.Remove(probeFile + output.IncompleteSuffix); err != nil {
-		return false, fmt.Errorf("could not remove file %q: %w", probeFile+output.IncompleteSuffix, output.Cause(err))
-	}
-	return anywhere, nil
+	return anywhere, t.remove(probeFile + output.IncompleteSuffix)
 }
 
 // writesAnywhere reports whether an empty file can be written at any place, and cut

@@ -27,11 +27,12 @@ func (f *appendOnlyFile) WriteAt(p []byte, offset int64) (int, error) {
 
 func TestProbe(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "copy")
-	target, err := newTarget(dir, plainly)
+	tree, err := newTarget(treeConfig{Dir: dir, Log: noWarnings{t}})
 	must(t, err)
-	defer target.close()
-	before := tree(t, dir)
-	if anywhere, err := target.probe(); !anywhere || err != nil {
+	must(t, tree.ClaimDirectory(0o700))
+	defer tree.Undo()
+	before := allFiles(t, dir)
+	if anywhere, err := probe(tree); !anywhere || err != nil {
 		t.Errorf("probe of an ordinary directory: %v, %v", anywhere, err)
 	}
 	sameTree(t, before, dir)
@@ -48,10 +49,11 @@ func TestProbe(t *testing.T) {
 // member that is lost in the middle leaves nothing that would have to be cut off.
 func TestArchive_AppendOnly(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "copy")
-	target, err := newTarget(dir, plainly)
+	tree, err := newTarget(treeConfig{Dir: dir, Log: noWarnings{t}})
 	must(t, err)
-	defer target.close()
-	a := newArchives(target, nil, 0o700, Compression{})
+	a := newArchives(archivesConfig{Tree: tree})
+	must(t, a.Claim(t.Context(), 0o700, 1))
+	defer a.Undo()
 	a.appendOnly = true
 	base, err := a.begin("base.tar")
 	must(t, err)

@@ -1,94 +1,111 @@
 package client
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
-// release is the steps by which a backup that is whole and on disk becomes one that can
-// be used. There is one moment in which it does, the renaming of the file that is held:
-// global/pg_control, or base.tar in tar format. This is what a directory is when the
-// process is killed, or the power fails, behind each step; "others" are the directories
-// of the tablespaces and of WAL:
+// Release makes the data directory a backup that can be used.
+func (t *target) Release(m output.Manifest, step func(name string) error) error {
+	return t.release(nil, output.ControlFile, m, step)
+}
+
+// release takes the steps by which a backup that is whole becomes one that is on disk and
+// can be used. It can be used from one moment on, the renaming of the file that is held:
+// global/pg_control, or base.tar in tar format. held is the last name of that file;
+// publish are those of the other archives. This is what a directory is when the process is
+// killed, or the power fails, behind each step; "others" are the directories of the
+// tablespaces and of WAL:
 //
 //	behind                   marker   held   others   PostgreSQL   --force
 //	the steps before         yes      yes    yes      refuses      removes all
-//	1 publish archives       yes      yes    -        -            removes all
-//	2 remove marker          no       yes    yes      refuses      removes all
-//	3 release control file   no       no     void     starts       refuses
-//	4 remove other markers   no       no     no       starts       refuses
-//	5 name manifest          no       no     no       starts       refuses
+//	1 write manifest         yes      yes    yes      refuses      removes all
+//	2 sync                   yes      yes    yes      refuses      removes all
+//	3 publish archives       yes      yes    -        -            removes all
+//	4 remove marker          no       yes    yes      refuses      removes all
+//	5 release control file   no       no     void     starts       refuses
+//	6 remove other markers   no       no     no       starts       refuses
+//	7 name manifest          no       no     no       starts       refuses
 //
 // A held file is as good as the marker, and as well locked. The markers of others are
 // void without one in the data directory that they name: so they can go last, and
 // --force never meets a directory that nothing is known of. The manifest has all its
 // content ahead of all this, and its name last (§5.6).
-func (b *backup) release() []step {
-	return []step{
-		{"publish archives", b.publishArchives},
-		{"remove marker", b.removeMarker},
-		{"release control file", b.releaseHeld},
-		{"remove other markers", b.removeOtherMarkers},
-		{"name manifest", b.nameManifest},
-	}
-}
-
-// publishArchives gives all archives but that of the data directory their names.
-func (b *backup) publishArchives(context.Context) error {
-	if b.target == nil || b.archives == nil {
-		return nil
-	}
-	for _, name := range b.archives.names[1:] {
-		if err := b.target.rename(name+output.IncompleteSuffix, name, false); err != nil {
+func (t *target) release(publish []string, held string, m output.Manifest, step func(name string) error) error {
+	for _, s := range []struct {
+		name string
+		do   func() error
+	}{
+		{"write manifest", func() error { return t.writeManifest(m) }},
+		{"sync", t.syncAll},
+		{"publish archives", func() error { return t.publish(publish) }},
+		{"remove marker", func() error { return t.removeMarker(held + output.IncompleteSuffix) }},
+		{"release control file", func() error { return t.rename(held+output.IncompleteSuffix, held, t.sync) }},
+		{"remove other markers", t.removeOtherMarkers},
+		{"name manifest", func() error { return t.nameManifest(m) }},
+	} {
+		if err := step(s.name); err != nil {
+			return err
+		}
+		if err := s.do(); err != nil {
 			return err
 		}
 	}
-	return nil // step 2 synchronizes the directory
+	t.close()
+	return nil
 }
 
-// held is the file by whose last name the backup can be used.
-func (b *backup) held() string {
-	if b.archives != nil {
-		return b.archives.names[0] + output.IncompleteSuffix
+// writeManifest writes backup_manifest under its temporary name.
+func (t *target) writeManifest(m output.Manifest) error {
+	if m == nil {
+		return nil
 	}
-	return output.ControlFileHeld
+	f, err := t.create(output.ManifestFileTmp)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err = m(f); err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("could not write file %q: %w", output.ManifestFileTmp, output.Cause(err))
+	}
+	return nil
+}
+
+// publish gives archives their names.
+func (t *target) publish(names []string) error {
+	for _, name := range names {
+		if err := t.rename(name+output.IncompleteSuffix, name, false); err != nil {
+			return err
+		}
+	}
+	return nil // the next step synchronizes the directory
 }
 
 // removeMarker removes the marker of the data directory. It hands its lock over to the
 // file that is held.
-func (b *backup) removeMarker(context.Context) error {
-	if b.target == nil {
-		return nil
+func (t *target) removeMarker(held string) error {
+	file, err := t.main.root.OpenFile(held, os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("could not open file %q: %w", held, output.Cause(err))
 	}
-	main := b.target.main
-	if held, err := main.root.OpenFile(b.held(), os.O_RDWR, 0); err == nil {
-		flock(held) //nolint:errcheck // see createMarker
-		main.unlock()
-		main.marker = held
-	} else {
-		return fmt.Errorf("could not open file %q: %w", b.held(), output.Cause(err))
-	}
-	return main.removeMarker(!b.NoSync)
+	flock(file) //nolint:errcheck // see createMarker
+	t.main.unlock()
+	t.main.marker = file
+	return t.main.removeMarker(t.sync)
 }
 
-func (b *backup) releaseHeld(context.Context) error {
-	if b.target == nil {
-		return nil
-	}
-	return b.target.rename(b.held(), strings.TrimSuffix(b.held(), output.IncompleteSuffix), !b.NoSync)
-}
-
-func (b *backup) removeOtherMarkers(context.Context) error {
-	for _, p := range b.target.places() {
+func (t *target) removeOtherMarkers() error {
+	for _, p := range t.places() {
 		if p.owner == nil {
 			continue
 		}
-		if err := p.removeMarker(!b.NoSync); err != nil {
+		if err := p.removeMarker(t.sync); err != nil {
 			return err
 		}
 	}
@@ -105,10 +122,10 @@ func (p *place) removeMarker(sync bool) error {
 	return p.syncNames()
 }
 
-func (b *backup) nameManifest(context.Context) error {
-	if b.Manifest.Omit || b.target == nil { // see finishArchives
+func (t *target) nameManifest(m output.Manifest) error {
+	if m == nil {
 		return nil
 	}
-	b.events.tell(LevelVerbose, "renaming %s to %s", output.ManifestFileTmp, output.ManifestFile)
-	return b.target.rename(output.ManifestFileTmp, output.ManifestFile, !b.NoSync)
+	t.log.Verbose("renaming %s to %s", output.ManifestFileTmp, output.ManifestFile)
+	return t.rename(output.ManifestFileTmp, output.ManifestFile, t.sync)
 }

@@ -38,7 +38,7 @@ func TestRelease_5_6_OtherMarkersAreVoid(t *testing.T) {
 		if moved {
 			must(t, os.Rename(filepath.Join(base, "copy"), filepath.Join(base, "moved")))
 		}
-		before := tree(t, base)
+		before := allFiles(t, base)
 		for _, wal := range []string{"", filepath.Join(base, "wal")} {
 			_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(base, "another"), WAL: WALOptions{Dir: wal}, Force: true})
 			if err == nil || !strings.Contains(err.Error(), "holds a part of a backup of which nothing says that it is unfinished") {
@@ -70,7 +70,7 @@ func TestRelease_5_3_Fails(t *testing.T) {
 	for _, step := range releaseSteps[1:] {
 		f := newFake(t)
 		parent := t.TempDir()
-		before := tree(t, parent)
+		before := allFiles(t, parent)
 		dir := filepath.Join(parent, "copy")
 		f.withTablespace("16400", filepath.Join(parent, "space"))
 		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, WAL: WALOptions{Dir: filepath.Join(parent, "wal")}, step: func(name string) {

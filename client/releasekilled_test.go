@@ -90,7 +90,7 @@ func TestRelease_5_6_KilledArchives(t *testing.T) {
 // checkForceOnArchives is checkForce for archives.
 func checkForceOnArchives(t *testing.T, step string, o Options) {
 	t.Helper()
-	before := tree(t, o.Dir)
+	before := allFiles(t, o.Dir)
 	_, err := Backup(t.Context(), o)
 	if err == nil || errors.Is(err, ErrUnfinished) == isReleased(step) {
 		t.Errorf("step %s: the next backup says %v", step, err)

@@ -29,8 +29,6 @@ type walStream struct {
 	interval    time.Duration // between two reports; not above 0: none
 	timeout     time.Duration // see Options.Timeout
 	sink        output.Sink
-	folder      *target // where segments are renamed; nil: they go into an archive
-	sync        bool
 	checksums   manifest.ChecksumAlgorithm // for the manifest
 
 	begun    bool
@@ -74,7 +72,7 @@ func (b *backup) openStream(ctx context.Context) error {
 	}
 	b.stream = &walStream{
 		conn: c, slot: b.WAL.Slot, segmentSize: b.cluster.segmentSize, interval: b.WAL.StatusInterval, timeout: b.Timeout,
-		sync: !b.NoSync, checksums: b.Manifest.Checksums, done: make(chan struct{}),
+		checksums: b.Manifest.Checksums, done: make(chan struct{}),
 	}
 	return b.identifyStream()
 }
@@ -93,7 +91,8 @@ func (b *backup) startStream(context.Context) error {
 	if err := b.identifyStream(); err != nil {
 		return err
 	}
-	if err := b.placeStream(); err != nil {
+	var err error
+	if s.sink, err = b.out.WALSink(); err != nil {
 		return err
 	}
 	begin := b.started.StartPtr - b.started.StartPtr%protocol.LSN(s.segmentSize)
@@ -135,32 +134,6 @@ func (b *backup) identifyStream() error {
 		return fmt.Errorf("could not determine server setting for synchronous_standby_names: %w", err)
 	}
 	s.synchronous = standbys != ""
-	return nil
-}
-
-// placeStream makes room for the WAL.
-func (b *backup) placeStream() error {
-	s := b.stream
-	if b.archives != nil {
-		if err := b.archives.separateWAL(); err != nil {
-			return err
-		}
-	} else {
-		s.folder = b.target
-		if err := b.ensureWALDirectories(); err != nil {
-			return err
-		}
-	}
-	s.sink = b.newSink()
-	return nil
-}
-
-func (b *backup) ensureWALDirectories() error {
-	for _, directory := range []string{"pg_wal", "pg_wal/archive_status"} {
-		if err := b.ensureDirectory(directory); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 

@@ -37,11 +37,14 @@ func TestStream_PostgreSQL(t *testing.T) {
 	must(t, err)
 	c, err := d.First(ctx)
 	must(t, err)
-	target, err := newTarget(filepath.Join(t.TempDir(), "copy"), plainly)
+	dir := filepath.Join(t.TempDir(), "copy")
+	out, err := newOutput(Options{Dir: dir}, noWarnings{t})
 	must(t, err)
-	defer target.close()
-	must(t, target.makeDirectory("pg_wal"))
-	b := &backup{Options: Options{WAL: WALOptions{Method: WALStream}}, dialer: d, leader: c, target: target}
+	_, err = out.Locate(nil)
+	must(t, err)
+	must(t, out.Claim(ctx, 0o700, 1))
+	defer out.Undo()
+	b := &backup{Options: Options{WAL: WALOptions{Method: WALStream}}, dialer: d, leader: c, out: out}
 	b.cluster.segmentSize, b.cluster.versionNum = 1<<20, p.Major*10000
 	b.cluster.system, err = wire.Row(c, "IDENTIFY_SYSTEM", protocol.DecodeSystem)
 	must(t, err)
@@ -72,7 +75,7 @@ func TestStream_PostgreSQL(t *testing.T) {
 	segments := 0
 	for i := range int32(s.files.Len()) {
 		name := strings.TrimPrefix(s.files.At(i).Path, "pg_wal/")
-		got := read(t, target.main.path, "pg_wal/"+name)
+		got := read(t, dir, "pg_wal/"+name)
 		want, err := os.ReadFile(filepath.Join(standby.Dir, "pg_wal", name))
 		if os.IsNotExist(err) { // the last of a timeline is renamed on promotion
 			want, err = os.ReadFile(filepath.Join(standby.Dir, "pg_wal", name+".partial"))
@@ -84,7 +87,7 @@ func TestStream_PostgreSQL(t *testing.T) {
 		}
 		segments++
 	}
-	if segments < 5 || read(t, target.main.path, "pg_wal/00000002.history") == "" {
+	if segments < 5 || read(t, dir, "pg_wal/00000002.history") == "" {
 		t.Errorf("%d segments", segments)
 	}
 	waitFor(t, func() bool { return ask(t, standby, "SELECT count(*) FROM pg_replication_slots") == "0" })

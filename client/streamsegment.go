@@ -1,17 +1,12 @@
 package client
 
 import (
-	"fmt"
 	"io"
 	"time"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
 )
-
-// partialSuffix is behind the name of a segment that is being received into a
-// directory.
-const partialSuffix = ".partial"
 
 // walSegment is a segment that is being received.
 type walSegment struct {
@@ -50,7 +45,7 @@ func (s *walStream) createSegment(begin protocol.LSN, tli protocol.Timeline) err
 		Path: "pg_wal/" + protocol.WALFileName(tli, begin, s.segmentSize),
 		Size: s.segmentSize, ModTime: time.Now().Unix(),
 	}
-	e, err := s.sink.Create(&f, s.partialName(f.Path))
+	e, err := s.sink.Create(&f, f.Path)
 	if err != nil {
 		return err
 	}
@@ -58,17 +53,7 @@ func (s *walStream) createSegment(begin protocol.LSN, tli protocol.Timeline) err
 	return nil
 }
 
-// partialName is what a segment is called until it is complete. In an archive nothing
-// can be renamed.
-func (s *walStream) partialName(path string) string {
-	if s.folder == nil {
-		return path
-	}
-	return path + partialSuffix
-}
-
-// finishSegment fills what is missing of the segment with zeros, and gives it its name
-// when it is on disk.
+// finishSegment fills what is missing of the segment with zeros, and completes it.
 func (s *walStream) finishSegment() error {
 	if s.segment == nil {
 		return nil
@@ -85,16 +70,7 @@ func (s *walStream) finishSegment() error {
 		return err
 	}
 	s.files.Add(segment.file)
-	if s.folder == nil {
-		return nil
-	}
-	partial := s.partialName(segment.file.Path)
-	if s.sync {
-		if err := s.folder.syncFile(partial); err != nil {
-			return err
-		}
-	}
-	return s.folder.rename(partial, segment.file.Path, false) // the directory is synchronized with all others
+	return nil
 }
 
 // closeSegment gives up a segment that is not complete.
@@ -103,18 +79,4 @@ func (s *walStream) closeSegment() {
 		s.segment.entry.Discard() //nolint:errcheck // the backup has failed, for another reason
 		s.segment = nil
 	}
-}
-
-// syncFile makes a file's content durable.
-func (t *target) syncFile(path string) error {
-	root, rest := t.locate(path)
-	f, err := root.Open(rest)
-	if err == nil {
-		err = f.Sync()
-		f.Close()
-	}
-	if err != nil {
-		return fmt.Errorf("could not synchronize file %q: %w", path, output.Cause(err))
-	}
-	return nil
 }

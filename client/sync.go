@@ -54,12 +54,16 @@ func (t *target) closeFileSystems() {
 	t.systems = nil
 }
 
-// sync makes all that was written durable: data, names and modes, of the data
+// syncAll makes all that was written durable: data, names and modes, of the data
 // directory, its tablespaces and the parents that were created for them. A file system
 // is asked once, where that is enough: for many small files that is an order of
 // magnitude faster than a call for each file. It tells of directories whose names the
 // file system makes durable when it likes.
-func (t *target) sync() error {
+func (t *target) syncAll() error {
+	if !t.sync {
+		return nil
+	}
+	t.log.Verbose("syncing data to disk ...")
 	whole := map[uint64]bool{}
 	for _, system := range t.systems {
 		done, err := syncFileSystem(system.file)
@@ -78,7 +82,7 @@ func (t *target) sync() error {
 			return err
 		}
 		if p.unsynced != nil {
-			t.tell(LevelWarning, "%v: its file system does not offer that", p.unsynced)
+			t.log.Warning("%v: its file system does not offer that", p.unsynced)
 		}
 	}
 	return nil

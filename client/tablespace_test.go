@@ -85,7 +85,7 @@ func TestTablespace_5_3_Failure(t *testing.T) {
 		elsewhere := filepath.Join(parent, "elsewhere")
 		must(t, os.Mkdir(elsewhere, 0o700))
 		must(t, os.WriteFile(filepath.Join(elsewhere, "precious"), []byte("!"), 0o600))
-		before := tree(t, parent)
+		before := allFiles(t, parent)
 		f := newFake(t)
 		f.withTablespace("16400", location)
 		query := f.query
@@ -109,7 +109,7 @@ func TestTablespace_5_3_Failure(t *testing.T) {
 func TestTablespace_NotEmpty(t *testing.T) {
 	parent := t.TempDir()
 	must(t, os.MkdirAll(filepath.Join(parent, "space/PG_15_202209061"), 0o700))
-	before := tree(t, parent)
+	before := allFiles(t, parent)
 	f := newFake(t)
 	f.withTablespace("16400", filepath.Join(parent, "space"))
 	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(parent, "copy")})
@@ -125,7 +125,7 @@ func TestTablespace_NotEmpty(t *testing.T) {
 func TestTablespace_Overlap(t *testing.T) {
 	for _, to := range []string{"copy", "copy/space", ""} {
 		parent := t.TempDir()
-		before := tree(t, parent)
+		before := allFiles(t, parent)
 		f := newFake(t)
 		f.withTablespace("16400", filepath.Join(parent, "space"))
 		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(parent, "copy"),
@@ -148,7 +148,7 @@ func TestTablespace_5_8_Created(t *testing.T) {
 			return list
 		}
 		parent := t.TempDir()
-		before := tree(t, parent)
+		before := allFiles(t, parent)
 		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(parent, "copy")})
 		e, ok := err.(*protocol.Error)
 		if !ok || !strings.Contains(e.Message, "tablespace 16500 was created during the backup") || !strings.Contains(e.Hint, `"/new"`) {
@@ -180,7 +180,7 @@ func TestTablespace_5_2_Dropped(t *testing.T) {
 		f.listed = nil // the link is gone
 		f.stop.Label = label
 		f.failOn("LIST_FILES '", protocol.CodeUndefinedObject)
-		before := tree(t, parent)
+		before := allFiles(t, parent)
 		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(parent, "copy")})
 		if label == "" {
 			if err == nil || !strings.Contains(err.Error(), "tablespace 16400 has been dropped, and there is no recovery") {

@@ -39,7 +39,7 @@ func TestFormat_5_3_NothingIsLeft(t *testing.T) {
 				if o.Archive == nil {
 					far := t.TempDir()
 					o.WAL.Dir = filepath.Join(far, "parent/wal")
-					before := tree(t, far)
+					before := allFiles(t, far)
 					defer sameTree(t, before, far)
 				}
 				expectFailure(t, o, "scripted failure")

@@ -14,28 +14,66 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
+// treeConfig says what a target is to be, and how it is to be written.
+type treeConfig struct {
+	Dir     string // the data directory, an absolute path; it must be empty or absent
+	WALDir  string // the directory that pg_wal becomes a link to, likewise; empty: no link
+	Force   bool   // remove what a backup that was killed has left in a directory
+	NoSync  bool   // do not wait until all is on disk
+	NoClean bool   // on Undo leave behind what was written
+	Log     output.Log
+}
+
 // target is where the backup is written: the data directory and, through no link
 // but by themselves, the tablespaces. Paths are those of the protocol. The methods
 // that write files may be called by several goroutines.
 type target struct {
+	treeConfig
 	occupation
 	fileMode   fs.FileMode
-	maxFolders int // that a worker keeps open; one at least
-	main       *place
-	spaces     map[uint32]*place // by OID, those that have a link
-	wal        *place            // nil: pg_wal is a directory like others
-	order      []*place          // all of them, as they were occupied: main is the first
-	systems    []fileSystem      // on which they are
+	maxFolders int                 // that a sink keeps open; one at least
+	located    []output.Tablespace // see Locate
+	main       *place              // nil before Claim
+	spaces     map[uint32]*place   // by OID, those that have a link
+	wal        *place              // nil: pg_wal is a directory like others
+	order      []*place            // all of them, as they were occupied: main is the first
+	systems    []fileSystem        // on which they are
 }
 
-// newTarget occupies dir.
-func newTarget(dir string, o occupation) (*target, error) {
-	t := &target{occupation: o, fileMode: o.dirMode &^ 0o111, spaces: map[uint32]*place{}}
-	var err error
-	if t.main, err = t.occupy(dir); err != nil {
+// newTarget makes sure that the directories of c can be filled. It changes nothing.
+func newTarget(c treeConfig) (*target, error) {
+	t := &target{
+		treeConfig: c, occupation: occupation{force: c.Force, sync: !c.NoSync, log: c.Log}, maxFolders: 1, spaces: map[uint32]*place{},
+	}
+	if err := t.checkVacant(c.Dir); err != nil {
 		return nil, err
 	}
+	if c.WALDir != "" {
+		if err := t.checkVacant(c.WALDir); err != nil {
+			return nil, err
+		}
+	}
 	return t, nil
+}
+
+// checkVacant reports an error unless a directory can be filled: it lies in no cluster,
+// and is absent or empty, or holds an unfinished backup that is to be removed.
+func (t *target) checkVacant(path string) error {
+	if err := checkOutside(path); err != nil {
+		return err
+	}
+	err := checkVacant(path, nil)
+	if t.Force && errors.Is(err, ErrUnfinished) {
+		return nil
+	}
+	return err
+}
+
+// ClaimDirectory claims the data directory. mode is for it, and for what is created below it.
+func (t *target) ClaimDirectory(mode fs.FileMode) (err error) {
+	t.dirMode, t.fileMode = mode, mode&^0o111
+	t.main, err = t.occupy(t.Dir)
+	return err
 }
 
 // occupy makes a directory one of the target's.
@@ -51,16 +89,6 @@ func (t *target) occupy(path string) (*place, error) {
 	return p, nil
 }
 
-// addTablespace occupies the location of a tablespace.
-func (t *target) addTablespace(oid uint32, location string) error {
-	p, err := t.occupy(location)
-	if err != nil {
-		return err
-	}
-	t.spaces[oid] = p
-	return nil
-}
-
 // dropTablespace gives back the location of a tablespace that the backup has not.
 func (t *target) dropTablespace(oid uint32) error {
 	p := t.spaces[oid]
@@ -73,12 +101,7 @@ func (t *target) dropTablespace(oid uint32) error {
 }
 
 // places are the directories that were occupied, the data directory first.
-func (t *target) places() []*place {
-	if t == nil {
-		return nil
-	}
-	return t.order
-}
+func (t *target) places() []*place { return t.order }
 
 // close gives up the directories, as they are.
 func (t *target) close() {
@@ -117,8 +140,8 @@ func (t *target) makeDirectory(path string) error {
 	return nil
 }
 
-// ensureDirectory is makeDirectory where the directory does not exist yet.
-func (t *target) ensureDirectory(path string) error {
+// EnsureDirectory is makeDirectory where the directory does not exist yet.
+func (t *target) EnsureDirectory(path string) error {
 	root, rest := t.locate(path)
 	if info, err := root.Lstat(rest); err == nil && (info.IsDir() || path == output.WALFolder && t.wal != nil) {
 		return nil
@@ -131,6 +154,14 @@ func (t *target) link(oid uint32) error {
 	name := "pg_tblspc/" + strconv.FormatUint(uint64(oid), 10)
 	if err := t.main.root.Symlink(t.spaces[oid].path, name); err != nil {
 		return fmt.Errorf("could not create symbolic link %q: %w", name, output.Cause(err))
+	}
+	return nil
+}
+
+// linkWAL creates the link pg_wal.
+func (t *target) linkWAL() error {
+	if err := t.main.root.Symlink(t.wal.path, output.WALFolder); err != nil {
+		return fmt.Errorf("could not create symbolic link %q: %w", output.WALFolder, output.Cause(err))
 	}
 	return nil
 }
@@ -170,6 +201,63 @@ func (t *target) write(path string, content []byte) error {
 	return nil
 }
 
+// append adds to a file, or creates it.
+func (t *target) append(path string, content []byte) error {
+	root, rest := t.locate(path)
+	f, err := root.OpenFile(rest, os.O_WRONLY|os.O_CREATE|os.O_APPEND, t.fileMode)
+	if err != nil {
+		return fmt.Errorf("could not open file %q: %w", path, output.Cause(err))
+	}
+	defer f.Close()
+	if err := setFileMode(f, t.fileMode); err != nil {
+		return fmt.Errorf("could not change permissions of file %q: %w", path, output.Cause(err))
+	}
+	if _, err := f.Write(content); err != nil {
+		return fmt.Errorf("could not write to file %q: %w", path, output.Cause(err))
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("could not close file %q: %w", path, output.Cause(err))
+	}
+	return nil
+}
+
+// remove removes a file.
+func (t *target) remove(path string) error {
+	root, rest := t.locate(path)
+	if err := root.Remove(rest); err != nil {
+		return fmt.Errorf("could not remove file %q: %w", path, output.Cause(err))
+	}
+	return nil
+}
+
+// createUnnamed makes a file in the data directory that has no name, and is gone when it
+// is closed. No file may have the name, which is for the moment.
+func (t *target) createUnnamed(name string) (*os.File, error) {
+	file, err := t.main.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, t.fileMode)
+	if err != nil {
+		return nil, fmt.Errorf("could not create file %q: %w", name, output.Cause(err))
+	}
+	if err := t.remove(name); err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// syncFile makes a file's content durable.
+func (t *target) syncFile(path string) error {
+	root, rest := t.locate(path)
+	f, err := root.Open(rest)
+	if err == nil {
+		err = f.Sync()
+		f.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("could not synchronize file %q: %w", path, output.Cause(err))
+	}
+	return nil
+}
+
 // rename renames a file of the data directory within its directory. The new name
 // is on disk when it returns, unless that is not wanted.
 func (t *target) rename(from, to string, sync bool) error {
@@ -184,12 +272,20 @@ func (t *target) rename(from, to string, sync bool) error {
 	return t.main.syncDirectory(filepath.Dir(to))
 }
 
-// undo leaves all directories as they were found, and says so. The last goes first:
+// Undo leaves all directories as they were found, and says so. The last goes first:
 // one may have been created for the sake of another.
-func (t *target) undo(tell func(level EventLevel, format string, args ...any)) {
+func (t *target) Undo() {
+	if t.main == nil {
+		return
+	}
+	if t.NoClean {
+		t.close()
+		t.log.Info("data directory %q not removed at user's request", t.Dir)
+		return
+	}
 	t.closeFileSystems()
 	if err := t.main.hold(); err != nil {
-		tell(LevelWarning, "%v", err) // the removal will say so, too
+		t.log.Warning("%v", err) // the removal will say so, too
 	}
 	for _, p := range slices.Backward(t.places()) {
 		what := "tablespace directory"
@@ -202,9 +298,9 @@ func (t *target) undo(tell func(level EventLevel, format string, args ...any)) {
 		if len(p.made) == 0 {
 			what = "contents of " + what
 		}
-		tell(LevelInfo, "removing %s %q", what, p.path)
+		t.log.Info("removing %s %q", what, p.path)
 		if err := p.vacate(); err != nil {
-			tell(LevelWarning, "could not remove %s %q: %v", what, p.path, protocol.Shorten(err.Error(), 500))
+			t.log.Warning("could not remove %s %q: %v", what, p.path, protocol.Shorten(err.Error(), 500))
 		}
 	}
 }

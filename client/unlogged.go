@@ -79,10 +79,9 @@ func (b *backup) markUnlogged(ctx context.Context) error {
 	for _, path := range slices.Sorted(maps.Keys(b.initForks)) {
 		modTime := b.initForks[path]
 		b.events.tell(LevelVerbose, "relation of %q has become unlogged: recovery will make it anew", path)
-		if err := b.writeFile(path, nil, modTime); err != nil {
+		if err := b.writeOwn(path, nil, modTime); err != nil {
 			return err
 		}
-		b.extra = append(b.extra, output.OwnFile(path, nil, modTime, b.Manifest.Checksums))
 	}
 	return nil
 }

@@ -10,36 +10,6 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// Where the server says that a tablespace is, is a matter of trust: what no mapping
-// says has to look like one.
-func TestUnmapped_5_9(t *testing.T) {
-	base := t.TempDir()
-	t.Setenv("HOME", filepath.Join(base, "home"))
-	must(t, os.MkdirAll(filepath.Join(base, "home", "empty"), 0o700))
-	must(t, os.Mkdir(filepath.Join(base, ".config"), 0o700))
-	must(t, os.Symlink(".config", filepath.Join(base, "link")))
-	for location, want := range map[string]string{
-		"home/new":       "",
-		"home/empty":     "",
-		"new":            "",
-		"home":           "is, or holds, the home directory",
-		"":               "is, or holds, the home directory",
-		"home/.ssh":      "it is hidden",
-		"link/autostart": "it is hidden",
-		".new/x":         "it is hidden",
-		"new/new":        "its parent directory does not exist",
-	} {
-		if got := whyNoTablespace(filepath.Join(base, location)); (got == "") != (want == "") || !strings.Contains(got, want) {
-			t.Errorf("%q: %q, want %q", location, got, want)
-		}
-	}
-	for _, location := range []string{"/", "/etc", "/etc/cron.d", "/usr/local/bin/x", "/dev/shm", "/root/x", "/var/lib/dpkg/info", "/proc/self"} {
-		if whyNoTablespace(location) == "" {
-			t.Errorf("%q is taken", location)
-		}
-	}
-}
-
 // A server that lies writes nothing, unless a mapping permits it.
 func TestTablespace_5_9_Unmapped(t *testing.T) {
 	f := newFake(t)

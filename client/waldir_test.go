@@ -14,7 +14,7 @@ func TestWALDir_InUse(t *testing.T) {
 	parent := t.TempDir()
 	wal := filepath.Join(parent, "wal")
 	must(t, os.MkdirAll(filepath.Join(wal, "precious"), 0o755))
-	before := tree(t, parent)
+	before := allFiles(t, parent)
 	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(parent, "copy"), WAL: WALOptions{Dir: wal}})
 	if err == nil || !strings.HasSuffix(err.Error(), `wal" exists but is not empty`) {
 		t.Errorf("error is %v", err)

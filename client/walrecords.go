@@ -49,7 +49,7 @@ func (b *backup) checkRecords(r *walrecord.Run) error {
 // checkCheckpoint holds the checkpoint against pg_control, where a server without a label
 // looks for it.
 func (b *backup) checkCheckpoint(checkpoint walrecord.Record) error {
-	content, err := b.controlContent()
+	content, err := b.out.ControlFile()
 	if err != nil {
 		return err
 	}

@@ -33,3 +33,24 @@ func (l *Listing) Has(path string) bool {
 	i, found := l.Find(path)
 	return found && !l.Files.At(i).Gone
 }
+
+// Sum is how much there is of something.
+type Sum struct {
+	Files int64
+	Bytes int64
+}
+
+// Sums is how much lies in each tablespace, by its OID. What lies below pg_tblspc/OID is the
+// tablespace's, all else the data directory's, whose OID is 0.
+func (l *Listing) Sums() map[uint32]Sum {
+	sums := map[uint32]Sum{0: {1, l.Control.Size}}
+	for i := range int32(l.Files.Len()) {
+		f := l.Files.At(i)
+		oid, _, _ := SplitTablespacePath(f.Path)
+		sum := sums[oid]
+		sum.Files++
+		sum.Bytes += f.Size
+		sums[oid] = sum
+	}
+	return sums
+}

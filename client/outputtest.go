@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// tree is all that lies in a directory, by path: the mode, and what it holds.
-func tree(t *testing.T, dir string) map[string]string {
+// allFiles is all that lies in a directory, by path: the mode, and what it holds.
+func allFiles(t testing.TB, dir string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -39,28 +39,31 @@ func tree(t *testing.T, dir string) map[string]string {
 		}
 		return nil
 	})
-	must(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return found
 }
 
 // sameTree reports what has changed below dir.
-func sameTree(t *testing.T, before map[string]string, dir string) {
+func sameTree(t testing.TB, before map[string]string, dir string) {
 	t.Helper()
-	if diff := cmp.Diff(before, tree(t, dir)); diff != "" {
+	if diff := cmp.Diff(before, allFiles(t, dir)); diff != "" {
 		t.Errorf("the target is not as before (-before +after):\n%s", diff)
 	}
 }
 
-func read(t *testing.T, path ...string) string {
-	t.Helper()
-	content, err := os.ReadFile(filepath.Join(path...))
-	must(t, err)
-	return string(content)
-}
+// noWarnings is the log of an output that has nothing to warn of.
+type noWarnings struct{ T testing.TB }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+// Verbose is of no interest.
+func (noWarnings) Verbose(string, ...any) {}
+
+// Info is of no interest.
+func (noWarnings) Info(string, ...any) {}
+
+// Warning fails the test.
+func (w noWarnings) Warning(format string, args ...any) {
+	w.T.Helper()
+	w.T.Errorf(format, args...)
 }

@@ -1,0 +1,59 @@
+package client
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// linked makes real/data with a link to it from elsewhere: link -> real/data.
+func linkedTo(t *testing.T) (base string) {
+	t.Helper()
+	base, err := filepath.EvalSymlinks(t.TempDir())
+	must(t, err)
+	must(t, os.MkdirAll(filepath.Join(base, "real/data"), 0o700))
+	must(t, os.Symlink("real/data", filepath.Join(base, "link")))
+	return base
+}
+
+func TestAbsolute(t *testing.T) {
+	base := linkedTo(t)
+	t.Chdir(base)
+	for path, want := range map[string]string{
+		"x": "x", "./x//y/.": "x/y", "link/x": "link/x", "link/../c": "real/c", "link/..": "real", "link/../../c": "c", "real/../c": "c", "..x/y..": "..x/y..",
+	} {
+		got, err := absolute(path)
+		if err != nil || got != filepath.Join(base, want) {
+			t.Errorf("%s: got %q, %v", path, got, err)
+		}
+	}
+	if got, err := absolute("absent/../c"); err == nil {
+		t.Errorf("the way to nowhere leads to %s", got)
+	}
+}
+
+func TestOverlap(t *testing.T) {
+	base := linkedTo(t)
+	for _, test := range []struct {
+		a, b string
+		want bool
+	}{
+		{"link", "real/data", true},
+		{"link/data", "real/data/data/ts", true},
+		{"real/data/new/ts", "link/new", true},
+		{"real/data/new", "link/newer", false},
+		{"real/other", "link", false},
+		{"new", "new/x/y", true},
+		{"new", "new2", false},
+		{"real", "link/x", true},
+	} {
+		for range 2 {
+			got, err := overlap(filepath.Join(base, test.a), filepath.Join(base, test.b))
+			must(t, err)
+			if got != test.want {
+				t.Errorf("%s and %s: %v", test.a, test.b, got)
+			}
+			test.a, test.b = test.b, test.a
+		}
+	}
+}

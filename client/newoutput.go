@@ -1,0 +1,27 @@
+package client
+
+import "github.com/pgparallel/pgparallel/client/internal/output"
+
+// newOutput makes what the backup is written as, of options that withDefaults has checked.
+// Nothing behind it asks for the format.
+func newOutput(o Options, log output.Log) (output.Output, error) {
+	var archives archivesConfig
+	if o.Archive != nil {
+		archives.Compression, archives.Out = o.Archive.Compression, o.Archive.Output
+	}
+	if o.WriteRecoveryConf {
+		archives.Appended = []string{output.AutoConfFile}
+	}
+	if archives.Out != nil {
+		return newArchives(archives), nil
+	}
+	tree, err := newTarget(treeConfig{Dir: o.Dir, WALDir: o.WAL.Dir, Force: o.Force, NoSync: o.NoSync, NoClean: o.NoClean, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	if o.Archive == nil {
+		return tree, nil
+	}
+	archives.Tree = tree
+	return newArchives(archives), nil
+}

@@ -1,0 +1,229 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/pgparallel/pgparallel/client/internal/output"
+)
+
+var _ output.Output = (*archives)(nil)
+
+// Locate gives each tablespace an archive. Where the tablespaces will be unpacked is of no
+// interest here.
+func (a *archives) Locate(spaces []output.Tablespace) (map[uint32]output.Target, error) {
+	a.located = spaces
+	if a.Tree == nil {
+		if len(spaces) > 0 {
+			return nil, fmt.Errorf("can only write single tablespace to stdout, database has %d", len(spaces)+1)
+		}
+		return map[uint32]output.Target{0: {Path: "-"}}, nil
+	}
+	archive := func(name string) output.Target {
+		return output.Target{Path: filepath.Join(a.Tree.Dir, name+".tar"+a.Compression.suffix())}
+	}
+	targets := map[uint32]output.Target{0: archive("base")}
+	for _, space := range spaces {
+		targets[space.OID] = archive(strconv.FormatUint(uint64(space.OID), 10))
+	}
+	return targets, nil
+}
+
+// Claim claims the directory of the archives, and finds out what its file system can do.
+func (a *archives) Claim(ctx context.Context, mode fs.FileMode, _ int) error {
+	a.dirMode, a.fileMode = mode, mode&^0o111
+	if a.Tree != nil {
+		if err := a.Tree.ClaimDirectory(mode); err != nil {
+			return err
+		}
+		anywhere, err := probe(a.Tree)
+		if err != nil {
+			return err
+		}
+		a.appendOnly = !anywhere
+	}
+	a.interruptible(ctx)
+	return nil
+}
+
+// interruptible makes the end of ctx end a write to Out as well, on which nobody
+// may be reading, if Out knows deadlines.
+func (a *archives) interruptible(ctx context.Context) {
+	a.uninterrupt = func() bool { return true }
+	if out, ok := a.Out.(interface{ SetWriteDeadline(time.Time) error }); ok {
+		a.uninterrupt = context.AfterFunc(ctx, func() {
+			out.SetWriteDeadline(time.Unix(1, 0)) // one that knows none cannot be helped
+		})
+	}
+}
+
+// Check finds out before anything is copied what cannot be archived, and warns of too
+// little room. How small compressed archives will be, nobody knows.
+func (a *archives) Check(l *output.Listing, _ int64) error {
+	if err := checkTarNames(l); err != nil {
+		return err
+	}
+	if a.Tree != nil && a.Compression.Method == CompressionNone {
+		warnOfSpace(a.Tree.Log, map[string]int64{a.Tree.Dir: l.Bytes})
+	}
+	return nil
+}
+
+// Sink is a sink that puts files into the archives they belong to.
+func (a *archives) Sink() output.Sink { return a.newSink() }
+
+// WALSink begins an archive for the files that a sink creates below pg_wal from now on:
+// WAL that arrives while the backup runs. In an archive nothing can be renamed: a segment
+// that is not whole is not there yet.
+func (a *archives) WALSink() (output.Sink, error) {
+	if err := a.separateWAL(); err != nil {
+		return nil, err
+	}
+	return a.newSink(), nil
+}
+
+// FinalSize is the size as listed, which the header of the member said beforehand.
+func (a *archives) FinalSize(f *output.File, listed int64) int64 {
+	if f.Path == output.ControlFile || a.held[f.Path] != nil {
+		return f.Size
+	}
+	return listed
+}
+
+// ControlFile is kept in memory until the end.
+func (a *archives) ControlFile() ([]byte, error) { return a.held[output.ControlFileHeld].content, nil }
+
+// WriteFile adds a member.
+func (a *archives) WriteFile(path string, content []byte, modTime int64) error {
+	return a.addFile(path, content, modTime)
+}
+
+// AppendFile adds a file that has been kept in memory, with what it is to have besides.
+func (a *archives) AppendFile(path string, content []byte, modTime int64) error {
+	h := a.held[path]
+	if h == nil {
+		return fmt.Errorf("file %q is in its archive already", path)
+	}
+	return a.unhold(path, path, append(h.content, content...), modTime)
+}
+
+// unhold adds a file that has been kept in memory, under its path.
+func (a *archives) unhold(name, path string, content []byte, modTime int64) error {
+	delete(a.held, name)
+	return a.addFile(path, content, modTime)
+}
+
+// EnsureDirectory adds a directory that may have been listed.
+func (a *archives) EnsureDirectory(path string) error {
+	if a.folders[path] {
+		return nil
+	}
+	if err := a.addDirectory(path, a.modTime); err != nil {
+		return err
+	}
+	return a.own.Flush()
+}
+
+// TablespaceMap says where the tablespaces are to be. PostgreSQL reads tablespace_map only
+// together with backup_label: without recovery there are links in base.tar instead.
+func (a *archives) TablespaceMap(recovery bool) ([]byte, error) {
+	var lines []byte
+	for _, space := range a.located {
+		if !slices.Contains(a.links, space.OID) {
+			continue
+		}
+		if recovery {
+			lines = append(lines, tablespaceMapLine(space.OID, space.Location)...)
+			continue
+		}
+		if err := a.addLink(fmt.Sprintf("pg_tblspc/%d", space.OID), space.Location, a.modTime); err != nil {
+			return nil, err
+		}
+	}
+	return lines, nil
+}
+
+// Release ends the archives, and has their directory made a backup in the order of §5.6.
+func (a *archives) Release(m output.Manifest, step func(name string) error) error {
+	if err := step("finish archives"); err != nil {
+		return err
+	}
+	if err := a.complete(m); err != nil {
+		return err
+	}
+	if a.Tree == nil {
+		return nil
+	}
+	return a.Tree.release(a.names[1:], a.names[0], m, step)
+}
+
+// complete adds the control file, and with nobody else to take it the manifest, and ends
+// the archives.
+func (a *archives) complete(m output.Manifest) error {
+	control := a.held[output.ControlFileHeld].content
+	if err := a.unhold(output.ControlFileHeld, output.ControlFile, control, a.modTime); err != nil {
+		return err
+	}
+	if a.Tree == nil && m != nil {
+		if err := a.addManifest(m); err != nil {
+			return err
+		}
+	}
+	return a.finish()
+}
+
+// Undo gives up the archives, and removes what is in their directory.
+func (a *archives) Undo() {
+	a.close()
+	if a.Tree != nil {
+		a.Tree.Undo()
+	}
+}
+
+// addManifest adds the manifest. It is written twice, for the first thing that an
+// archive wants to know is its size.
+func (a *archives) addManifest(m output.Manifest) error {
+	var size counter
+	if err := m(&size); err != nil {
+		return err
+	}
+	h := tarHeader{name: output.ManifestFile, kind: tarRegular, size: int64(size), mode: a.fileMode, modTime: time.Now().Unix()}
+	e, err := newTarEntry(a.base, a.own.batches, h)
+	if err != nil {
+		return err
+	}
+	if err = m(entryWriter{e}); err == nil {
+		err = e.Finish(io.Discard)
+	}
+	if err != nil {
+		e.Discard() // why it is not there is what there is to tell
+	}
+	return err
+}
+
+// counter counts what is written to it.
+type counter int64
+
+// Write implements io.Writer.
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
+}
+
+// entryWriter writes to a file whose size is known.
+type entryWriter struct{ output.Entry }
+
+// Write implements io.Writer.
+func (w entryWriter) Write(p []byte) (int, error) {
+	kept, err := w.Add(p)
+	if err == nil && len(kept) < len(p) {
+		err = io.ErrShortWrite
+	}
+	return len(kept), err
+}
