@@ -1,9 +1,7 @@
 package client
 
 import (
-	"archive/tar"
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,28 +12,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
-)
 
-// members is what an archive holds, by name.
-func members(t *testing.T, archive io.Reader) map[string]string {
-	t.Helper()
-	found := map[string]string{}
-	r := tar.NewReader(archive)
-	for {
-		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			return found
-		}
-		must(t, err)
-		content, err := io.ReadAll(r)
-		must(t, err)
-		if _, twice := found[h.Name]; twice {
-			t.Errorf("%s is there twice", h.Name)
-		}
-		found[h.Name] = string(content)
-	}
-}
+	"github.com/pgparallel/pgparallel/client/internal/outputtest"
+)
 
 // kindsOfArchive makes an archive of each kind, with a reader of what it holds when it
 // is finished.
@@ -112,7 +91,7 @@ func TestArchive_Parallel(t *testing.T) {
 			}
 			wg.Wait()
 			must(t, a.finish(&batches{}))
-			got := members(t, content())
+			got := outputtest.Members(t, content())
 			for name, content := range want {
 				if got[name] != content {
 					t.Errorf("%s has %d bytes of other content, want %d", name, len(got[name]), len(content))
@@ -178,7 +157,7 @@ func TestArchive_Sizes(t *testing.T) {
 		must(t, e.Finish(&sum))
 		must(t, b.flush())
 		must(t, a.finish(b))
-		if diff := cmp.Diff(map[string]string{"f": want}, members(t, &out)); diff != "" {
+		if diff := cmp.Diff(map[string]string{"f": want}, outputtest.Members(t, &out)); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", content, diff)
 		}
 		if sum.String() != want {
@@ -200,21 +179,9 @@ func TestArchive_Trailer(t *testing.T) {
 	if len(content) != 2*tarBlock+tarTrailer || strings.Trim(content[2*tarBlock:], "\x00") != "" {
 		t.Errorf("%d bytes, ending in %q", len(content), content[2*tarBlock:])
 	}
-	if diff := cmp.Diff(map[string]string{"kept": "k"}, members(t, strings.NewReader(content))); diff != "" {
+	if diff := cmp.Diff(map[string]string{"kept": "k"}, outputtest.Members(t, strings.NewReader(content))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-}
-
-// decoded is what a compressed archive holds.
-func decoded(t *testing.T, content []byte, c Compression) io.Reader {
-	t.Helper()
-	if c.Method != CompressionZstd {
-		return bytes.NewReader(content)
-	}
-	r, err := zstd.NewReader(bytes.NewReader(content), zstd.WithDecoderConcurrency(1))
-	must(t, err)
-	t.Cleanup(r.Close)
-	return r
 }
 
 // What a large member has left in a compressed file is cut off when it is taken back.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/pgparallel/pgparallel/client/internal/datatree"
 	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
@@ -15,7 +16,7 @@ import (
 type archivesConfig struct {
 	// Tree is the directory that takes the archives, not claimed yet; nil: Out takes
 	// base.tar, with the manifest in it.
-	Tree *target
+	Tree *datatree.Tree
 	// Out must be written by nobody else. Where it has the method SetWriteDeadline, the
 	// end of the context of Claim ends a write that nobody takes.
 	Out         io.Writer
@@ -111,7 +112,7 @@ func (a *archives) begin(name string) (archive, error) {
 		return newTarStream(a.Out, a.Compression), nil
 	}
 	name += a.Compression.suffix()
-	file, err := a.Tree.create(name + output.IncompleteSuffix)
+	file, err := a.Tree.Create(name + output.IncompleteSuffix)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +128,7 @@ func (a *archives) begin(name string) (archive, error) {
 // spill makes a file that has no name, and is gone when it is closed.
 func (a *archives) spill() (*os.File, error) {
 	name := fmt.Sprintf("spill%d%s", a.spills.Add(1), output.IncompleteSuffix)
-	return a.Tree.createUnnamed(name)
+	return a.Tree.CreateUnnamed(name)
 }
 
 // locate finds the archive of a path, and its name there.

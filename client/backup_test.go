@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/client/internal/outputtest"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/manifest"
 	pgwire "github.com/pgparallel/pgparallel/protocol/wire"
@@ -78,7 +79,7 @@ func TestBackup_Files(t *testing.T) {
 		}
 	}
 	got := map[string]bool{}
-	for name := range allFiles(t, dir) {
+	for name := range outputtest.Tree(t, dir) {
 		got[name] = true
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -127,7 +128,7 @@ func TestBackup_5_10_Modes(t *testing.T) {
 		must(t, os.Chmod(dir, 0o755))
 		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir})
 		must(t, err)
-		for name, what := range allFiles(t, dir) {
+		for name, what := range outputtest.Tree(t, dir) {
 			got, _, isFile := strings.Cut(what, " ")
 			if wanted := want[0]; !isFile && got != wanted || isFile && got != want[1] {
 				t.Errorf("data_directory_mode %s: %s has mode %s", mode, name, got)

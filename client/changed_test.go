@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/client/internal/outputtest"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -19,8 +20,7 @@ func contentOf(t *testing.T, dir string, o Options, path string) string {
 	if o.Archive == nil {
 		return read(t, dir, path)
 	}
-	archive := read(t, dir, "base.tar"+o.compression().suffix())
-	return members(t, decoded(t, []byte(archive), o.compression()))[path]
+	return outputtest.Archive(t, dir, "base")[path]
 }
 
 // A file that WAL replay does not mend is in the backup as it was at the moment of
@@ -113,7 +113,7 @@ func TestBackup_5_2_KeepsChanging(t *testing.T) {
 func TestTar_5_2_ChangedFileToOutput(t *testing.T) {
 	f := newFake(t)
 	f.frame = 64 << 10
-	f.files["pg_stat/extension.stat"] = strings.Repeat("s", maxBatch+5)
+	f.files["pg_stat/extension.stat"] = strings.Repeat("s", largeMember+5)
 	f.query = func(s *fakeSession, command string) bool {
 		if command != sendFile("pg_stat/extension.stat") {
 			return false

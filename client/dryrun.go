@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pgparallel/pgparallel/client/internal/datatree"
 	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
@@ -182,7 +183,7 @@ func (p *Plan) planDirectories(targets []string, force bool) error {
 		if !filepath.IsAbs(target) {
 			continue // within the data directory, or to standard output
 		}
-		absent, err := absentDirectories(target)
+		absent, err := datatree.AbsentDirectories(target)
 		if err != nil {
 			return err
 		}
@@ -191,7 +192,7 @@ func (p *Plan) planDirectories(targets []string, force bool) error {
 				p.Creates = append(p.Creates, dir)
 			}
 		}
-		if force && len(absent) == 0 && isUnfinished(target) && !slices.Contains(p.Removes, target) {
+		if force && len(absent) == 0 && datatree.IsUnfinished(target) && !slices.Contains(p.Removes, target) {
 			p.Removes = append(p.Removes, target)
 		}
 	}

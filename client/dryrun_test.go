@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pgparallel/pgparallel/client/internal/outputtest"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -22,7 +23,7 @@ func TestDryRun(t *testing.T) {
 		f.listed = func(rows []protocol.File) []protocol.File {
 			return append(rows, protocol.File{Path: "pg_tblspc/16500", Type: protocol.TypeLink, ModTime: fakeTime})
 		}
-		before := allFiles(t, parent)
+		before := outputtest.Tree(t, parent)
 		got, err := DryRun(t.Context(), Options{
 			ConnConfig: f.config(), Dir: dir, Jobs: 2, Archive: archive, WAL: WALOptions{Slot: "new", CreateSlot: true}, TablespaceMap: map[string]string{"/elsewhere": space},
 		})
@@ -45,7 +46,7 @@ func TestDryRun(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("plan (-want +got):\n%s", diff)
 		}
-		sameTree(t, before, parent)
+		outputtest.SameTree(t, before, parent)
 		if len(f.commandsWith("START_BACKUP")) > 0 || f.stream.slots["new"] {
 			t.Errorf("something was started: %q", f.commands(-1))
 		}

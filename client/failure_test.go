@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/client/internal/outputtest"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -40,12 +41,12 @@ func expectFailure(t *testing.T, o Options, text string) error {
 		if existed {
 			must(t, os.MkdirAll(o.Dir, 0o755))
 		}
-		before := allFiles(t, parent)
+		before := outputtest.Tree(t, parent)
 		_, err = Backup(t.Context(), o)
 		if err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("error is %q, want one with %q", fmt.Sprint(err), text)
 		}
-		sameTree(t, before, parent)
+		outputtest.SameTree(t, before, parent)
 	}
 	return err
 }
@@ -96,7 +97,7 @@ func TestBackup_5_4_TooManyConnections(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "failed: FATAL: number of requested standby connections") {
 			t.Errorf("connection %d refused: error is %v", k, err)
 		}
-		sameTree(t, map[string]string{".": allFiles(t, parent)["."]}, parent)
+		outputtest.SameTree(t, map[string]string{".": outputtest.Tree(t, parent)["."]}, parent)
 		for _, command := range f.commandsWith("START_BACKUP") {
 			t.Errorf("connection %d refused: the server was asked %s", k, command)
 		}
@@ -227,12 +228,12 @@ func TestBackup_TargetInUse(t *testing.T) {
 	f := newFake(t)
 	parent := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(parent, "precious"), nil, 0o600))
-	before := allFiles(t, parent)
+	before := outputtest.Tree(t, parent)
 	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: parent})
 	if want := fmt.Sprintf("directory %q exists but is not empty", parent); err == nil || err.Error() != want {
 		t.Errorf("error is %v, want %s", err, want)
 	}
-	sameTree(t, before, parent)
+	outputtest.SameTree(t, before, parent)
 	if f.dialed() != 0 {
 		t.Error("the server was asked all the same")
 	}
@@ -243,7 +244,7 @@ func TestBackup_5_3_LocalFailure(t *testing.T) {
 	f := newFake(t)
 	parent := t.TempDir()
 	dir := filepath.Join(parent, "copy")
-	before := allFiles(t, parent)
+	before := outputtest.Tree(t, parent)
 	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Jobs: 2, step: func(name string) {
 		if name == "copy files" {
 			os.Remove(filepath.Join(dir, "base/1"))
@@ -252,7 +253,7 @@ func TestBackup_5_3_LocalFailure(t *testing.T) {
 	if err == nil || err.Error() != `could not open directory "base/1": no such file or directory` {
 		t.Errorf("error is %v", err)
 	}
-	sameTree(t, before, parent)
+	outputtest.SameTree(t, before, parent)
 }
 
 func TestBackup_NoClean(t *testing.T) {
@@ -262,7 +263,7 @@ func TestBackup_NoClean(t *testing.T) {
 	if _, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, NoClean: true}); err == nil {
 		t.Fatal("no error")
 	}
-	left := allFiles(t, dir)
+	left := outputtest.Tree(t, dir)
 	if left[output.ControlFileHeld] == "" || left[output.ControlFile] != "" {
 		t.Errorf("left behind: %v", left)
 	}
@@ -290,7 +291,7 @@ func TestBackup_Cancel(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t)
 			parent := t.TempDir()
-			before := allFiles(t, parent)
+			before := outputtest.Tree(t, parent)
 			ctx, cancel := context.WithCancelCause(t.Context())
 			_, err := Backup(ctx, Options{ConnConfig: f.config(), Dir: filepath.Join(parent, "a/b"), step: func(step string) {
 				if step == name {
@@ -300,7 +301,7 @@ func TestBackup_Cancel(t *testing.T) {
 			if err == nil || err.Error() != "backup was canceled: received signal" {
 				t.Errorf("error is %v", err)
 			}
-			sameTree(t, before, parent)
+			outputtest.SameTree(t, before, parent)
 		})
 	}
 }
@@ -319,12 +320,12 @@ func TestBackup_CancelWhileWaiting(t *testing.T) {
 				return false
 			}
 			parent := t.TempDir()
-			before := allFiles(t, parent)
+			before := outputtest.Tree(t, parent)
 			_, err := Backup(ctx, Options{ConnConfig: f.config(), Dir: filepath.Join(parent, "copy"), Jobs: 2})
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("error is %v", err)
 			}
-			sameTree(t, before, parent)
+			outputtest.SameTree(t, before, parent)
 		})
 	}
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"pgregory.net/rapid"
+
+	"github.com/pgparallel/pgparallel/client/internal/outputtest"
 )
 
 // The sum of parts is the sum of the whole, however it is divided.
@@ -66,7 +68,7 @@ func TestGzip_OneMember(t *testing.T) {
 	if out.Len() > 0 {
 		t.Errorf("%d bytes lie behind the first member", out.Len())
 	}
-	if got := members(t, bytes.NewReader(content)); len(got) != 3 {
+	if got := outputtest.Members(t, bytes.NewReader(content)); len(got) != 3 {
 		t.Errorf("members: %v", got)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/pgparallel/pgparallel/client/internal/outputtest"
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/livecluster"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
@@ -93,7 +94,7 @@ func checkResidue(t *testing.T, p postgres.Programs, step, dsn, location string)
 // is refused without force, and with force where a server can be started from it.
 func checkForce(t *testing.T, step, base string, o Options) {
 	t.Helper()
-	before := allFiles(t, base)
+	before := outputtest.Tree(t, base)
 	_, err := Backup(t.Context(), o)
 	if err == nil || errors.Is(err, ErrUnfinished) == isReleased(step) {
 		t.Errorf("step %s: the next backup says %v", step, err)
@@ -103,7 +104,7 @@ func checkForce(t *testing.T, step, base string, o Options) {
 		t.Errorf("step %s: the next backup by force says %v", step, err)
 	}
 	if isReleased(step) {
-		sameTree(t, before, base)
+		outputtest.SameTree(t, before, base)
 		return
 	}
 	report, err := Verify(t.Context(), o.Dir, VerifyOptions{})

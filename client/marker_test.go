@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/client/internal/outputtest"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -64,28 +65,28 @@ func TestMarker_5_6_Force(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(precious, "file"), nil, 0o600))
 	unfinished(t, dir)
 	must(t, os.Symlink(precious, filepath.Join(dir, "link")))
-	before := allFiles(t, parent)
+	before := outputtest.Tree(t, parent)
 	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir})
 	if !errors.Is(err, ErrUnfinished) || err.Error() != `directory "`+dir+`" holds an unfinished backup` {
 		t.Errorf("error is %v", err)
 	}
-	sameTree(t, before, parent)
+	outputtest.SameTree(t, before, parent)
 	if len(f.commands(-1)) > 0 {
 		t.Error("the server was asked")
 	}
 
 	unfinishedPart(t, space, dir)
-	before = allFiles(t, parent)
+	before = outputtest.Tree(t, parent)
 	plan, err := DryRun(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Force: true})
 	must(t, err)
 	if strings.Join(plan.Removes, " ") != dir+" "+space || len(plan.Creates) != 0 {
 		t.Errorf("plan is %+v", plan)
 	}
-	sameTree(t, before, parent)
+	outputtest.SameTree(t, before, parent)
 
 	_, err = Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Force: true})
 	must(t, err)
-	after := allFiles(t, parent)
+	after := outputtest.Tree(t, parent)
 	for path := range after {
 		if strings.Contains(path, output.MarkerFile) || path == "copy/link" {
 			t.Errorf("there is %s after the backup", path)
@@ -101,12 +102,12 @@ func TestMarker_ForceLeavesOthersAlone(t *testing.T) {
 	f := newFake(t)
 	parent := t.TempDir()
 	must(t, os.MkdirAll(filepath.Join(parent, output.MarkerFile), 0o700)) // a directory is no marker
-	before := allFiles(t, parent)
+	before := outputtest.Tree(t, parent)
 	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: parent, Force: true})
 	if err == nil || !strings.Contains(err.Error(), "exists but is not empty") {
 		t.Errorf("error is %v", err)
 	}
-	sameTree(t, before, parent)
+	outputtest.SameTree(t, before, parent)
 }
 
 // A backup that runs is not an unfinished one, whatever force is used.
@@ -151,12 +152,12 @@ func TestMarker_5_6_ForceRefusesWhatCanBeStarted(t *testing.T) {
 			must(t, os.MkdirAll(filepath.Join(dir, "global"), 0o700))
 			must(t, os.WriteFile(filepath.Join(dir, name), nil, 0o600))
 			must(t, os.WriteFile(filepath.Join(dir, evidence), []byte(markerText), 0o600))
-			before := allFiles(t, dir)
+			before := outputtest.Tree(t, dir)
 			_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Force: true})
 			if err == nil || errors.Is(err, ErrUnfinished) || !strings.Contains(err.Error(), name) {
 				t.Errorf("error is %v", err)
 			}
-			sameTree(t, before, dir)
+			outputtest.SameTree(t, before, dir)
 		}
 	}
 }
@@ -167,12 +168,12 @@ func TestMarker_5_6_Torn(t *testing.T) {
 	dir := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(dir, output.MarkerFile), nil, 0o600))
 	must(t, os.WriteFile(filepath.Join(dir, "precious"), nil, 0o600))
-	before := allFiles(t, dir)
+	before := outputtest.Tree(t, dir)
 	o := Options{ConnConfig: f.config(), Dir: dir, Force: true}
 	if _, err := Backup(t.Context(), o); err == nil || !strings.Contains(err.Error(), "exists but is not empty") {
 		t.Errorf("error is %v", err)
 	}
-	sameTree(t, before, dir)
+	outputtest.SameTree(t, before, dir)
 	must(t, os.Remove(filepath.Join(dir, "precious")))
 	_, err := Backup(t.Context(), o)
 	must(t, err)

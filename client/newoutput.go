@@ -1,6 +1,9 @@
 package client
 
-import "github.com/pgparallel/pgparallel/client/internal/output"
+import (
+	"github.com/pgparallel/pgparallel/client/internal/datatree"
+	"github.com/pgparallel/pgparallel/client/internal/output"
+)
 
 // newOutput makes what the backup is written as, of options that withDefaults has checked.
 // Nothing behind it asks for the format.
@@ -15,7 +18,7 @@ func newOutput(o Options, log output.Log) (output.Output, error) {
 	if archives.Out != nil {
 		return newArchives(archives), nil
 	}
-	tree, err := newTarget(treeConfig{Dir: o.Dir, WALDir: o.WAL.Dir, Force: o.Force, NoSync: o.NoSync, NoClean: o.NoClean, Log: log})
+	tree, err := datatree.New(datatree.Config{Dir: o.Dir, WALDir: o.WAL.Dir, Force: o.Force, NoSync: o.NoSync, NoClean: o.NoClean, Log: log})
 	if err != nil {
 		return nil, err
 	}

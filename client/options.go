@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/pgparallel/pgparallel/client/internal/datatree"
 	"github.com/pgparallel/pgparallel/protocol/conninfo"
 	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
@@ -257,7 +258,7 @@ func (o *Options) checkTarget() error {
 	}
 	var err error
 	if o.Dir != "" {
-		if o.Dir, err = absolute(o.Dir); err != nil {
+		if o.Dir, err = datatree.Absolute(o.Dir); err != nil {
 			return err
 		}
 	}
@@ -275,7 +276,7 @@ func cleanTablespaceMap(m map[string]string) (map[string]string, error) {
 		case !filepath.IsAbs(to):
 			return nil, wrongOption("new directory is not an absolute path in tablespace mapping: "+escaped(to), "TablespaceMap")
 		}
-		to, err := absolute(to)
+		to, err := datatree.Absolute(to)
 		if err != nil {
 			return nil, err
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/client/internal/outputtest"
 )
 
 // linked makes real/data with a link to it from elsewhere: link -> real/data.
@@ -35,13 +36,13 @@ func TestTablespace_OverlapThroughALink(t *testing.T) {
 	base := linked(t)
 	location := filepath.Join(base, "space")
 	f.withTablespace("16400", location)
-	before := allFiles(t, base)
+	before := outputtest.Tree(t, base)
 	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(base, "link/data"),
 		TablespaceMap: map[string]string{location: filepath.Join(base, "real/data/data/ts")}})
 	if err == nil || !strings.Contains(err.Error(), "overlaps with") {
 		t.Errorf("error is %v", err)
 	}
-	sameTree(t, before, base)
+	outputtest.SameTree(t, before, base)
 }
 
 // Nothing is written into a cluster: neither target, nor WAL, nor tablespaces.
@@ -56,7 +57,7 @@ func TestBackup_WithinACluster(t *testing.T) {
 	for _, name := range []string{"PG_VERSION", output.ControlFile} {
 		must(t, os.WriteFile(filepath.Join(cluster, name), nil, 0o600))
 	}
-	before := allFiles(t, base)
+	before := outputtest.Tree(t, base)
 	for within, want := range map[string]string{
 		"link/backups/1": "data directory", "real/data/base/9": "data directory",
 		"space/PG_15_202209061/2/x": "tablespace directory", "wal/x": "WAL directory",
@@ -78,7 +79,7 @@ func TestBackup_WithinACluster(t *testing.T) {
 			t.Error("there was a checkpoint before the error")
 		}
 	}
-	sameTree(t, before, base)
+	outputtest.SameTree(t, before, base)
 }
 
 // The directory of an ext4 file system is not empty when it is new; initdb's advice is

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/pgparallel/pgparallel/client/internal/datatree"
 	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
@@ -12,8 +13,8 @@ const probeFile = "pgparallel.probe"
 // probe finds out, before anything is copied, what the file system of the archives can
 // do: whether a file can be written anywhere or from its beginning to its end only. It
 // is an error where files cannot be renamed, for then no backup can be finished (§5.6).
-func probe(t *target) (anywhere bool, err error) {
-	f, err := t.create(probeFile)
+func probe(t *datatree.Tree) (anywhere bool, err error) {
+	f, err := t.Create(probeFile)
 	if err != nil {
 		return false, err
 	}
@@ -21,10 +22,10 @@ func probe(t *target) (anywhere bool, err error) {
 	if err := f.Close(); err != nil {
 		return false, fmt.Errorf("could not close file %q: %w", probeFile, output.Cause(err))
 	}
-	if err := t.rename(probeFile, probeFile+output.IncompleteSuffix, false); err != nil {
+	if err := t.Rename(probeFile, probeFile+output.IncompleteSuffix, false); err != nil {
 		return false, fmt.Errorf("the file system of directory %q is of no use for a backup: %w", t.Dir, err)
 	}
-	return anywhere, t.remove(probeFile + output.IncompleteSuffix)
+	return anywhere, t.Remove(probeFile + output.IncompleteSuffix)
 }
 
 // writesAnywhere reports whether an empty file can be written at any place, and cut

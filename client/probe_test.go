@@ -7,7 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgparallel/pgparallel/client/internal/datatree"
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/client/internal/outputtest"
 )
 
 // appendOnlyFile is one of a file system that writes from the beginning to the end.
@@ -27,15 +29,15 @@ func (f *appendOnlyFile) WriteAt(p []byte, offset int64) (int, error) {
 
 func TestProbe(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "copy")
-	tree, err := newTarget(treeConfig{Dir: dir, Log: noWarnings{t}})
+	tree, err := datatree.New(datatree.Config{Dir: dir, Log: outputtest.Log(t)})
 	must(t, err)
 	must(t, tree.ClaimDirectory(0o700))
 	defer tree.Undo()
-	before := allFiles(t, dir)
+	before := outputtest.Tree(t, dir)
 	if anywhere, err := probe(tree); !anywhere || err != nil {
 		t.Errorf("probe of an ordinary directory: %v, %v", anywhere, err)
 	}
-	sameTree(t, before, dir)
+	outputtest.SameTree(t, before, dir)
 
 	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
 	must(t, err)
@@ -49,7 +51,7 @@ func TestProbe(t *testing.T) {
 // member that is lost in the middle leaves nothing that would have to be cut off.
 func TestArchive_AppendOnly(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "copy")
-	tree, err := newTarget(treeConfig{Dir: dir, Log: noWarnings{t}})
+	tree, err := datatree.New(datatree.Config{Dir: dir, Log: outputtest.Log(t)})
 	must(t, err)
 	a := newArchives(archivesConfig{Tree: tree})
 	must(t, a.Claim(t.Context(), 0o700, 1))
@@ -70,7 +72,7 @@ func TestArchive_AppendOnly(t *testing.T) {
 	attempt(t, base, b, "", "large", large)
 	must(t, b.flush())
 	must(t, base.finish(b))
-	if got := members(t, strings.NewReader(read(t, dir, "base.tar"+output.IncompleteSuffix))); len(got) != 2 || got["large"] != large {
+	if got := outputtest.Members(t, strings.NewReader(read(t, dir, "base.tar"+output.IncompleteSuffix))); len(got) != 2 || got["large"] != large {
 		t.Errorf("%d members", len(got))
 	}
 	entries, err := os.ReadDir(dir)

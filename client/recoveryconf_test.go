@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/client/internal/outputtest"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/conninfo"
 )
@@ -38,7 +39,7 @@ func TestWriteRecoveryConf(t *testing.T) {
 				if n := countMembers(t, archive, output.StandbySignalFile) + countMembers(t, archive, output.AutoConfFile); n != 2 {
 					t.Errorf("the two files are there %d times", n)
 				}
-				found = func(name string) string { return members(t, strings.NewReader(archive))[name] }
+				found = func(name string) string { return outputtest.Members(t, strings.NewReader(archive))[name] }
 			}
 			want += "primary_conninfo = 'user=u host=''/x'' port=5432'\nprimary_slot_name = ''\n"
 			if got := found(output.AutoConfFile); got != want {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/client/internal/outputtest"
 )
 
 // releaseSteps are the steps of a release, and the one before it.
@@ -38,13 +39,13 @@ func TestRelease_5_6_OtherMarkersAreVoid(t *testing.T) {
 		if moved {
 			must(t, os.Rename(filepath.Join(base, "copy"), filepath.Join(base, "moved")))
 		}
-		before := allFiles(t, base)
+		before := outputtest.Tree(t, base)
 		for _, wal := range []string{"", filepath.Join(base, "wal")} {
 			_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(base, "another"), WAL: WALOptions{Dir: wal}, Force: true})
 			if err == nil || !strings.Contains(err.Error(), "holds a part of a backup of which nothing says that it is unfinished") {
 				t.Errorf("error is %v", err)
 			}
-			sameTree(t, before, base)
+			outputtest.SameTree(t, before, base)
 		}
 	}
 }
@@ -70,7 +71,7 @@ func TestRelease_5_3_Fails(t *testing.T) {
 	for _, step := range releaseSteps[1:] {
 		f := newFake(t)
 		parent := t.TempDir()
-		before := allFiles(t, parent)
+		before := outputtest.Tree(t, parent)
 		dir := filepath.Join(parent, "copy")
 		f.withTablespace("16400", filepath.Join(parent, "space"))
 		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, WAL: WALOptions{Dir: filepath.Join(parent, "wal")}, step: func(name string) {
@@ -81,6 +82,6 @@ func TestRelease_5_3_Fails(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "could not rename file") {
 			t.Errorf("step %s: error is %v", step, err)
 		}
-		sameTree(t, before, parent)
+		outputtest.SameTree(t, before, parent)
 	}
 }

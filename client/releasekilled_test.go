@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/client/internal/outputtest"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -90,7 +91,7 @@ func TestRelease_5_6_KilledArchives(t *testing.T) {
 // checkForceOnArchives is checkForce for archives.
 func checkForceOnArchives(t *testing.T, step string, o Options) {
 	t.Helper()
-	before := allFiles(t, o.Dir)
+	before := outputtest.Tree(t, o.Dir)
 	_, err := Backup(t.Context(), o)
 	if err == nil || errors.Is(err, ErrUnfinished) == isReleased(step) {
 		t.Errorf("step %s: the next backup says %v", step, err)
@@ -100,7 +101,7 @@ func checkForceOnArchives(t *testing.T, step string, o Options) {
 		t.Errorf("step %s: the next backup by force says %v", step, err)
 	}
 	if isReleased(step) {
-		sameTree(t, before, o.Dir)
+		outputtest.SameTree(t, before, o.Dir)
 	}
 }
 

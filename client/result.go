@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 
+	"github.com/pgparallel/pgparallel/client/internal/datatree"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -10,6 +11,10 @@ import (
 // whose checksums are wrong (§5.7). The backup is whole all the same, and kept:
 // the [Result] is that of a success.
 var ErrChecksum = errors.New("checksum error occurred")
+
+// ErrUnfinished is wrapped in the error of [Backup] where a directory holds what a
+// backup has left that was killed. [Options.Force] removes it.
+var ErrUnfinished = datatree.ErrUnfinished
 
 // Result tells about a finished backup.
 type Result struct {

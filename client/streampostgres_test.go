@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/pgparallel/pgparallel/client/internal/outputtest"
 	"github.com/pgparallel/pgparallel/client/internal/wire"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
@@ -38,7 +39,7 @@ func TestStream_PostgreSQL(t *testing.T) {
 	c, err := d.First(ctx)
 	must(t, err)
 	dir := filepath.Join(t.TempDir(), "copy")
-	out, err := newOutput(Options{Dir: dir}, noWarnings{t})
+	out, err := newOutput(Options{Dir: dir}, outputtest.Log(t))
 	must(t, err)
 	_, err = out.Locate(nil)
 	must(t, err)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgparallel/pgparallel/client/internal/outputtest"
 	"github.com/pgparallel/pgparallel/protocol"
 	pgwire "github.com/pgparallel/pgparallel/protocol/wire"
 )
@@ -85,7 +86,7 @@ func TestTablespace_5_3_Failure(t *testing.T) {
 		elsewhere := filepath.Join(parent, "elsewhere")
 		must(t, os.Mkdir(elsewhere, 0o700))
 		must(t, os.WriteFile(filepath.Join(elsewhere, "precious"), []byte("!"), 0o600))
-		before := allFiles(t, parent)
+		before := outputtest.Tree(t, parent)
 		f := newFake(t)
 		f.withTablespace("16400", location)
 		query := f.query
@@ -102,21 +103,21 @@ func TestTablespace_5_3_Failure(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "scripted failure") {
 			t.Errorf("error is %v", err)
 		}
-		sameTree(t, before, parent)
+		outputtest.SameTree(t, before, parent)
 	}
 }
 
 func TestTablespace_NotEmpty(t *testing.T) {
 	parent := t.TempDir()
 	must(t, os.MkdirAll(filepath.Join(parent, "space/PG_15_202209061"), 0o700))
-	before := allFiles(t, parent)
+	before := outputtest.Tree(t, parent)
 	f := newFake(t)
 	f.withTablespace("16400", filepath.Join(parent, "space"))
 	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(parent, "copy")})
 	if err == nil || !strings.Contains(err.Error(), "space\" exists but is not empty") {
 		t.Errorf("error is %v", err)
 	}
-	sameTree(t, before, parent)
+	outputtest.SameTree(t, before, parent)
 	if asked := f.commandsWith("START_BACKUP"); len(asked) > 0 {
 		t.Error("there was a checkpoint before the error")
 	}
@@ -125,7 +126,7 @@ func TestTablespace_NotEmpty(t *testing.T) {
 func TestTablespace_Overlap(t *testing.T) {
 	for _, to := range []string{"copy", "copy/space", ""} {
 		parent := t.TempDir()
-		before := allFiles(t, parent)
+		before := outputtest.Tree(t, parent)
 		f := newFake(t)
 		f.withTablespace("16400", filepath.Join(parent, "space"))
 		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(parent, "copy"),
@@ -133,7 +134,7 @@ func TestTablespace_Overlap(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "of tablespace 16400 overlaps with ") {
 			t.Errorf("mapped to %q: error is %v", to, err)
 		}
-		sameTree(t, before, parent)
+		outputtest.SameTree(t, before, parent)
 	}
 }
 
@@ -148,13 +149,13 @@ func TestTablespace_5_8_Created(t *testing.T) {
 			return list
 		}
 		parent := t.TempDir()
-		before := allFiles(t, parent)
+		before := outputtest.Tree(t, parent)
 		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(parent, "copy")})
 		e, ok := err.(*protocol.Error)
 		if !ok || !strings.Contains(e.Message, "tablespace 16500 was created during the backup") || !strings.Contains(e.Hint, `"/new"`) {
 			t.Errorf("error is %v", err)
 		}
-		sameTree(t, before, parent)
+		outputtest.SameTree(t, before, parent)
 	}
 }
 
@@ -180,13 +181,13 @@ func TestTablespace_5_2_Dropped(t *testing.T) {
 		f.listed = nil // the link is gone
 		f.stop.Label = label
 		f.failOn("LIST_FILES '", protocol.CodeUndefinedObject)
-		before := allFiles(t, parent)
+		before := outputtest.Tree(t, parent)
 		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(parent, "copy")})
 		if label == "" {
 			if err == nil || !strings.Contains(err.Error(), "tablespace 16400 has been dropped, and there is no recovery") {
 				t.Errorf("error is %v", err)
 			}
-			sameTree(t, before, parent)
+			outputtest.SameTree(t, before, parent)
 			continue
 		}
 		must(t, err)

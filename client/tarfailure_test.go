@@ -11,9 +11,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/client/internal/outputtest"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
+
+// largeMember is more than an archive gathers of small files before it writes them.
+const largeMember = 4 << 20
 
 // formats are the ways in which a backup can be written, by name.
 func formats() map[string]Options {
@@ -39,8 +43,8 @@ func TestFormat_5_3_NothingIsLeft(t *testing.T) {
 				if o.Archive == nil {
 					far := t.TempDir()
 					o.WAL.Dir = filepath.Join(far, "parent/wal")
-					before := allFiles(t, far)
-					defer sameTree(t, before, far)
+					before := outputtest.Tree(t, far)
+					defer outputtest.SameTree(t, before, far)
 				}
 				expectFailure(t, o, "scripted failure")
 			})
@@ -75,7 +79,7 @@ func TestTar_5_6_Names(t *testing.T) {
 // one that has vanished since leaves no trace.
 func TestTar_5_5_LostConnection(t *testing.T) {
 	for name, o := range formats() {
-		for _, size := range []int{8192, maxBatch + 8192} {
+		for _, size := range []int{8192, largeMember + 8192} {
 			for _, vanished := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s, %d bytes, vanished %v", name, size, vanished), func(t *testing.T) {
 					f := newFake(t)
@@ -105,9 +109,7 @@ func TestTar_5_5_LostConnection(t *testing.T) {
 					if o.Archive == nil {
 						return
 					}
-					archive, err := os.ReadFile(filepath.Join(dir, "base.tar"+o.compression().suffix()))
-					must(t, err)
-					got := members(t, decoded(t, archive, o.compression()))
+					got := outputtest.Archive(t, dir, "base")
 					content, there := got["base/1/16384"]
 					if there == vanished || !vanished && content != f.files["base/1/16384"] {
 						t.Errorf("file is there: %v, with %d bytes", there, len(content))
@@ -143,7 +145,7 @@ func TestTar_5_2_Sizes(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "copy")
 			_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir, Archive: &ArchiveOptions{}, WAL: WALOptions{Method: WALFetch}})
 			must(t, err)
-			content := members(t, bytes.NewReader([]byte(read(t, dir, "base.tar"))))["base/1/16384"]
+			content := outputtest.Members(t, bytes.NewReader([]byte(read(t, dir, "base.tar"))))["base/1/16384"]
 			want := (f.files["base/1/16384"] + "\x00\x00\x00\x00\x00")[:listed]
 			if content != want {
 				t.Errorf("listed with %d bytes: %d bytes in the archive", listed, len(content))
@@ -165,12 +167,12 @@ func TestTar_5_2_Sizes(t *testing.T) {
 func TestTar_5_5_LostConnectionToOutput(t *testing.T) {
 	f := newFake(t)
 	f.frame = 64 << 10
-	f.files["base/1/16384"] = strings.Repeat("page", maxBatch/2)
+	f.files["base/1/16384"] = strings.Repeat("page", largeMember/2)
 	f.query = func(s *fakeSession, command string) bool {
 		if command != sendFile("base/1/16384") {
 			return false
 		}
-		s.sendCopy(f.files["base/1/16384"][:maxBatch])
+		s.sendCopy(f.files["base/1/16384"][:largeMember])
 		s.conn.Close()
 		return true
 	}

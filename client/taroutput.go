@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/pgparallel/pgparallel/client/internal/datatree"
 	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
@@ -70,7 +71,7 @@ func (a *archives) Check(l *output.Listing, _ int64) error {
 		return err
 	}
 	if a.Tree != nil && a.Compression.Method == CompressionNone {
-		warnOfSpace(a.Tree.Log, map[string]int64{a.Tree.Dir: l.Bytes})
+		datatree.WarnOfSpace(a.Tree.Log, map[string]int64{a.Tree.Dir: l.Bytes})
 	}
 	return nil
 }
@@ -160,7 +161,7 @@ func (a *archives) Release(m output.Manifest, step func(name string) error) erro
 	if a.Tree == nil {
 		return nil
 	}
-	return a.Tree.release(a.names[1:], a.names[0], m, step)
+	return a.Tree.ReleaseHeld(a.names[1:], a.names[0], m, step)
 }
 
 // complete adds the control file, and with nobody else to take it the manifest, and ends

@@ -1,18 +1,13 @@
 package client
 
 import (
-	"context"
-	"io"
-	"net"
 	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/pgparallel/pgparallel/client/internal/output"
-	"github.com/pgparallel/pgparallel/client/internal/wire"
-	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/client/internal/outputtest"
 )
 
 // Who has waited longest is the next.
@@ -65,75 +60,31 @@ func TestArchive_LargeMembersDoNotWait(t *testing.T) {
 	must(t, first.Finish(nil))
 	must(t, second.Finish(nil))
 	must(t, a.finish(&batches{}))
-	got := members(t, decoded(t, []byte(read(t, f.Name())), a.compression))
+	got := outputtest.Members(t, outputtest.Unzstd(t, []byte(read(t, f.Name()))))
 	if len(got) != 2 || got["first"] != large || got["second"] != large {
 		t.Errorf("%d members, with %d and %d bytes", len(got), len(got["first"]), len(got["second"]))
 	}
 }
 
-// Who waits long for the turn has the server read from now and then.
+// Who waits long for its turn has something done meanwhile, and tells that it has waited.
 func TestArchive_WaitingReadsAhead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		called := 0
-		a := newTarStream(io.Discard, Compression{})
-		b := &batches{meanwhile: func() { called++ }}
+		var out strings.Builder
+		a := newTarStream(&out, Compression{})
+		calls := 0
+		s := &tarSink{batches: &batches{}}
+		s.Meanwhile(func() { calls++ })
 		a.turns.try() // somebody else's
 		go func() {
 			time.Sleep(85 * time.Second)
 			a.turns.pass()
 		}()
-		a.await(b)
-		if called != 4 || !b.waited {
-			t.Errorf("called %d times in 85 seconds, want 4", called)
+		a.await(s.batches)
+		if calls != 4 {
+			t.Errorf("%d calls in 85 seconds", calls)
+		}
+		if !s.HasWaited() || s.HasWaited() {
+			t.Error("that it has waited is not told once")
 		}
 	})
-}
-
-// waitingSink has waited some times.
-type waitingSink struct {
-	output.Sink
-	waits int
-}
-
-func (s *waitingSink) Meanwhile(func()) {}
-
-func (s *waitingSink) HasWaited() bool {
-	s.waits--
-	return s.waits >= 0
-}
-
-// A connection that is lost because we have kept the server waiting is not held against
-// the file, within reason.
-func TestWorker_5_5_LostByOurWaiting(t *testing.T) {
-	for waits, want := range map[int]int{0: maxAttempts, 8: 8 + maxAttempts, 1000: maxWaits + maxAttempts} {
-		loseConnections(t, waits, want)
-	}
-}
-
-// loseConnections loses one after the other over a file, the first of them after we have
-// waited, until the worker gives up.
-func loseConnections(t *testing.T, waits, want int) {
-	t.Helper()
-	var list output.Files
-	list.Add(output.File{Path: "base/1/16384"})
-	w := &worker{receiver: receiver{sink: &waitingSink{waits: waits}}}
-	connect := func(context.Context) (*wire.Conn, error) {
-		ours, theirs := net.Pipe()
-		theirs.Close()
-		return wire.NewConn(t.Context(), ours, func(*protocol.Error) {}), nil
-	}
-	w.conn, _ = connect(t.Context())
-	w.transfer = &transfer{files: &list, queue: newQueue([]int32{0}), reconnect: connect, tell: func(EventLevel, string, ...any) {}}
-	for attempt := 1; ; attempt++ {
-		i, _ := w.queue.take(true)
-		w.asked = []request{{index: i}}
-		replaced, err := w.replace(t.Context(), &wire.LostError{Err: io.EOF})
-		if replaced {
-			continue
-		}
-		if attempt != want || err == nil {
-			t.Errorf("gave up after %d attempts, want %d: %v", attempt, want, err)
-		}
-		return
-	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/pgparallel/pgparallel/client/internal/datatree"
 	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
@@ -62,11 +63,11 @@ func newVerification(dir string, o VerifyOptions) (*verification, error) {
 // ignored reports whether a path is none of the verification's business.
 func (v *verification) ignored(path string) bool {
 	for _, parent := range []string{output.ManifestFile, "pg_wal", "postgresql.auto.conf", "recovery.signal", "standby.signal"} {
-		if within(path, parent) {
+		if datatree.Within(path, parent) {
 			return true
 		}
 	}
-	return slices.ContainsFunc(v.Ignore, func(parent string) bool { return within(path, parent) })
+	return slices.ContainsFunc(v.Ignore, func(parent string) bool { return datatree.Within(path, parent) })
 }
 
 // walk compares what is on disk, below the directory and through the links of the

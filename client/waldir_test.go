@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgparallel/pgparallel/client/internal/outputtest"
 )
 
 func TestWALDir_InUse(t *testing.T) {
@@ -14,12 +16,12 @@ func TestWALDir_InUse(t *testing.T) {
 	parent := t.TempDir()
 	wal := filepath.Join(parent, "wal")
 	must(t, os.MkdirAll(filepath.Join(wal, "precious"), 0o755))
-	before := allFiles(t, parent)
+	before := outputtest.Tree(t, parent)
 	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(parent, "copy"), WAL: WALOptions{Dir: wal}})
 	if err == nil || !strings.HasSuffix(err.Error(), `wal" exists but is not empty`) {
 		t.Errorf("error is %v", err)
 	}
-	sameTree(t, before, parent)
+	outputtest.SameTree(t, before, parent)
 	if f.dialed() != 0 {
 		t.Error("the server was asked all the same")
 	}

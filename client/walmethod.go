@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/pgparallel/pgparallel/client/internal/datatree"
 	"github.com/pgparallel/pgparallel/client/internal/wire"
 	"github.com/pgparallel/pgparallel/protocol"
 )
@@ -55,10 +56,10 @@ func (o *Options) checkWAL() error {
 		return wrongOption("WAL directory location must be an absolute path", "WAL.Dir")
 	}
 	var err error
-	if w.Dir, err = absolute(w.Dir); err != nil {
+	if w.Dir, err = datatree.Absolute(w.Dir); err != nil {
 		return err
 	}
-	switch overlaps, err := overlap(w.Dir, o.Dir); {
+	switch overlaps, err := datatree.Overlap(w.Dir, o.Dir); {
 	case err != nil:
 		return err
 	case overlaps:

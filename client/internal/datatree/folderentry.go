@@ -1,4 +1,4 @@
-package client
+package datatree
 
 import (
 	"bytes"
@@ -18,8 +18,8 @@ const holeSize = 64 << 10
 var zeros [holeSize]byte
 
 // folderEntry is a file in a directory.
-type folderEntry struct {
-	folders *folders
+type dirEntry struct {
+	folders *dirSink
 	name    string
 	out     *os.File
 	solid   bool  // without holes
@@ -27,7 +27,7 @@ type folderEntry struct {
 	hole    int64 // zeros at the end that were not written
 }
 
-func (e *folderEntry) Add(data []byte) ([]byte, error) {
+func (e *dirEntry) Add(data []byte) ([]byte, error) {
 	for rest := data; len(rest) > 0; {
 		n := e.leading(rest, true)
 		if n > 0 {
@@ -46,7 +46,7 @@ func (e *folderEntry) Add(data []byte) ([]byte, error) {
 
 // leading is how many bytes at the beginning of data make a hole, or make none. A hole
 // lies within what arrives at once.
-func (e *folderEntry) leading(data []byte, hole bool) int {
+func (e *dirEntry) leading(data []byte, hole bool) int {
 	if e.solid {
 		if hole {
 			return 0
@@ -63,7 +63,7 @@ func (e *folderEntry) leading(data []byte, hole bool) int {
 	return n
 }
 
-func (e *folderEntry) writeBehindHole(data []byte) error {
+func (e *dirEntry) writeBehindHole(data []byte) error {
 	if e.hole > 0 {
 		if _, err := e.out.Seek(e.hole, io.SeekCurrent); err != nil {
 			return err
@@ -74,7 +74,7 @@ func (e *folderEntry) writeBehindHole(data []byte) error {
 	return err
 }
 
-func (e *folderEntry) Finish(io.Writer) error {
+func (e *dirEntry) Finish(io.Writer) error {
 	if e.hole > 0 {
 		if err := e.out.Truncate(e.size); err != nil {
 			return fmt.Errorf("could not extend file %q: %w", e.name, output.Cause(err))
@@ -86,7 +86,7 @@ func (e *folderEntry) Finish(io.Writer) error {
 	return nil
 }
 
-func (e *folderEntry) Discard() error {
+func (e *dirEntry) Discard() error {
 	e.out.Close() // what it says about the content is of no interest any more
 	return e.folders.remove(e.name)
 }

@@ -1,4 +1,4 @@
-package client
+package datatree
 
 import (
 	"fmt"
@@ -9,8 +9,8 @@ import (
 )
 
 // Release makes the data directory a backup that can be used.
-func (t *target) Release(m output.Manifest, step func(name string) error) error {
-	return t.release(nil, output.ControlFile, m, step)
+func (t *Tree) Release(m output.Manifest, step func(name string) error) error {
+	return t.ReleaseHeld(nil, output.ControlFile, m, step)
 }
 
 // release takes the steps by which a backup that is whole becomes one that is on disk and
@@ -34,7 +34,7 @@ func (t *target) Release(m output.Manifest, step func(name string) error) error 
 // void without one in the data directory that they name: so they can go last, and
 // --force never meets a directory that nothing is known of. The manifest has all its
 // content ahead of all this, and its name last (§5.6).
-func (t *target) release(publish []string, held string, m output.Manifest, step func(name string) error) error {
+func (t *Tree) ReleaseHeld(publish []string, held string, m output.Manifest, step func(name string) error) error {
 	for _, s := range []struct {
 		name string
 		do   func() error
@@ -43,7 +43,7 @@ func (t *target) release(publish []string, held string, m output.Manifest, step 
 		{"sync", t.syncAll},
 		{"publish archives", func() error { return t.publish(publish) }},
 		{"remove marker", func() error { return t.removeMarker(held + output.IncompleteSuffix) }},
-		{"release control file", func() error { return t.rename(held+output.IncompleteSuffix, held, t.sync) }},
+		{"release control file", func() error { return t.Rename(held+output.IncompleteSuffix, held, t.sync) }},
 		{"remove other markers", t.removeOtherMarkers},
 		{"name manifest", func() error { return t.nameManifest(m) }},
 	} {
@@ -59,11 +59,11 @@ func (t *target) release(publish []string, held string, m output.Manifest, step 
 }
 
 // writeManifest writes backup_manifest under its temporary name.
-func (t *target) writeManifest(m output.Manifest) error {
+func (t *Tree) writeManifest(m output.Manifest) error {
 	if m == nil {
 		return nil
 	}
-	f, err := t.create(output.ManifestFileTmp)
+	f, err := t.Create(output.ManifestFileTmp)
 	if err != nil {
 		return err
 	}
@@ -78,9 +78,9 @@ func (t *target) writeManifest(m output.Manifest) error {
 }
 
 // publish gives archives their names.
-func (t *target) publish(names []string) error {
+func (t *Tree) publish(names []string) error {
 	for _, name := range names {
-		if err := t.rename(name+output.IncompleteSuffix, name, false); err != nil {
+		if err := t.Rename(name+output.IncompleteSuffix, name, false); err != nil {
 			return err
 		}
 	}
@@ -89,7 +89,7 @@ func (t *target) publish(names []string) error {
 
 // removeMarker removes the marker of the data directory. It hands its lock over to the
 // file that is held.
-func (t *target) removeMarker(held string) error {
+func (t *Tree) removeMarker(held string) error {
 	file, err := t.main.root.OpenFile(held, os.O_RDWR, 0)
 	if err != nil {
 		return fmt.Errorf("could not open file %q: %w", held, output.Cause(err))
@@ -100,7 +100,7 @@ func (t *target) removeMarker(held string) error {
 	return t.main.removeMarker(t.sync)
 }
 
-func (t *target) removeOtherMarkers() error {
+func (t *Tree) removeOtherMarkers() error {
 	for _, p := range t.places() {
 		if p.owner == nil {
 			continue
@@ -112,7 +112,7 @@ func (t *target) removeOtherMarkers() error {
 	return nil
 }
 
-func (p *place) removeMarker(sync bool) error {
+func (p *claimed) removeMarker(sync bool) error {
 	if err := p.root.Remove(output.MarkerFile); err != nil {
 		return fmt.Errorf("could not remove file %q: %w", filepath.Join(p.path, output.MarkerFile), output.Cause(err))
 	}
@@ -122,10 +122,10 @@ func (p *place) removeMarker(sync bool) error {
 	return p.syncNames()
 }
 
-func (t *target) nameManifest(m output.Manifest) error {
+func (t *Tree) nameManifest(m output.Manifest) error {
 	if m == nil {
 		return nil
 	}
 	t.log.Verbose("renaming %s to %s", output.ManifestFileTmp, output.ManifestFile)
-	return t.rename(output.ManifestFileTmp, output.ManifestFile, t.sync)
+	return t.Rename(output.ManifestFileTmp, output.ManifestFile, t.sync)
 }

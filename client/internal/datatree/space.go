@@ -1,4 +1,4 @@
-package client
+package datatree
 
 import (
 	"os"
@@ -11,7 +11,7 @@ import (
 // warnOfSpace warns where a file system has less room than what is to be written there:
 // needs has the bytes by directory, which need not exist yet. It is a warning, for only
 // the file system knows what it makes of the files: it may compress, or grow.
-func warnOfSpace(log output.Log, needs map[string]int64) {
+func WarnOfSpace(log output.Log, needs map[string]int64) {
 	type room struct {
 		dir          string
 		needed, free int64

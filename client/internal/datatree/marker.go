@@ -1,4 +1,4 @@
-package client
+package datatree
 
 import (
 	"errors"
@@ -15,7 +15,7 @@ import (
 	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
-const textOfMarker = `pgparallel has begun to write a base backup here, and has not finished it.
+const markerText = `pgparallel has begun to write a base backup here, and has not finished it.
 Either it is still at work, or it was killed. What is here is not a backup, and no
 server can be started from it. "pgparallel backup --force" removes it and takes the
 backup anew.
@@ -23,7 +23,7 @@ backup anew.
 
 // textOfOther is for the directories of tablespaces and of WAL. It names the data
 // directory, and its inode, by which a data directory that was moved is known.
-const textOfOther = `pgparallel has begun to write a part of a base backup here. As long as the
+const otherMarkerText = `pgparallel has begun to write a part of a base backup here. As long as the
 data directory of the backup has the file ` + output.MarkerFile + ` or ` + output.ControlFileHeld + `,
 the backup is not finished, and "pgparallel backup --force" removes it. Otherwise
 a server may use what is here, and only this file may be removed.
@@ -38,8 +38,8 @@ var heldFiles = []string{
 	"base.tar.lz4" + output.IncompleteSuffix, "base.tar.zst" + output.IncompleteSuffix,
 }
 
-// ErrUnfinished is wrapped in the error of [Backup] where a directory holds what a
-// backup has left that was killed. [Options.Force] removes it.
+// ErrUnfinished is wrapped in errors about a directory that holds what a backup has left
+// which was killed. [Config].Force removes it.
 var ErrUnfinished = errors.New("unfinished backup")
 
 func beingWritten(path string) error {
@@ -131,20 +131,20 @@ func isNamed(f *os.File, root *os.Root, name string) bool {
 
 // claim is an unfinished backup, which nobody else can claim, or finish, until it is
 // closed.
-type claim struct {
+type leftover struct {
 	root  *os.Root
-	file  *os.File // what says that it is unfinished, locked
-	owner *claim   // that of the data directory; nil: this is it, or it is ours
+	file  *os.File  // what says that it is unfinished, locked
+	owner *leftover // that of the data directory; nil: this is it, or it is ours
 }
 
 // claimUnfinished claims the unfinished backup in a directory. Where main is not nil,
 // it is a data directory that is claimed already.
-func claimUnfinished(path string, main *place) (*claim, error) {
+func lockLeftover(path string, main *claimed) (*leftover, error) {
 	root, err := os.OpenRoot(path)
 	if err != nil {
 		return nil, fmt.Errorf("could not open directory %q: %w", path, output.Cause(err))
 	}
-	c := &claim{root: root}
+	c := &leftover{root: root}
 	if err := c.take(path, main); err != nil {
 		c.close()
 		return nil, err
@@ -152,7 +152,7 @@ func claimUnfinished(path string, main *place) (*claim, error) {
 	return c, nil
 }
 
-func (c *claim) take(path string, main *place) error {
+func (c *leftover) take(path string, main *claimed) error {
 	name, err := evidence(c.root, path)
 	if err != nil {
 		return err
@@ -174,7 +174,7 @@ func (c *claim) take(path string, main *place) error {
 	if main != nil && main.adopted && main.inode() == inode {
 		return nil
 	}
-	if c.owner, err = claimOwner(dir, inode); err != nil {
+	if c.owner, err = lockOwner(dir, inode); err != nil {
 		return fmt.Errorf("directory %q holds a part of a backup of which nothing says that it is unfinished: %w", path, err)
 	}
 	return nil
@@ -182,7 +182,7 @@ func (c *claim) take(path string, main *place) error {
 
 // claimOwner claims the data directory that the marker of another directory names, if
 // it is where it was.
-func claimOwner(dir string, inode uint64) (*claim, error) {
+func lockOwner(dir string, inode uint64) (*leftover, error) {
 	info, err := os.Stat(dir)
 	if err == nil && inodeOf(info) != inode {
 		err = errors.New("it is another directory")
@@ -190,12 +190,12 @@ func claimOwner(dir string, inode uint64) (*claim, error) {
 	if err != nil {
 		return nil, fmt.Errorf("could not find its data directory %q: %w", dir, output.Cause(err))
 	}
-	return claimUnfinished(dir, nil)
+	return lockLeftover(dir, nil)
 }
 
 // checkAlone makes sure that a marker which was never written to its end is all that
 // the directory holds.
-func (c *claim) checkAlone(path string) error {
+func (c *leftover) checkAlone(path string) error {
 	d, err := c.root.Open(".")
 	if err != nil {
 		return fmt.Errorf("could not open directory %q: %w", path, output.Cause(err))
@@ -207,7 +207,7 @@ func (c *claim) checkAlone(path string) error {
 	return nil
 }
 
-func (c *claim) close() {
+func (c *leftover) close() {
 	if c.owner != nil {
 		c.owner.close()
 	}
@@ -221,7 +221,7 @@ func (c *claim) close() {
 // of a data directory. An error says that it is none of the two.
 func owner(marker *os.File) (dir string, inode uint64, err error) {
 	text, err := io.ReadAll(io.LimitReader(marker, 64<<10))
-	if err != nil || string(text) == textOfMarker {
+	if err != nil || string(text) == markerText {
 		return "", 0, err
 	}
 	_, line, _ := strings.Cut(string(text), "\ndata directory: ")
@@ -232,8 +232,8 @@ func owner(marker *os.File) (dir string, inode uint64, err error) {
 // checkUnfinished says what a directory is that is not empty: an error that wraps
 // [ErrUnfinished] where [Options.Force] may remove what it holds, and another error
 // elsewhere.
-func checkUnfinished(path string, main *place) error {
-	c, err := claimUnfinished(path, main)
+func checkUnfinished(path string, main *claimed) error {
+	c, err := lockLeftover(path, main)
 	if err != nil {
 		return err
 	}
@@ -243,7 +243,7 @@ func checkUnfinished(path string, main *place) error {
 
 // isUnfinished reports whether a directory holds what a backup has left that was killed,
 // and nothing that a server could run on.
-func isUnfinished(path string) bool { return errors.Is(checkVacant(path, nil), ErrUnfinished) }
+func IsUnfinished(path string) bool { return errors.Is(checkVacant(path, nil), ErrUnfinished) }
 
 func inodeOf(info fs.FileInfo) uint64 {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {

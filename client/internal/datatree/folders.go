@@ -1,4 +1,4 @@
-package client
+package datatree
 
 import (
 	"fmt"
@@ -12,14 +12,14 @@ import (
 // folders creates files in directories that it keeps open, which takes a sixth of the
 // time of walking to them each time: files come in no order of directories, but those
 // of one size, as the smallest are, in the order of their paths. One goroutine uses it.
-type folders struct {
-	target *target
+type dirSink struct {
+	target *Tree
 	open   map[string]*os.Root
 }
 
 // create creates a file, which must not exist. WAL has no holes: the server writes into
 // its segments, and a full disk would stop it.
-func (d *folders) Create(f *output.File, path string) (output.Entry, error) {
+func (d *dirSink) Create(f *output.File, path string) (output.Entry, error) {
 	root, rest, err := d.find(path)
 	if err != nil {
 		return nil, err
@@ -29,19 +29,19 @@ func (d *folders) Create(f *output.File, path string) (output.Entry, error) {
 		return nil, err
 	}
 	solid := protocol.KindOfPath(f.Path) == protocol.PathWAL
-	return &folderEntry{folders: d, name: path, out: out, solid: solid}, nil
+	return &dirEntry{folders: d, name: path, out: out, solid: solid}, nil
 }
 
 // flush has nothing to do: files are written as they arrive.
-func (d *folders) Flush() error { return nil }
+func (d *dirSink) Flush() error { return nil }
 
 // meanwhile has nothing to do: no file waits for another.
-func (d *folders) Meanwhile(func()) {}
+func (d *dirSink) Meanwhile(func()) {}
 
-func (d *folders) HasWaited() bool { return false }
+func (d *dirSink) HasWaited() bool { return false }
 
 // remove removes a file.
-func (d *folders) remove(path string) error {
+func (d *dirSink) remove(path string) error {
 	root, rest, err := d.find(path)
 	if err != nil {
 		return err
@@ -53,7 +53,7 @@ func (d *folders) remove(path string) error {
 }
 
 // find opens the directory of a path, and says what the file is called in it.
-func (d *folders) find(path string) (*os.Root, string, error) {
+func (d *dirSink) find(path string) (*os.Root, string, error) {
 	slash := strings.LastIndexByte(path, '/')
 	if slash < 0 {
 		return d.target.main.root, path, nil
@@ -71,7 +71,7 @@ func (d *folders) find(path string) (*os.Root, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("could not open directory %q: %w", path[:slash], output.Cause(err))
 	}
-	if len(d.open) >= d.target.maxFolders {
+	if len(d.open) >= d.target.openDirectories {
 		d.Close()
 	}
 	if d.open == nil {
@@ -82,7 +82,7 @@ func (d *folders) find(path string) (*os.Root, string, error) {
 }
 
 // close closes all directories; they are opened again where they are needed.
-func (d *folders) Close() {
+func (d *dirSink) Close() {
 	for path, root := range d.open {
 		root.Close()
 		delete(d.open, path)

@@ -1,4 +1,4 @@
-package client
+package datatree
 
 import (
 	"context"
@@ -12,11 +12,11 @@ import (
 
 // A target is an Output; its Undo and EnsureDirectory are in tree.go, its Release in
 // release.go.
-var _ output.Output = (*target)(nil)
+var _ output.Output = (*Tree)(nil)
 
 // Locate gives each tablespace its location, which must be vacant, and not inside of
 // another directory of the backup.
-func (t *target) Locate(spaces []output.Tablespace) (map[uint32]output.Target, error) {
+func (t *Tree) Locate(spaces []output.Tablespace) (map[uint32]output.Target, error) {
 	targets := map[uint32]output.Target{0: {Path: t.Dir}}
 	taken := map[string]string{t.Dir: "the data directory"}
 	if t.WALDir != "" {
@@ -31,7 +31,7 @@ func (t *target) Locate(spaces []output.Tablespace) (map[uint32]output.Target, e
 			t.log.Verbose("tablespace %d goes to %q, which the server has named: no mapping does", oid, location)
 		}
 		for other, what := range taken {
-			overlaps, err := overlap(location, other)
+			overlaps, err := Overlap(location, other)
 			if err != nil {
 				return nil, err
 			}
@@ -51,14 +51,14 @@ func (t *target) Locate(spaces []output.Tablespace) (map[uint32]output.Target, e
 
 // Claim claims all directories, so that what is wrong with one of them is known before
 // the checkpoint.
-func (t *target) Claim(_ context.Context, mode fs.FileMode, openDirectories int) error {
+func (t *Tree) Claim(_ context.Context, mode fs.FileMode, openDirectories int) error {
 	if err := t.ClaimDirectory(mode); err != nil {
 		return err
 	}
 	if err := t.main.serveMode(mode, t.log); err != nil {
 		return err
 	}
-	t.maxFolders = openDirectories
+	t.openDirectories = openDirectories
 	for _, space := range t.located {
 		p, err := t.occupy(space.Location)
 		if err != nil {
@@ -79,7 +79,7 @@ func (t *target) Claim(_ context.Context, mode fs.FileMode, openDirectories int)
 
 // Check warns where there is too little room. WAL is not listed yet, and counts as one
 // segment where it has a directory of its own.
-func (t *target) Check(l *output.Listing, segmentSize int64) error {
+func (t *Tree) Check(l *output.Listing, segmentSize int64) error {
 	locations := map[uint32]string{}
 	for _, space := range t.located {
 		locations[space.OID] = space.Location
@@ -95,12 +95,12 @@ func (t *target) Check(l *output.Listing, segmentSize int64) error {
 	if t.WALDir != "" {
 		needs[t.WALDir] = segmentSize
 	}
-	warnOfSpace(t.log, needs)
+	WarnOfSpace(t.log, needs)
 	return nil
 }
 
 // LayOut creates the directories and the links of the listing.
-func (t *target) LayOut(l *output.Listing) error {
+func (t *Tree) LayOut(l *output.Listing) error {
 	for _, path := range l.Directories {
 		// Those of the WAL are there where it is streamed.
 		if err := t.EnsureDirectory(path); err != nil {
@@ -123,23 +123,23 @@ func (t *target) LayOut(l *output.Listing) error {
 }
 
 // Sink is a sink that creates files in their directories.
-func (t *target) Sink() output.Sink { return &folders{target: t} }
+func (t *Tree) Sink() output.Sink { return &dirSink{target: t} }
 
 // WALSink creates pg_wal, and a sink for the segments that are streamed into it.
-func (t *target) WALSink() (output.Sink, error) {
+func (t *Tree) WALSink() (output.Sink, error) {
 	for _, path := range []string{output.WALFolder, output.WALFolder + "/archive_status"} {
 		if err := t.EnsureDirectory(path); err != nil {
 			return nil, err
 		}
 	}
-	return &walSink{folders{target: t}}, nil
+	return &walSink{dirSink{target: t}}, nil
 }
 
 // FinalSize is as many bytes as have arrived.
-func (t *target) FinalSize(f *output.File, _ int64) int64 { return f.Size }
+func (t *Tree) FinalSize(f *output.File, _ int64) int64 { return f.Size }
 
 // ControlFile reads global/pg_control under the name that it has until the end.
-func (t *target) ControlFile() ([]byte, error) {
+func (t *Tree) ControlFile() ([]byte, error) {
 	root, name := t.locate(output.ControlFileHeld)
 	content, err := root.ReadFile(name)
 	if err != nil {
@@ -149,24 +149,24 @@ func (t *target) ControlFile() ([]byte, error) {
 }
 
 // WriteFile creates a file, whose time is that of its creation.
-func (t *target) WriteFile(path string, content []byte, _ int64) error { return t.write(path, content) }
+func (t *Tree) WriteFile(path string, content []byte, _ int64) error { return t.write(path, content) }
 
 // AppendFile adds to any file.
-func (t *target) AppendFile(path string, content []byte, _ int64) error {
+func (t *Tree) AppendFile(path string, content []byte, _ int64) error {
 	return t.append(path, content)
 }
 
 // TablespaceMap is empty: there are links.
-func (t *target) TablespaceMap(bool) ([]byte, error) { return nil, nil }
+func (t *Tree) TablespaceMap(bool) ([]byte, error) { return nil, nil }
 
 // partialSuffix is behind the name of a WAL file that is being received.
 const partialSuffix = ".partial"
 
 // walSink gives a file its name when it is whole and on disk.
-type walSink struct{ folders }
+type walSink struct{ dirSink }
 
 func (s *walSink) Create(f *output.File, name string) (output.Entry, error) {
-	e, err := s.folders.Create(f, name+partialSuffix)
+	e, err := s.dirSink.Create(f, name+partialSuffix)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +176,7 @@ func (s *walSink) Create(f *output.File, name string) (output.Entry, error) {
 // walEntry is a WAL file on its way.
 type walEntry struct {
 	output.Entry
-	target *target
+	target *Tree
 	name   string
 }
 
@@ -189,5 +189,5 @@ func (e *walEntry) Finish(sum io.Writer) error {
 			return err
 		}
 	}
-	return e.target.rename(e.name+partialSuffix, e.name, false) // the directory is synchronized with all others
+	return e.target.Rename(e.name+partialSuffix, e.name, false) // the directory is synchronized with all others
 }

@@ -1,4 +1,4 @@
-package client
+package datatree
 
 import (
 	"errors"
@@ -16,9 +16,9 @@ import (
 
 // place is a directory that the backup fills: the target, or the location of a
 // tablespace or of WAL. It knows what was there before.
-type place struct {
+type claimed struct {
 	path     string
-	owner    *place // the data directory; nil: this is it
+	owner    *claimed // the data directory; nil: this is it
 	root     *os.Root
 	device   uint64      // of its file system
 	marker   *os.File    // locked; nil where owner's marker has the lock
@@ -30,7 +30,7 @@ type place struct {
 }
 
 // occupation is how directories are occupied.
-type occupation struct {
+type claimTerms struct {
 	dirMode fs.FileMode // of what is created
 	force   bool        // whatever an unfinished backup has left there is removed
 	sync    bool
@@ -42,7 +42,7 @@ const lostAndFound = "lost+found"
 // checkVacant reports an error unless a directory can be filled: it is absent, or
 // empty. The error wraps [ErrUnfinished] where that would be so by force. For main, see
 // claimUnfinished.
-func checkVacant(path string, main *place) error {
+func checkVacant(path string, main *claimed) error {
 	d, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -65,11 +65,11 @@ func checkVacant(path string, main *place) error {
 
 // occupy creates a directory, and the parents that it lacks, or takes an empty one. On
 // an error all is as before, but for an unfinished backup that was removed.
-func (o occupation) occupy(path string, owner *place) (p *place, err error) {
-	p = &place{path: path, owner: owner}
+func (o claimTerms) claim(path string, owner *claimed) (p *claimed, err error) {
+	p = &claimed{path: path, owner: owner}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, p.vacate())
+			err = errors.Join(err, p.restore())
 		}
 	}()
 	if err := p.makeDirectories(o.dirMode); err != nil {
@@ -100,7 +100,7 @@ func (o occupation) occupy(path string, owner *place) (p *place, err error) {
 
 // mark makes the directory this backup's, which it is not before: of two backups that
 // find it empty only one can create the marker, and the other must touch nothing.
-func (p *place) mark(sync bool) error {
+func (p *claimed) mark(sync bool) error {
 	root, err := os.OpenRoot(p.path)
 	if err != nil {
 		return fmt.Errorf("could not open directory %q: %w", p.path, output.Cause(err))
@@ -114,10 +114,10 @@ func (p *place) mark(sync bool) error {
 }
 
 // createMarker creates the marker under a name. That of a data directory stays locked.
-func (p *place) createMarker(root *os.Root, name string, sync bool) error {
-	text := textOfMarker
+func (p *claimed) createMarker(root *os.Root, name string, sync bool) error {
+	text := markerText
 	if p.owner != nil {
-		text = fmt.Sprintf(textOfOther, p.owner.path, p.owner.inode())
+		text = fmt.Sprintf(otherMarkerText, p.owner.path, p.owner.inode())
 	}
 	f, err := createMarker(root, p.path, name, text, sync)
 	if err != nil {
@@ -135,7 +135,7 @@ func (p *place) createMarker(root *os.Root, name string, sync bool) error {
 }
 
 // inode is the directory's.
-func (p *place) inode() uint64 {
+func (p *claimed) inode() uint64 {
 	info, err := p.root.Stat(".")
 	if err != nil {
 		return 0 // no directory has it
@@ -146,8 +146,8 @@ func (p *place) inode() uint64 {
 // adopt makes the directory of an unfinished backup this backup's, and removes what it
 // holds. From before the first look to the end nobody else can do so, nor finish the
 // backup, and at no time is the directory without what says that it is unfinished.
-func (p *place) adopt(sync bool) error {
-	c, err := claimUnfinished(p.path, p.owner)
+func (p *claimed) adopt(sync bool) error {
+	c, err := lockLeftover(p.path, p.owner)
 	if err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ func (p *place) adopt(sync bool) error {
 
 // replaceMarker puts this backup's marker in the place of the one that was there, if
 // there was one.
-func (p *place) replaceMarker(root *os.Root, sync bool) error {
+func (p *claimed) replaceMarker(root *os.Root, sync bool) error {
 	const temporary = output.MarkerFile + ".new"
 	if err := root.Remove(temporary); err != nil && !isAbsent(err) {
 		return markerNotWritten(p.path, err)
@@ -183,8 +183,8 @@ func (p *place) replaceMarker(root *os.Root, sync bool) error {
 
 // makeDirectories creates the directory and its missing parents, as mkdir -p does. It
 // records each directory that it creates in made, for undo to remove.
-func (p *place) makeDirectories(mode fs.FileMode) error {
-	absent, err := absentDirectories(p.path)
+func (p *claimed) makeDirectories(mode fs.FileMode) error {
+	absent, err := AbsentDirectories(p.path)
 	if err != nil {
 		return err
 	}
@@ -199,7 +199,7 @@ func (p *place) makeDirectories(mode fs.FileMode) error {
 
 // absentDirectories are those of a directory and its parents that do not exist, the
 // first of them first.
-func absentDirectories(path string) ([]string, error) {
+func AbsentDirectories(path string) ([]string, error) {
 	var absent []string
 	for dir := path; ; dir = filepath.Dir(dir) {
 		_, err := os.Stat(dir)
@@ -218,7 +218,7 @@ func absentDirectories(path string) ([]string, error) {
 // there, and the directory itself where it was created, with its parents unless they
 // hold something else by now. It follows no links. It goes on after an error, and
 // returns all of them.
-func (p *place) vacate() error {
+func (p *claimed) restore() error {
 	var failed []error
 	if p.root != nil {
 		failed = append(failed, p.empty())
@@ -238,12 +238,12 @@ func (p *place) vacate() error {
 }
 
 // close gives up the directory, as it is.
-func (p *place) close() {
+func (p *claimed) close() {
 	p.unlock()
 	p.root.Close()
 }
 
-func (p *place) unlock() {
+func (p *claimed) unlock() {
 	if p.marker != nil {
 		p.marker.Close()
 		p.marker = nil
@@ -253,7 +253,7 @@ func (p *place) unlock() {
 // empty removes all that the directory holds, the marker last: whatever interrupts it
 // must not leave a directory behind that PostgreSQL would start from, nor one that
 // [Options.Force] does not know.
-func (p *place) empty() error {
+func (p *claimed) empty() error {
 	if err := p.hold(); err != nil {
 		return err
 	}
@@ -264,7 +264,7 @@ func (p *place) empty() error {
 }
 
 // hold takes back what a release has done.
-func (p *place) hold() error {
+func (p *claimed) hold() error {
 	if p.owner == nil {
 		for _, held := range heldFiles {
 			err := p.root.Rename(strings.TrimSuffix(held, output.IncompleteSuffix), held)
@@ -282,7 +282,7 @@ func (p *place) hold() error {
 }
 
 // clear removes all that the directory holds but for the marker.
-func (p *place) clear() error {
+func (p *claimed) clear() error {
 	d, err := p.root.Open(".")
 	if err != nil {
 		return fmt.Errorf("could not open directory %q: %w", p.path, output.Cause(err))
@@ -303,7 +303,7 @@ func (p *place) clear() error {
 
 // syncNames makes durable what names the directory has, or notes why that is not to be
 // had.
-func (p *place) syncNames() error {
+func (p *claimed) syncNames() error {
 	err := p.fsync(".")
 	if cannotSync(err) {
 		p.unsynced, err = err, nil
@@ -313,14 +313,14 @@ func (p *place) syncNames() error {
 
 // syncDirectory makes the names of a directory below this one durable, where the file
 // system can.
-func (p *place) syncDirectory(name string) error {
+func (p *claimed) syncDirectory(name string) error {
 	if err := p.fsync(name); !cannotSync(err) {
 		return err
 	}
 	return nil
 }
 
-func (p *place) fsync(name string) error {
+func (p *claimed) fsync(name string) error {
 	d, err := p.root.Open(name)
 	if err == nil {
 		err = d.Sync()

@@ -1,4 +1,4 @@
-package client
+package datatree
 
 import (
 	"errors"
@@ -20,7 +20,7 @@ type fileSystem struct {
 }
 
 // addFileSystem notes the file system of a directory.
-func (t *target) addFileSystem(p *place) error {
+func (t *Tree) addFileSystem(p *claimed) error {
 	d, err := p.root.Open(".")
 	if err != nil {
 		return fmt.Errorf("could not open directory %q: %w", p.path, output.Cause(err))
@@ -47,7 +47,7 @@ func deviceOf(info fs.FileInfo) uint64 {
 	return 0
 }
 
-func (t *target) closeFileSystems() {
+func (t *Tree) closeFileSystems() {
 	for _, system := range t.systems {
 		system.file.Close()
 	}
@@ -59,7 +59,7 @@ func (t *target) closeFileSystems() {
 // is asked once, where that is enough: for many small files that is an order of
 // magnitude faster than a call for each file. It tells of directories whose names the
 // file system makes durable when it likes.
-func (t *target) syncAll() error {
+func (t *Tree) syncAll() error {
 	if !t.sync {
 		return nil
 	}
@@ -89,7 +89,7 @@ func (t *target) syncAll() error {
 }
 
 // syncParents makes durable that the directory is there, where it was not before.
-func (p *place) syncParents() error {
+func (p *claimed) syncParents() error {
 	for _, made := range p.made {
 		if err := syncDirectory(filepath.Dir(made)); err != nil {
 			return fmt.Errorf("could not synchronize the parent of directory %q to disk: %w", made, output.Cause(err))

@@ -1,4 +1,4 @@
-package client
+package datatree
 
 import (
 	"fmt"
@@ -33,7 +33,7 @@ func setFileMode(f *os.File, mode fs.FileMode) error {
 // serveMode gives the data directory a mode with which PostgreSQL starts (checkDataDir
 // of its miscinit.c). One that was there keeps its own where it is such a mode, and where
 // it cannot be changed; then PostgreSQL's wish is told.
-func (p *place) serveMode(mode fs.FileMode, log output.Log) error {
+func (p *claimed) serveMode(mode fs.FileMode, log output.Log) error {
 	info, err := p.root.Stat(".")
 	if err != nil {
 		return fmt.Errorf("could not access directory %q: %w", p.path, output.Cause(err))

@@ -1,4 +1,4 @@
-package client
+package datatree
 
 import (
 	"io/fs"
@@ -8,15 +8,16 @@ import (
 	"testing"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/client/internal/outputtest"
 )
 
 // plainly is how tests claim directories.
-func plainly(t testing.TB) occupation { return occupation{dirMode: 0o700, log: noWarnings{t}} }
+func plainly(t testing.TB) claimTerms { return claimTerms{dirMode: 0o700, log: outputtest.Log(t)} }
 
 // claimedTree is a tree that is claimed, with tablespaces.
-func claimedTree(t testing.TB, dir string, spaces ...output.Tablespace) *target {
+func claimedTree(t testing.TB, dir string, spaces ...output.Tablespace) *Tree {
 	t.Helper()
-	tree, err := newTarget(treeConfig{Dir: dir, NoSync: true, Log: noWarnings{t}})
+	tree, err := New(Config{Dir: dir, NoSync: true, Log: outputtest.Log(t)})
 	if err == nil {
 		_, err = tree.Locate(spaces)
 	}
@@ -36,15 +37,15 @@ func TestPlace(t *testing.T) {
 			must(t, os.Mkdir(filepath.Join(parent, "empty"), 0o705))
 			must(t, os.MkdirAll(filepath.Join(parent, "elsewhere"), 0o711))
 			must(t, os.Symlink("elsewhere", filepath.Join(parent, "link")))
-			before := allFiles(t, parent)
-			p, err := plainly(t).occupy(filepath.Join(parent, path), nil)
+			before := outputtest.Tree(t, parent)
+			p, err := plainly(t).claim(filepath.Join(parent, path), nil)
 			must(t, err)
 			must(t, p.root.MkdirAll("x/y", 0o700))
 			must(t, p.root.WriteFile("x/y/z", nil, 0o600))
 			must(t, p.root.Symlink(parent, "x/up"))
 			must(t, p.root.WriteFile(".hidden", nil, 0o600))
-			must(t, p.vacate())
-			sameTree(t, before, parent)
+			must(t, p.restore())
+			outputtest.SameTree(t, before, parent)
 		})
 	}
 }
@@ -55,12 +56,12 @@ func TestPlace_NotVacant(t *testing.T) {
 	must(t, os.Mkdir(filepath.Join(parent, "full"), 0o700))
 	must(t, os.WriteFile(filepath.Join(parent, "full/.hidden"), nil, 0o600))
 	must(t, os.Symlink("nowhere", filepath.Join(parent, "dangling")))
-	before := allFiles(t, parent)
+	before := outputtest.Tree(t, parent)
 	for _, path := range []string{"file", "file/below", "full", "dangling"} {
-		if _, err := plainly(t).occupy(filepath.Join(parent, path), nil); err == nil {
+		if _, err := plainly(t).claim(filepath.Join(parent, path), nil); err == nil {
 			t.Errorf("%s can be occupied", path)
 		}
-		sameTree(t, before, parent)
+		outputtest.SameTree(t, before, parent)
 	}
 }
 
@@ -73,17 +74,17 @@ func TestPlace_5_3_TwoBackups(t *testing.T) {
 		if exists {
 			must(t, os.Mkdir(dir, 0o755))
 		}
-		first := &place{path: dir}
+		first := &claimed{path: dir}
 		must(t, first.makeDirectories(0o700))
 		must(t, first.mark(false))
 		must(t, first.root.WriteFile("precious", nil, 0o600))
 
 		// The second has looked before the first wrote its marker.
-		second := &place{path: dir}
+		second := &claimed{path: dir}
 		if err := second.mark(false); err == nil || !strings.Contains(err.Error(), "is being written by another backup") {
 			t.Errorf("the second backup: %v", err)
 		}
-		must(t, second.vacate())
+		must(t, second.restore())
 		if _, err := os.Stat(filepath.Join(dir, "precious")); err != nil {
 			t.Errorf("the second backup removed what the first had written: %v", err)
 		}
@@ -93,13 +94,13 @@ func TestPlace_5_3_TwoBackups(t *testing.T) {
 
 func TestPlace_5_3_SharedParents(t *testing.T) {
 	parent := t.TempDir()
-	before := allFiles(t, parent)
+	before := outputtest.Tree(t, parent)
 	var spaces []output.Tablespace
 	for oid, name := range []string{"new/a", "new/spaces/b", "new/spaces/c"} {
 		spaces = append(spaces, output.Tablespace{OID: uint32(oid + 1), Location: filepath.Join(parent, name), Mapped: true})
 	}
 	claimedTree(t, filepath.Join(parent, "new/data"), spaces...).Undo()
-	sameTree(t, before, parent)
+	outputtest.SameTree(t, before, parent)
 }
 
 func TestPlace_5_3_ModeAsBefore(t *testing.T) {

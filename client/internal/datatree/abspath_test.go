@@ -1,4 +1,4 @@
-package client
+package datatree
 
 import (
 	"os"
@@ -7,7 +7,7 @@ import (
 )
 
 // linked makes real/data with a link to it from elsewhere: link -> real/data.
-func linkedTo(t *testing.T) (base string) {
+func linked(t *testing.T) (base string) {
 	t.Helper()
 	base, err := filepath.EvalSymlinks(t.TempDir())
 	must(t, err)
@@ -17,23 +17,23 @@ func linkedTo(t *testing.T) (base string) {
 }
 
 func TestAbsolute(t *testing.T) {
-	base := linkedTo(t)
+	base := linked(t)
 	t.Chdir(base)
 	for path, want := range map[string]string{
 		"x": "x", "./x//y/.": "x/y", "link/x": "link/x", "link/../c": "real/c", "link/..": "real", "link/../../c": "c", "real/../c": "c", "..x/y..": "..x/y..",
 	} {
-		got, err := absolute(path)
+		got, err := Absolute(path)
 		if err != nil || got != filepath.Join(base, want) {
 			t.Errorf("%s: got %q, %v", path, got, err)
 		}
 	}
-	if got, err := absolute("absent/../c"); err == nil {
+	if got, err := Absolute("absent/../c"); err == nil {
 		t.Errorf("the way to nowhere leads to %s", got)
 	}
 }
 
 func TestOverlap(t *testing.T) {
-	base := linkedTo(t)
+	base := linked(t)
 	for _, test := range []struct {
 		a, b string
 		want bool
@@ -48,7 +48,7 @@ func TestOverlap(t *testing.T) {
 		{"real", "link/x", true},
 	} {
 		for range 2 {
-			got, err := overlap(filepath.Join(base, test.a), filepath.Join(base, test.b))
+			got, err := Overlap(filepath.Join(base, test.a), filepath.Join(base, test.b))
 			must(t, err)
 			if got != test.want {
 				t.Errorf("%s and %s: %v", test.a, test.b, got)

@@ -1,4 +1,4 @@
-package client
+package datatree
 
 import (
 	"errors"
@@ -15,7 +15,7 @@ import (
 )
 
 // treeConfig says what a target is to be, and how it is to be written.
-type treeConfig struct {
+type Config struct {
 	Dir     string // the data directory, an absolute path; it must be empty or absent
 	WALDir  string // the directory that pg_wal becomes a link to, likewise; empty: no link
 	Force   bool   // remove what a backup that was killed has left in a directory
@@ -27,23 +27,23 @@ type treeConfig struct {
 // target is where the backup is written: the data directory and, through no link
 // but by themselves, the tablespaces. Paths are those of the protocol. The methods
 // that write files may be called by several goroutines.
-type target struct {
-	treeConfig
-	occupation
-	fileMode   fs.FileMode
-	maxFolders int                 // that a sink keeps open; one at least
-	located    []output.Tablespace // see Locate
-	main       *place              // nil before Claim
-	spaces     map[uint32]*place   // by OID, those that have a link
-	wal        *place              // nil: pg_wal is a directory like others
-	order      []*place            // all of them, as they were occupied: main is the first
-	systems    []fileSystem        // on which they are
+type Tree struct {
+	Config
+	claimTerms
+	fileMode        fs.FileMode
+	openDirectories int                 // that a sink keeps open; one at least
+	located         []output.Tablespace // see Locate
+	main            *claimed            // nil before Claim
+	spaces          map[uint32]*claimed // by OID, those that have a link
+	wal             *claimed            // nil: pg_wal is a directory like others
+	order           []*claimed          // all of them, as they were occupied: main is the first
+	systems         []fileSystem        // on which they are
 }
 
 // newTarget makes sure that the directories of c can be filled. It changes nothing.
-func newTarget(c treeConfig) (*target, error) {
-	t := &target{
-		treeConfig: c, occupation: occupation{force: c.Force, sync: !c.NoSync, log: c.Log}, maxFolders: 1, spaces: map[uint32]*place{},
+func New(c Config) (*Tree, error) {
+	t := &Tree{
+		Config: c, claimTerms: claimTerms{force: c.Force, sync: !c.NoSync, log: c.Log}, openDirectories: 1, spaces: map[uint32]*claimed{},
 	}
 	if err := t.checkVacant(c.Dir); err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func newTarget(c treeConfig) (*target, error) {
 
 // checkVacant reports an error unless a directory can be filled: it lies in no cluster,
 // and is absent or empty, or holds an unfinished backup that is to be removed.
-func (t *target) checkVacant(path string) error {
+func (t *Tree) checkVacant(path string) error {
 	if err := checkOutside(path); err != nil {
 		return err
 	}
@@ -70,41 +70,41 @@ func (t *target) checkVacant(path string) error {
 }
 
 // ClaimDirectory claims the data directory. mode is for it, and for what is created below it.
-func (t *target) ClaimDirectory(mode fs.FileMode) (err error) {
+func (t *Tree) ClaimDirectory(mode fs.FileMode) (err error) {
 	t.dirMode, t.fileMode = mode, mode&^0o111
 	t.main, err = t.occupy(t.Dir)
 	return err
 }
 
 // occupy makes a directory one of the target's.
-func (t *target) occupy(path string) (*place, error) {
-	p, err := t.occupation.occupy(path, t.main)
+func (t *Tree) occupy(path string) (*claimed, error) {
+	p, err := t.claimTerms.claim(path, t.main)
 	if err != nil {
 		return nil, err
 	}
 	if err := t.addFileSystem(p); err != nil {
-		return nil, errors.Join(err, p.vacate())
+		return nil, errors.Join(err, p.restore())
 	}
 	t.order = append(t.order, p)
 	return p, nil
 }
 
 // dropTablespace gives back the location of a tablespace that the backup has not.
-func (t *target) dropTablespace(oid uint32) error {
+func (t *Tree) dropTablespace(oid uint32) error {
 	p := t.spaces[oid]
 	delete(t.spaces, oid)
-	t.order = slices.DeleteFunc(t.order, func(other *place) bool { return other == p })
-	if err := p.vacate(); err != nil {
+	t.order = slices.DeleteFunc(t.order, func(other *claimed) bool { return other == p })
+	if err := p.restore(); err != nil {
 		return fmt.Errorf("could not remove tablespace directory %q: %w", p.path, err)
 	}
 	return nil
 }
 
 // places are the directories that were occupied, the data directory first.
-func (t *target) places() []*place { return t.order }
+func (t *Tree) places() []*claimed { return t.order }
 
 // close gives up the directories, as they are.
-func (t *target) close() {
+func (t *Tree) close() {
 	for _, p := range t.places() {
 		p.close()
 	}
@@ -112,7 +112,7 @@ func (t *target) close() {
 }
 
 // locate finds the place of a path, and the path there.
-func (t *target) locate(path string) (root *os.Root, rest string) {
+func (t *Tree) locate(path string) (root *os.Root, rest string) {
 	if oid, rest, within := output.SplitTablespacePath(path); within && rest != "" {
 		if p := t.spaces[oid]; p != nil {
 			return p.root, rest
@@ -125,7 +125,7 @@ func (t *target) locate(path string) (root *os.Root, rest string) {
 }
 
 // makeDirectory creates a directory, in one that exists. The umask has no say.
-func (t *target) makeDirectory(path string) error {
+func (t *Tree) makeDirectory(path string) error {
 	if path == output.WALFolder && t.wal != nil {
 		return t.linkWAL()
 	}
@@ -141,7 +141,7 @@ func (t *target) makeDirectory(path string) error {
 }
 
 // EnsureDirectory is makeDirectory where the directory does not exist yet.
-func (t *target) EnsureDirectory(path string) error {
+func (t *Tree) EnsureDirectory(path string) error {
 	root, rest := t.locate(path)
 	if info, err := root.Lstat(rest); err == nil && (info.IsDir() || path == output.WALFolder && t.wal != nil) {
 		return nil
@@ -150,7 +150,7 @@ func (t *target) EnsureDirectory(path string) error {
 }
 
 // link creates the link of a tablespace.
-func (t *target) link(oid uint32) error {
+func (t *Tree) link(oid uint32) error {
 	name := "pg_tblspc/" + strconv.FormatUint(uint64(oid), 10)
 	if err := t.main.root.Symlink(t.spaces[oid].path, name); err != nil {
 		return fmt.Errorf("could not create symbolic link %q: %w", name, output.Cause(err))
@@ -159,7 +159,7 @@ func (t *target) link(oid uint32) error {
 }
 
 // linkWAL creates the link pg_wal.
-func (t *target) linkWAL() error {
+func (t *Tree) linkWAL() error {
 	if err := t.main.root.Symlink(t.wal.path, output.WALFolder); err != nil {
 		return fmt.Errorf("could not create symbolic link %q: %w", output.WALFolder, output.Cause(err))
 	}
@@ -167,13 +167,13 @@ func (t *target) linkWAL() error {
 }
 
 // create creates a file, which must not exist.
-func (t *target) create(path string) (*os.File, error) {
+func (t *Tree) Create(path string) (*os.File, error) {
 	root, rest := t.locate(path)
 	return t.createIn(root, rest, path)
 }
 
 // createIn creates the file name in a directory; path is for the message.
-func (t *target) createIn(root *os.Root, name, path string) (*os.File, error) {
+func (t *Tree) createIn(root *os.Root, name, path string) (*os.File, error) {
 	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, t.fileMode)
 	if err != nil {
 		return nil, fmt.Errorf("could not create file %q: %w", path, output.Cause(err))
@@ -186,8 +186,8 @@ func (t *target) createIn(root *os.Root, name, path string) (*os.File, error) {
 }
 
 // write creates a small file with its content.
-func (t *target) write(path string, content []byte) error {
-	f, err := t.create(path)
+func (t *Tree) write(path string, content []byte) error {
+	f, err := t.Create(path)
 	if err != nil {
 		return err
 	}
@@ -202,7 +202,7 @@ func (t *target) write(path string, content []byte) error {
 }
 
 // append adds to a file, or creates it.
-func (t *target) append(path string, content []byte) error {
+func (t *Tree) append(path string, content []byte) error {
 	root, rest := t.locate(path)
 	f, err := root.OpenFile(rest, os.O_WRONLY|os.O_CREATE|os.O_APPEND, t.fileMode)
 	if err != nil {
@@ -222,7 +222,7 @@ func (t *target) append(path string, content []byte) error {
 }
 
 // remove removes a file.
-func (t *target) remove(path string) error {
+func (t *Tree) Remove(path string) error {
 	root, rest := t.locate(path)
 	if err := root.Remove(rest); err != nil {
 		return fmt.Errorf("could not remove file %q: %w", path, output.Cause(err))
@@ -232,12 +232,12 @@ func (t *target) remove(path string) error {
 
 // createUnnamed makes a file in the data directory that has no name, and is gone when it
 // is closed. No file may have the name, which is for the moment.
-func (t *target) createUnnamed(name string) (*os.File, error) {
+func (t *Tree) CreateUnnamed(name string) (*os.File, error) {
 	file, err := t.main.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, t.fileMode)
 	if err != nil {
 		return nil, fmt.Errorf("could not create file %q: %w", name, output.Cause(err))
 	}
-	if err := t.remove(name); err != nil {
+	if err := t.Remove(name); err != nil {
 		file.Close()
 		return nil, err
 	}
@@ -245,7 +245,7 @@ func (t *target) createUnnamed(name string) (*os.File, error) {
 }
 
 // syncFile makes a file's content durable.
-func (t *target) syncFile(path string) error {
+func (t *Tree) syncFile(path string) error {
 	root, rest := t.locate(path)
 	f, err := root.Open(rest)
 	if err == nil {
@@ -260,7 +260,7 @@ func (t *target) syncFile(path string) error {
 
 // rename renames a file of the data directory within its directory. The new name
 // is on disk when it returns, unless that is not wanted.
-func (t *target) rename(from, to string, sync bool) error {
+func (t *Tree) Rename(from, to string, sync bool) error {
 	root, rest := t.locate(from)
 	_, newRest := t.locate(to)
 	if err := root.Rename(rest, newRest); err != nil {
@@ -274,7 +274,7 @@ func (t *target) rename(from, to string, sync bool) error {
 
 // Undo leaves all directories as they were found, and says so. The last goes first:
 // one may have been created for the sake of another.
-func (t *target) Undo() {
+func (t *Tree) Undo() {
 	if t.main == nil {
 		return
 	}
@@ -299,7 +299,7 @@ func (t *target) Undo() {
 			what = "contents of " + what
 		}
 		t.log.Info("removing %s %q", what, p.path)
-		if err := p.vacate(); err != nil {
+		if err := p.restore(); err != nil {
 			t.log.Warning("could not remove %s %q: %v", what, p.path, protocol.Shorten(err.Error(), 500))
 		}
 	}

@@ -1,4 +1,4 @@
-package client
+package datatree
 
 import (
 	"errors"
@@ -40,11 +40,11 @@ func whyNoTablespace(location string) string {
 	if strings.Contains(location, "/.") || strings.Contains(path, "/.") {
 		return "it is hidden"
 	}
-	if home, err := os.UserHomeDir(); err == nil && within(home, path) {
+	if home, err := os.UserHomeDir(); err == nil && Within(home, path) {
 		return "it is, or holds, the home directory"
 	}
 	for _, system := range systemDirectories {
-		if within(path, system) || within(system, path) {
+		if Within(path, system) || Within(system, path) {
 			return fmt.Sprintf("%s belongs to the system", system)
 		}
 	}

@@ -1,4 +1,4 @@
-package client
+package datatree
 
 import (
 	"io"
@@ -86,7 +86,7 @@ func BenchmarkFolderEntry(b *testing.B) {
 					if err := os.Truncate(name, 0); err != nil {
 						b.Fatal(err)
 					}
-					e.(*folderEntry).out.Seek(0, io.SeekStart)
+					e.(*dirEntry).out.Seek(0, io.SeekStart)
 				}
 			}
 		})

@@ -1,4 +1,4 @@
-package client
+package datatree
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ import (
 
 // absolute makes a path absolute as the kernel takes it: ".." leads back from where a
 // link has led to. Other links stay in it.
-func absolute(path string) (string, error) {
+func Absolute(path string) (string, error) {
 	if !filepath.IsAbs(path) {
 		here, err := os.Getwd()
 		if err != nil {
@@ -65,7 +65,7 @@ func liesIn(path, parent string) (bool, error) {
 	for dir := inner; ; dir = filepath.Dir(dir) {
 		if here, err := os.Stat(dir); err == nil && os.SameFile(here, info) {
 			below := strings.Trim(filepath.Join(strings.TrimPrefix(inner, dir), rest), "/")
-			return outerRest == "" || within(below, outerRest), nil
+			return outerRest == "" || Within(below, outerRest), nil
 		}
 		if dir == "/" {
 			return false, nil
@@ -74,12 +74,12 @@ func liesIn(path, parent string) (bool, error) {
 }
 
 // within reports whether a path is the other, or below it.
-func within(path, parent string) bool {
+func Within(path, parent string) bool {
 	return path == parent || strings.HasPrefix(path, strings.TrimSuffix(parent, "/")+"/")
 }
 
 // overlap reports whether one of two directories lies in the other.
-func overlap(a, b string) (bool, error) {
+func Overlap(a, b string) (bool, error) {
 	in, err := liesIn(a, b)
 	if in || err != nil {
 		return in, err
