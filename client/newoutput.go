@@ -3,12 +3,13 @@ package client
 import (
 	"github.com/pgparallel/pgparallel/client/internal/datatree"
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/client/internal/tarball"
 )
 
 // newOutput makes what the backup is written as, of options that withDefaults has checked.
 // Nothing behind it asks for the format.
 func newOutput(o Options, log output.Log) (output.Output, error) {
-	var archives archivesConfig
+	var archives tarball.Config
 	if o.Archive != nil {
 		archives.Compression, archives.Out = o.Archive.Compression, o.Archive.Output
 	}
@@ -16,7 +17,7 @@ func newOutput(o Options, log output.Log) (output.Output, error) {
 		archives.Appended = []string{output.AutoConfFile}
 	}
 	if archives.Out != nil {
-		return newArchives(archives), nil
+		return tarball.New(archives), nil
 	}
 	tree, err := datatree.New(datatree.Config{Dir: o.Dir, WALDir: o.WAL.Dir, Force: o.Force, NoSync: o.NoSync, NoClean: o.NoClean, Log: log})
 	if err != nil {
@@ -26,5 +27,5 @@ func newOutput(o Options, log output.Log) (output.Output, error) {
 		return tree, nil
 	}
 	archives.Tree = tree
-	return newArchives(archives), nil
+	return tarball.New(archives), nil
 }

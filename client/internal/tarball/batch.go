@@ -1,4 +1,4 @@
-package client
+package tarball
 
 import "bytes"
 
@@ -25,15 +25,15 @@ type batch struct {
 }
 
 // draft begins a member in the batch for an archive.
-func (b *batches) draft(a *tarStream) *draft {
+func (b *batches) member(a *tarStream) *batchMember {
 	for _, p := range b.pending {
 		if p.archive == a {
-			return &draft{batches: b, batch: p, start: len(p.content)}
+			return &batchMember{batches: b, batch: p, start: len(p.content)}
 		}
 	}
 	p := &batch{archive: a}
 	b.pending = append(b.pending, p)
-	return &draft{batches: b, batch: p}
+	return &batchMember{batches: b, batch: p}
 }
 
 // compressor is the worker's own, to be reset before it is used.
@@ -83,22 +83,22 @@ func (b *batches) append(p *batch) error {
 func (b *batches) drop() { b.pending, b.bytes = nil, 0 }
 
 // draft is a member that is written into a batch.
-type draft struct {
+type batchMember struct {
 	batches *batches
 	batch   *batch
 	start   int
 }
 
 // Write implements io.Writer.
-func (d *draft) Write(p []byte) (int, error) {
+func (d *batchMember) Write(p []byte) (int, error) {
 	d.batch.content = append(d.batch.content, p...)
 	d.batches.bytes += int64(len(p))
 	return len(p), nil
 }
 
-func (d *draft) commit() error { return nil }
+func (d *batchMember) commit() error { return nil }
 
-func (d *draft) discard() error {
+func (d *batchMember) discard() error {
 	d.batches.bytes -= int64(len(d.batch.content) - d.start)
 	d.batch.content = d.batch.content[:d.start]
 	return nil

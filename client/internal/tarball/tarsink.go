@@ -1,4 +1,4 @@
-package client
+package tarball
 
 import (
 	"fmt"
@@ -9,11 +9,11 @@ import (
 
 // tarSink puts files into archives.
 type tarSink struct {
-	*archives
+	*Archives
 	batches *batches
 }
 
-func (a *archives) newSink() *tarSink { return &tarSink{a, &batches{}} }
+func (a *Archives) newSink() *tarSink { return &tarSink{a, &batches{}} }
 
 func (s *tarSink) Meanwhile(do func()) { s.batches.meanwhile = do }
 

@@ -1,4 +1,4 @@
-package client
+package tarball
 
 import (
 	"cmp"
@@ -24,21 +24,21 @@ func newTarFile(file *os.File) *tarFile {
 
 // open gives room to a member. One that is sent once more, over another connection,
 // gets the room that it had.
-func (a *tarFile) open(_ *batches, size int64) (slot, error) {
+func (a *tarFile) open(_ *batches, size int64) (member, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if offsets := a.free[size]; len(offsets) > 0 {
 		last := len(offsets) - 1
 		a.free[size] = offsets[:last]
-		return &room{archive: a, size: size, next: offsets[last]}, nil
+		return &extent{archive: a, size: size, next: offsets[last]}, nil
 	}
 	offset := a.end
 	a.end += size
-	return &room{archive: a, size: size, next: offset}, nil
+	return &extent{archive: a, size: size, next: offset}, nil
 }
 
 // room is where a member goes. One goroutine uses it.
-type room struct {
+type extent struct {
 	archive *tarFile
 	size    int64
 	next    int64 // where the next bytes go
@@ -46,16 +46,16 @@ type room struct {
 }
 
 // Write implements io.Writer.
-func (r *room) Write(p []byte) (int, error) {
+func (r *extent) Write(p []byte) (int, error) {
 	n, err := r.archive.file.WriteAt(p, r.next)
 	r.next += int64(n)
 	r.written += int64(n)
 	return n, err
 }
 
-func (r *room) commit() error { return nil }
+func (r *extent) commit() error { return nil }
 
-func (r *room) discard() error {
+func (r *extent) discard() error {
 	a := r.archive
 	a.mu.Lock()
 	defer a.mu.Unlock()

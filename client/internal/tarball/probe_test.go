@@ -1,4 +1,4 @@
-package client
+package tarball
 
 import (
 	"errors"
@@ -53,7 +53,7 @@ func TestArchive_AppendOnly(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "copy")
 	tree, err := datatree.New(datatree.Config{Dir: dir, Log: outputtest.Log(t)})
 	must(t, err)
-	a := newArchives(archivesConfig{Tree: tree})
+	a := New(Config{Tree: tree})
 	must(t, a.Claim(t.Context(), 0o700, 1))
 	defer a.Undo()
 	a.appendOnly = true

@@ -1,4 +1,4 @@
-package client
+package tarball
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 type archive interface {
 	// open begins a member that takes size bytes, its header and its padding
 	// included. The batches are those of the worker that writes it.
-	open(b *batches, size int64) (slot, error)
+	open(b *batches, size int64) (member, error)
 	// finish writes the end and closes the file, when all members are complete
 	// and all batches are flushed.
 	finish(b *batches) error
@@ -21,7 +21,7 @@ type archive interface {
 
 // slot is the place of a member in its archive. Its last call is a commit that
 // succeeds, or discard.
-type slot interface {
+type member interface {
 	io.Writer
 	commit() error
 	discard() error
@@ -33,7 +33,7 @@ type slot interface {
 // makes good (§5.2).
 type tarEntry struct {
 	name string
-	slot slot
+	slot member
 	size int64
 	left int64 // still to come
 }

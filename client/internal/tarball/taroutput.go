@@ -1,4 +1,4 @@
-package client
+package tarball
 
 import (
 	"context"
@@ -14,11 +14,11 @@ import (
 	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
-var _ output.Output = (*archives)(nil)
+var _ output.Output = (*Archives)(nil)
 
 // Locate gives each tablespace an archive. Where the tablespaces will be unpacked is of no
 // interest here.
-func (a *archives) Locate(spaces []output.Tablespace) (map[uint32]output.Target, error) {
+func (a *Archives) Locate(spaces []output.Tablespace) (map[uint32]output.Target, error) {
 	a.located = spaces
 	if a.Tree == nil {
 		if len(spaces) > 0 {
@@ -37,7 +37,7 @@ func (a *archives) Locate(spaces []output.Tablespace) (map[uint32]output.Target,
 }
 
 // Claim claims the directory of the archives, and finds out what its file system can do.
-func (a *archives) Claim(ctx context.Context, mode fs.FileMode, _ int) error {
+func (a *Archives) Claim(ctx context.Context, mode fs.FileMode, _ int) error {
 	a.dirMode, a.fileMode = mode, mode&^0o111
 	if a.Tree != nil {
 		if err := a.Tree.ClaimDirectory(mode); err != nil {
@@ -55,7 +55,7 @@ func (a *archives) Claim(ctx context.Context, mode fs.FileMode, _ int) error {
 
 // interruptible makes the end of ctx end a write to Out as well, on which nobody
 // may be reading, if Out knows deadlines.
-func (a *archives) interruptible(ctx context.Context) {
+func (a *Archives) interruptible(ctx context.Context) {
 	a.uninterrupt = func() bool { return true }
 	if out, ok := a.Out.(interface{ SetWriteDeadline(time.Time) error }); ok {
 		a.uninterrupt = context.AfterFunc(ctx, func() {
@@ -66,7 +66,7 @@ func (a *archives) interruptible(ctx context.Context) {
 
 // Check finds out before anything is copied what cannot be archived, and warns of too
 // little room. How small compressed archives will be, nobody knows.
-func (a *archives) Check(l *output.Listing, _ int64) error {
+func (a *Archives) Check(l *output.Listing, _ int64) error {
 	if err := checkTarNames(l); err != nil {
 		return err
 	}
@@ -77,12 +77,12 @@ func (a *archives) Check(l *output.Listing, _ int64) error {
 }
 
 // Sink is a sink that puts files into the archives they belong to.
-func (a *archives) Sink() output.Sink { return a.newSink() }
+func (a *Archives) Sink() output.Sink { return a.newSink() }
 
 // WALSink begins an archive for the files that a sink creates below pg_wal from now on:
 // WAL that arrives while the backup runs. In an archive nothing can be renamed: a segment
 // that is not whole is not there yet.
-func (a *archives) WALSink() (output.Sink, error) {
+func (a *Archives) WALSink() (output.Sink, error) {
 	if err := a.separateWAL(); err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func (a *archives) WALSink() (output.Sink, error) {
 }
 
 // FinalSize is the size as listed, which the header of the member said beforehand.
-func (a *archives) FinalSize(f *output.File, listed int64) int64 {
+func (a *Archives) FinalSize(f *output.File, listed int64) int64 {
 	if f.Path == output.ControlFile || a.held[f.Path] != nil {
 		return f.Size
 	}
@@ -98,15 +98,15 @@ func (a *archives) FinalSize(f *output.File, listed int64) int64 {
 }
 
 // ControlFile is kept in memory until the end.
-func (a *archives) ControlFile() ([]byte, error) { return a.held[output.ControlFileHeld].content, nil }
+func (a *Archives) ControlFile() ([]byte, error) { return a.held[output.ControlFileHeld].content, nil }
 
 // WriteFile adds a member.
-func (a *archives) WriteFile(path string, content []byte, modTime int64) error {
+func (a *Archives) WriteFile(path string, content []byte, modTime int64) error {
 	return a.addFile(path, content, modTime)
 }
 
 // AppendFile adds a file that has been kept in memory, with what it is to have besides.
-func (a *archives) AppendFile(path string, content []byte, modTime int64) error {
+func (a *Archives) AppendFile(path string, content []byte, modTime int64) error {
 	h := a.held[path]
 	if h == nil {
 		return fmt.Errorf("file %q is in its archive already", path)
@@ -115,13 +115,13 @@ func (a *archives) AppendFile(path string, content []byte, modTime int64) error 
 }
 
 // unhold adds a file that has been kept in memory, under its path.
-func (a *archives) unhold(name, path string, content []byte, modTime int64) error {
+func (a *Archives) unhold(name, path string, content []byte, modTime int64) error {
 	delete(a.held, name)
 	return a.addFile(path, content, modTime)
 }
 
 // EnsureDirectory adds a directory that may have been listed.
-func (a *archives) EnsureDirectory(path string) error {
+func (a *Archives) EnsureDirectory(path string) error {
 	if a.folders[path] {
 		return nil
 	}
@@ -133,7 +133,7 @@ func (a *archives) EnsureDirectory(path string) error {
 
 // TablespaceMap says where the tablespaces are to be. PostgreSQL reads tablespace_map only
 // together with backup_label: without recovery there are links in base.tar instead.
-func (a *archives) TablespaceMap(recovery bool) ([]byte, error) {
+func (a *Archives) TablespaceMap(recovery bool) ([]byte, error) {
 	var lines []byte
 	for _, space := range a.located {
 		if !slices.Contains(a.links, space.OID) {
@@ -151,7 +151,7 @@ func (a *archives) TablespaceMap(recovery bool) ([]byte, error) {
 }
 
 // Release ends the archives, and has their directory made a backup in the order of §5.6.
-func (a *archives) Release(m output.Manifest, step func(name string) error) error {
+func (a *Archives) Release(m output.Manifest, step func(name string) error) error {
 	if err := step("finish archives"); err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ func (a *archives) Release(m output.Manifest, step func(name string) error) erro
 
 // complete adds the control file, and with nobody else to take it the manifest, and ends
 // the archives.
-func (a *archives) complete(m output.Manifest) error {
+func (a *Archives) complete(m output.Manifest) error {
 	control := a.held[output.ControlFileHeld].content
 	if err := a.unhold(output.ControlFileHeld, output.ControlFile, control, a.modTime); err != nil {
 		return err
@@ -180,7 +180,7 @@ func (a *archives) complete(m output.Manifest) error {
 }
 
 // Undo gives up the archives, and removes what is in their directory.
-func (a *archives) Undo() {
+func (a *Archives) Undo() {
 	a.close()
 	if a.Tree != nil {
 		a.Tree.Undo()
@@ -189,7 +189,7 @@ func (a *archives) Undo() {
 
 // addManifest adds the manifest. It is written twice, for the first thing that an
 // archive wants to know is its size.
-func (a *archives) addManifest(m output.Manifest) error {
+func (a *Archives) addManifest(m output.Manifest) error {
 	var size counter
 	if err := m(&size); err != nil {
 		return err

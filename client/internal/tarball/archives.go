@@ -1,4 +1,4 @@
-package client
+package tarball
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 )
 
 // archivesConfig says where archives go, and what they are to be.
-type archivesConfig struct {
+type Config struct {
 	// Tree is the directory that takes the archives, not claimed yet; nil: Out takes
 	// base.tar, with the manifest in it.
 	Tree *datatree.Tree
@@ -27,8 +27,8 @@ type archivesConfig struct {
 // archives is a backup in tar format: an archive of the data directory, and one of
 // each tablespace. Between LayOut and Release, sinks may add files from several
 // goroutines; its own methods are for one goroutine.
-type archives struct {
-	archivesConfig
+type Archives struct {
+	Config
 	fileMode   os.FileMode
 	dirMode    os.FileMode
 	appendOnly bool // files of the directory are written from beginning to end
@@ -49,8 +49,8 @@ type archives struct {
 }
 
 // newArchives makes archives without any members. It changes nothing on disk.
-func newArchives(c archivesConfig) *archives {
-	a := &archives{archivesConfig: c, spaces: map[uint32]archive{}, folders: map[string]bool{}, held: map[string]*heldFile{}}
+func New(c Config) *Archives {
+	a := &Archives{Config: c, spaces: map[uint32]archive{}, folders: map[string]bool{}, held: map[string]*heldFile{}}
 	a.own = a.newSink()
 	for _, name := range append([]string{output.ControlFileHeld}, c.Appended...) {
 		a.held[name] = &heldFile{name: name}
@@ -59,7 +59,7 @@ func newArchives(c archivesConfig) *archives {
 }
 
 // LayOut begins the archives, with the directories of the listing.
-func (a *archives) LayOut(l *output.Listing) error {
+func (a *Archives) LayOut(l *output.Listing) error {
 	a.links, a.modTime = l.Links, l.Control.ModTime
 	if err := a.beginBase(); err != nil {
 		return err
@@ -80,7 +80,7 @@ func (a *archives) LayOut(l *output.Listing) error {
 }
 
 // beginBase begins the archive of the data directory, the first of all.
-func (a *archives) beginBase() error {
+func (a *Archives) beginBase() error {
 	if a.base != nil {
 		return nil
 	}
@@ -94,7 +94,7 @@ func (a *archives) beginBase() error {
 
 // separateWAL begins an archive for the files that a sink creates below pg_wal from now
 // on: WAL that arrives while the backup runs.
-func (a *archives) separateWAL() error {
+func (a *Archives) separateWAL() error {
 	if err := a.beginBase(); err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (a *archives) separateWAL() error {
 }
 
 // begin creates an archive.
-func (a *archives) begin(name string) (archive, error) {
+func (a *Archives) begin(name string) (archive, error) {
 	if a.Tree == nil {
 		return newTarStream(a.Out, a.Compression), nil
 	}
@@ -126,13 +126,13 @@ func (a *archives) begin(name string) (archive, error) {
 }
 
 // spill makes a file that has no name, and is gone when it is closed.
-func (a *archives) spill() (*os.File, error) {
+func (a *Archives) spill() (*os.File, error) {
 	name := fmt.Sprintf("spill%d%s", a.spills.Add(1), output.IncompleteSuffix)
 	return a.Tree.CreateUnnamed(name)
 }
 
 // locate finds the archive of a path, and its name there.
-func (a *archives) locate(path string) (archive, string) {
+func (a *Archives) locate(path string) (archive, string) {
 	if oid, rest, within := output.SplitTablespacePath(path); within && rest != "" {
 		if space := a.spaces[oid]; space != nil {
 			return space, rest
@@ -144,7 +144,7 @@ func (a *archives) locate(path string) (archive, string) {
 	return a.base, path
 }
 
-func (a *archives) addDirectory(path string, modTime int64) error {
+func (a *Archives) addDirectory(path string, modTime int64) error {
 	a.folders[path] = true
 	archive, name := a.locate(path)
 	if archive == a.wal {
@@ -153,18 +153,18 @@ func (a *archives) addDirectory(path string, modTime int64) error {
 	return a.own.addTo(archive, tarHeader{name: name, kind: tarDirectory, mode: a.dirMode, modTime: modTime}, nil)
 }
 
-func (a *archives) addLink(path, to string, modTime int64) error {
+func (a *Archives) addLink(path, to string, modTime int64) error {
 	return a.own.add(path, tarHeader{kind: tarSymlink, mode: 0o777, modTime: modTime, link: to}, nil)
 }
 
 // addFile adds a file with its content.
-func (a *archives) addFile(path string, content []byte, modTime int64) error {
+func (a *Archives) addFile(path string, content []byte, modTime int64) error {
 	h := tarHeader{kind: tarRegular, size: int64(len(content)), mode: a.fileMode, modTime: modTime}
 	return a.own.add(path, h, content)
 }
 
 // finish ends the archives.
-func (a *archives) finish() error {
+func (a *Archives) finish() error {
 	if err := a.own.Flush(); err != nil {
 		return err
 	}
@@ -178,14 +178,14 @@ func (a *archives) finish() error {
 }
 
 // close gives up archives that are not finished.
-func (a *archives) close() {
+func (a *Archives) close() {
 	for _, archive := range a.all() {
 		archive.close()
 	}
 }
 
 // all is the archives that there are, the data directory's last.
-func (a *archives) all() []archive {
+func (a *Archives) all() []archive {
 	var list []archive
 	for _, space := range a.spaces {
 		list = append(list, space)

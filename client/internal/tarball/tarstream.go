@@ -1,4 +1,4 @@
-package client
+package tarball
 
 import (
 	"errors"
@@ -45,14 +45,14 @@ func (a *tarStream) Write(p []byte) (int, error) {
 // open begins a member. A small one is written into the worker's batch. A large one
 // goes straight into the archive, unless that is another's turn: then it is compressed
 // into a file meanwhile.
-func (a *tarStream) open(b *batches, size int64) (slot, error) {
+func (a *tarStream) open(b *batches, size int64) (member, error) {
 	if b.bytes+size > maxBatch {
 		if err := b.flush(); err != nil {
 			return nil, err
 		}
 	}
 	if size <= maxBatch {
-		return b.draft(a), nil
+		return b.member(a), nil
 	}
 	w, err := b.compressor(a.compression)
 	if err != nil {
