@@ -2,17 +2,78 @@ package datatree
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"slices"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// A target is an Output; its Undo and EnsureDirectory are in tree.go, its Release in
-// release.go.
 var _ output.Output = (*Tree)(nil)
+
+// treeConfig says what a target is to be, and how it is to be written.
+type Config struct {
+	Dir     string // the data directory, an absolute path; it must be empty or absent
+	WALDir  string // the directory that pg_wal becomes a link to, likewise; empty: no link
+	Force   bool   // remove what a backup that was killed has left in a directory
+	NoSync  bool   // do not wait until all is on disk
+	NoClean bool   // on Undo leave behind what was written
+	Log     output.Log
+}
+
+// target is where the backup is written: the data directory and, through no link
+// but by themselves, the tablespaces. Paths are those of the protocol. The methods
+// that write files may be called by several goroutines.
+type Tree struct {
+	Config
+	claimTerms
+	fileMode        fs.FileMode
+	openDirectories int                 // that a sink keeps open; one at least
+	located         []output.Tablespace // see Locate
+	main            *claimed            // nil before Claim
+	spaces          map[uint32]*claimed // by OID, those that have a link
+	wal             *claimed            // nil: pg_wal is a directory like others
+	order           []*claimed          // all of them, as they were occupied: main is the first
+	systems         []fileSystem        // on which they are
+}
+
+// newTarget makes sure that the directories of c can be filled. It changes nothing.
+func New(c Config) (*Tree, error) {
+	t := &Tree{
+		Config: c, claimTerms: claimTerms{force: c.Force, sync: !c.NoSync, log: c.Log}, openDirectories: 1, spaces: map[uint32]*claimed{},
+	}
+	if err := t.checkVacant(c.Dir); err != nil {
+		return nil, err
+	}
+	if c.WALDir != "" {
+		if err := t.checkVacant(c.WALDir); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+// checkVacant reports an error unless a directory can be filled: it lies in no cluster,
+// and is absent or empty, or holds an unfinished backup that is to be removed.
+func (t *Tree) checkVacant(path string) error {
+	if err := checkOutside(path); err != nil {
+		return err
+	}
+	err := checkVacant(path, nil)
+	if t.Force && errors.Is(err, ErrUnfinished) {
+		return nil
+	}
+	return err
+}
+
+// ClaimDirectory claims the data directory. mode is for it, and for what is created below it.
+func (t *Tree) ClaimDirectory(mode fs.FileMode) (err error) {
+	t.dirMode, t.fileMode = mode, mode&^0o111
+	t.main, err = t.occupy(t.Dir)
+	return err
+}
 
 // Locate gives each tablespace its location, which must be vacant, and not inside of
 // another directory of the backup.
@@ -159,35 +220,70 @@ func (t *Tree) AppendFile(path string, content []byte, _ int64) error {
 // TablespaceMap is empty: there are links.
 func (t *Tree) TablespaceMap(bool) ([]byte, error) { return nil, nil }
 
-// partialSuffix is behind the name of a WAL file that is being received.
-const partialSuffix = ".partial"
+// Undo leaves all directories as they were found, and says so. The last goes first:
+// one may have been created for the sake of another.
+func (t *Tree) Undo() {
+	if t.main == nil {
+		return
+	}
+	if t.NoClean {
+		t.close()
+		t.log.Info("data directory %q not removed at user's request", t.Dir)
+		return
+	}
+	t.closeFileSystems()
+	if err := t.main.hold(); err != nil {
+		t.log.Warning("%v", err) // the removal will say so, too
+	}
+	for _, p := range slices.Backward(t.places()) {
+		what := "tablespace directory"
+		switch p {
+		case t.main:
+			what = "data directory"
+		case t.wal:
+			what = "WAL directory"
+		}
+		if len(p.made) == 0 {
+			what = "contents of " + what
+		}
+		t.log.Info("removing %s %q", what, p.path)
+		if err := p.restore(); err != nil {
+			t.log.Warning("could not remove %s %q: %v", what, p.path, protocol.Shorten(err.Error(), 500))
+		}
+	}
+}
 
-// walSink gives a file its name when it is whole and on disk.
-type walSink struct{ dirSink }
+// close gives up the directories, as they are.
+func (t *Tree) close() {
+	for _, p := range t.places() {
+		p.close()
+	}
+	t.closeFileSystems()
+}
 
-func (s *walSink) Create(f *output.File, name string) (output.Entry, error) {
-	e, err := s.dirSink.Create(f, name+partialSuffix)
+// occupy makes a directory one of the target's.
+func (t *Tree) occupy(path string) (*claimed, error) {
+	p, err := t.claimTerms.claim(path, t.main)
 	if err != nil {
 		return nil, err
 	}
-	return &walEntry{Entry: e, target: s.target, name: name}, nil
+	if err := t.addFileSystem(p); err != nil {
+		return nil, errors.Join(err, p.restore())
+	}
+	t.order = append(t.order, p)
+	return p, nil
 }
 
-// walEntry is a WAL file on its way.
-type walEntry struct {
-	output.Entry
-	target *Tree
-	name   string
+// dropTablespace gives back the location of a tablespace that the backup has not.
+func (t *Tree) dropTablespace(oid uint32) error {
+	p := t.spaces[oid]
+	delete(t.spaces, oid)
+	t.order = slices.DeleteFunc(t.order, func(other *claimed) bool { return other == p })
+	if err := p.restore(); err != nil {
+		return fmt.Errorf("could not remove tablespace directory %q: %w", p.path, err)
+	}
+	return nil
 }
 
-func (e *walEntry) Finish(sum io.Writer) error {
-	if err := e.Entry.Finish(sum); err != nil {
-		return err
-	}
-	if e.target.sync {
-		if err := e.target.syncFile(e.name + partialSuffix); err != nil {
-			return err
-		}
-	}
-	return e.target.Rename(e.name+partialSuffix, e.name, false) // the directory is synchronized with all others
-}
+// places are the directories that were occupied, the data directory first.
+func (t *Tree) places() []*claimed { return t.order }
