@@ -8,20 +8,15 @@ import (
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/client/internal/wire"
+	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
 func (b *backup) startBackup(context.Context) error {
-	command := "START_BACKUP LABEL " + quote(b.Label)
-	if b.FastCheckpoint {
-		command += " FAST"
-	}
-	if b.MaxRate != 0 {
-		command += fmt.Sprintf(" MAX_RATE %d", b.MaxRate)
-	}
+	command := grammar.StartBackup{Label: b.Label, Fast: b.FastCheckpoint, MaxRate: b.MaxRate}
 	b.events.tell(LevelVerbose, "initiating base backup, waiting for checkpoint to complete")
 	var err error
-	if b.started, err = wire.Row(b.leader, command, protocol.DecodeBackupStart); err != nil {
+	if b.started, err = wire.Row(b.leader, command.String(), protocol.DecodeBackupStart); err != nil {
 		return fmt.Errorf("could not initiate base backup: %w", err)
 	}
 	b.events.tell(LevelVerbose, "checkpoint completed")
@@ -30,7 +25,7 @@ func (b *backup) startBackup(context.Context) error {
 }
 
 func (b *backup) join(c *wire.Conn) error {
-	if err := c.Command("JOIN_BACKUP " + quote(b.started.ID)); err != nil {
+	if err := c.Command(grammar.JoinBackup{ID: b.started.ID}.String()); err != nil {
 		return fmt.Errorf("could not join backup: %w", err)
 	}
 	return nil
@@ -38,7 +33,7 @@ func (b *backup) join(c *wire.Conn) error {
 
 // listFiles makes the plan.
 func (b *backup) listFiles(context.Context) error {
-	now, err := b.askTablespaces("")
+	now, err := b.askTablespaces(grammar.ListTablespaces{})
 	if err != nil {
 		return err
 	}
@@ -46,11 +41,11 @@ func (b *backup) listFiles(context.Context) error {
 		return err
 	}
 	p := newListingChecker(b.cluster.versionNum, now)
-	if err := b.listInto(p, 0, "LIST_FILES"); err != nil {
+	if err := b.listInto(p, protocol.Tablespace{}); err != nil {
 		return fmt.Errorf("could not list files of the data directory: %w", err)
 	}
 	for _, t := range now {
-		err := b.listInto(p, t.OID, "LIST_FILES "+quote(t.Location))
+		err := b.listInto(p, t)
 		if isGone(err) {
 			b.excuses.add(protocol.PathState, fmt.Sprintf("tablespace %d has been dropped", t.OID))
 			continue
@@ -68,13 +63,14 @@ func (b *backup) listFiles(context.Context) error {
 	return b.out.Check(b.listing, b.cluster.segmentSize)
 }
 
-func (b *backup) listInto(p *listingChecker, tablespace uint32, command string) error {
-	return b.leader.Rows(command, func(row protocol.Row) error {
+func (b *backup) listInto(p *listingChecker, t protocol.Tablespace) error {
+	command := grammar.ListFiles{Tablespace: t.Location}
+	return b.leader.Rows(command.String(), func(row protocol.Row) error {
 		f, err := protocol.DecodeFile(row)
 		if err != nil {
 			return err
 		}
-		return p.add(tablespace, f)
+		return p.add(t.OID, f)
 	})
 }
 
@@ -95,27 +91,19 @@ func (b *backup) newReceiver() receiver {
 	return r
 }
 
-// verifyOption is what goes behind SEND_FILE ('…') of data.
-func (b *backup) verifyOption() string {
-	if b.NoVerifyChecksums {
-		return " NOVERIFY_CHECKSUMS"
-	}
-	return ""
-}
-
 func (b *backup) copyFiles(ctx context.Context) error {
 	copying, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	t := &transfer{
-		files:     &b.listing.Files,
-		queue:     newQueue(b.listing.Files.Sorted(output.LargestFirst)),
-		jobs:      b.Jobs,
-		minJobs:   b.MinJobs,
-		tell:      b.events.tell,
-		options:   b.verifyOption(),
-		progress:  &b.progress,
-		received:  b.fileReceived,
-		reconnect: func(attempt context.Context) (*wire.Conn, error) { return b.rejoin(attempt, ctx) },
+		files:      &b.listing.Files,
+		queue:      newQueue(b.listing.Files.Sorted(output.LargestFirst)),
+		jobs:       b.Jobs,
+		minJobs:    b.MinJobs,
+		tell:       b.events.tell,
+		unverified: b.NoVerifyChecksums,
+		progress:   &b.progress,
+		received:   b.fileReceived,
+		reconnect:  func(attempt context.Context) (*wire.Conn, error) { return b.rejoin(attempt, ctx) },
 	}
 	for _, w := range b.workers {
 		w.receiver = b.newReceiver()
@@ -215,8 +203,9 @@ func (b *backup) copyControlFile(ctx context.Context) error {
 	r := b.newReceiver()
 	r.progress = &b.progress
 	defer r.sink.Close()
+	command := grammar.SendFile{Path: f.Path, NoVerifyChecksums: b.NoVerifyChecksums}
 	err := b.whileInUse(ctx, func() error {
-		if err := b.leader.Ask(sendFile(f.Path) + b.verifyOption()); err != nil {
+		if err := b.leader.Ask(command.String()); err != nil {
 			return err
 		}
 		if err := b.leader.Flush(); err != nil {

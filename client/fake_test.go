@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/walrecord/walrecordtest"
 	pgwire "github.com/pgparallel/pgparallel/protocol/wire"
@@ -430,3 +431,6 @@ func (s *fakeSession) answer(command string) {
 	}
 	s.complete()
 }
+
+// sendFile is the command that a client sends for a file.
+func sendFile(path string) string { return grammar.SendFile{Path: path}.String() }

@@ -9,20 +9,18 @@ import (
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/client/internal/wire"
+	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/manifest"
 	"github.com/pgparallel/pgparallel/protocol/walrecord"
 )
 
 func (b *backup) stopBackup(ctx context.Context) error {
-	command := "STOP_BACKUP"
-	if b.WAL.Method != WALNone {
-		command += " NOWAIT"
-	}
+	command := grammar.StopBackup{NoWait: b.WAL.Method != WALNone}
 	rows := 0
 	defer b.leader.AllowSilence()()
 	err := b.whileInUse(ctx, func() error {
-		return b.leader.Rows(command, func(row protocol.Row) (err error) {
+		return b.leader.Rows(command.String(), func(row protocol.Row) (err error) {
 			rows++
 			b.stopped, err = protocol.DecodeBackupStop(row)
 			return err
@@ -86,7 +84,7 @@ func (b *backup) checkLabel() error {
 
 // checkTablespaces makes sure that none was created while the backup ran.
 func (b *backup) checkTablespaces(context.Context) error {
-	now, err := b.askTablespaces("")
+	now, err := b.askTablespaces(grammar.ListTablespaces{})
 	if err != nil {
 		return err
 	}
@@ -175,7 +173,7 @@ func (b *backup) readHistory() error {
 	tli := b.stopped.StopTimeline
 	var content string
 	if tli != b.stopped.Timeline {
-		h, err := wire.Row(b.leader, fmt.Sprintf("TIMELINE_HISTORY %d", tli), protocol.DecodeHistoryFile)
+		h, err := wire.Row(b.leader, grammar.TimelineHistory{Timeline: tli}.String(), protocol.DecodeHistoryFile)
 		if err != nil {
 			return fmt.Errorf("could not read the history of timeline %d: %w", tli, err)
 		}

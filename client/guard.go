@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -69,8 +70,8 @@ func (b *backup) listenToLeader(end <-chan struct{}) error {
 
 // lookForWAL makes sure that the WAL of the backup is there still (§5.13).
 func (b *backup) lookForWAL() error {
-	command := fmt.Sprintf("LIST_WAL_FILES START_WAL_LOCATION '%v'", b.started.StartPtr)
-	if err := b.leader.Rows(command, func(protocol.Row) error { return nil }); err != nil {
+	command := grammar.ListWALFiles{Start: grammar.At(b.started.StartPtr)}
+	if err := b.leader.Rows(command.String(), func(protocol.Row) error { return nil }); err != nil {
 		return b.walGone(fmt.Errorf("could not list WAL files: %w", err))
 	}
 	return nil

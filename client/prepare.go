@@ -11,6 +11,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/client/internal/wire"
+	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -34,7 +35,7 @@ func (b *backup) connect(ctx context.Context) error {
 		return err
 	}
 	if b.leader.Parameters["parallel_backup_protocol"] == "" {
-		if _, err := b.askTablespaces(""); err != nil {
+		if _, err := b.askTablespaces(grammar.ListTablespaces{}); err != nil {
 			return notParallel(err)
 		}
 	}
@@ -61,7 +62,7 @@ func notParallel(err error) error {
 // identify asks for what must be known of the cluster.
 func (b *backup) identify(context.Context) error {
 	show := func(name string) (string, error) {
-		value, err := wire.Row(b.leader, "SHOW "+name, func(r protocol.Row) (string, error) {
+		value, err := wire.Row(b.leader, grammar.Show{Name: name}.String(), func(r protocol.Row) (string, error) {
 			if len(r) != 1 {
 				return "", fmt.Errorf("result has %d columns, expected 1", len(r))
 			}
@@ -93,7 +94,7 @@ func (b *backup) identify(context.Context) error {
 	if b.cluster.versionNum, err = strconv.Atoi(version); err != nil {
 		return fmt.Errorf("unexpected server_version_num %q", protocol.Shorten(version, 64))
 	}
-	if b.cluster.system, err = wire.Row(b.leader, "IDENTIFY_SYSTEM", protocol.DecodeSystem); err != nil {
+	if b.cluster.system, err = wire.Row(b.leader, grammar.IdentifySystem{}.String(), protocol.DecodeSystem); err != nil {
 		return fmt.Errorf("could not identify system: %w", err)
 	}
 	return nil
@@ -101,12 +102,12 @@ func (b *backup) identify(context.Context) error {
 
 // askTablespaces asks for the tablespaces, the data directory left out, whose size
 // counts all the same.
-func (b *backup) askTablespaces(option string) ([]protocol.Tablespace, error) {
+func (b *backup) askTablespaces(command grammar.ListTablespaces) ([]protocol.Tablespace, error) {
 	var list []protocol.Tablespace
 	var kB int64
 	seen := map[uint32]bool{}
 	memory := listingMemory()
-	err := b.leader.Rows("LIST_TABLESPACES"+option, func(row protocol.Row) error {
+	err := b.leader.Rows(command.String(), func(row protocol.Row) error {
 		t, err := protocol.DecodeTablespace(row)
 		if err != nil {
 			return err
@@ -127,7 +128,7 @@ func (b *backup) askTablespaces(option string) ([]protocol.Tablespace, error) {
 	if err != nil {
 		return nil, fmt.Errorf("could not list tablespaces: %w", err)
 	}
-	if option != "" {
+	if command.Progress {
 		b.progress.totalBytes.Store(kB * 1024)
 	}
 	return list, nil
@@ -135,11 +136,7 @@ func (b *backup) askTablespaces(option string) ([]protocol.Tablespace, error) {
 
 func (b *backup) listTablespaces(context.Context) error {
 	var err error
-	option := " PROGRESS"
-	if b.NoEstimateSize {
-		option = ""
-	}
-	if b.tablespaces, err = b.askTablespaces(option); err != nil {
+	if b.tablespaces, err = b.askTablespaces(grammar.ListTablespaces{Progress: !b.NoEstimateSize}); err != nil {
 		return err
 	}
 	for from := range b.TablespaceMap {

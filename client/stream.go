@@ -11,6 +11,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/client/internal/wire"
+	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/manifest"
 	"github.com/pgparallel/pgparallel/protocol/walrecord"
@@ -115,7 +116,7 @@ func (b *backup) startStream(context.Context) error {
 // from, as far as that can be told before it is read.
 func (b *backup) identifyStream() error {
 	s := b.stream
-	system, err := wire.Row(s.conn, "IDENTIFY_SYSTEM", protocol.DecodeSystem)
+	system, err := wire.Row(s.conn, grammar.IdentifySystem{}.String(), protocol.DecodeSystem)
 	switch {
 	case err != nil:
 		return fmt.Errorf("could not identify system: %w", err)
@@ -124,7 +125,7 @@ func (b *backup) identifyStream() error {
 	case system.XLogPos < b.started.StartPtr:
 		return fmt.Errorf("the WAL comes from another server: it ends at %v, and the backup starts at %v", system.XLogPos, b.started.StartPtr)
 	}
-	standbys, err := wire.Row(s.conn, "SHOW synchronous_standby_names", func(r protocol.Row) (string, error) {
+	standbys, err := wire.Row(s.conn, grammar.Show{Name: "synchronous_standby_names"}.String(), func(r protocol.Row) (string, error) {
 		if len(r) != 1 {
 			return "", fmt.Errorf("result has %d columns, expected 1", len(r))
 		}
@@ -220,7 +221,7 @@ func (s *walStream) receive(start protocol.LSN, tli protocol.Timeline) error {
 // receiveHistory receives the history file of a timeline, without which the backup
 // would not find its way to it.
 func (s *walStream) receiveHistory(tli protocol.Timeline) error {
-	h, err := wire.Row(s.conn, fmt.Sprintf("TIMELINE_HISTORY %d", tli), protocol.DecodeHistoryFile)
+	h, err := wire.Row(s.conn, grammar.TimelineHistory{Timeline: tli}.String(), protocol.DecodeHistoryFile)
 	if err != nil {
 		return fmt.Errorf("could not receive the history of timeline %d: %w", tli, err)
 	}

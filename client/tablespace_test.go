@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/pgparallel/pgparallel/client/internal/outputtest"
+	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
 	pgwire "github.com/pgparallel/pgparallel/protocol/wire"
 )
@@ -25,7 +26,7 @@ func (f *fake) withTablespace(oid, location string) {
 	}
 	f.query = func(s *fakeSession, command string) bool {
 		switch {
-		case command == "LIST_FILES "+quote(location):
+		case command == grammar.ListFiles{Tablespace: location}.String():
 			s.sendSpace("pg_tblspc/"+oid+"/PG_15_202209061", "pg_tblspc/"+oid+"/PG_15_202209061/1", "pg_tblspc/"+oid+"/PG_15_202209061/1/a", "pg_tblspc/"+oid+"/PG_15_202209061/1/b")
 		case strings.HasPrefix(command, "SEND_FILE ('pg_tblspc/"+oid):
 			s.sendFile("space")
@@ -215,7 +216,7 @@ func TestTablespace_5_9_Rows(t *testing.T) {
 		f.withTablespace("16400", location)
 		query := f.query
 		f.query = func(s *fakeSession, command string) bool {
-			if command == "LIST_FILES "+quote(location) {
+			if command == (grammar.ListFiles{Tablespace: location}).String() {
 				s.sendSpace("pg_tblspc/16400/PG_15_202209061", "pg_tblspc/16400/PG_15_202209061/1", path)
 				return true
 			}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -45,8 +46,9 @@ func (b *backup) warnOfConfiguration(f protocol.File) {
 // said with the first.
 func (b *backup) listAgain(each func(protocol.File) error) error {
 	defer b.leader.DropNotices()()
-	list := func(command string) error {
-		return b.leader.Rows(command, func(row protocol.Row) error {
+	list := func(t protocol.Tablespace) error {
+		command := grammar.ListFiles{Tablespace: t.Location}
+		return b.leader.Rows(command.String(), func(row protocol.Row) error {
 			f, err := protocol.DecodeFile(row)
 			if err != nil {
 				return err
@@ -54,11 +56,11 @@ func (b *backup) listAgain(each func(protocol.File) error) error {
 			return each(f)
 		})
 	}
-	if err := list("LIST_FILES"); err != nil {
+	if err := list(protocol.Tablespace{}); err != nil {
 		return fmt.Errorf("could not list files of the data directory: %w", err)
 	}
 	for _, t := range b.tablespaces {
-		if err := list("LIST_FILES " + quote(t.Location)); err != nil && !isGone(err) {
+		if err := list(t); err != nil && !isGone(err) {
 			return fmt.Errorf("could not list files of tablespace %d: %w", t.OID, err)
 		}
 	}

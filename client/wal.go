@@ -6,6 +6,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/client/internal/wire"
+	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -83,12 +84,12 @@ func newestTimeline(listed map[string]bool, name string) string {
 
 // walFiles lists what the backup needs, on the leader's connection.
 func (n walNeed) walFiles(c *wire.Conn) (*output.Files, error) {
-	command := fmt.Sprintf("LIST_WAL_FILES START_WAL_LOCATION '%v'", n.start)
+	command := grammar.ListWALFiles{Start: grammar.At(n.start)}
 	if n.stop != 0 {
-		command += fmt.Sprintf(" END_WAL_LOCATION '%v'", n.stop)
+		command.End = grammar.At(n.stop)
 	}
 	list := &output.Files{}
-	err := c.Rows(command, func(row protocol.Row) error {
+	err := c.Rows(command.String(), func(row protocol.Row) error {
 		f, err := protocol.DecodeFile(row)
 		if err == nil && f.Type != protocol.TypeFile {
 			err = fmt.Errorf("server listed %q, which is no WAL file", f.Path)

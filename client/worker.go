@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/client/internal/wire"
+	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -46,12 +46,13 @@ type transfer struct {
 	files    *output.Files
 	queue    *queue
 	jobs     int
-	options  string // behind SEND_FILE ('…')
-	minJobs  int    // workers that are enough; 0: all
+	minJobs  int // workers that are enough; 0: all
 	progress *progress
 	tell     func(level EventLevel, format string, args ...any)
 	spare    atomic.Int32 // workers that may leave
 	waiting  atomic.Int64 // bytes of the files that nobody has asked for
+	// unverified asks the server not to verify the checksums of pages.
+	unverified bool
 	// reconnect replaces a connection that was lost, by one that may send the
 	// same files.
 	reconnect func(context.Context) (*wire.Conn, error)
@@ -145,7 +146,7 @@ func (w *worker) ask(wait bool) error {
 		}
 		wait = false
 		f := w.files.At(i)
-		command := sendFile(f.Path) + w.options
+		command := grammar.SendFile{Path: f.Path, NoVerifyChecksums: w.unverified}.String()
 		r := request{index: i, text: len(command), bytes: f.Size}
 		w.asked = append(w.asked, r)
 		w.text += r.text
@@ -273,9 +274,3 @@ func (w *worker) replace(ctx context.Context, err error) (bool, error) {
 	}
 	return false, fmt.Errorf("%w (and the connection could not be replaced: %v)", err, failed)
 }
-
-// sendFile is the command for a file.
-func sendFile(path string) string { return "SEND_FILE (" + quote(path) + ")" }
-
-// quote makes a string of the grammar (§2.2).
-func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

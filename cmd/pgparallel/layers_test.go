@@ -32,7 +32,7 @@ var layers = map[string][]string{
 	"client/internal/tarball":                  {"client/internal/output", "client/internal/datatree", "protocol", "protocol/manifest"},
 	"client/internal/outputtest":               {"client/internal/output", "protocol", "protocol/manifest"},
 	"client/internal/wire":                     {"protocol", "protocol/conninfo", "protocol/wire"},
-	"client":                                   {"client/internal/output", "client/internal/datatree", "client/internal/tarball", "client/internal/wire", "protocol", "protocol/conninfo", "protocol/manifest", "protocol/walrecord", "protocol/wire"},
+	"client":                                   {"client/internal/output", "client/internal/datatree", "client/internal/tarball", "client/internal/wire", "grammar", "protocol", "protocol/conninfo", "protocol/manifest", "protocol/walrecord", "protocol/wire"},
 	"walsender":                                {"protocol", "protocol/wire", "grammar", "sharedstate"},
 	"walsender/tlsfiles":                       {},
 	"walsender/auth":                           {"protocol", "protocol/wire", "grammar", "sharedstate", "walsender"},

@@ -109,7 +109,7 @@ func (c *copier) copyWAL(ctx context.Context, stop protocol.BackupStop) error {
 	if stop.StopPtr == 0 || stop.StopTimeline != stop.Timeline {
 		return errors.New("a backup that does not end, or ends on another timeline, is not for this client")
 	}
-	files, err := c.copyAll(ctx, fmt.Sprintf("LIST_WAL_FILES START_WAL_LOCATION '%v' END_WAL_LOCATION '%v'", stop.StartPtr, stop.StopPtr))
+	files, err := c.copyAll(ctx, grammar.ListWALFiles{Start: grammar.At(stop.StartPtr), End: grammar.At(stop.StopPtr)}.String())
 	if err != nil {
 		return err
 	}
