@@ -39,7 +39,7 @@ type Backup struct {
 	InRecovery bool              // whether the cluster was a standby at the start
 
 	table    *Table
-	throttle *Throttle
+	throttle *throttle
 	counts   counts
 	done     chan struct{}
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/sharedstate"
@@ -54,19 +53,4 @@ func Example() {
 	// Output:
 	// 55006 while a file is on its way
 	// 1 file, 8192 bytes, 0 backups left
-}
-
-// A throttle lets a burst of an eighth of a second pass, and then what its rate allows.
-func ExampleThrottle() {
-	throttle := sharedstate.NewThrottle(1024) // kB per second
-	began := time.Now()
-	for range 4 {
-		if err := throttle.Wait(context.Background(), 64<<10); err != nil {
-			fmt.Println(err)
-			return
-		}
-	}
-	fmt.Println("256 kB took an eighth of a second:", time.Since(began) >= 125*time.Millisecond)
-	// Output:
-	// 256 kB took an eighth of a second: true
 }

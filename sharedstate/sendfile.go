@@ -87,5 +87,7 @@ func (b *Backup) wait(ctx context.Context, done <-chan struct{}, n int) error {
 	return context.Cause(ctx)
 }
 
-// FrameSize is [Throttle.FrameSize] at the backup's rate.
-func (b *Backup) FrameSize(limit int) int { return b.throttle.FrameSize(limit) }
+// FrameSize is the largest payload of a frame that leaves no pause much longer than 1/8 s
+// between two frames: what MAX_RATE allows in that time in whole pages of 8192 bytes, at
+// least one page, at most limit bytes. Without a rate it is limit.
+func (b *Backup) FrameSize(limit int) int { return b.throttle.frameSize(limit) }

@@ -53,7 +53,7 @@ func (t *Table) Start(r Request) (*Backup, error) {
 		table:    t,
 		state:    Starting,
 		done:     make(chan struct{}),
-		throttle: NewThrottle(r.MaxRate),
+		throttle: newThrottle(r.MaxRate),
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -14,7 +14,7 @@ const bursts = 8
 // whole pages so that checksums can be verified frame by frame.
 const pageSize = 8192
 
-// Throttle holds any number of senders together to a rate (MAX_RATE, §4.6). In
+// throttle holds any number of senders together to a rate (MAX_RATE, §4.6). In
 // every span of time they get no more bytes than the rate allows, and a burst of
 // 1/8 s. The zero value does not limit. Its methods may be called from many
 // goroutines at once; it must not be copied after first use.
@@ -23,17 +23,17 @@ const pageSize = 8192
 // what the rate has allowed since the epoch, and a sender waits until that has
 // caught up with its own debit. One number is all the state there is, so it could
 // as well live in a shared store.
-type Throttle struct {
+type throttle struct {
 	rate    int64 // bytes a second; 0 for no limit
 	epoch   time.Time
 	counter atomic.Int64 // bytes debited since the epoch, less the credit nobody used
 }
 
-// NewThrottle makes a throttle of kBps kB (of 1024 bytes) a second, with a full
+// newThrottle makes a throttle of kBps kB (of 1024 bytes) a second, with a full
 // burst at hand. Zero and less mean no limit, and so does more than 8388608
 // (8 GiB/s).
-func NewThrottle(kBps int) *Throttle {
-	t := &Throttle{epoch: time.Now()}
+func newThrottle(kBps int) *throttle {
+	t := &throttle{epoch: time.Now()}
 	if kBps > 0 && kBps <= 1<<23 {
 		t.rate = int64(kBps) * 1024
 		t.counter.Store(-t.burst())
@@ -41,19 +41,10 @@ func NewThrottle(kBps int) *Throttle {
 	return t
 }
 
-// Wait debits n bytes, then sleeps until they may be sent. Call it before they
-// are. n may be larger than a burst. When ctx ends first, the bytes are refunded
-// and the error is the cause of ctx.
-func (t *Throttle) Wait(ctx context.Context, n int) error {
-	if _, ok := t.wait(ctx, nil, n); !ok {
-		return context.Cause(ctx)
-	}
-	return nil
-}
-
-// wait is [Throttle.Wait], given up also when done is closed. It returns how long
-// it slept, and whether the bytes may be sent.
-func (t *Throttle) wait(ctx context.Context, done <-chan struct{}, n int) (slept time.Duration, ok bool) {
+// wait debits n bytes, then sleeps until they may be sent. It is called before they
+// are. n may be larger than a burst. When ctx ends first, or done is closed, the bytes
+// are refunded. It returns how long it slept, and whether the bytes may be sent.
+func (t *throttle) wait(ctx context.Context, done <-chan struct{}, n int) (slept time.Duration, ok bool) {
 	select {
 	case <-ctx.Done():
 		return 0, false
@@ -85,7 +76,7 @@ func (t *Throttle) wait(ctx context.Context, done <-chan struct{}, n int) (slept
 }
 
 // debit takes n bytes and returns how long it takes until the rate allows them.
-func (t *Throttle) debit(now time.Time, n int64) time.Duration {
+func (t *throttle) debit(now time.Time, n int64) time.Duration {
 	allowed := t.allowed(now)
 	for {
 		old := t.counter.Load()
@@ -98,14 +89,14 @@ func (t *Throttle) debit(now time.Time, n int64) time.Duration {
 
 // allowed is how many bytes the rate has allowed since the epoch. Seconds and
 // the rest are multiplied apart, which neither overflows nor loses a byte.
-func (t *Throttle) allowed(now time.Time) int64 {
+func (t *throttle) allowed(now time.Time) int64 {
 	elapsed := int64(now.Sub(t.epoch))
 	const second = int64(time.Second)
 	return elapsed/second*t.rate + elapsed%second*t.rate/second
 }
 
 // duration is the time in which the rate allows n bytes, rounded up.
-func (t *Throttle) duration(n int64) time.Duration {
+func (t *throttle) duration(n int64) time.Duration {
 	if n <= 0 {
 		return 0
 	}
@@ -113,12 +104,10 @@ func (t *Throttle) duration(n int64) time.Duration {
 	return time.Duration(n/t.rate*second + (n%t.rate*second+t.rate-1)/t.rate)
 }
 
-func (t *Throttle) burst() int64 { return t.rate / bursts }
+func (t *throttle) burst() int64 { return t.rate / bursts }
 
-// FrameSize is the largest payload that leaves no pause much longer than 1/8 s
-// between two frames: what the rate allows in that time in whole pages of 8192
-// bytes, at least one page, at most limit bytes. Without a rate it is limit.
-func (t *Throttle) FrameSize(limit int) int {
+// frameSize is [Backup.FrameSize].
+func (t *throttle) frameSize(limit int) int {
 	if t.rate == 0 {
 		return limit
 	}

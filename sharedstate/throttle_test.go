@@ -11,6 +11,14 @@ import (
 	"time"
 )
 
+// await is wait without a backup that may end.
+func (t *throttle) await(ctx context.Context, n int) error {
+	if _, ok := t.wait(ctx, nil, n); !ok {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
 // meter watches what a throttle lets through.
 type meter struct {
 	t     *testing.T
@@ -50,15 +58,15 @@ func TestThrottle_4_6_Rate(t *testing.T) {
 		for _, senders := range []int{1, 8} {
 			t.Run(fmt.Sprintf("%dkBps/%d", kBps, senders), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					throttle := NewThrottle(kBps)
-					frame := throttle.FrameSize(1 << 20)
+					throttle := newThrottle(kBps)
+					frame := throttle.frameSize(1 << 20)
 					m := newMeter(t, kBps)
 					ctx, cancel := context.WithTimeout(t.Context(), span)
 					defer cancel()
 					var wg sync.WaitGroup
 					for range senders {
 						wg.Go(func() {
-							for throttle.Wait(ctx, frame) == nil {
+							for throttle.await(ctx, frame) == nil {
 								m.add(frame)
 							}
 						})
@@ -79,7 +87,7 @@ func TestThrottle_4_6_NeverOverTheRate(t *testing.T) {
 	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {
 			const kBps = 256
-			throttle := NewThrottle(kBps)
+			throttle := newThrottle(kBps)
 			m := newMeter(t, kBps)
 			var wg sync.WaitGroup
 			for sender := range uint64(8) {
@@ -89,7 +97,7 @@ func TestThrottle_4_6_NeverOverTheRate(t *testing.T) {
 						n := random.IntN(100_000)
 						patience := time.Duration(random.Int64N(int64(2 * time.Second)))
 						ctx, cancel := context.WithTimeout(t.Context(), patience)
-						if throttle.Wait(ctx, n) == nil {
+						if throttle.await(ctx, n) == nil {
 							m.add(n)
 						}
 						cancel()
@@ -107,7 +115,7 @@ func TestThrottle_4_6_NeverOverTheRate(t *testing.T) {
 // However long the senders were idle, they are ahead of the rate by one burst.
 func TestThrottle_4_6_Burst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		throttle := NewThrottle(32)
+		throttle := newThrottle(32)
 		time.Sleep(time.Hour)
 		expectPause(t, throttle, 4096, 0)
 		expectPause(t, throttle, 4096, time.Second/8)
@@ -117,13 +125,13 @@ func TestThrottle_4_6_Burst(t *testing.T) {
 
 func TestThrottle_4_6_CancelRefunds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		throttle := NewThrottle(32)
+		throttle := newThrottle(32)
 		expectPause(t, throttle, 4096, 0)
 
 		reason := errors.New("the peer is gone")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Second/16, func() { cancel(reason) })
-		if err := throttle.Wait(ctx, 1<<20); err != reason {
+		if err := throttle.await(ctx, 1<<20); err != reason {
 			t.Errorf("Wait gave %v, expected the cause of the context", err)
 		}
 		expectPause(t, throttle, 4096, time.Second/16)
@@ -132,21 +140,21 @@ func TestThrottle_4_6_CancelRefunds(t *testing.T) {
 
 func TestThrottle_4_6_NoLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for _, throttle := range []*Throttle{new(Throttle), NewThrottle(0), NewThrottle(-1), NewThrottle(1<<23 + 1)} {
+		for _, throttle := range []*throttle{new(throttle), newThrottle(0), newThrottle(-1), newThrottle(1<<23 + 1)} {
 			expectPause(t, throttle, 1<<30, 0)
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
-			if err := throttle.Wait(ctx, 1); err != context.Canceled {
+			if err := throttle.await(ctx, 1); err != context.Canceled {
 				t.Errorf("Wait gave %v after the cancel, expected %v", err, context.Canceled)
 			}
 		}
 	})
 }
 
-func expectPause(t *testing.T, throttle *Throttle, n int, pause time.Duration) {
+func expectPause(t *testing.T, throttle *throttle, n int, pause time.Duration) {
 	t.Helper()
 	begin := time.Now()
-	if err := throttle.Wait(t.Context(), n); err != nil {
+	if err := throttle.await(t.Context(), n); err != nil {
 		t.Errorf("Wait(%d): %v", n, err)
 	}
 	if slept := time.Since(begin); slept != pause {
@@ -167,7 +175,7 @@ func TestThrottle_FrameSize(t *testing.T) {
 		{1048576, 1 << 30, 128 << 20},
 		{32, 1000, 1000},
 	} {
-		if size := NewThrottle(c.kBps).FrameSize(c.limit); size != c.size {
+		if size := newThrottle(c.kBps).frameSize(c.limit); size != c.size {
 			t.Errorf("at %d kB/s a frame of at most %d bytes has %d, expected %d", c.kBps, c.limit, size, c.size)
 		}
 	}
@@ -177,12 +185,12 @@ func TestThrottle_FrameSize(t *testing.T) {
 func BenchmarkThrottle(b *testing.B) {
 	for _, kBps := range []int{0, 1 << 23} {
 		b.Run(fmt.Sprintf("%dkBps", kBps), func(b *testing.B) {
-			throttle := NewThrottle(kBps)
+			throttle := newThrottle(kBps)
 			ctx := b.Context()
 			b.ReportAllocs()
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					if err := throttle.Wait(ctx, 64); err != nil {
+					if err := throttle.await(ctx, 64); err != nil {
 						b.Error(err)
 					}
 				}

@@ -18,6 +18,8 @@ import (
 // cluster's further abilities are optional interfaces: [WALLister],
 // [Historian], [PassThrough], [RunningCluster], [Reopener]. A command whose ability is absent is answered with 0A000.
 type Cluster interface {
+	// Which cluster it is.
+
 	// Directory names the data directory: two clusters with the same name
 	// read the same files (device, inode, system identifier). A backup is
 	// joined only where it was started (§4.2).
@@ -33,12 +35,16 @@ type Cluster interface {
 	// cluster answers otherwise than at its start is worthless (§4.6).
 	InRecovery(ctx context.Context) (bool, error)
 
+	// A backup of it.
+
 	// StartBackup puts the cluster into backup mode and returns when the
 	// checkpoint that the backup begins with is done. Any number of backups may
 	// run at once; each is ended by the handle that is returned. When ctx ends
 	// before, StartBackup leaves backup mode and returns an error; there is no
 	// handle then.
 	StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.StartPoint, protocol.RunningBackup, error)
+
+	// Its files.
 
 	// Tablespaces lists the tablespaces by OID, and the data directory last
 	// (§4.4). Sizes are -1 unless asked for.
@@ -104,19 +110,20 @@ type WALSenderConn struct {
 // Reopener is a [Cluster] whose directory can be replaced by another while it is
 // served, as when a node is made anew: then it is served anew, too.
 type Reopener interface {
-	// Reopen is the cluster as it is to be served now: a [Cluster] that stays with
-	// one directory, with all the abilities that it has. A type that embeds a
-	// Reopener, to change some of its methods, needs a Reopen of its own: sessions
-	// would get the embedded one. (The result has no type here, so that a package of
-	// a cluster need not know this one.) A session asks for it
-	// when it begins, and before each command until it takes part in a backup, which
-	// stays where it began; it calls release once, when it needs the result no more.
-	// The error is the answer to the command, or FATAL at the session's beginning.
+	// Reopen is the cluster as it is to be served now: a [Cluster] with all its
+	// abilities that stays with one directory. (The result has no type here, so that a
+	// cluster's package need not import this one.) A session asks for it when it begins,
+	// and before each command until it takes part in a backup, which stays where it
+	// began. The session calls release once, when it needs the result no more. The error
+	// is the answer to the command, or FATAL at the session's beginning.
+	//
+	// A type that embeds a Reopener, to change some of its methods, needs a Reopen of
+	// its own: sessions would get the embedded cluster.
 	Reopen(ctx context.Context) (cluster any, release func(), err error)
 }
 
-// CheckedFile is a file of a [Cluster] that can turn into another under its
-// reader, as a WAL segment does that is recycled.
+// CheckedFile is a file of a [Cluster] that may become another file while it is read, as
+// a WAL segment that is recycled.
 type CheckedFile interface {
 	fs.File
 	// Check is called before each piece that is sent, and before the end is
@@ -130,4 +137,12 @@ type VerifiedFile interface {
 	fs.File
 	// ChecksumFailures counts the failures found so far.
 	ChecksumFailures() int
+}
+
+// StandbyPromoted is the answer to a command of a backup that began on a standby which
+// has been promoted since (§4.6). The server gives it by [Cluster.InRecovery]; a cluster
+// that finds out by itself returns it.
+func StandbyPromoted() *protocol.Error {
+	return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the standby was promoted during online backup").
+		WithHint("This means that the backup being taken is corrupt and should not be used. Try taking another online backup.")
 }

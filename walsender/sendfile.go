@@ -16,8 +16,7 @@ import (
 	"github.com/pgparallel/pgparallel/sharedstate"
 )
 
-// recoveryInterval is how often a file under way is held against the standby check
-// (§4.6).
+// recoveryInterval is how often the standby check is made while a file is sent (§4.6).
 const recoveryInterval = time.Second
 
 // sendFile answers SEND_FILE (§4.6).
@@ -197,8 +196,7 @@ func (s *session) checkRecovery(ctx context.Context, t *transfer) error {
 	}
 	t.checked = time.Now()
 	if !inRecovery {
-		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the standby was promoted during online backup").
-			WithHint("This means that the backup being taken is corrupt and should not be used. Try taking another online backup.")
+		return StandbyPromoted()
 	}
 	return nil
 }

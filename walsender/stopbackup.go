@@ -18,7 +18,7 @@ func (s *session) stopBackup(ctx context.Context, c grammar.StopBackup) error {
 	if !s.member.leads() {
 		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "only the session that started the backup can stop it")
 	}
-	// Ahead of what the table asks for, which nobody can give it after a promotion.
+	// First: after a promotion nobody can send the pg_control that the table asks for.
 	if err := s.checkRecovery(ctx, &transfer{backup: b}); err != nil {
 		return err
 	}

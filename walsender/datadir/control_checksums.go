@@ -18,10 +18,18 @@ var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
 
 // VerifiesPages reports whether the cluster's pages are verified as they are sent
 // (§4.6): it has page checksums, blocks of 8192 bytes, and the byte order of
-// little-endian machines. Where it has checksums, or may have them, and one of the rest
-// is missing, the warning says so for START_BACKUP; else it is nil.
-func (c Control) VerifiesPages() (verifies bool, warning *protocol.Error) {
-	return c.verifiesPages(littleEndian)
+// little-endian machines.
+func (c Control) VerifiesPages() bool {
+	verifies, _ := c.verifiesPages(littleEndian)
+	return verifies
+}
+
+// WarnUnverified gives notice a warning for START_BACKUP where the cluster has checksums,
+// or may have them, and its pages are not verified all the same.
+func (c Control) WarnUnverified(notice protocol.NoticeFunc) {
+	if _, warning := c.verifiesPages(littleEndian); warning != nil {
+		notice(warning)
+	}
 }
 
 func (c Control) verifiesPages(littleEndian bool) (verifies bool, warning *protocol.Error) {

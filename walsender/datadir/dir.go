@@ -22,11 +22,10 @@ const (
 	newestMajor = 19
 )
 
-// Dir is an open data directory: listing, opening, WAL and tablespaces, for a
-// cluster that runs as well as for one that does not. It holds no state but the
-// open directory and what it last read of pg_tblspc, and may be used from many goroutines until it is closed. It stays
-// with that directory when another comes to lie under its path: [Dir.Reopen] is
-// for that.
+// Dir is an open data directory: listing, opening, WAL and tablespaces, for a cluster
+// that runs as well as for one that does not. It may be used from many goroutines until
+// it is closed. It stays with the directory that was opened when another takes its place
+// under the path; [Dir.Reopen] opens that one.
 type Dir struct {
 	// RecoveryOnRestore says that a copy of the directory replays WAL before it
 	// is used, whatever pg_control says: set it, before the first use, where
@@ -81,9 +80,9 @@ func OpenDir(path string, o DirOptions) (*Dir, error) {
 	return d, nil
 }
 
-// absolutePath is a path that does not depend on the working directory, and means to
-// the kernel what the path means now. filepath.Abs would take link/.. for nothing,
-// where it is the parent of the directory to which the link leads.
+// absolutePath makes a path independent of the working directory. The kernel finds the
+// same under it, unlike under that of filepath.Abs, which drops link/..: the parent of
+// the directory to which the link leads.
 func absolutePath(path string) (string, error) {
 	if filepath.IsAbs(path) {
 		return path, nil
@@ -146,8 +145,7 @@ func (d *Dir) Major() int { return d.major }
 // opened.
 func (d *Dir) SystemID() uint64 { return d.systemID }
 
-// ReadFile reads a small file that is no part of a backup, as postmaster.pid, in the
-// directory that is open. The error is fs.ErrNotExist where it is not there.
+// ReadFile reads a small file that is no part of a backup, such as postmaster.pid. The error is fs.ErrNotExist where it is not there.
 func (d *Dir) ReadFile(name string) ([]byte, error) {
 	const most = 1 << 16
 	data, _, err := d.root.Read(name, most)

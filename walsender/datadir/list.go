@@ -62,17 +62,17 @@ var errStopped = errors.New("listing stopped")
 
 // walker is one walk through the data directory or a tablespace.
 type walker struct {
-	ctx        context.Context
-	dir        *Dir
-	tablespace protocol.Tablespace
-	rules      rules
-	recovers   bool                // a copy goes through recovery
-	inside     map[beneath.ID]bool // directories of tablespaces, wherever they are
-	notice     protocol.NoticeFunc
-	yield      func(protocol.File, error) bool
-	names      func(d *beneath.Dir, n int) ([]string, error) // [beneath.Dir.Names], unless a test plays the file system
-	uid        int                                           // of this process
-	unreadable unreadable
+	ctx         context.Context
+	dir         *Dir
+	tablespace  protocol.Tablespace
+	rules       rules
+	recovers    bool                // a copy goes through recovery
+	tablespaces map[beneath.ID]bool // their directories, wherever they are
+	notice      protocol.NoticeFunc
+	yield       func(protocol.File, error) bool
+	names       func(d *beneath.Dir, n int) ([]string, error) // [beneath.Dir.Names], unless a test plays the file system
+	uid         int                                           // of this process
+	unreadable  unreadable
 }
 
 func (d *Dir) newWalker(ctx context.Context, t protocol.Tablespace, notice protocol.NoticeFunc) (*walker, error) {
@@ -86,7 +86,7 @@ func (d *Dir) newWalker(ctx context.Context, t protocol.Tablespace, notice proto
 	}
 	return &walker{
 		ctx: ctx, dir: d, tablespace: t, notice: notice, names: (*beneath.Dir).Names, uid: os.Geteuid(),
-		rules: newRules(d.major, c), recovers: d.recovers(c), inside: known.inside,
+		rules: newRules(d.major, c), recovers: d.recovers(c), tablespaces: known.directories,
 	}, nil
 }
 
@@ -270,7 +270,7 @@ func (w *walker) directory(dir *beneath.Dir, within place, path, name string, st
 	if err := w.emit(row(path, protocol.TypeDirectory, st)); err != nil {
 		return err
 	}
-	if within == inTablespace || within == elsewhere && w.inside[beneath.IDOf(st)] {
+	if within == inTablespace || within == elsewhere && w.tablespaces[beneath.IDOf(st)] {
 		return nil
 	}
 	sub, err := dir.Sub(name)

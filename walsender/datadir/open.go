@@ -19,8 +19,8 @@ import (
 // the file has now, or where it was truncated; global/pg_control is read here
 // and now, whole and with its checksum right.
 //
-// A file of a relation, where [Control.VerifiesPages], is a walsender.VerifiedFile if o.VerifyChecksums asks for it; a WAL
-// segment is a walsender.CheckedFile.
+// A file of a relation is a walsender.VerifiedFile where [Control.VerifiesPages] and
+// o.VerifyChecksums asks for it. A WAL segment is a walsender.CheckedFile.
 //
 // Errors: 22023 for a path against the rules, 42501 for one that no listing
 // shows, 42809 for a directory or the link of a tablespace, 58P01 for a file that
@@ -41,7 +41,7 @@ func (d *Dir) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs
 		return nil, err
 	}
 	rules := newRules(d.major, c)
-	at, err := d.locate(rules, name)
+	at, err := d.resolve(rules, name)
 	if err != nil {
 		return nil, err
 	}
@@ -64,14 +64,14 @@ func (d *Dir) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs
 		_ = f.Close()
 		return nil, err
 	}
-	if verifies, _ := c.VerifiesPages(); verifies && at.isRelation && o.VerifyChecksums {
+	if c.VerifiesPages() && at.isRelation && o.VerifyChecksums {
 		return newVerifiedFile(d, c, f, at, o), nil
 	}
 	return f, nil
 }
 
-// location is a file's path as it is to be opened: beneath a directory.
-type location struct {
+// resolvedPath is a file's path as it is to be opened: beneath a directory.
+type resolvedPath struct {
 	dir        *beneath.Dir
 	owned      bool // dir is a tablespace's, to be closed
 	path       string
@@ -83,56 +83,56 @@ type location struct {
 	unlogged   bool // a fork that recovery makes anew if there is an init fork
 }
 
-func (l *location) release() {
-	if l.owned {
-		_ = l.dir.Close()
+func (p *resolvedPath) release() {
+	if p.owned {
+		_ = p.dir.Close()
 	}
 }
 
-// locate finds what a path stands for, by the rules of the listing. The caller
+// resolve finds what a path stands for, by the rules of the listing. The caller
 // releases the result.
-func (d *Dir) locate(r rules, name string) (*location, error) {
-	l := &location{dir: d.root, path: name}
-	if err := l.judge(r, name); err != nil {
+func (d *Dir) resolve(r rules, name string) (*resolvedPath, error) {
+	p := &resolvedPath{dir: d.root, path: name}
+	if err := p.judge(r, name); err != nil {
 		return nil, err
 	}
 	var err error
 	if rest, found := strings.CutPrefix(name, tablespaceList+"/"); found {
-		err = d.enterTablespace(l, name, rest)
-	} else if l.in == elsewhere {
-		err = d.checkInside(name)
+		err = d.enterTablespace(p, name, rest)
+	} else if p.in == elsewhere {
+		err = d.checkOutsideTablespaces(name)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return l, nil
+	return p, nil
 }
 
 // judge goes along the path, name by name; 42501 at the first that is left out.
-func (l *location) judge(r rules, name string) error {
-	l.in = inDataDirectory
+func (p *resolvedPath) judge(r rules, name string) error {
+	p.in = inDataDirectory
 	for rest, more := name, true; more; {
 		var component string
 		component, rest, more = strings.Cut(rest, "/")
-		verdict, within := r.judge(l.in, component)
+		verdict, within := r.judge(p.in, component)
 		if verdict == leaveOut || verdict == skip || verdict == keepEmpty && more {
 			return notPart(name)
 		}
 		if !more {
-			l.directory = verdict == keepEmpty || within == inTablespace
+			p.directory = verdict == keepEmpty || within == inTablespace
 			break
 		}
-		l.in = within
+		p.in = within
 	}
-	if l.isRelation = protocol.KindOfPath(name) == protocol.PathRelation; l.isRelation {
-		l.relation, _ = protocol.ParseRelation(path.Base(name))
+	if p.isRelation = protocol.KindOfPath(name) == protocol.PathRelation; p.isRelation {
+		p.relation, _ = protocol.ParseRelation(path.Base(name))
 	}
-	l.unlogged = l.isRelation && r.mayBeUnlogged(l.in) && l.relation.Fork != "init"
+	p.unlogged = p.isRelation && r.mayBeUnlogged(p.in) && p.relation.Fork != "init"
 	return nil
 }
 
 // enterTablespace makes the tablespace's directory the one to open beneath.
-func (d *Dir) enterTablespace(l *location, name, rest string) error {
+func (d *Dir) enterTablespace(p *resolvedPath, name, rest string) error {
 	text, within, deeper := strings.Cut(rest, "/")
 	oid, valid := protocol.ParseOID(text)
 	if !deeper || !valid {
@@ -142,22 +142,23 @@ func (d *Dir) enterTablespace(l *location, name, rest string) error {
 	if err != nil {
 		return openError(name, err)
 	}
-	l.tablespace = protocol.Tablespace{OID: oid, Location: target}
-	dir, err := d.openTablespace(l.tablespace)
+	p.tablespace = protocol.Tablespace{OID: oid, Location: target}
+	dir, err := d.openTablespace(p.tablespace)
 	if err != nil {
 		if there, lstatErr := d.root.Exists(tablespaceList + "/" + text); lstatErr == nil && !there {
 			return gone(name) // dropped just now
 		}
 		return err
 	}
-	l.dir, l.owned, l.path = dir, true, within
+	p.dir, p.owned, p.path = dir, true, within
 	return nil
 }
 
-// missing tells a file that is gone from a whole tablespace that is: while its link
-// exists, a location without the cluster's directory is a file system that is not
-// mounted, and no file of it may be taken for dropped.
-func (d *Dir) missing(ctx context.Context, at *location, version, name string) error {
+// missing is the answer to a file of a tablespace that is not there. The file alone may
+// be gone, or its tablespace: while the tablespace's link exists, a location without the
+// cluster's directory is a file system that is not mounted, and no file of it may be
+// taken for dropped.
+func (d *Dir) missing(ctx context.Context, at *resolvedPath, version, name string) error {
 	link := tablespaceLink(at.tablespace.OID)
 	for deadline := time.Now().Add(settleTime); ; {
 		if there, err := at.dir.Exists(version); err == nil && there {
@@ -178,25 +179,25 @@ func (d *Dir) missing(ctx context.Context, at *location, version, name string) e
 	}
 }
 
-// checkInside refuses a path that leads through a tablespace's directory inside
-// the data directory: its files have other paths.
-func (d *Dir) checkInside(name string) error {
+// checkOutsideTablespaces refuses a path through the directory of a tablespace that lies
+// within the data directory: its files have other paths.
+func (d *Dir) checkOutsideTablespaces(name string) error {
 	known, err := d.knownTablespaces()
-	if err != nil || len(known.inside) == 0 {
+	if err != nil || len(known.directories) == 0 {
 		return err
 	}
 	for parent := path.Dir(name); parent != "."; parent = path.Dir(parent) {
-		if st, err := d.root.Lstat(parent); err == nil && known.inside[beneath.IDOf(st)] {
+		if st, err := d.root.Lstat(parent); err == nil && known.directories[beneath.IDOf(st)] {
 			return notPart(name)
 		}
 	}
 	return nil
 }
 
-// checkFork looks once more whether the relation is an unlogged one. It may have
-// become one since the listing, and a copy that has both its init fork and an old
-// fork does not start.
-func (d *Dir) checkFork(c Control, at *location, name string) error {
+// checkFork answers that a fork is gone where its relation is unlogged. The relation may
+// have become unlogged since the listing, and a copy with the init fork and an old fork
+// does not start.
+func (d *Dir) checkFork(c Control, at *resolvedPath, name string) error {
 	if !at.unlogged || !d.recovers(c) {
 		return nil
 	}

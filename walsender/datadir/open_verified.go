@@ -40,7 +40,7 @@ const (
 	replayedLive                  // the server may be writing the page at this moment
 )
 
-func newVerifiedFile(d *Dir, c Control, f *file, at *location, o protocol.OpenOptions) *verifiedFile {
+func newVerifiedFile(d *Dir, c Control, f *file, at *resolvedPath, o protocol.OpenOptions) *verifiedFile {
 	return &verifiedFile{
 		file:       f,
 		dir:        d,
@@ -159,7 +159,7 @@ func (v *verifiedFile) excused(content []byte, changed bool) (bool, error) {
 	if err != nil {
 		return false, controlError(context.Background(), err)
 	}
-	if verifies, _ := c.VerifiesPages(); !verifies {
+	if !c.VerifiesPages() {
 		v.blind = true // checksums have been switched off meanwhile
 		return true, nil
 	}

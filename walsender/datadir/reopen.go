@@ -9,8 +9,8 @@ import (
 	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
-// succession is what the directories have in common that were opened by one path, one
-// after the other.
+// succession is what the directories share that were opened under one path, one after the
+// other.
 type succession struct {
 	mu            sync.Mutex
 	first, latest *Dir
@@ -47,7 +47,8 @@ func (d *Dir) Reopen() (now *Dir, release func(), err error) {
 	}), nil
 }
 
-// leave takes a user away, and closes the directory after the last. The lock is held.
+// leave takes a user away, and closes the directory after the last. The caller holds the
+// succession's lock.
 func (d *Dir) leave() {
 	if d.users--; d.users == 0 {
 		_ = d.root.Close() // it was only read
@@ -66,9 +67,9 @@ func (d *Dir) Close() error {
 	return d.root.Close()
 }
 
-// current reports whether the path leads to the directory, and the cluster in it is the
-// one that was found there: a mount point is emptied and filled again. What cannot be
-// read now is for those to find out who need it.
+// current reports whether the path still leads to the directory, and the same cluster is
+// in it: a mount point may be emptied and filled again. A pg_control that cannot be read
+// now says nothing; whoever needs it gets the error.
 func (d *Dir) current() bool {
 	if same, err := d.samePath(); err != nil || !same {
 		return false
@@ -77,8 +78,8 @@ func (d *Dir) current() bool {
 	return err != nil || c.SystemID == d.systemID
 }
 
-// CheckPath makes sure that the path by which the directory was opened still leads to
-// it; else 55000: it is not the cluster any more of which a backup was asked for.
+// CheckPath is 55000 where the path under which the directory was opened leads to it no
+// more: the cluster that a backup was asked of is another now.
 func (d *Dir) CheckPath() error {
 	if same, err := d.samePath(); err != nil || !same {
 		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the data directory %q was replaced", d.path).

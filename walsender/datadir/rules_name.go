@@ -18,7 +18,7 @@ func CheckName(name string, major int, c Control) error {
 	if within, found := strings.CutPrefix(name, walDirectory+"/"); found {
 		return newRules(major, c).checkWALName(within, c)
 	}
-	return (&location{}).judge(newRules(major, c), name)
+	return (&resolvedPath{}).judge(newRules(major, c), name)
 }
 
 // checkWALName is [CheckName] in pg_wal: segments, history files and the directories.

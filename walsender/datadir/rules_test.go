@@ -29,7 +29,7 @@ func TestRules_4_5(t *testing.T) {
 	r := newRules(15, validControl())
 	check := func(path string, want bool) {
 		t.Helper()
-		err := new(location).judge(r, path)
+		err := new(resolvedPath).judge(r, path)
 		switch {
 		case want && err != nil:
 			t.Errorf("%s: %v", path, err)

@@ -19,18 +19,18 @@ type Options struct {
 	Crashed bool
 }
 
-// Stopped is a cluster whose server does not run. It is a walsender.Cluster, a
-// WALLister and a Historian. Any number of backups may run at once; nothing is
-// written to the data directory.
+// Stopped is a cluster whose server does not run: a walsender.Cluster, a WALLister, a
+// Historian and a Reopener. Any number of backups may run at once. Nothing is written to
+// the data directory.
 type Stopped struct {
 	*Dir
 	options Options
 }
 
 // Open opens the data directory of a stopped cluster; the errors are those of
-// [OpenDir]. Whether the cluster is in a state to be backed up is the question of
-// [Stopped.StartBackup]: it may be started and stopped again in between. The
-// caller closes it.
+// [OpenDir]. Whether the cluster can be backed up is decided by each
+// [Stopped.StartBackup]: the server may be started and stopped again in between. The
+// caller closes the cluster.
 func Open(dir string, o Options) (*Stopped, error) {
 	d, err := OpenDir(dir, o.DirOptions)
 	if err != nil {
@@ -39,8 +39,8 @@ func Open(dir string, o Options) (*Stopped, error) {
 	return &Stopped{Dir: d, options: o}, nil
 }
 
-// Reopen is of walsender.Reopener: the cluster in the directory that the path leads to
-// now, as by [Dir.Reopen].
+// Reopen is the cluster in the directory that the path leads to now, as by [Dir.Reopen]
+// (walsender.Reopener).
 func (s *Stopped) Reopen(context.Context) (cluster any, release func(), err error) {
 	d, release, err := s.Dir.Reopen()
 	if err != nil {
@@ -104,16 +104,14 @@ func (s *Stopped) StartBackup(ctx context.Context, r protocol.BackupRequest) (pr
 	if err != nil {
 		return none, nil, err
 	}
-	if _, warning := c.VerifiesPages(); warning != nil {
-		r.Notice(warning)
-	}
+	c.WarnUnverified(r.Notice)
 	start := protocol.StartPoint{StartPtr: stop.StartPtr, Timeline: stop.Timeline, Label: stop.Label}
 	return start, &stoppedBackup{cluster: s, control: file, postmaster: postmaster, stop: stop}, nil
 }
 
-// checkStopped refuses a cluster that runs, or that may, and one that is itself a
-// backup: its own label would be left out, and the copy silently corrupt.
-// It returns postmaster.pid, which may be there after a crash.
+// checkStopped refuses a cluster that runs or may run. It also refuses one that is itself
+// a backup: its backup_label would be left out, and the copy would be corrupt without any
+// sign of it. It returns postmaster.pid, which a crash leaves behind.
 func (s *Stopped) checkStopped(c Control) ([]byte, error) {
 	postmaster, err := s.postmaster()
 	if err != nil {

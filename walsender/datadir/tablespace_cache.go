@@ -11,28 +11,29 @@ import (
 	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
-// tablespaceCache keeps what was found out about the tablespaces while pg_tblspc stays
-// as it is, so that a command costs the same however many tablespaces there are.
-// LIST_TABLESPACES does not go by it.
+// tablespaceCache keeps the tablespaces that were found for as long as pg_tblspc stays as
+// it is, so that a command costs the same however many tablespaces there are.
+// LIST_TABLESPACES does not use it.
 type tablespaceCache struct {
 	mu    sync.Mutex
 	asOf  beneath.Stamp // of pg_tblspc
 	known knownTablespaces
 }
 
-// knownTablespaces are the tablespaces of a moment. It is not changed any more.
+// knownTablespaces are the tablespaces of a moment. They are never changed.
 type knownTablespaces struct {
 	list []protocol.Tablespace
 
-	// inside holds the directories of tablespaces, by which one that lies in the
-	// data directory is known: its files belong to the tablespace's listing. base,
-	// global and databases are never taken for one, whatever a link says: their
-	// files must not be lost. Locations that cannot be read cannot be met either.
-	inside map[beneath.ID]bool
+	// directories are those of the tablespaces, wherever they are. A walk of the data
+	// directory recognizes by them a tablespace that lies within: its files belong to
+	// the tablespace's own listing. base, global and databases are never taken for a
+	// tablespace, whatever a link says: their files must not be lost. A location that
+	// cannot be read is left out, since no walk can come to it.
+	directories map[beneath.ID]bool
 }
 
-// cacheAge is how long ago a directory must have changed for its times to show any
-// change that is still to come: more than a tick of a file system's clock.
+// cacheAge is how old the last change of a directory must be before the directory's times
+// can be trusted to show the next one: more than a tick of a file system's clock.
 const cacheAge = 2 * time.Second
 
 // knownTablespaces finds the tablespaces, anew where pg_tblspc has changed.
@@ -67,13 +68,13 @@ func (d *Dir) readTablespaces() (knownTablespaces, error) {
 	if err != nil {
 		return knownTablespaces{}, err
 	}
-	known := knownTablespaces{list: list, inside: make(map[beneath.ID]bool, len(list))}
+	known := knownTablespaces{list: list, directories: make(map[beneath.ID]bool, len(list))}
 	for _, t := range list {
 		if t.InPlace() {
 			continue
 		}
 		if st, err := d.root.Stat(tablespaceLink(t.OID)); err == nil {
-			known.inside[beneath.IDOf(st)] = true
+			known.directories[beneath.IDOf(st)] = true
 		}
 	}
 	return known, nil

@@ -15,17 +15,17 @@ import (
 	"github.com/pgparallel/pgparallel/walsender/datadir"
 )
 
-// Cluster is a running cluster. It is a walsender.Cluster with all of the optional
+// Cluster is a running cluster: a walsender.Cluster with all of the optional
 // interfaces. Its methods may be called from many goroutines.
 //
-// It stays with the directory that was opened. When another has come to lie under the
-// path, that is another Cluster, which [Cluster.Reopen] opens.
+// It stays with the directory that was opened when another takes its place under the
+// path; [Cluster.Reopen] opens that one.
 type Cluster struct {
 	*datadir.Dir
 	*source
 }
 
-// source is what the clusters have in common that one path leads to, one after the
+// source is what the clusters share that are opened under one path, one after the
 // other.
 type source struct {
 	path string
@@ -125,8 +125,8 @@ func (c *Cluster) connect(ctx context.Context) (*sqlSession, server, error) {
 	return s, found, nil
 }
 
-// known is the server as it was when it was last asked, if it still is that one; else
-// the zero server.
+// known is what the server said when it was last asked, if the same server still runs;
+// else the zero server.
 func (c *Cluster) known() (server, error) {
 	now, err := c.readPostmaster()
 	if err != nil {
@@ -140,8 +140,8 @@ func (c *Cluster) known() (server, error) {
 	return c.server, nil
 }
 
-// current is the server that runs now. It is asked only where it is another than it
-// was: PostgreSQL may have been restarted, as another minor version perhaps.
+// current is the server that runs now. It is asked only if it is not the one that was
+// asked last: PostgreSQL may have been restarted, as another minor version perhaps.
 func (c *Cluster) current(ctx context.Context) (server, error) {
 	known, err := c.known()
 	if err != nil || known.versionNum != 0 {
@@ -155,9 +155,9 @@ func (c *Cluster) current(ctx context.Context) (server, error) {
 	return found, nil
 }
 
-// Reopen is of walsender.Reopener: the cluster in the directory that the path leads to
-// now, as by [datadir.Dir.Reopen]. A backup that began in another directory does not
-// become one of the new.
+// Reopen is the cluster in the directory that the path leads to now, as by
+// [datadir.Dir.Reopen] (walsender.Reopener). A backup that began before stays with the
+// cluster that it began with.
 func (c *Cluster) Reopen(context.Context) (cluster any, release func(), err error) {
 	d, release, err := c.Dir.Reopen()
 	if err != nil {
@@ -194,8 +194,7 @@ func (c *Cluster) Settings(ctx context.Context) (protocol.Settings, error) {
 }
 
 // InRecovery reports whether the server is a standby now. It reads pg_control, whose
-// state changes in the moment in which pg_is_in_recovery() does, so that every file
-// can afford the question.
+// state changes together with pg_is_in_recovery(): that is cheap enough for every file.
 func (c *Cluster) InRecovery(ctx context.Context) (bool, error) {
 	control, err := c.Control(ctx)
 	return control.State == datadir.StateInArchiveRecovery || control.State == datadir.StateShutDownInRecovery, err

@@ -12,9 +12,9 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// answer makes of err what the client is told: PostgreSQL's own words where it said
-// some, the end of ctx as it is, and that there is no connection otherwise. What is
-// not for the wire goes to the log.
+// answer is what the client is told of err: the cause of ctx if that has ended,
+// PostgreSQL's own words if err has them, and of a lost connection that it was lost, with
+// the details in the log.
 func (c *Cluster) answer(ctx context.Context, err error) error {
 	told, ours := errors.AsType[*protocol.Error](err)
 	refused, postgres := errors.AsType[*pgconn.PgError](err)
@@ -54,12 +54,6 @@ func fromNotice(n *pgconn.Notice) *protocol.Error {
 		severity = n.Severity
 	}
 	return fromPostgres((*pgconn.PgError)(n), severity)
-}
-
-// promoted is the standby check's answer (§4.6).
-func promoted() *protocol.Error {
-	return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the standby was promoted during online backup").
-		WithHint("This means that the backup being taken is corrupt and should not be used. Try taking another online backup.")
 }
 
 // errClosed is the answer to whoever uses a backup of a cluster that was closed.

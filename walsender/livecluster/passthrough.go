@@ -24,14 +24,14 @@ type passThrough struct {
 	superuser string // the one that is allowed; empty: none
 }
 
-// passedParameters are the parameters of a client's startup packet that the
-// connection to PostgreSQL gets too. Not among them is options, by which anybody could
+// passedParameters are the parameters of a client's startup packet that the connection
+// to PostgreSQL gets too. The parameter options is left out: with it a client could
 // change any setting that the role of the pass-through may change.
 var passedParameters = []string{"application_name", "DateStyle", "TimeZone"}
 
-// setPassThrough makes sure that commands can be passed through. Where the connection
-// string is not one for this purpose, PostgreSQL's refusal is no error: nothing is
-// passed through then, as the log says, and backups do without.
+// setPassThrough makes sure that commands can be passed through. Without a connection
+// string of its own the pass-through is optional: a refusal by PostgreSQL goes to the
+// log then, and nothing is passed through.
 func (c *Cluster) setPassThrough(ctx context.Context, config Config, found server) error {
 	flag, connString := "--passthrough", config.PassThrough
 	if connString == "" {
@@ -69,8 +69,8 @@ func (c *Cluster) setPassThrough(ctx context.Context, config Config, found serve
 	return nil
 }
 
-// lasts reports whether a refusal with the SQLSTATE is to be expected again, until
-// somebody changes a role or the configuration.
+// lasts reports whether a refusal with the SQLSTATE lasts until somebody changes a role
+// or the configuration.
 func lasts(code string) bool {
 	return strings.HasPrefix(code, "28") || code == protocol.CodeInsufficientPrivilege || code == protocol.CodeFeatureNotSupported
 }

@@ -69,10 +69,10 @@ func (s *sqlSession) server(ctx context.Context) (server, error) {
 }
 
 // prove makes sure that the session's server runs on the data directory that is open.
-// System identifier, port and host do not tell a cluster from its copies. A file does
-// that the server writes into its own directory, wherever that is: every role may
-// export a snapshot, on a standby too, and the file of one names the session's process
-// (snapmgr.c). It is gone with the transaction.
+// System identifier, port and host do not tell a cluster from its copies, but a file
+// that the server writes into its own directory does. Every role may export a snapshot,
+// on a standby too; its file names the session's process (snapmgr.c), and is removed
+// with the transaction.
 func (c *Cluster) prove(ctx context.Context, s *sqlSession) error {
 	row, err := s.row(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT pg_export_snapshot()")
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender"
 )
 
 // StartBackup puts the server into backup mode, in a session of its own, which waits
@@ -54,13 +55,11 @@ func (c *Cluster) start(ctx context.Context, b *backup, r protocol.BackupRequest
 		return start, protocol.Errorf(protocol.CodeObjectNotInPrerequisite,
 			"the server is not the one that runs on the data directory: pg_control there does not know the checkpoint at %v", start.StartPtr)
 	}
-	if _, warning := control.VerifiesPages(); warning != nil {
-		r.Notice(warning)
-	}
+	control.WarnUnverified(r.Notice)
 	if inRecovery, err := c.InRecovery(ctx); err != nil {
 		return start, err
 	} else if found.inRecovery && !inRecovery {
-		return start, promoted()
+		return start, walsender.StandbyPromoted()
 	}
 	if start.Timeline, err = c.TimelineAt(ctx, start.StartPtr); err != nil {
 		return start, err
