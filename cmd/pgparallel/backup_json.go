@@ -84,7 +84,7 @@ type jsonError struct {
 }
 
 func (l *jsonLines) error(err error) {
-	line := jsonError{Event: "error", Message: err.Error()}
+	line := jsonError{Event: "error", Message: errorText(err)}
 	if refused, ok := errors.AsType[*protocol.Error](err); ok {
 		line.SQLState, line.Detail, line.Hint = refused.Code, refused.Detail, refused.Hint
 	}

@@ -68,11 +68,15 @@ func (c *console) print(text string) { fmt.Fprint(c.stdout, text) }
 // error tells what went wrong, with the server's detail and hint where it was the
 // server that refused.
 func (c *console) error(err error) {
-	c.say("error: " + err.Error())
+	c.say("error: " + errorText(err))
 	if refused, ok := errors.AsType[*protocol.Error](err); ok {
 		c.explanation(refused)
 	}
 }
+
+// errorText is what err says, without the severity ahead of it that "error:" says
+// already.
+func errorText(err error) string { return strings.TrimPrefix(err.Error(), protocol.SeverityError+": ") }
 
 func (c *console) warning(text string) { c.say("warning: " + text) }
 func (c *console) hint(text string)    { c.say("hint: " + text) }

@@ -61,7 +61,7 @@ func execute(args []string, out *console) (name string, err error) {
 	if err != nil {
 		return programName, err
 	}
-	parsed, err := parser.Parse(line.Conform.takeClient(args))
+	parsed, err := parser.Parse(line.Conform.takeClient(asFlags(args)))
 	if failure, ok := errors.AsType[*kong.ParseError](err); ok {
 		name, chosen := selected(failure.Context)
 		err := explain(err, chosen, out)
@@ -75,6 +75,17 @@ func execute(args []string, out *console) (name string, err error) {
 	}
 	name, chosen := selected(parsed)
 	return name, chosen.run(out)
+}
+
+// asFlags has the commands help and version be what the flags of these names are.
+func asFlags(args []string) []string {
+	switch {
+	case len(args) > 0 && args[0] == "help":
+		return append([]string{"--help"}, args[1:]...)
+	case len(args) == 1 && args[0] == "version":
+		return []string{"--version"}
+	}
+	return args
 }
 
 // selected is the command that the arguments name, nil if they name none.
@@ -100,16 +111,30 @@ func explain(err error, chosen command, out *console) error {
 	case usage:
 		return wrong // without the parser's own words around it
 	default:
-		return &usageError{rephrase(err.Error())}
+		return &usageError{rephrase(err.Error(), chosen)}
 	}
 	return nil
 }
 
-// rephrase is the parser's message, in clear words where it has none for the end of
-// the arguments.
-func rephrase(text string) string {
+// rephrase is the parser's message in PostgreSQL's words: for options that
+// PostgreSQL's own programs have, for the end of the arguments, for an argument that
+// is one too many. Options that a misspelt one may have been meant to be are named if
+// they are few.
+func rephrase(text string, chosen command) string {
 	if option, _, found := strings.Cut(text, ": expected "); found && strings.HasSuffix(text, "(<EOL>)") {
 		return "option " + option + " requires an argument"
+	}
+	if option, _, found := strings.Cut(text, ": bool value must be "); found {
+		return "option " + option + " doesn't allow an argument"
+	}
+	if option, found := strings.CutPrefix(text, "unknown flag "); found {
+		option, meant, _ := strings.Cut(option, ", did you mean ")
+		if why := whyNotSupported(option, chosen); why != "" {
+			return "not supported: " + why
+		}
+		if strings.Count(meant, ",") > 2 {
+			return "unknown flag " + option
+		}
 	}
 	return text
 }
@@ -128,6 +153,8 @@ Commands:
   passwd  make the password of a user of serve
   conform test clients and servers of others
   demo    show all of it on a cluster that is made for the purpose
+  help    show the help of a command
+  version output version information
 
 Options:
   -V, --version  output version information, then exit
