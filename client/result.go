@@ -16,6 +16,15 @@ var ErrChecksum = errors.New("checksum error occurred")
 // backup has left that was killed. [Options.Force] removes it.
 var ErrUnfinished = datatree.ErrUnfinished
 
+// ErrNotEmpty is wrapped in the error of [Backup] where a directory holds what no backup
+// has left. [Options.Force] does not remove that.
+var ErrNotEmpty = datatree.ErrNotEmpty
+
+// TablespaceError is the error of [Backup] where a tablespace cannot be written to the
+// directory that the server names, and [Options.TablespaceMap] names no other. It has the
+// fields OID, Location, which is the directory, and Err, which is what is wrong with it.
+type TablespaceError = datatree.TablespaceError
+
 // Result tells about a finished backup.
 type Result struct {
 	SystemID     uint64            // the system identifier of the cluster

@@ -245,6 +245,21 @@ func TestStream_Refused(t *testing.T) {
 	}
 }
 
+// A slot that a backup has left which was killed is not told from one that is in use: the
+// hint says what there is to do, of a server of any version.
+func TestStream_SlotExists_Hint(t *testing.T) {
+	for _, version := range []string{"140000", "150000"} {
+		f := newFake(t)
+		f.withStream()
+		f.stream.slots["old"] = true
+		f.version = version
+		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(t.TempDir(), "copy"), WAL: WALOptions{Slot: "old", CreateSlot: true}})
+		if refused, ok := errors.AsType[*protocol.Error](err); !ok || !strings.Contains(refused.Hint, "SELECT pg_drop_replication_slot('old')") {
+			t.Errorf("version %s: %v", version, err)
+		}
+	}
+}
+
 // Where nothing can be streamed, nobody who asked for it gets anything else; everybody is
 // warned where nothing keeps the WAL until it is fetched.
 func TestStream_Unsupported(t *testing.T) {

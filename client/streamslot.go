@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -31,6 +32,9 @@ func (b *backup) createSlot() error {
 	_, err := wire.Row(c, "CREATE_REPLICATION_SLOT "+identifier(name)+kind+" PHYSICAL RESERVE_WAL", func(protocol.Row) (struct{}, error) {
 		return struct{}{}, nil
 	})
+	if refused, ok := errors.AsType[*protocol.Error](err); ok && refused.Code == codeDuplicateObject && refused.Hint == "" {
+		refused.Hint = slotExistsHint(name) // PostgreSQL 13 and 14 cannot be asked before
+	}
 	if err != nil {
 		return fmt.Errorf("could not create replication slot %q: %w", name, err)
 	}

@@ -126,7 +126,12 @@ func (b *backup) checkGivenSlot() error {
 	case kind == "" && !b.WAL.CreateSlot:
 		return protocol.Errorf(protocol.CodeUndefinedObject, "replication slot %q does not exist", b.WAL.Slot)
 	case kind != "" && b.WAL.CreateSlot:
-		return protocol.Errorf(codeDuplicateObject, "replication slot %q already exists", b.WAL.Slot)
+		return protocol.Errorf(codeDuplicateObject, "replication slot %q already exists", b.WAL.Slot).WithHint("%s", slotExistsHint(b.WAL.Slot))
 	}
 	return nil
+}
+
+// slotExistsHint is what there is to do about a slot that is to be created, and is there.
+func slotExistsHint(name string) string {
+	return fmt.Sprintf("Do without --create-slot to use the slot. If a backup that was killed has left it, drop it: SELECT pg_drop_replication_slot('%s').", name)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/pgparallel/pgparallel/client"
 )
@@ -94,14 +95,14 @@ func (c *backupCommand) run(out *console) error {
 		return nil
 	}
 	if c.JSON {
-		newJSONLines(out).error(err)
+		newJSONLines(out).error(err, c.hint(err))
 	}
 	if isUsageError(err) {
 		return err
 	}
 	out.error(err)
-	if errors.Is(err, client.ErrUnfinished) {
-		out.hint(forceHint)
+	if hint := c.hint(err); hint != "" {
+		out.hint(hint)
 	}
 	return errReported
 }
@@ -129,8 +130,20 @@ func (c *backupCommand) perform(out *console) error {
 	})
 }
 
-// forceHint is for those whose target holds what a killed backup has left.
-const forceHint = "Use --force to remove it first."
+// hint is what there is to do about an error of the client, in terms of the options; empty
+// if there is nothing.
+func (c *backupCommand) hint(err error) string {
+	if errors.Is(err, client.ErrUnfinished) {
+		return "Use --force to remove it first."
+	}
+	if space, ok := errors.AsType[*client.TablespaceError](err); ok {
+		return fmt.Sprintf("Use -T %s=NEWDIR to relocate the tablespace.", strings.ReplaceAll(space.Location, "=", `\=`))
+	}
+	if c.Force && errors.Is(err, client.ErrNotEmpty) {
+		return "--force removes only what a killed backup has left."
+	}
+	return ""
+}
 
 func (c *backupCommand) backup(ctx context.Context, out *console, options client.Options) error {
 	ctx, giveUp := context.WithCancelCause(ctx)

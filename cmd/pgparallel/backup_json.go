@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"time"
@@ -83,13 +84,10 @@ type jsonError struct {
 	Hint     string `json:"hint,omitempty"`
 }
 
-func (l *jsonLines) error(err error) {
-	line := jsonError{Event: "error", Message: errorText(err)}
+func (l *jsonLines) error(err error, hint string) {
+	line := jsonError{Event: "error", Message: errorText(err), Hint: hint}
 	if refused, ok := errors.AsType[*protocol.Error](err); ok {
-		line.SQLState, line.Detail, line.Hint = refused.Code, refused.Detail, refused.Hint
-	}
-	if errors.Is(err, client.ErrUnfinished) {
-		line.Hint = forceHint
+		line.SQLState, line.Detail, line.Hint = refused.Code, refused.Detail, cmp.Or(refused.Hint, hint)
 	}
 	l.encoder.Encode(line)
 }

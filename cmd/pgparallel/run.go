@@ -66,7 +66,7 @@ func execute(args []string, out *console) (name string, err error) {
 		name, chosen := selected(failure.Context)
 		err := explain(err, chosen, out)
 		if _, backup := chosen.(*backupCommand); err != nil && backup && slices.Contains(args, "--json") {
-			newJSONLines(out).error(err)
+			newJSONLines(out).error(err, "")
 		}
 		return name, err
 	}

@@ -42,12 +42,15 @@ var heldFiles = []string{
 // which was killed. [Config].Force removes it.
 var ErrUnfinished = errors.New("unfinished backup")
 
+// ErrNotEmpty is wrapped in errors about a directory that holds what no backup has left.
+var ErrNotEmpty = errors.New("exists but is not empty")
+
 func beingWritten(path string) error {
 	return fmt.Errorf("directory %q is being written by another backup", path)
 }
 
 func notEmpty(path string) error {
-	return fmt.Errorf("directory %q exists but is not empty", path)
+	return fmt.Errorf("directory %q %w", path, ErrNotEmpty)
 }
 
 // evidence is the file that says that a directory is an unfinished backup: the marker

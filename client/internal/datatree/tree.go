@@ -85,22 +85,9 @@ func (t *Tree) Locate(spaces []output.Tablespace) (map[uint32]output.Target, err
 	}
 	for _, space := range spaces {
 		oid, location := space.OID, space.Location
-		if !space.Mapped {
-			if err := checkUnmapped(oid, location); err != nil {
-				return nil, err
-			}
-			t.log.Verbose("tablespace %d goes to %q, which the server has named: no mapping does", oid, location)
-		}
-		for other, what := range taken {
-			overlaps, err := Overlap(location, other)
-			if err != nil {
-				return nil, err
-			}
-			if overlaps {
-				return nil, fmt.Errorf("directory %q of tablespace %d overlaps with %q of %s: use tablespace mapping", location, oid, other, what)
-			}
-		}
-		if err := t.checkVacant(location); err != nil {
+		if err := t.checkLocation(space, taken); err != nil && !space.Mapped {
+			return nil, &TablespaceError{OID: oid, Location: location, Err: err}
+		} else if err != nil {
 			return nil, err
 		}
 		taken[location] = fmt.Sprintf("tablespace %d", oid)
@@ -108,6 +95,27 @@ func (t *Tree) Locate(spaces []output.Tablespace) (map[uint32]output.Target, err
 	}
 	t.located = spaces
 	return targets, nil
+}
+
+// checkLocation makes sure that a tablespace can go to its location. The directories of
+// taken are others' already.
+func (t *Tree) checkLocation(space output.Tablespace, taken map[string]string) error {
+	if !space.Mapped {
+		if err := checkUnmapped(space.OID, space.Location); err != nil {
+			return err
+		}
+		t.log.Verbose("tablespace %d goes to %q, which the server has named: no mapping does", space.OID, space.Location)
+	}
+	for other, what := range taken {
+		overlaps, err := Overlap(space.Location, other)
+		if err != nil {
+			return err
+		}
+		if overlaps {
+			return fmt.Errorf("directory %q of tablespace %d overlaps with %q of %s: use tablespace mapping", space.Location, space.OID, other, what)
+		}
+	}
+	return t.checkVacant(space.Location)
 }
 
 // Claim claims all directories, so that what is wrong with one of them is known before

@@ -19,6 +19,19 @@ var systemDirectories = []string{
 	"/Applications", "/Library", "/System", "/private/etc", "/private/var/db",
 }
 
+// TablespaceError says that a tablespace cannot be written to the directory that the server
+// names, and no mapping names another.
+type TablespaceError struct {
+	OID      uint32
+	Location string // the directory
+	Err      error  // what is wrong with it
+}
+
+// Error is what is wrong with the directory.
+func (e *TablespaceError) Error() string { return e.Err.Error() }
+
+func (e *TablespaceError) Unwrap() error { return e.Err }
+
 // checkUnmapped judges the location of a tablespace that the server has named, and no
 // mapping: a server that lies must not have files written to wherever this user may
 // (§5.9). It has to be in a directory that exists and is the user's, or to be there and
