@@ -76,8 +76,8 @@ for --passthrough it is replication in the password file.
 If no data directory (DATADIR) is specified, the environment variable PGDATA
 is used. SIGTERM and SIGINT end the sessions and the server; SIGQUIT, or a
 second signal more than a second later, does so without a word to the clients.
-SIGHUP reads the files of --hba, --users, --ident and TLS again; where one is wrong,
-what was read before stays.
+SIGHUP reads the files of --hba, --users, --ident and TLS again; where one is
+wrong, what was read before stays.
 `
 
 type serveCommand struct {
