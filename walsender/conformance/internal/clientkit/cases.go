@@ -13,7 +13,7 @@ func Cases() []Case {
 	return slices.Concat(
 		connectCases(), joinCases(), grammarCases(), planCases(), fileCases(), excuseCases(), retryCases(),
 		controlCases(), stopCases(), walCases(), labelCases(), finishCases(), killCases(), failureCases(),
-		hostileCases(), tablespaceCases(), modeCases(),
+		hostileCases(), tablespaceCases(), modeCases(), unloggedCases(),
 	)
 }
 

@@ -69,7 +69,31 @@ func walCases() []Case {
 			return otherEnds{Cluster: c, stop: func(s *protocol.BackupStop) { s.StopPtr = 0 }}
 		}},
 		checks: completes(),
+	}, {
+		Rule:     rule.Must("WAL/014", "§5.12", "WAL of another cluster, which has the same names, is not replayed, or damages the copy."),
+		scenario: scenario{state: running, wrap: otherWAL(func(segment []byte) { segment[walSystemID] ^= 1 })},
+		checks:   refuses(),
+	}, {
+		Rule:     rule.Must("WAL/015", "§5.12", "A segment that was recycled has the right name and length, and an older segment's pages."),
+		scenario: scenario{state: running, wrap: otherWAL(func(segment []byte) { segment[walPageAddress+2] ^= 0x30 })},
+		checks:   refuses(),
+	}, {
+		Rule:     rule.Must("WAL/016", "§5.12", "Replay ends at a record whose checksum is wrong, and the copy is never consistent."),
+		scenario: scenario{state: running, wrap: otherWAL(func(segment []byte) { segment[walFirstRecord+30] ^= 1 })},
+		checks:   refuses(),
 	}}
+}
+
+// Places in the first segment (PostgreSQL's access/xlog_internal.h).
+const (
+	walPageAddress = 8
+	walSystemID    = 24
+	walFirstRecord = 40 // that of the checkpoint with which the backup begins
+)
+
+// otherWAL changes the content of the first segment.
+func otherWAL(change func(segment []byte)) func(*walsendertest.Cluster) walsender.Cluster {
+	return func(c *walsendertest.Cluster) walsender.Cluster { return alteredFile{c, firstWAL, change} }
 }
 
 // extraWAL lists a file as WAL.

@@ -89,6 +89,22 @@ func manifestFits(e *evidence) *rule.Finding {
 	return nil
 }
 
+// inManifest: the manifest has the path.
+func inManifest(path string) check {
+	return func(e *evidence) *rule.Finding {
+		m, f := e.manifest()
+		if f != nil {
+			return f
+		}
+		for _, file := range m.Files {
+			if file.Path == path {
+				return nil
+			}
+		}
+		return rule.Found("backup_manifest has each file of the backup", "%q is not in it", path)
+	}
+}
+
 // manifestRange: the manifest names the WAL of [startptr, stopptr).
 func manifestRange(e *evidence) *rule.Finding {
 	const expected = "backup_manifest names the WAL from startptr to stopptr"

@@ -20,6 +20,7 @@ import (
 type tolerance struct {
 	missing []string         // paths, with all below them
 	short   map[string]int64 // how much of a file must be there
+	empty   []string         // files without content that no list of the cluster has
 }
 
 func (t tolerance) excuses(path string) bool {
@@ -77,6 +78,13 @@ func (w *wholeCheck) files() *rule.Finding {
 		w.expected[row.Path] = true
 		if f := w.entry(row); f != nil {
 			return f
+		}
+	}
+	for _, path := range w.empty {
+		w.expected[path] = true
+		info, err := os.Lstat(filepath.Join(w.target.Dir, path))
+		if err != nil || !info.Mode().IsRegular() || info.Size() != 0 {
+			return rule.Found("the target has the empty file "+path, "there is none")
 		}
 	}
 	return nil

@@ -1,7 +1,9 @@
 package clientkit
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"io/fs"
 	"iter"
 	"sync"
@@ -145,6 +147,41 @@ func (c unreadableTablespace) Files(ctx context.Context, tablespace string, noti
 	}
 }
 
+// newInitFork lists the _init fork of a relation that becomes unlogged while its files are
+// copied: from the second list of the data directory on until STOP_BACKUP, or after it.
+type newInitFork struct {
+	*walsendertest.Cluster
+	path      string
+	afterStop bool
+	lists     atomic.Int64
+	stopped   atomic.Bool
+}
+
+func (c *newInitFork) Files(ctx context.Context, tablespace string, notice protocol.NoticeFunc) iter.Seq2[protocol.File, error] {
+	if tablespace != "" {
+		return c.Cluster.Files(ctx, tablespace, notice)
+	}
+	again := c.lists.Add(1) > 1
+	return func(yield func(protocol.File, error) bool) {
+		for row, err := range c.Cluster.Files(ctx, tablespace, notice) {
+			if err == nil && row.Path == controlFile && again && c.stopped.Load() == c.afterStop { // it stays the last
+				fork := protocol.File{Path: c.path, Type: protocol.TypeFile, Size: 8192, ModTime: row.ModTime}
+				if !yield(fork, nil) {
+					return
+				}
+			}
+			if !yield(row, err) {
+				return
+			}
+		}
+	}
+}
+
+func (c *newInitFork) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.StartPoint, protocol.RunningBackup, error) {
+	start, b, err := c.Cluster.StartBackup(ctx, r)
+	return start, otherEnd{b, func(*protocol.BackupStop) { c.stopped.Store(true) }}, err
+}
+
 // hostileWAL adds a row to LIST_WAL_FILES.
 type hostileWAL struct {
 	*walsendertest.Cluster
@@ -163,6 +200,33 @@ func (c hostileWAL) WALFiles(ctx context.Context, start, end protocol.LSN) iter.
 		}
 	}
 }
+
+// alteredFile sends a file of the right length with other bytes.
+type alteredFile struct {
+	*walsendertest.Cluster
+	path   string
+	change func(content []byte)
+}
+
+func (c alteredFile) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs.File, error) {
+	f, err := c.Cluster.Open(ctx, name, o)
+	if err != nil || name != c.path {
+		return f, err
+	}
+	content, err := io.ReadAll(f)
+	if err != nil {
+		return nil, err
+	}
+	c.change(content)
+	return altered{f, bytes.NewReader(content)}, nil
+}
+
+type altered struct {
+	fs.File
+	content io.Reader
+}
+
+func (a altered) Read(p []byte) (int, error) { return a.content.Read(p) }
 
 // busyControl says once that files are still being sent when pg_control is asked for.
 type busyControl struct {

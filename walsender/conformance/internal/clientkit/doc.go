@@ -30,6 +30,15 @@
 //	check_tree.go           check that the backup is the cluster, byte for byte
 //	check_finish.go         checks of manifest, archive status, modes, and what a killed client left
 //
+// # What has no case
+//
+//   - That a stream and its slot are used as §5.13 says: the servers of the kit pass no
+//     command of PostgreSQL's on. How often a client looks for WAL is its own choice.
+//   - That workers connect to the very address that the leader reached (§4.2): each server
+//     has one address.
+//
+// # A new case
+//
 // A new case is a value in the file of its area. It counts as tested when a client that
 // is wrong in just that fails it: see testdata/wrongclient of package conformance.
 package clientkit

@@ -40,12 +40,13 @@ type backup struct {
 	done       map[string]manifest.File
 	excuse     error // the first
 	hasControl bool
+	initForks  []protocol.File // made since the files were listed
 }
 
 func (b *backup) run() error {
 	for _, step := range []func() error{
 		b.vacant, b.connect, b.identify, b.listTablespaces, b.occupy, b.startBackup, b.listFiles, b.copyFiles,
-		b.copyControl, b.stopBackup, b.checkTablespaces, b.copyWAL, b.finish,
+		b.copyControl, b.lookAhead, b.stopBackup, b.checkTablespaces, b.lookBehind, b.copyWAL, b.finish,
 	} {
 		if err := step(); err != nil {
 			return err

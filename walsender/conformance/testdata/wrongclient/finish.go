@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/manifest"
+	"github.com/pgparallel/pgparallel/protocol/walrecord"
 )
 
 func (b *backup) copyWAL() error {
@@ -74,7 +76,28 @@ func (b *backup) sendWAL(start, end protocol.LSN) error {
 		return err
 	}
 	b.workers = workers
+	if err := b.soundWAL(start, end); err != nil {
+		return err
+	}
 	return b.archived(files, end)
+}
+
+// soundWAL is nil if the records from start to end, which lie in one segment, are the
+// cluster's.
+func (b *backup) soundWAL(start, end protocol.LSN) error {
+	begin := start - start%protocol.LSN(b.segment)
+	content, err := os.ReadFile(b.place("pg_wal/" + protocol.WALFileName(b.start.Timeline, begin, b.segment)))
+	if errors.Is(err, fs.ErrNotExist) || b.is("does-not-read-the-wal") {
+		return nil
+	}
+	source := walrecord.Source{SystemID: b.system.SystemID, SegmentSize: b.segment, Major: b.version / 10000}
+	run := walrecord.NewRun(source, begin, start)
+	run.Write(content)
+	broken := new(walrecord.Error)
+	if header := errors.As(run.Err(), &broken) && broken.LSN < start; run.End() < end && (header || !b.is("reads-headers-of-wal-only")) {
+		return fmt.Errorf("the WAL is not the backup's: %w", run.Err())
+	}
+	return err
 }
 
 func (b *backup) mkWAL() error {
