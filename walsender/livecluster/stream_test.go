@@ -1,7 +1,7 @@
 package livecluster_test
 
 import (
-	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,13 +12,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgproto3"
 
-	"github.com/pgparallel/pgparallel/protocol/wire"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 )
 
 // rawSession is a replication session that keeps every byte it gets.
 type rawSession struct {
+	*walsendertest.RawClient
 	t       testing.TB
-	conn    net.Conn
 	payload int // bytes of CopyData so far
 }
 
@@ -27,31 +27,24 @@ func rawConnect(t testing.TB, dir string, port int, user string) *rawSession {
 	t.Helper()
 	conn, err := net.Dial("unix", fmt.Sprintf("%s/.s.PGSQL.%d", dir, port))
 	must(t, err)
-	t.Cleanup(func() { conn.Close() })
 	must(t, conn.SetDeadline(time.Now().Add(patience)))
-	s := &rawSession{t: t, conn: conn}
-	_, err = conn.Write(wire.StartupMessage{Major: 3, Parameters: map[string]string{
-		"user": user, "replication": "true", "application_name": "oracle",
-	}}.Encode(nil))
-	must(t, err)
-	s.until('Z')
+	s := &rawSession{RawClient: walsendertest.NewRawClient(t, conn), t: t}
+	s.Startup(map[string]string{"user": user, "replication": "true", "application_name": "oracle"})
 	return s
 }
 
 // message reads a message and returns it as a readable line: its kind and its bytes.
 func (s *rawSession) message() (kind byte, line string) {
 	s.t.Helper()
-	var header [5]byte
-	if _, err := io.ReadFull(s.conn, header[:]); err != nil {
+	kind, body, err := s.Next()
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return 0, "EOF"
 	}
-	body := make([]byte, binary.BigEndian.Uint32(header[1:])-4)
-	_, err := io.ReadFull(s.conn, body)
 	must(s.t, err)
-	if header[0] == 'd' {
+	if kind == 'd' {
 		s.payload += len(body)
 	}
-	return header[0], fmt.Sprintf("%c %q", header[0], body)
+	return kind, fmt.Sprintf("%c %q", kind, body)
 }
 
 // until reads up to a message of that kind, or to the end.
@@ -75,8 +68,7 @@ func (s *rawSession) send(messages ...pgproto3.FrontendMessage) {
 		p, err = m.Encode(p)
 		must(s.t, err)
 	}
-	_, err := s.conn.Write(p)
-	must(s.t, err)
+	s.Write(p)
 }
 
 func query(text string) *pgproto3.Query { return &pgproto3.Query{String: text} }
@@ -169,7 +161,7 @@ func answerOnce(t *testing.T, s *served, session *rawSession, text string) []str
 		session.query(`CREATE_REPLICATION_SLOT "held" TEMPORARY PHYSICAL`)
 	}
 	answer := session.query(text)
-	session.conn.Close()
+	session.Conn.Close()
 	wait(t, "the slot is gone", func() bool {
 		return sql(t, s.Cluster, "SELECT count(*) FROM pg_replication_slots") == "0"
 	})
