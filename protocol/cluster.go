@@ -47,3 +47,16 @@ type BackupLostError struct {
 }
 
 func (e *BackupLostError) Error() string { return "the cluster has lost the backup: " + e.Detail }
+
+// OpenOptions say how a cluster opens a file for SEND_FILE (§4.6).
+type OpenOptions struct {
+	// StartPtr is the backup's start. A page that is not whole is no failure if its
+	// LSN lies between StartPtr and where the cluster's WAL now is: recovery
+	// replaces it. Zero means that no LSN is an excuse.
+	StartPtr LSN
+	// VerifyChecksums asks for the verification of the pages of relation files,
+	// where the cluster has checksums.
+	VerifyChecksums bool
+	// Notice receives the warnings about pages, while the file is read; never nil.
+	Notice NoticeFunc
+}

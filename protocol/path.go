@@ -17,16 +17,3 @@ func CheckPath(name string) error {
 	}
 	return nil
 }
-
-// OpenOptions say how a cluster opens a file for SEND_FILE (§4.6).
-type OpenOptions struct {
-	// StartPtr is the backup's start. A page that is not whole is no failure if its
-	// LSN lies between StartPtr and where the cluster's WAL now is: recovery
-	// replaces it. Zero means that no LSN is an excuse.
-	StartPtr LSN
-	// VerifyChecksums asks for the verification of the pages of relation files,
-	// where the cluster has checksums.
-	VerifyChecksums bool
-	// Notice receives the warnings about pages, while the file is read; never nil.
-	Notice NoticeFunc
-}
