@@ -19,6 +19,9 @@
 // WAL that is to be fetched, asks over it whether that is still there. One more calls
 // [Options.Progress]. All of them end before Backup returns.
 //
+// The run knows what the backup is written as by one interface (internal/output), and the
+// server by its connections (internal/wire).
+//
 // # Verification
 //
 // [Verify] compares a backup with its backup_manifest, as pg_verifybackup does,

@@ -241,14 +241,6 @@ func (o *Options) output() io.Writer {
 	return o.Archive.Output
 }
 
-// compression is the archives'.
-func (o *Options) compression() Compression {
-	if o.Archive == nil {
-		return Compression{}
-	}
-	return o.Archive.Compression
-}
-
 // checkTarget makes the paths of directories absolute.
 func (o *Options) checkTarget() error {
 	if o.output() != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
-// place is a directory that the backup fills: the target, or the location of a
+// claimed is a directory that belongs to this backup: the data directory, or the one of a
 // tablespace or of WAL. It knows what was there before.
 type claimed struct {
 	path     string
@@ -23,25 +23,17 @@ type claimed struct {
 	device   uint64      // of its file system
 	marker   *os.File    // locked; nil where owner's marker has the lock
 	adopted  bool        // it held an unfinished backup, which is gone
-	made     []string    // directories that were created for it, itself the last; empty: it was there
+	made     []string    // the directories that were created, itself the last; empty: it was there
 	unsynced error       // why the file system does not make names durable; nil: it does
 	changed  bool        // it was there, and had another mode:
 	mode     fs.FileMode // this one
 }
 
-// occupation is how directories are occupied.
-type claimTerms struct {
-	dirMode fs.FileMode // of what is created
-	force   bool        // whatever an unfinished backup has left there is removed
-	sync    bool
-	log     output.Log
-}
-
 const lostAndFound = "lost+found"
 
-// checkVacant reports an error unless a directory can be filled: it is absent, or
-// empty. The error wraps [ErrUnfinished] where that would be so by force. For main, see
-// claimUnfinished.
+// checkVacant reports an error unless a directory is absent or empty. The error wraps
+// [ErrUnfinished] where the directory holds an unfinished backup, which force may remove.
+// main is the data directory of the backup, where that is claimed already.
 func checkVacant(path string, main *claimed) error {
 	d, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -63,43 +55,45 @@ func checkVacant(path string, main *claimed) error {
 	return checkUnfinished(path, main)
 }
 
-// occupy creates a directory, and the parents that it lacks, or takes an empty one. On
-// an error all is as before, but for an unfinished backup that was removed.
-func (o claimTerms) claim(path string, owner *claimed) (p *claimed, err error) {
-	p = &claimed{path: path, owner: owner}
+// claim creates a directory, and the parents that it lacks, or takes an empty one. After an
+// error everything is as before, except for an unfinished backup that was removed.
+func (t *Tree) claim(path string) (p *claimed, err error) {
+	p = &claimed{path: path, owner: t.main}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.restore())
 		}
 	}()
-	if err := p.makeDirectories(o.dirMode); err != nil {
+	if err := p.makeDirectories(t.dirMode); err != nil {
 		return p, err
 	}
 	// Once more: only now is it certain that nobody else had it.
-	err = checkVacant(path, owner)
+	err = checkVacant(path, t.main)
 	switch {
 	case err == nil:
-		err = p.mark(o.sync)
-	case o.force && errors.Is(err, ErrUnfinished):
-		o.log.Info("removing unfinished backup in directory %q", path)
-		err = p.adopt(o.sync)
+		err = p.mark(!t.NoSync)
+	case t.Force && errors.Is(err, ErrUnfinished):
+		t.Log.Info("removing unfinished backup in directory %q", path)
+		err = p.adopt(!t.NoSync)
 	}
 	if err != nil {
 		return p, err
 	}
 	if len(p.made) > 0 {
-		if err := setMode(p.root, ".", o.dirMode); err != nil {
+		if err := setMode(p.root, ".", t.dirMode); err != nil {
 			return p, fmt.Errorf("could not change permissions of directory %q: %w", path, output.Cause(err))
 		}
 	}
-	if o.sync {
-		err = p.syncNames()
+	if !t.NoSync {
+		if err := p.syncNames(); err != nil {
+			return p, err
+		}
 	}
-	return p, err
+	return p, t.addFileSystem(p)
 }
 
-// mark makes the directory this backup's, which it is not before: of two backups that
-// find it empty only one can create the marker, and the other must touch nothing.
+// mark makes the directory this backup's. Of two backups that find a directory empty, one
+// creates the marker; the other must touch nothing.
 func (p *claimed) mark(sync bool) error {
 	root, err := os.OpenRoot(p.path)
 	if err != nil {
@@ -144,8 +138,8 @@ func (p *claimed) inode() uint64 {
 }
 
 // adopt makes the directory of an unfinished backup this backup's, and removes what it
-// holds. From before the first look to the end nobody else can do so, nor finish the
-// backup, and at no time is the directory without what says that it is unfinished.
+// holds. Nobody else can do so at the same time, or finish that backup, and at no time is
+// the directory without a file that says that it is unfinished.
 func (p *claimed) adopt(sync bool) error {
 	c, err := lockLeftover(p.path, p.owner)
 	if err != nil {
@@ -164,8 +158,7 @@ func (p *claimed) adopt(sync bool) error {
 	return p.clear()
 }
 
-// replaceMarker puts this backup's marker in the place of the one that was there, if
-// there was one.
+// replaceMarker replaces the marker of the unfinished backup, if it has one.
 func (p *claimed) replaceMarker(root *os.Root, sync bool) error {
 	const temporary = output.MarkerFile + ".new"
 	if err := root.Remove(temporary); err != nil && !isAbsent(err) {
@@ -182,7 +175,7 @@ func (p *claimed) replaceMarker(root *os.Root, sync bool) error {
 }
 
 // makeDirectories creates the directory and its missing parents, as mkdir -p does. It
-// records each directory that it creates in made, for undo to remove.
+// records each directory that it creates in made, for restore to remove.
 func (p *claimed) makeDirectories(mode fs.FileMode) error {
 	absent, err := AbsentDirectories(p.path)
 	if err != nil {
@@ -197,8 +190,8 @@ func (p *claimed) makeDirectories(mode fs.FileMode) error {
 	return nil
 }
 
-// absentDirectories are those of a directory and its parents that do not exist, the
-// first of them first.
+// AbsentDirectories are those of a directory and its parents that do not exist, parents
+// first.
 func AbsentDirectories(path string) ([]string, error) {
 	var absent []string
 	for dir := path; ; dir = filepath.Dir(dir) {
@@ -214,10 +207,9 @@ func AbsentDirectories(path string) ([]string, error) {
 	}
 }
 
-// vacate removes all that the directory holds, which nobody but the backup has put
-// there, and the directory itself where it was created, with its parents unless they
-// hold something else by now. It follows no links. It goes on after an error, and
-// returns all of them.
+// restore removes what the backup has put into the directory, and the directories that
+// makeDirectories created, except for parents that hold something else by now. It follows no
+// links. It goes on after an error, and returns all errors.
 func (p *claimed) restore() error {
 	var failed []error
 	if p.root != nil {
@@ -250,9 +242,8 @@ func (p *claimed) unlock() {
 	}
 }
 
-// empty removes all that the directory holds, the marker last: whatever interrupts it
-// must not leave a directory behind that PostgreSQL would start from, nor one that
-// [Options.Force] does not know.
+// empty removes all that the directory holds, the marker last: an interruption must not
+// leave a directory that PostgreSQL would start from, or that force does not recognize.
 func (p *claimed) empty() error {
 	if err := p.hold(); err != nil {
 		return err
@@ -263,7 +254,8 @@ func (p *claimed) empty() error {
 	return p.root.RemoveAll(output.MarkerFile)
 }
 
-// hold takes back what a release has done.
+// hold takes back what a release has done: the held file gets its temporary name, and the
+// directory its marker.
 func (p *claimed) hold() error {
 	if p.owner == nil {
 		for _, held := range heldFiles {
@@ -301,8 +293,8 @@ func (p *claimed) clear() error {
 	return nil
 }
 
-// syncNames makes durable what names the directory has, or notes why that is not to be
-// had.
+// syncNames makes the names in the directory durable, or notes why the file system cannot
+// do that.
 func (p *claimed) syncNames() error {
 	err := p.fsync(".")
 	if cannotSync(err) {

@@ -11,8 +11,10 @@ import (
 	"github.com/pgparallel/pgparallel/client/internal/outputtest"
 )
 
-// plainly is how tests claim directories.
-func plainly(t testing.TB) claimTerms { return claimTerms{dirMode: 0o700, log: outputtest.Log(t)} }
+// plainly is a tree of which nothing is claimed yet.
+func plainly(t testing.TB) *Tree {
+	return &Tree{Config: Config{NoSync: true, Log: outputtest.Log(t)}, dirMode: 0o700}
+}
 
 // claimedTree is a tree that is claimed, with tablespaces.
 func claimedTree(t testing.TB, dir string, spaces ...output.Tablespace) *Tree {
@@ -38,7 +40,7 @@ func TestPlace(t *testing.T) {
 			must(t, os.MkdirAll(filepath.Join(parent, "elsewhere"), 0o711))
 			must(t, os.Symlink("elsewhere", filepath.Join(parent, "link")))
 			before := outputtest.Tree(t, parent)
-			p, err := plainly(t).claim(filepath.Join(parent, path), nil)
+			p, err := plainly(t).claim(filepath.Join(parent, path))
 			must(t, err)
 			must(t, p.root.MkdirAll("x/y", 0o700))
 			must(t, p.root.WriteFile("x/y/z", nil, 0o600))
@@ -58,7 +60,7 @@ func TestPlace_NotVacant(t *testing.T) {
 	must(t, os.Symlink("nowhere", filepath.Join(parent, "dangling")))
 	before := outputtest.Tree(t, parent)
 	for _, path := range []string{"file", "file/below", "full", "dangling"} {
-		if _, err := plainly(t).claim(filepath.Join(parent, path), nil); err == nil {
+		if _, err := plainly(t).claim(filepath.Join(parent, path)); err == nil {
 			t.Errorf("%s can be occupied", path)
 		}
 		outputtest.SameTree(t, before, parent)

@@ -11,33 +11,33 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// folders creates files in directories that it keeps open, which takes a sixth of the
-// time of walking to them each time: files come in no order of directories, but those
-// of one size, as the smallest are, in the order of their paths. One goroutine uses it.
+// dirSink creates files in directories that it keeps open, which takes a sixth of the time
+// of walking to a directory for each file. Files arrive by size, and those of one size, as
+// the smallest are, in the order of their paths. One goroutine uses a dirSink.
 type dirSink struct {
-	target *Tree
-	open   map[string]*os.Root
+	tree *Tree
+	open map[string]*os.Root // by path
 }
 
-// create creates a file, which must not exist. WAL has no holes: the server writes into
-// its segments, and a full disk would stop it.
+// Create creates a file, which must not exist. WAL gets no holes: the server writes into its
+// segments, and a full disk would stop it.
 func (d *dirSink) Create(f *output.File, path string) (output.Entry, error) {
 	root, rest, err := d.find(path)
 	if err != nil {
 		return nil, err
 	}
-	out, err := d.target.createIn(root, rest, path)
+	out, err := d.tree.createIn(root, rest, path)
 	if err != nil {
 		return nil, err
 	}
 	solid := protocol.KindOfPath(f.Path) == protocol.PathWAL
-	return &dirEntry{folders: d, name: path, out: out, solid: solid}, nil
+	return &dirEntry{sink: d, name: path, out: out, solid: solid}, nil
 }
 
-// flush has nothing to do: files are written as they arrive.
+// Flush has nothing to do: files are written as they arrive.
 func (d *dirSink) Flush() error { return nil }
 
-// meanwhile has nothing to do: no file waits for another.
+// Meanwhile has nothing to do: no file waits for another.
 func (d *dirSink) Meanwhile(func()) {}
 
 func (d *dirSink) HasWaited() bool { return false }
@@ -54,17 +54,17 @@ func (d *dirSink) remove(path string) error {
 	return nil
 }
 
-// find opens the directory of a path, and says what the file is called in it.
+// find opens the directory of a path, and returns the name of the file in it.
 func (d *dirSink) find(path string) (*os.Root, string, error) {
 	slash := strings.LastIndexByte(path, '/')
 	if slash < 0 {
-		return d.target.main.root, path, nil
+		return d.tree.main.root, path, nil
 	}
 	if root := d.open[path[:slash]]; root != nil {
 		return root, path[slash+1:], nil
 	}
 	// A tablespace is reached by its own path: its link leads out of the root.
-	root, rest := d.target.locate(path)
+	root, rest := d.tree.locate(path)
 	last := strings.LastIndexByte(rest, '/')
 	if last < 0 {
 		return root, rest, nil
@@ -73,7 +73,7 @@ func (d *dirSink) find(path string) (*os.Root, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("could not open directory %q: %w", path[:slash], output.Cause(err))
 	}
-	if len(d.open) >= d.target.openDirectories {
+	if len(d.open) >= d.tree.openDirectories {
 		d.Close()
 	}
 	if d.open == nil {
@@ -83,7 +83,7 @@ func (d *dirSink) find(path string) (*os.Root, string, error) {
 	return folder, path[slash+1:], nil
 }
 
-// close closes all directories; they are opened again where they are needed.
+// Close closes all directories, which are opened again where they are needed.
 func (d *dirSink) Close() {
 	for path, root := range d.open {
 		root.Close()
@@ -99,14 +99,14 @@ const holeSize = 64 << 10
 // zeros is what a hole is read as.
 var zeros [holeSize]byte
 
-// folderEntry is a file in a directory.
+// dirEntry is a file in a directory.
 type dirEntry struct {
-	folders *dirSink
-	name    string
-	out     *os.File
-	solid   bool  // without holes
-	size    int64 // with the hole
-	hole    int64 // zeros at the end that were not written
+	sink  *dirSink
+	name  string
+	out   *os.File
+	solid bool  // without holes
+	size  int64 // with the hole
+	hole  int64 // zeros at the end that were not written
 }
 
 func (e *dirEntry) Add(data []byte) ([]byte, error) {
@@ -126,8 +126,8 @@ func (e *dirEntry) Add(data []byte) ([]byte, error) {
 	return data, nil
 }
 
-// leading is how many bytes at the beginning of data make a hole, or make none. A hole
-// lies within what arrives at once.
+// leading is how many bytes at the beginning of data make a hole or, with hole false, make
+// none. A hole lies within what arrives at once.
 func (e *dirEntry) leading(data []byte, hole bool) int {
 	if e.solid {
 		if hole {
@@ -170,5 +170,5 @@ func (e *dirEntry) Finish(io.Writer) error {
 
 func (e *dirEntry) Discard() error {
 	e.out.Close() // what it says about the content is of no interest any more
-	return e.folders.remove(e.name)
+	return e.sink.remove(e.name)
 }

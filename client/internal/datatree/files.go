@@ -10,7 +10,7 @@ import (
 	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
-// locate finds the place of a path, and the path there.
+// locate finds the directory of the backup that holds a path, and the path within it.
 func (t *Tree) locate(path string) (root *os.Root, rest string) {
 	if oid, rest, within := output.SplitTablespacePath(path); within && rest != "" {
 		if p := t.spaces[oid]; p != nil {
@@ -23,7 +23,7 @@ func (t *Tree) locate(path string) (root *os.Root, rest string) {
 	return t.main.root, path
 }
 
-// makeDirectory creates a directory, in one that exists. The umask has no say.
+// makeDirectory creates a directory in one that exists. Its mode does not depend on the umask.
 func (t *Tree) makeDirectory(path string) error {
 	if path == output.WALFolder && t.wal != nil {
 		return t.linkWAL()
@@ -65,7 +65,7 @@ func (t *Tree) linkWAL() error {
 	return nil
 }
 
-// create creates a file, which must not exist.
+// Create creates a file, which must not exist.
 func (t *Tree) Create(path string) (*os.File, error) {
 	root, rest := t.locate(path)
 	return t.createIn(root, rest, path)
@@ -120,7 +120,7 @@ func (t *Tree) append(path string, content []byte) error {
 	return nil
 }
 
-// remove removes a file.
+// Remove removes a file.
 func (t *Tree) Remove(path string) error {
 	root, rest := t.locate(path)
 	if err := root.Remove(rest); err != nil {
@@ -129,8 +129,8 @@ func (t *Tree) Remove(path string) error {
 	return nil
 }
 
-// createUnnamed makes a file in the data directory that has no name, and is gone when it
-// is closed. No file may have the name, which is for the moment.
+// CreateUnnamed creates a file in the data directory that has no name, and is gone when it is
+// closed. It has the given name for a moment, so no other file may have it.
 func (t *Tree) CreateUnnamed(name string) (*os.File, error) {
 	file, err := t.main.root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, t.fileMode)
 	if err != nil {
@@ -157,8 +157,8 @@ func (t *Tree) syncFile(path string) error {
 	return nil
 }
 
-// rename renames a file of the data directory within its directory. The new name
-// is on disk when it returns, unless that is not wanted.
+// Rename renames a file within its directory. With sync the new name is on disk when Rename
+// returns.
 func (t *Tree) Rename(from, to string, sync bool) error {
 	root, rest := t.locate(from)
 	_, newRest := t.locate(to)

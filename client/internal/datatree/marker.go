@@ -21,7 +21,7 @@ server can be started from it. "pgparallel backup --force" removes it and takes 
 backup anew.
 `
 
-// textOfOther is for the directories of tablespaces and of WAL. It names the data
+// otherMarkerText is for the directories of tablespaces and of WAL. It names the data
 // directory, and its inode, by which a data directory that was moved is known.
 const otherMarkerText = `pgparallel has begun to write a part of a base backup here. As long as the
 data directory of the backup has the file ` + output.MarkerFile + ` or ` + output.ControlFileHeld + `,
@@ -53,9 +53,9 @@ func notEmpty(path string) error {
 	return fmt.Errorf("directory %q %w", path, ErrNotEmpty)
 }
 
-// evidence is the file that says that a directory is an unfinished backup: the marker
-// or, when the marker is gone already, a file that is held. There is none where a
-// server could run on what is there.
+// evidence is the file that says that a directory holds an unfinished backup: the marker
+// or, when the marker is gone already, a file that is held. Where a server could run on what
+// is there, evidence is an error.
 func evidence(root *os.Root, path string) (string, error) {
 	found := ""
 	for _, name := range append([]string{output.MarkerFile}, heldFiles...) {
@@ -132,16 +132,16 @@ func isNamed(f *os.File, root *os.Root, name string) bool {
 	return err == nil && os.SameFile(opened, named)
 }
 
-// claim is an unfinished backup, which nobody else can claim, or finish, until it is
-// closed.
+// leftover is an unfinished backup that is locked: nobody else can lock it, or finish the
+// backup, until it is closed.
 type leftover struct {
 	root  *os.Root
 	file  *os.File  // what says that it is unfinished, locked
 	owner *leftover // that of the data directory; nil: this is it, or it is ours
 }
 
-// claimUnfinished claims the unfinished backup in a directory. Where main is not nil,
-// it is a data directory that is claimed already.
+// lockLeftover locks the unfinished backup in a directory. Where main is not nil, it is the
+// data directory of this backup, claimed already.
 func lockLeftover(path string, main *claimed) (*leftover, error) {
 	root, err := os.OpenRoot(path)
 	if err != nil {
@@ -183,7 +183,7 @@ func (c *leftover) take(path string, main *claimed) error {
 	return nil
 }
 
-// claimOwner claims the data directory that the marker of another directory names, if
+// lockOwner locks the data directory that the marker of another directory names, if
 // it is where it was.
 func lockOwner(dir string, inode uint64) (*leftover, error) {
 	info, err := os.Stat(dir)
@@ -232,9 +232,8 @@ func owner(marker *os.File) (dir string, inode uint64, err error) {
 	return dir, inode, err
 }
 
-// checkUnfinished says what a directory is that is not empty: an error that wraps
-// [ErrUnfinished] where [Options.Force] may remove what it holds, and another error
-// elsewhere.
+// checkUnfinished is the error for a directory that is not empty. It wraps [ErrUnfinished]
+// where force may remove what the directory holds.
 func checkUnfinished(path string, main *claimed) error {
 	c, err := lockLeftover(path, main)
 	if err != nil {
@@ -244,7 +243,7 @@ func checkUnfinished(path string, main *claimed) error {
 	return fmt.Errorf("directory %q holds an %w", path, ErrUnfinished)
 }
 
-// isUnfinished reports whether a directory holds what a backup has left that was killed,
+// IsUnfinished reports whether a directory holds what a backup has left that was killed,
 // and nothing that a server could run on.
 func IsUnfinished(path string) bool { return errors.Is(checkVacant(path, nil), ErrUnfinished) }
 

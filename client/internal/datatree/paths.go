@@ -11,7 +11,7 @@ import (
 	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
-// absolute makes a path absolute as the kernel takes it: ".." leads back from where a
+// Absolute makes a path absolute as the kernel takes it: ".." leads back from where a
 // link has led to. Other links stay in it.
 func Absolute(path string) (string, error) {
 	if !filepath.IsAbs(path) {
@@ -73,12 +73,12 @@ func liesIn(path, parent string) (bool, error) {
 	}
 }
 
-// within reports whether a path is the other, or below it.
+// Within reports whether a path is the other, or below it.
 func Within(path, parent string) bool {
 	return path == parent || strings.HasPrefix(path, strings.TrimSuffix(parent, "/")+"/")
 }
 
-// overlap reports whether one of two directories lies in the other.
+// Overlap reports whether one of two directories lies in the other.
 func Overlap(a, b string) (bool, error) {
 	in, err := liesIn(a, b)
 	if in || err != nil {

@@ -13,7 +13,7 @@ func (t *Tree) Release(m output.Manifest, step func(name string) error) error {
 	return t.ReleaseHeld(nil, output.ControlFile, m, step)
 }
 
-// release takes the steps by which a backup that is whole becomes one that is on disk and
+// ReleaseHeld takes the steps by which a backup that is whole becomes one that is on disk and
 // can be used. It can be used from one moment on, the renaming of the file that is held:
 // global/pg_control, or base.tar in tar format. held is the last name of that file;
 // publish are those of the other archives. This is what a directory is when the process is
@@ -33,7 +33,10 @@ func (t *Tree) Release(m output.Manifest, step func(name string) error) error {
 // A held file is as good as the marker, and as well locked. The markers of others are
 // void without one in the data directory that they name: so they can go last, and
 // --force never meets a directory that nothing is known of. The manifest has all its
-// content ahead of all this, and its name last (§5.6).
+// content before anything is released, and its name last (§5.6).
+//
+// ReleaseHeld calls step with the name of each step before it takes the step, and ends with
+// the error of step. After the last step the Tree is closed.
 func (t *Tree) ReleaseHeld(publish []string, held string, m output.Manifest, step func(name string) error) error {
 	for _, s := range []struct {
 		name string
@@ -43,7 +46,7 @@ func (t *Tree) ReleaseHeld(publish []string, held string, m output.Manifest, ste
 		{"sync", t.syncAll},
 		{"publish archives", func() error { return t.publish(publish) }},
 		{"remove marker", func() error { return t.removeMarker(held + output.IncompleteSuffix) }},
-		{"release control file", func() error { return t.Rename(held+output.IncompleteSuffix, held, t.sync) }},
+		{"release control file", func() error { return t.Rename(held+output.IncompleteSuffix, held, !t.NoSync) }},
 		{"remove other markers", t.removeOtherMarkers},
 		{"name manifest", func() error { return t.nameManifest(m) }},
 	} {
@@ -97,15 +100,15 @@ func (t *Tree) removeMarker(held string) error {
 	flock(file) //nolint:errcheck // see createMarker
 	t.main.unlock()
 	t.main.marker = file
-	return t.main.removeMarker(t.sync)
+	return t.main.removeMarker(!t.NoSync)
 }
 
 func (t *Tree) removeOtherMarkers() error {
-	for _, p := range t.places() {
+	for _, p := range t.order {
 		if p.owner == nil {
 			continue
 		}
-		if err := p.removeMarker(t.sync); err != nil {
+		if err := p.removeMarker(!t.NoSync); err != nil {
 			return err
 		}
 	}
@@ -126,6 +129,6 @@ func (t *Tree) nameManifest(m output.Manifest) error {
 	if m == nil {
 		return nil
 	}
-	t.log.Verbose("renaming %s to %s", output.ManifestFileTmp, output.ManifestFile)
-	return t.Rename(output.ManifestFileTmp, output.ManifestFile, t.sync)
+	t.Log.Verbose("renaming %s to %s", output.ManifestFileTmp, output.ManifestFile)
+	return t.Rename(output.ManifestFileTmp, output.ManifestFile, !t.NoSync)
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
-// warnOfSpace warns where a file system has less room than what is to be written there:
+// WarnOfSpace warns where a file system has less room than what is to be written there:
 // needs has the bytes by directory, which need not exist yet. It is a warning, for only
 // the file system knows what it makes of the files: it may compress, or grow.
 func WarnOfSpace(log output.Log, needs map[string]int64) {

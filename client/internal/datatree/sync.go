@@ -11,7 +11,7 @@ import (
 	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
-// fileSystem is one on which directories of the target are.
+// fileSystem is a file system that holds directories of the backup.
 type fileSystem struct {
 	device uint64
 	// file is open since before the first file was written: an error of writing
@@ -60,10 +60,10 @@ func (t *Tree) closeFileSystems() {
 // magnitude faster than a call for each file. It tells of directories whose names the
 // file system makes durable when it likes.
 func (t *Tree) syncAll() error {
-	if !t.sync {
+	if t.NoSync {
 		return nil
 	}
-	t.log.Verbose("syncing data to disk ...")
+	t.Log.Verbose("syncing data to disk ...")
 	whole := map[uint64]bool{}
 	for _, system := range t.systems {
 		done, err := syncFileSystem(system.file)
@@ -72,7 +72,7 @@ func (t *Tree) syncAll() error {
 		}
 		whole[system.device] = done
 	}
-	for _, p := range t.places() {
+	for _, p := range t.order {
 		if !whole[p.device] {
 			if err := syncTree(p.path); err != nil {
 				return fmt.Errorf("could not synchronize directory %q to disk: %w", p.path, err)
@@ -82,7 +82,7 @@ func (t *Tree) syncAll() error {
 			return err
 		}
 		if p.unsynced != nil {
-			t.log.Warning("%v: its file system does not offer that", p.unsynced)
+			t.Log.Warning("%v: its file system does not offer that", p.unsynced)
 		}
 	}
 	return nil

@@ -13,7 +13,7 @@ import (
 
 var _ output.Output = (*Tree)(nil)
 
-// treeConfig says what a target is to be, and how it is to be written.
+// Config says what a Tree is to be, and how it is to be written.
 type Config struct {
 	Dir     string // the data directory, an absolute path; it must be empty or absent
 	WALDir  string // the directory that pg_wal becomes a link to, likewise; empty: no link
@@ -23,27 +23,26 @@ type Config struct {
 	Log     output.Log
 }
 
-// target is where the backup is written: the data directory and, through no link
-// but by themselves, the tablespaces. Paths are those of the protocol. The methods
-// that write files may be called by several goroutines.
+// Tree is a backup in directories: the data directory, those of the tablespaces, and that of
+// WAL. Each is reached by its own path, and never through a link of another. Paths within the
+// backup are those of the protocol. The methods that create, rename and remove files may be
+// called by several goroutines, once the Tree is claimed.
 type Tree struct {
 	Config
-	claimTerms
+	dirMode         fs.FileMode // of directories, whatever the umask
 	fileMode        fs.FileMode
 	openDirectories int                 // that a sink keeps open; one at least
 	located         []output.Tablespace // see Locate
 	main            *claimed            // nil before Claim
 	spaces          map[uint32]*claimed // by OID, those that have a link
 	wal             *claimed            // nil: pg_wal is a directory like others
-	order           []*claimed          // all of them, as they were occupied: main is the first
+	order           []*claimed          // all of them, as they were claimed: main is the first
 	systems         []fileSystem        // on which they are
 }
 
-// newTarget makes sure that the directories of c can be filled. It changes nothing.
+// New makes sure that the directories of c can be filled. It changes nothing on disk.
 func New(c Config) (*Tree, error) {
-	t := &Tree{
-		Config: c, claimTerms: claimTerms{force: c.Force, sync: !c.NoSync, log: c.Log}, openDirectories: 1, spaces: map[uint32]*claimed{},
-	}
+	t := &Tree{Config: c, openDirectories: 1, spaces: map[uint32]*claimed{}}
 	if err := t.checkVacant(c.Dir); err != nil {
 		return nil, err
 	}
@@ -68,15 +67,20 @@ func (t *Tree) checkVacant(path string) error {
 	return err
 }
 
-// ClaimDirectory claims the data directory. mode is for it, and for what is created below it.
-func (t *Tree) ClaimDirectory(mode fs.FileMode) (err error) {
+// ClaimDirectory claims the data directory only. mode is the mode of directories; files
+// have the same without the right to execute.
+func (t *Tree) ClaimDirectory(mode fs.FileMode) error {
 	t.dirMode, t.fileMode = mode, mode&^0o111
-	t.main, err = t.occupy(t.Dir)
-	return err
+	main, err := t.claim(t.Dir)
+	if err != nil {
+		return err
+	}
+	t.main, t.order = main, []*claimed{main}
+	return nil
 }
 
-// Locate gives each tablespace its location, which must be vacant, and not inside of
-// another directory of the backup.
+// Locate lets each tablespace have its location, which must be vacant, and must not overlap
+// with another directory of the backup.
 func (t *Tree) Locate(spaces []output.Tablespace) (map[uint32]output.Target, error) {
 	targets := map[uint32]output.Target{0: {Path: t.Dir}}
 	taken := map[string]string{t.Dir: "the data directory"}
@@ -104,7 +108,7 @@ func (t *Tree) checkLocation(space output.Tablespace, taken map[string]string) e
 		if err := checkUnmapped(space.OID, space.Location); err != nil {
 			return err
 		}
-		t.log.Verbose("tablespace %d goes to %q, which the server has named: no mapping does", space.OID, space.Location)
+		t.Log.Verbose("tablespace %d goes to %q, which the server has named: no mapping does", space.OID, space.Location)
 	}
 	for other, what := range taken {
 		overlaps, err := Overlap(space.Location, other)
@@ -124,12 +128,12 @@ func (t *Tree) Claim(_ context.Context, mode fs.FileMode, openDirectories int) e
 	if err := t.ClaimDirectory(mode); err != nil {
 		return err
 	}
-	if err := t.main.serveMode(mode, t.log); err != nil {
+	if err := t.main.serveMode(mode, t.Log); err != nil {
 		return err
 	}
 	t.openDirectories = openDirectories
 	for _, space := range t.located {
-		p, err := t.occupy(space.Location)
+		p, err := t.claimAlso(space.Location)
 		if err != nil {
 			return err
 		}
@@ -138,7 +142,7 @@ func (t *Tree) Claim(_ context.Context, mode fs.FileMode, openDirectories int) e
 	if t.WALDir == "" {
 		return nil
 	}
-	p, err := t.occupy(t.WALDir)
+	p, err := t.claimAlso(t.WALDir)
 	if err != nil {
 		return err
 	}
@@ -164,14 +168,14 @@ func (t *Tree) Check(l *output.Listing, segmentSize int64) error {
 	if t.WALDir != "" {
 		needs[t.WALDir] = segmentSize
 	}
-	WarnOfSpace(t.log, needs)
+	WarnOfSpace(t.Log, needs)
 	return nil
 }
 
 // LayOut creates the directories and the links of the listing.
 func (t *Tree) LayOut(l *output.Listing) error {
 	for _, path := range l.Directories {
-		// Those of the WAL are there where it is streamed.
+		// WALSink has created those of the WAL already.
 		if err := t.EnsureDirectory(path); err != nil {
 			return err
 		}
@@ -192,7 +196,7 @@ func (t *Tree) LayOut(l *output.Listing) error {
 }
 
 // Sink is a sink that creates files in their directories.
-func (t *Tree) Sink() output.Sink { return &dirSink{target: t} }
+func (t *Tree) Sink() output.Sink { return &dirSink{tree: t} }
 
 // WALSink creates pg_wal, and a sink for the segments that are streamed into it.
 func (t *Tree) WALSink() (output.Sink, error) {
@@ -201,7 +205,7 @@ func (t *Tree) WALSink() (output.Sink, error) {
 			return nil, err
 		}
 	}
-	return &walSink{dirSink{target: t}}, nil
+	return &walSink{dirSink{tree: t}}, nil
 }
 
 // FinalSize is as many bytes as have arrived.
@@ -228,22 +232,22 @@ func (t *Tree) AppendFile(path string, content []byte, _ int64) error {
 // TablespaceMap is empty: there are links.
 func (t *Tree) TablespaceMap(bool) ([]byte, error) { return nil, nil }
 
-// Undo leaves all directories as they were found, and says so. The last goes first:
-// one may have been created for the sake of another.
+// Undo restores all directories, or with NoClean leaves them as they are. The last claimed
+// is restored first: a directory may have been created as the parent of a later one.
 func (t *Tree) Undo() {
 	if t.main == nil {
 		return
 	}
 	if t.NoClean {
 		t.close()
-		t.log.Info("data directory %q not removed at user's request", t.Dir)
+		t.Log.Info("data directory %q not removed at user's request", t.Dir)
 		return
 	}
 	t.closeFileSystems()
 	if err := t.main.hold(); err != nil {
-		t.log.Warning("%v", err) // the removal will say so, too
+		t.Log.Warning("%v", err) // the removal will say so, too
 	}
-	for _, p := range slices.Backward(t.places()) {
+	for _, p := range slices.Backward(t.order) {
 		what := "tablespace directory"
 		switch p {
 		case t.main:
@@ -254,35 +258,32 @@ func (t *Tree) Undo() {
 		if len(p.made) == 0 {
 			what = "contents of " + what
 		}
-		t.log.Info("removing %s %q", what, p.path)
+		t.Log.Info("removing %s %q", what, p.path)
 		if err := p.restore(); err != nil {
-			t.log.Warning("could not remove %s %q: %v", what, p.path, protocol.Shorten(err.Error(), 500))
+			t.Log.Warning("could not remove %s %q: %v", what, p.path, protocol.Shorten(err.Error(), 500))
 		}
 	}
 }
 
-// close gives up the directories, as they are.
+// close lets go of the directories, as they are.
 func (t *Tree) close() {
-	for _, p := range t.places() {
+	for _, p := range t.order {
 		p.close()
 	}
 	t.closeFileSystems()
 }
 
-// occupy makes a directory one of the target's.
-func (t *Tree) occupy(path string) (*claimed, error) {
-	p, err := t.claimTerms.claim(path, t.main)
+// claimAlso claims a directory beside the data directory.
+func (t *Tree) claimAlso(path string) (*claimed, error) {
+	p, err := t.claim(path)
 	if err != nil {
 		return nil, err
-	}
-	if err := t.addFileSystem(p); err != nil {
-		return nil, errors.Join(err, p.restore())
 	}
 	t.order = append(t.order, p)
 	return p, nil
 }
 
-// dropTablespace gives back the location of a tablespace that the backup has not.
+// dropTablespace restores the directory of a tablespace that is not in the backup.
 func (t *Tree) dropTablespace(oid uint32) error {
 	p := t.spaces[oid]
 	delete(t.spaces, oid)
@@ -292,6 +293,3 @@ func (t *Tree) dropTablespace(oid uint32) error {
 	}
 	return nil
 }
-
-// places are the directories that were occupied, the data directory first.
-func (t *Tree) places() []*claimed { return t.order }

@@ -9,7 +9,7 @@ import (
 // partialSuffix is behind the name of a WAL file that is being received.
 const partialSuffix = ".partial"
 
-// walSink gives a file its name when it is whole and on disk.
+// walSink takes WAL that is streamed. A file of it gets its name when it is whole and on disk.
 type walSink struct{ dirSink }
 
 func (s *walSink) Create(f *output.File, name string) (output.Entry, error) {
@@ -17,24 +17,24 @@ func (s *walSink) Create(f *output.File, name string) (output.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &walEntry{Entry: e, target: s.target, name: name}, nil
+	return &walEntry{Entry: e, tree: s.tree, name: name}, nil
 }
 
 // walEntry is a WAL file on its way.
 type walEntry struct {
 	output.Entry
-	target *Tree
-	name   string
+	tree *Tree
+	name string
 }
 
 func (e *walEntry) Finish(sum io.Writer) error {
 	if err := e.Entry.Finish(sum); err != nil {
 		return err
 	}
-	if e.target.sync {
-		if err := e.target.syncFile(e.name + partialSuffix); err != nil {
+	if !e.tree.NoSync {
+		if err := e.tree.syncFile(e.name + partialSuffix); err != nil {
 			return err
 		}
 	}
-	return e.target.Rename(e.name+partialSuffix, e.name, false) // the directory is synchronized with all others
+	return e.tree.Rename(e.name+partialSuffix, e.name, false) // Release synchronizes the directory
 }

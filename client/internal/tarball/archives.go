@@ -12,43 +12,43 @@ import (
 	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
-// archivesConfig says where archives go, and what they are to be.
+// Config says where archives go, and what they are to be.
 type Config struct {
 	// Tree is the directory that takes the archives, not claimed yet; nil: Out takes
 	// base.tar, with the manifest in it.
 	Tree *datatree.Tree
-	// Out must be written by nobody else. Where it has the method SetWriteDeadline, the
+	// Out is written by nobody else. Where it has the method SetWriteDeadline, the
 	// end of the context of Claim ends a write that nobody takes.
 	Out         io.Writer
 	Compression Compression
 	Appended    []string // the files that AppendFile will be called for
 }
 
-// archives is a backup in tar format: an archive of the data directory, and one of
-// each tablespace. Between LayOut and Release, sinks may add files from several
-// goroutines; its own methods are for one goroutine.
+// Archives are a backup in tar format: an archive of the data directory, and one of each
+// tablespace. Between LayOut and Release several goroutines may add files, each with a sink of
+// its own; the methods of Archives are for one goroutine.
 type Archives struct {
 	Config
 	fileMode   os.FileMode
 	dirMode    os.FileMode
-	appendOnly bool // files of the directory are written from beginning to end
-	located    []output.Tablespace
-	links      []uint32 // of located, the tablespaces that are in the backup
-	modTime    int64    // of what nothing else gives a time
+	appendOnly bool                // files in Tree can only be written from beginning to end
+	located    []output.Tablespace // see Locate
+	links      []uint32            // those of located that are in the backup, by OID
+	modTime    int64               // of members that have no time of their own
 
 	base    archive
-	spaces  map[uint32]archive // by OID
-	wal     archive            // nil: WAL goes into base
-	names   []string           // of the files, as they will be; the data directory's first
-	folders map[string]bool    // directories that are in base
-	held    map[string]*heldFile
-	spills  atomic.Int64 // files that spill has made
+	spaces  map[uint32]archive   // by OID
+	wal     archive              // nil: WAL goes into base
+	names   []string             // the last names of the files; the data directory's comes first
+	folders map[string]bool      // directories that are in base
+	held    map[string]*heldFile // files that a sink keeps in memory, by name
+	spills  atomic.Int64         // files that spill has made
 	// uninterrupt ends what interruptible has begun.
 	uninterrupt func() bool
 	own         *tarSink // for what the client itself writes
 }
 
-// newArchives makes archives without any members. It changes nothing on disk.
+// New makes archives without any members. It changes nothing on disk.
 func New(c Config) *Archives {
 	a := &Archives{Config: c, spaces: map[uint32]archive{}, folders: map[string]bool{}, held: map[string]*heldFile{}}
 	a.own = a.newSink()
@@ -76,7 +76,7 @@ func (a *Archives) LayOut(l *output.Listing) error {
 			return err
 		}
 	}
-	return a.own.Flush() // before what the directories hold
+	return a.own.Flush() // directories come before what they hold
 }
 
 // beginBase begins the archive of the data directory, the first of all.
@@ -125,7 +125,7 @@ func (a *Archives) begin(name string) (archive, error) {
 	return stream, nil
 }
 
-// spill makes a file that has no name, and is gone when it is closed.
+// spill makes a file in Tree that has no name, and is gone when it is closed.
 func (a *Archives) spill() (*os.File, error) {
 	name := fmt.Sprintf("spill%d%s", a.spills.Add(1), output.IncompleteSuffix)
 	return a.Tree.CreateUnnamed(name)
@@ -144,11 +144,12 @@ func (a *Archives) locate(path string) (archive, string) {
 	return a.base, path
 }
 
+// addDirectory adds a directory. pg_wal itself is in base.tar, where its own archive is unpacked.
 func (a *Archives) addDirectory(path string, modTime int64) error {
 	a.folders[path] = true
 	archive, name := a.locate(path)
 	if archive == a.wal {
-		archive, name = a.base, path // into which the WAL is unpacked
+		archive, name = a.base, path
 	}
 	return a.own.addTo(archive, tarHeader{name: name, kind: tarDirectory, mode: a.dirMode, modTime: modTime}, nil)
 }
@@ -177,14 +178,14 @@ func (a *Archives) finish() error {
 	return nil
 }
 
-// close gives up archives that are not finished.
+// close lets go of archives that are not finished.
 func (a *Archives) close() {
 	for _, archive := range a.all() {
 		archive.close()
 	}
 }
 
-// all is the archives that there are, the data directory's last.
+// all is all archives, the data directory's last.
 func (a *Archives) all() []archive {
 	var list []archive
 	for _, space := range a.spaces {

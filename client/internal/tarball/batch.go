@@ -2,29 +2,30 @@ package tarball
 
 import "bytes"
 
-// maxBatch bounds what a worker keeps of members that are not in their archive yet: as
-// they are, and once more compressed. The compressors' own memory comes on top.
+// maxBatch is the most bytes of members that a worker keeps before it appends them to their
+// archives. It keeps them once as they are and once compressed; the memory of the compressor
+// comes on top.
 const maxBatch = 4 << 20
 
-// batches is a worker's small members that wait to be appended together: compression
-// is of no use to each alone, and taking turns costs time. One goroutine uses it.
+// batches are the small members of a worker, which it appends together: a small member alone
+// compresses badly, and taking turns costs time. One goroutine uses them.
 type batches struct {
 	pending []*batch
 	bytes   int64 // of all
 	frames  compressor
 	packed  bytes.Buffer
-	// meanwhile is called while somebody else has the turn; nil: nothing is to be done.
+	// meanwhile is called while another worker has the turn; nil: nothing is to be done.
 	meanwhile func()
 	waited    bool // long enough for meanwhile to be called
 }
 
-// batch is the members for one archive.
+// batch is the members for one archive, one behind the other.
 type batch struct {
 	archive *tarStream
 	content []byte
 }
 
-// draft begins a member in the batch for an archive.
+// member begins a member in the batch for an archive.
 func (b *batches) member(a *tarStream) *batchMember {
 	for _, p := range b.pending {
 		if p.archive == a {
@@ -36,7 +37,7 @@ func (b *batches) member(a *tarStream) *batchMember {
 	return &batchMember{batches: b, batch: p}
 }
 
-// compressor is the worker's own, to be reset before it is used.
+// compressor is the worker's own. It must be reset before it is used.
 func (b *batches) compressor(c Compression) (compressor, error) {
 	if b.frames == nil {
 		w, err := c.compressor()
@@ -82,24 +83,23 @@ func (b *batches) append(p *batch) error {
 // drop forgets all batches.
 func (b *batches) drop() { b.pending, b.bytes = nil, 0 }
 
-// draft is a member that is written into a batch.
+// batchMember is a member that is written into a batch.
 type batchMember struct {
 	batches *batches
 	batch   *batch
 	start   int
 }
 
-// Write implements io.Writer.
-func (d *batchMember) Write(p []byte) (int, error) {
-	d.batch.content = append(d.batch.content, p...)
-	d.batches.bytes += int64(len(p))
+func (m *batchMember) Write(p []byte) (int, error) {
+	m.batch.content = append(m.batch.content, p...)
+	m.batches.bytes += int64(len(p))
 	return len(p), nil
 }
 
-func (d *batchMember) commit() error { return nil }
+func (m *batchMember) commit() error { return nil }
 
-func (d *batchMember) discard() error {
-	d.batches.bytes -= int64(len(d.batch.content) - d.start)
-	d.batch.content = d.batch.content[:d.start]
+func (m *batchMember) discard() error {
+	m.batches.bytes -= int64(len(m.batch.content) - m.start)
+	m.batch.content = m.batch.content[:m.start]
 	return nil
 }

@@ -19,32 +19,32 @@ const (
 	CompressionGzip
 	// CompressionLZ4 is the frame format of lz4 (.lz4); levels 1 to 12.
 	CompressionLZ4
-	// CompressionZstd is that of Zstandard (.zst); levels 1 to 22, of which some
+	// CompressionZstd is the format of Zstandard (.zst); levels 1 to 22, of which some
 	// come to the same.
 	CompressionZstd
 )
 
-// Compression says how archives are compressed. The zero value is not at all.
+// Compression says how archives are compressed. The zero value does not compress.
 type Compression struct {
 	Method CompressionMethod
 	Level  int // more is smaller and slower; 0 means the method's default
 }
 
-// compressionMethod is what there is to know of a CompressionMethod.
+// compressionMethod describes a CompressionMethod.
 type compressionMethod struct {
 	name, suffix string
 	levels       int // 1 to that
 	open         func(level int) (compressor, error)
 }
 
-// compressor writes parts of an archive: Reset begins one, Close ends it. Where the
-// format has frames, each is one.
+// compressor writes parts of an archive: Reset begins a part, Close ends it. In formats with
+// frames a part is a frame.
 type compressor interface {
 	io.WriteCloser
 	Reset(w io.Writer)
 }
 
-// method is nil where there is no such method.
+// method is nil for a value that is no method.
 func (c Compression) method() *compressionMethod {
 	switch c.Method {
 	case CompressionNone:
@@ -67,8 +67,7 @@ func (m CompressionMethod) String() string {
 	return fmt.Sprintf("CompressionMethod(%d)", int(m))
 }
 
-// Check reports an error where the method has no such level, or there is no such
-// method.
+// Check reports an error where Method is no method, or has no such Level.
 func (c Compression) Check() error {
 	m := c.method()
 	switch {
@@ -92,13 +91,11 @@ func (c Compression) compressor() (compressor, error) {
 	return w, nil
 }
 
-// uncompressed is the compressor that does nothing.
+// uncompressed is a compressor that passes on what it gets.
 type uncompressed struct{ io.Writer }
 
-// Reset has nothing to set back.
 func (u *uncompressed) Reset(w io.Writer) { u.Writer = w }
 
-// Close implements io.Closer.
 func (u *uncompressed) Close() error { return nil }
 
 func openGzip(level int) (compressor, error) {
@@ -118,7 +115,7 @@ func openLZ4(level int) (compressor, error) {
 		lz4.Fast, lz4.Level1, lz4.Level2, lz4.Level3, lz4.Level4, lz4.Level5, lz4.Level6, lz4.Level7, lz4.Level8, lz4.Level9,
 	}
 	w := lz4.NewWriter(io.Discard)
-	// No goroutines: it is the workers that are parallel.
+	// No goroutines: the workers are parallel.
 	err := w.Apply(lz4.CompressionLevelOption(levels[min(max(level-2, 0), len(levels)-1)]), lz4.ConcurrencyOption(1))
 	return w, err
 }

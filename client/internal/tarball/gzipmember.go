@@ -17,7 +17,7 @@ import (
 // gzipHeader begins the member: deflate, no name, no time, an unknown system.
 var gzipHeader = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff}
 
-// deflateEnd is a last block, and an empty one.
+// deflateEnd is a last, empty block.
 var deflateEnd = []byte{0x03, 0x00}
 
 // deflater is the compressor of a part.
@@ -32,7 +32,6 @@ func (d *deflater) Reset(w io.Writer) {
 	d.sum = gzipSum{}
 }
 
-// Write implements io.Writer.
 func (d *deflater) Write(p []byte) (int, error) {
 	n, err := d.Writer.Write(p)
 	d.sum.crc = crc32.Update(d.sum.crc, crc32.IEEETable, p[:n])
@@ -49,7 +48,7 @@ type gzipSum struct {
 	size int64
 }
 
-// add makes it the sum of its content with other content behind it.
+// add continues the sum with other content.
 func (s *gzipSum) add(behind gzipSum) {
 	s.crc = mulCRC(s.crc, shiftCRC(behind.size)) ^ behind.crc
 	s.size += behind.size

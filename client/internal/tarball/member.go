@@ -9,33 +9,33 @@ import (
 
 // archive is a tar file that is being written.
 type archive interface {
-	// open begins a member that takes size bytes, its header and its padding
-	// included. The batches are those of the worker that writes it.
+	// open begins a member that takes size bytes, with its header and its padding. b are
+	// the batches of the worker that writes the member.
 	open(b *batches, size int64) (member, error)
-	// finish writes the end and closes the file, when all members are complete
-	// and all batches are flushed.
+	// finish writes the end of the archive and closes the file. All members must be
+	// complete, and all batches flushed.
 	finish(b *batches) error
-	// close gives up an archive that is not finished.
+	// close lets go of an archive that is not finished.
 	close()
 }
 
-// slot is the place of a member in its archive. Its last call is a commit that
-// succeeds, or discard.
+// member is what is being written of an archive: a header, its file and the padding. Its last
+// call is a commit that succeeds, or discard.
 type member interface {
 	io.Writer
 	commit() error
 	discard() error
 }
 
-// tarEntry is a file on its way into an archive. The header of its member says how long
-// the file is before the server has opened the file, so data beyond that length is cut
-// off, and missing data is filled up. Both happen only to kinds of files that WAL replay
-// makes good (§5.2).
+// tarEntry is a file on its way into an archive. The header of its member has the size that
+// the file had when it was listed. A file that has grown since is cut off at that size, and a
+// file that has shrunk is filled up with zeros. Both happen only to kinds of files that WAL
+// replay makes good (§5.2).
 type tarEntry struct {
-	name string
-	slot member
-	size int64
-	left int64 // still to come
+	name   string
+	member member
+	size   int64
+	left   int64 // still to come
 }
 
 // newTarEntry begins the member of a header.
@@ -44,13 +44,13 @@ func newTarEntry(a archive, b *batches, h tarHeader) (*tarEntry, error) {
 	if err != nil {
 		return nil, err
 	}
-	slot, err := a.open(b, int64(len(block))+h.size+tarPadding(h.size))
+	m, err := a.open(b, int64(len(block))+h.size+tarPadding(h.size))
 	if err != nil {
 		return nil, notWritten(h.name, err)
 	}
-	e := &tarEntry{name: h.name, slot: slot, size: h.size, left: h.size}
+	e := &tarEntry{name: h.name, member: m, size: h.size, left: h.size}
 	if err := e.put(block); err != nil {
-		slot.discard() // that it was not written is what there is to tell
+		m.discard() // the error to report is that of writing
 		return nil, err
 	}
 	return e, nil
@@ -78,16 +78,16 @@ func (e *tarEntry) Finish(sum io.Writer) error {
 			return err
 		}
 	}
-	if err := e.slot.commit(); err != nil {
+	if err := e.member.commit(); err != nil {
 		return notWritten(e.name, err)
 	}
 	return nil
 }
 
-func (e *tarEntry) Discard() error { return e.slot.discard() }
+func (e *tarEntry) Discard() error { return e.member.discard() }
 
 func (e *tarEntry) put(data []byte) error {
-	if _, err := e.slot.Write(data); err != nil {
+	if _, err := e.member.Write(data); err != nil {
 		return notWritten(e.name, err)
 	}
 	return nil

@@ -6,7 +6,7 @@ import (
 	"os"
 )
 
-// spilled is a large member that is compressed into a file of its own while others have
+// spilled is a large member that is compressed into a file of its own while other workers have
 // their turns with the archive. One goroutine uses it.
 type spilled struct {
 	stream     *tarStream
@@ -26,7 +26,6 @@ func newSpilled(a *tarStream, b *batches, w compressor) (*spilled, error) {
 	return s, nil
 }
 
-// Write implements io.Writer.
 func (s *spilled) Write(p []byte) (int, error) { return s.compressor.Write(p) }
 
 func (s *spilled) commit() error {
@@ -43,7 +42,7 @@ func (s *spilled) commit() error {
 	if err != nil {
 		return err
 	}
-	s.file.Close() // it has no name: its content is of no interest any more
+	s.file.Close() // it has no name, and its content is in the archive
 	return nil
 }
 

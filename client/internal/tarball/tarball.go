@@ -16,8 +16,8 @@ import (
 
 var _ output.Output = (*Archives)(nil)
 
-// Locate gives each tablespace an archive. Where the tablespaces will be unpacked is of no
-// interest here.
+// Locate gives each tablespace an archive. The directories where the tablespaces will be
+// unpacked need not be vacant here.
 func (a *Archives) Locate(spaces []output.Tablespace) (map[uint32]output.Target, error) {
 	a.located = spaces
 	if a.Tree == nil {
@@ -64,8 +64,8 @@ func (a *Archives) interruptible(ctx context.Context) {
 	}
 }
 
-// Check finds out before anything is copied what cannot be archived, and warns of too
-// little room. How small compressed archives will be, nobody knows.
+// Check fails for names that are too long for an archive, and warns of too little room. It
+// cannot tell how much room compressed archives need.
 func (a *Archives) Check(l *output.Listing, _ int64) error {
 	if err := checkTarNames(l); err != nil {
 		return err
@@ -81,7 +81,7 @@ func (a *Archives) Sink() output.Sink { return a.newSink() }
 
 // WALSink begins an archive for the files that a sink creates below pg_wal from now on:
 // WAL that arrives while the backup runs. In an archive nothing can be renamed: a segment
-// that is not whole is not there yet.
+// that is not whole is not in it.
 func (a *Archives) WALSink() (output.Sink, error) {
 	if err := a.separateWAL(); err != nil {
 		return nil, err
@@ -187,8 +187,8 @@ func (a *Archives) Undo() {
 	}
 }
 
-// addManifest adds the manifest. It is written twice, for the first thing that an
-// archive wants to know is its size.
+// addManifest adds the manifest. m writes it twice, because the header of a member has its
+// size.
 func (a *Archives) addManifest(m output.Manifest) error {
 	var size counter
 	if err := m(&size); err != nil {
@@ -203,7 +203,7 @@ func (a *Archives) addManifest(m output.Manifest) error {
 		err = e.Finish(io.Discard)
 	}
 	if err != nil {
-		e.Discard() // why it is not there is what there is to tell
+		e.Discard() // the error to report is the one before
 	}
 	return err
 }
@@ -211,7 +211,6 @@ func (a *Archives) addManifest(m output.Manifest) error {
 // counter counts what is written to it.
 type counter int64
 
-// Write implements io.Writer.
 func (c *counter) Write(p []byte) (int, error) {
 	*c += counter(len(p))
 	return len(p), nil
@@ -220,7 +219,6 @@ func (c *counter) Write(p []byte) (int, error) {
 // entryWriter writes to a file whose size is known.
 type entryWriter struct{ output.Entry }
 
-// Write implements io.Writer.
 func (w entryWriter) Write(p []byte) (int, error) {
 	kept, err := w.Add(p)
 	if err == nil && len(kept) < len(p) {

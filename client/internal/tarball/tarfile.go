@@ -9,21 +9,21 @@ import (
 	"sync"
 )
 
-// tarFile is an archive on disk that is not compressed. Several goroutines write it
-// at once, each in the room of its own member.
+// tarFile is an archive on disk that is not compressed. Several goroutines write it at once,
+// each into the extent of its own member.
 type tarFile struct {
 	file *os.File
 	mu   sync.Mutex
-	end  int64             // of all rooms
-	free map[int64][]int64 // rooms that were given back: offsets by size
+	end  int64             // of all extents
+	free map[int64][]int64 // extents that were given back: offsets by size
 }
 
 func newTarFile(file *os.File) *tarFile {
 	return &tarFile{file: file, free: map[int64][]int64{}}
 }
 
-// open gives room to a member. One that is sent once more, over another connection,
-// gets the room that it had.
+// open gives a member an extent. A file that is sent again, over another connection, gets the
+// extent that it had.
 func (a *tarFile) open(_ *batches, size int64) (member, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -37,7 +37,7 @@ func (a *tarFile) open(_ *batches, size int64) (member, error) {
 	return &extent{archive: a, size: size, next: offset}, nil
 }
 
-// room is where a member goes. One goroutine uses it.
+// extent is the part of the archive that holds a member. One goroutine uses it.
 type extent struct {
 	archive *tarFile
 	size    int64
@@ -45,21 +45,20 @@ type extent struct {
 	written int64
 }
 
-// Write implements io.Writer.
-func (r *extent) Write(p []byte) (int, error) {
-	n, err := r.archive.file.WriteAt(p, r.next)
-	r.next += int64(n)
-	r.written += int64(n)
+func (e *extent) Write(p []byte) (int, error) {
+	n, err := e.archive.file.WriteAt(p, e.next)
+	e.next += int64(n)
+	e.written += int64(n)
 	return n, err
 }
 
-func (r *extent) commit() error { return nil }
+func (e *extent) commit() error { return nil }
 
-func (r *extent) discard() error {
-	a := r.archive
+func (e *extent) discard() error {
+	a := e.archive
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.free[r.size] = append(a.free[r.size], r.next-r.written)
+	a.free[e.size] = append(a.free[e.size], e.next-e.written)
 	return nil
 }
 
@@ -71,7 +70,7 @@ func (a *tarFile) finish(*batches) error {
 	if _, err := a.file.WriteAt(make([]byte, tarTrailer), a.end); err != nil {
 		return err
 	}
-	// A gap at the end was longer than the trailer, perhaps.
+	// A gap at the end may have been longer than the trailer.
 	if err := a.file.Truncate(a.end + tarTrailer); err != nil {
 		return err
 	}
@@ -80,8 +79,8 @@ func (a *tarFile) finish(*batches) error {
 
 func (a *tarFile) close() { a.file.Close() }
 
-// gap is a part of the archive that no member uses. It was kept for a file whose
-// connection was lost, and which had vanished when the client asked for it again.
+// gap is a part of the archive that no member uses. It belonged to a file whose connection was
+// lost, and which had vanished when the client asked for it again.
 type gap struct{ offset, size int64 }
 
 // closeGaps moves what lies behind a gap into it.

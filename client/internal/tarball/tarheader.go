@@ -27,8 +27,8 @@ const (
 	tarLongLink  = 'K' // GNU: its content is what the member behind it leads to
 )
 
-// tarLongLinkName is the name of such a member, for programs that take it for a file.
-// PostgreSQL's verification of archives is one: it looks at nothing in pg_wal.
+// tarLongLinkName is the name of a tarLongLink member, for programs that take it for a file.
+// PostgreSQL's verification of archives does so, and looks at nothing in pg_wal.
 const tarLongLinkName = "pg_wal/@LongLink"
 
 // tarHeader describes a member.
@@ -58,7 +58,7 @@ func (h tarHeader) encode() ([]byte, error) {
 	return append(blocks, h.block()...), nil
 }
 
-// block is the header's own.
+// block is the block of the header itself.
 func (h tarHeader) block() []byte {
 	block := make([]byte, tarBlock)
 	name := h.name
@@ -90,7 +90,8 @@ func checkTarName(name string) error {
 	return nil
 }
 
-// checkTarNames finds out before anything is copied what cannot be archived.
+// checkTarNames reports an error where a file or directory of the listing has a name that is
+// too long for an archive.
 func checkTarNames(l *output.Listing) error {
 	check := func(path string) error {
 		if oid, rest, within := output.SplitTablespacePath(path); within && rest != "" && slices.Contains(l.Links, oid) {

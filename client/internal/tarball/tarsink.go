@@ -7,13 +7,13 @@ import (
 	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
-// tarSink puts files into archives.
+// tarSink puts files into archives. One goroutine uses it.
 type tarSink struct {
-	*Archives
-	batches *batches
+	archives *Archives
+	batches  *batches
 }
 
-func (a *Archives) newSink() *tarSink { return &tarSink{a, &batches{}} }
+func (a *Archives) newSink() *tarSink { return &tarSink{archives: a, batches: &batches{}} }
 
 func (s *tarSink) Meanwhile(do func()) { s.batches.meanwhile = do }
 
@@ -24,12 +24,12 @@ func (s *tarSink) HasWaited() bool {
 }
 
 func (s *tarSink) Create(f *output.File, name string) (output.Entry, error) {
-	if h := s.held[name]; h != nil {
+	if h := s.archives.held[name]; h != nil {
 		h.content = h.content[:0]
 		return h, nil
 	}
-	archive, name := s.locate(name)
-	h := tarHeader{name: name, kind: tarRegular, size: f.Size, mode: s.fileMode, modTime: f.ModTime}
+	archive, name := s.archives.locate(name)
+	h := tarHeader{name: name, kind: tarRegular, size: f.Size, mode: s.archives.fileMode, modTime: f.ModTime}
 	e, err := newTarEntry(archive, s.batches, h)
 	if err != nil {
 		return nil, err
@@ -46,14 +46,14 @@ func (s *tarSink) Flush() error {
 
 func (s *tarSink) Close() { s.batches.drop() }
 
-// add adds a member as a whole. Its header lacks only the name.
+// add adds a whole member under its path. The header lacks only the name.
 func (s *tarSink) add(path string, h tarHeader, content []byte) error {
-	archive, name := s.locate(path)
+	archive, name := s.archives.locate(path)
 	h.name = name
 	return s.addTo(archive, h, content)
 }
 
-// addTo adds a member as a whole to an archive.
+// addTo adds a whole member to an archive.
 func (s *tarSink) addTo(archive archive, h tarHeader, content []byte) error {
 	e, err := newTarEntry(archive, s.batches, h)
 	if err != nil {
@@ -63,7 +63,7 @@ func (s *tarSink) addTo(archive archive, h tarHeader, content []byte) error {
 		err = e.Finish(io.Discard)
 	}
 	if err != nil {
-		e.Discard() // why it is not there is what there is to tell
+		e.Discard() // the error to report is the one before
 	}
 	return err
 }
@@ -74,8 +74,7 @@ type heldFile struct {
 	content []byte
 }
 
-// maxHeld is the most that a held file may have: of those that are held, none comes
-// near it.
+// maxHeld is the most bytes that a held file may have. Real ones are far smaller.
 const maxHeld = 16 << 20
 
 func (h *heldFile) Add(data []byte) ([]byte, error) {

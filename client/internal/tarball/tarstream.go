@@ -10,14 +10,14 @@ import (
 	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
-// tarStream is an archive that is written from its beginning to its end: one that is
-// compressed, or goes to where nobody can seek. It is made of parts, each of which a
-// worker has compressed and appends in one turn: many small members, or a large one.
-// With gzip the parts are one member of its format, else each is a frame; frames in a
-// row are a valid file.
+// tarStream is an archive that is written from its beginning to its end, because it is
+// compressed, or because its destination cannot seek. It consists of parts: a worker compresses
+// a part, many small members or one large member, and appends it in one turn. With gzip all
+// parts together are one gzip member; with the other methods each part is a frame, and frames
+// in a row are a valid file.
 //
-// Who has the turn waits for nobody but the server and the archive itself, so each
-// turn ends, if only with the context of the backup.
+// A worker that has the turn waits for nothing but the server and the archive. So each turn
+// ends, at the latest with the context of the backup.
 type tarStream struct {
 	turns       turns
 	out         io.Writer
@@ -26,8 +26,8 @@ type tarStream struct {
 	compression Compression
 	sum         gzipSum // of what was compressed
 	appendOnly  bool    // nothing can be cut off of file, so large members come complete
-	// spill makes a file without a name, for a part that is complete before its
-	// turn has come; nil: there is no place for one.
+	// spill makes a file without a name, for a part that is compressed before its turn;
+	// nil: there is no directory for such a file.
 	spill func() (*os.File, error)
 }
 
@@ -35,16 +35,15 @@ func newTarStream(out io.Writer, c Compression) *tarStream {
 	return &tarStream{out: out, compression: c}
 }
 
-// Write appends to the archive. Only who has the turn may call it.
+// Write appends to the archive. Only the worker that has the turn may call it.
 func (a *tarStream) Write(p []byte) (int, error) {
 	n, err := a.out.Write(p)
 	a.written += int64(n)
 	return n, err
 }
 
-// open begins a member. A small one is written into the worker's batch. A large one
-// goes straight into the archive, unless that is another's turn: then it is compressed
-// into a file meanwhile.
+// open begins a member. A small member is written into the worker's batch. A large one goes
+// straight into the archive, or is compressed into a file while another worker has the turn.
 func (a *tarStream) open(b *batches, size int64) (member, error) {
 	if b.bytes+size > maxBatch {
 		if err := b.flush(); err != nil {
@@ -68,7 +67,7 @@ func (a *tarStream) open(b *batches, size int64) (member, error) {
 	return a.begin(w)
 }
 
-// begin begins a part. The turn has come.
+// begin begins a part. The caller has the turn.
 func (a *tarStream) begin(w compressor) (*part, error) {
 	if a.written == 0 && a.compression.Method == CompressionGzip {
 		if _, err := a.Write(gzipHeader); err != nil {
@@ -100,7 +99,7 @@ func (a *tarStream) await(b *batches) {
 	}
 }
 
-// append appends a part that is compressed already, by w.
+// append appends a part that w has compressed.
 func (a *tarStream) append(b *batches, w compressor, compressed io.Reader) error {
 	a.await(b)
 	p, err := a.begin(&uncompressed{})
@@ -115,14 +114,14 @@ func (a *tarStream) append(b *batches, w compressor, compressed io.Reader) error
 	return nil
 }
 
-// count notes what a compressor has added.
+// count adds what w has compressed to the checksum of the archive.
 func (a *tarStream) count(w compressor) {
 	if d, ok := w.(*deflater); ok {
 		a.sum.add(d.sum)
 	}
 }
 
-// finish ends the archive, when nobody writes any more.
+// finish ends the archive. No worker writes any more.
 func (a *tarStream) finish(b *batches) error {
 	w, err := b.compressor(a.compression)
 	if err != nil {
@@ -156,7 +155,7 @@ func (a *tarStream) close() {
 	}
 }
 
-// takeBack cuts off what was written from start on.
+// takeBack cuts the archive off at start.
 func (a *tarStream) takeBack(start int64) error {
 	switch {
 	case a.written == start:
@@ -175,14 +174,13 @@ func (a *tarStream) takeBack(start int64) error {
 	return nil
 }
 
-// part is the turn of who writes to an archive.
+// part is a part of an archive that is written straight into it. It has the turn.
 type part struct {
 	stream     *tarStream
 	compressor compressor
 	start      int64
 }
 
-// Write implements io.Writer.
 func (p *part) Write(data []byte) (int, error) { return p.compressor.Write(data) }
 
 func (p *part) commit() error {

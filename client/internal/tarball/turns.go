@@ -2,8 +2,7 @@ package tarball
 
 import "sync"
 
-// turns lets one at a time do something, in the order in which they asked: who has
-// waited longest is the next.
+// turns lets one worker at a time do something, in the order in which the workers asked.
 type turns struct {
 	mu    sync.Mutex
 	taken bool
