@@ -8,8 +8,11 @@ SOAKTIME ?= 60s
 # The race detector needs a C compiler; without one the tests run without it.
 RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
+# How many tests of a package run at a time: they wait for PostgreSQL more than they work.
+PARALLEL ?= 4
+
 # The long tests end in _Long (package internal/longtest).
-LONG := PGPARALLEL_LONG=1 PGPARALLEL_SOAK=$(SOAKTIME) .ci/in-memory $(GO) test $(RACE) -count=1 -v -timeout 60m
+LONG := PGPARALLEL_LONG=1 PGPARALLEL_SOAK=$(SOAKTIME) .ci/in-memory $(GO) test $(RACE) -parallel $(PARALLEL) -count=1 -v -timeout 60m
 
 # The platforms that it has to compile for, besides this one. The last is big-endian.
 PLATFORMS := linux/arm64 darwin/arm64 freebsd/amd64 linux/s390x
@@ -36,7 +39,7 @@ run:
 	$(GO) run ./cmd/pgparallel demo
 
 test:
-	.ci/in-memory $(GO) test $(RACE) -timeout 30m ./...
+	.ci/in-memory $(GO) test $(RACE) -parallel $(PARALLEL) -timeout 30m ./...
 
 # Both kinds take SOAKTIME each. They print their seeds; PGPARALLEL_SOAK_SEED replays one.
 soak:

@@ -45,7 +45,7 @@ func TestMark(t *testing.T) {
 func TestMakefile(t *testing.T) {
 	for file, lines := range map[string][]string{
 		"Makefile": {
-			"LONG := " + variable + "=1 PGPARALLEL_SOAK=$(SOAKTIME) .ci/in-memory $(GO) test $(RACE) -count=1 -v -timeout 60m",
+			"LONG := " + variable + "=1 PGPARALLEL_SOAK=$(SOAKTIME) .ci/in-memory $(GO) test $(RACE) -parallel $(PARALLEL) -count=1 -v -timeout 60m",
 			"\tPGPARALLEL_REQUIRE_POSTGRES=1 $(LONG) -run '" + suffix + "$$' ./...",
 		},
 		".ci/run": {"make test", "make check-long SOAKTIME=45s"},

@@ -14,6 +14,7 @@ import (
 
 // TestStopBackup_4_3_Archiving stops backups of a cluster whose archiving fails.
 func TestStopBackup_4_3_Archiving(t *testing.T) {
+	t.Parallel()
 	s := serve(t, newPrimary(t, map[string]string{"archive_mode": "on", "archive_command": "false"}))
 	sql(t, s.Cluster, "ALTER ROLE backup SET statement_timeout = '2s'") // must not end the wait
 

@@ -10,6 +10,7 @@ import (
 // TestBackup_4_1_RunningCluster takes a backup of a primary that nobody uses, and
 // starts it.
 func TestBackup_4_1_RunningCluster(t *testing.T) {
+	t.Parallel()
 	s := serve(t, newPrimary(t, nil))
 	must(t, s.Pgbench(t.Context(), "postgres", "-q", "-i", "-s", "1"))
 	dir := filepath.Join(s.Programs.TempDir(t), "copy")

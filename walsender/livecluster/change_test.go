@@ -21,6 +21,7 @@ func sendFile(t testing.TB, conn *pgconn.PgConn, path string) error {
 
 // TestSendFile_4_6_RecycledSegment has PostgreSQL recycle a segment that is being sent.
 func TestSendFile_4_6_RecycledSegment(t *testing.T) {
+	t.Parallel()
 	s := serve(t, newPrimary(t, map[string]string{"wal_keep_size": "0"}))
 	leader := replicate(t, s.through())
 	id := strings.Split(row(t, leader, "START_BACKUP FAST MAX_RATE 256"), "|")[3]
@@ -39,6 +40,7 @@ func TestSendFile_4_6_RecycledSegment(t *testing.T) {
 // TestSendFile_4_6_Vanished asks for files that are gone, and for one that has become
 // unlogged since it was listed.
 func TestSendFile_4_6_Vanished(t *testing.T) {
+	t.Parallel()
 	s := serve(t, newPrimary(t, nil))
 	leader, _ := startBackup(t, s)
 	dropped := sql(t, s.Cluster, "CREATE TABLE dropped AS SELECT 1; SELECT pg_relation_filepath('dropped')")
@@ -52,6 +54,7 @@ func TestSendFile_4_6_Vanished(t *testing.T) {
 // TestBackup_1_9_Shutdown ends the server in the middle of a backup: PostgreSQL is out
 // of backup mode when the server has ended.
 func TestBackup_1_9_Shutdown(t *testing.T) {
+	t.Parallel()
 	s := serve(t, newPrimary(t, nil))
 	startBackup(t, s)
 	if got := backends(t, s.Cluster); got != "1" {

@@ -89,6 +89,7 @@ func TestOpen_PasswordFile(t *testing.T) {
 // TestOpen_Keywords starts with whatever psql takes, and refuses the rest by name (B04,
 // B06).
 func TestOpen_Keywords(t *testing.T) {
+	t.Parallel()
 	c := newPrimary(t, nil)
 	for options, want := range map[string]string{
 		"keepalives=1 keepalives_idle=30 keepalives_interval=5 keepalives_count=3 gssencmode=disable gsslib=gssapi gssdelegation=0":     "",
@@ -116,6 +117,7 @@ func TestOpen_Keywords(t *testing.T) {
 // TestSession_TargetAttributes connects to the server beside a primary, and beside a
 // standby, by every value (B04).
 func TestSession_TargetAttributes(t *testing.T) {
+	t.Parallel()
 	primary := newPrimary(t, nil)
 	standby := newStandby(t, primary)
 	for connString, taken := range map[string]string{

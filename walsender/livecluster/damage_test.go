@@ -49,6 +49,7 @@ func putLSN(page []byte, lsn protocol.LSN) {
 // TestSendFile_4_6_DamagedPages damages pages on disk that PostgreSQL has read, and does
 // not write: each is told, but for the one that replay would bring back.
 func TestSendFile_4_6_DamagedPages(t *testing.T) {
+	t.Parallel()
 	primary := newPrimary(t, map[string]string{"max_wal_size": "8MB", "min_wal_size": "8MB", "autovacuum": "off"})
 	for _, d := range damages {
 		sql(t, primary, "CREATE TABLE "+d.name+" AS SELECT g FROM generate_series(1, 1000) g")

@@ -56,6 +56,17 @@ var runningSettings = map[string]string{
 // take backups, and passer, which may replicate.
 func newPrimary(t testing.TB, settings map[string]string) *postgres.Cluster {
 	t.Helper()
+	return startPrimary(t, settings, postgres.Programs.NewCluster)
+}
+
+// newForeignPrimary is newPrimary with a system identifier that no other has.
+func newForeignPrimary(t testing.TB) *postgres.Cluster {
+	t.Helper()
+	return startPrimary(t, nil, postgres.Programs.NewForeignCluster)
+}
+
+func startPrimary(t testing.TB, settings map[string]string, create func(postgres.Programs, postgres.TB, postgres.InitOptions) *postgres.Cluster) *postgres.Cluster {
+	t.Helper()
 	programs := postgres.Require(t)
 	all := map[string]string{}
 	for _, m := range []map[string]string{runningSettings, settings} {
@@ -63,7 +74,7 @@ func newPrimary(t testing.TB, settings map[string]string) *postgres.Cluster {
 			all[name] = value
 		}
 	}
-	c := programs.NewCluster(t, postgres.InitOptions{Checksums: true, WALSegmentSizeMB: 1, Settings: all})
+	c := create(programs, t, postgres.InitOptions{Checksums: true, WALSegmentSizeMB: 1, Settings: all})
 	must(t, c.Start(t.Context()))
 	sql(t, c, `CREATE ROLE backup LOGIN;
 		GRANT EXECUTE ON FUNCTION `+programs.BackupFunctions()+` TO backup;

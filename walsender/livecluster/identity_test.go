@@ -44,6 +44,7 @@ func newClone(t testing.TB, c *postgres.Cluster) *postgres.Cluster {
 // TestOpen_Identity leads each connection string to what is not the server of the data
 // directory, and yet has its system identifier.
 func TestOpen_Identity(t *testing.T) {
+	t.Parallel()
 	c := newPrimary(t, nil)
 	clone := newClone(t, c)
 	standby := newStandby(t, c)
@@ -79,6 +80,7 @@ func TestOpen_Identity(t *testing.T) {
 // TestOpen_SlowStart opens a cluster whose server took an hour from its process's start
 // to its own.
 func TestOpen_SlowStart(t *testing.T) {
+	t.Parallel()
 	c := newPrimary(t, nil)
 	name := filepath.Join(c.Dir, "postmaster.pid")
 	text, err := os.ReadFile(name)
@@ -142,6 +144,7 @@ func (p *switchedProxy) pass(client net.Conn) {
 // TestPassThrough_LedAway moves the address of the pass-through to a clone while the
 // server serves: what comes from there is refused, and taken again when it is back.
 func TestPassThrough_LedAway(t *testing.T) {
+	t.Parallel()
 	c := newPrimary(t, nil)
 	clone := newClone(t, c)
 	proxy := newSwitchedProxy(t, c)
@@ -164,13 +167,14 @@ func TestPassThrough_LedAway(t *testing.T) {
 // served, in the ways in which it is done: the backup that runs fails, and then the
 // new one is served, as its own server says, by the same process.
 func TestReopen_4_1_Replaced(t *testing.T) {
+	t.Parallel()
 	c := newPrimary(t, nil)
 	must(t, c.Stop(t.Context(), postgres.Fast))
 	base := c.Programs.TempDir(t)
 	kept, main := filepath.Join(base, "kept"), c.Dir
 	copyTree(t, main, kept)
 	must(t, c.Start(t.Context()))
-	other := newPrimary(t, nil)
+	other := newForeignPrimary(t)
 	must(t, other.Stop(t.Context(), postgres.Fast))
 	s := serve(t, c)
 	idle := replicate(t, s.through())
@@ -270,6 +274,7 @@ func listed(t testing.TB, conn *pgconn.PgConn, path string) int {
 // TestStopBackup_4_1_Replaced moves the directory away under a server that runs on in
 // it, and puts another into its place: what is copied is no backup of the path.
 func TestStopBackup_4_1_Replaced(t *testing.T) {
+	t.Parallel()
 	c := newPrimary(t, nil)
 	s := serve(t, c)
 	leader, _ := startBackup(t, s)

@@ -73,6 +73,7 @@ func (w *signalWriter) Write(p []byte) (int, error) {
 // TestBackup_3_5_SessionLost takes the SQL session of a backup away while a file is
 // sent: everybody learns of it within a second.
 func TestBackup_3_5_SessionLost(t *testing.T) {
+	t.Parallel()
 	for name, cut := range map[string]func(*testing.T, *postgres.Cluster){
 		"terminated": func(t *testing.T, c *postgres.Cluster) {
 			sql(t, c, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'backup'")
@@ -110,6 +111,7 @@ func TestBackup_3_5_SessionLost(t *testing.T) {
 
 // TestBackup_3_5_LeaderLost ends the leader's session: PostgreSQL leaves backup mode.
 func TestBackup_3_5_LeaderLost(t *testing.T) {
+	t.Parallel()
 	s := serve(t, newPrimary(t, map[string]string{"checkpoint_completion_target": "0.9"}))
 	must(t, s.Pgbench(t.Context(), "postgres", "-q", "-i", "-s", "2"))
 
@@ -143,6 +145,7 @@ func TestBackup_3_5_LeaderLost(t *testing.T) {
 
 // TestStartBackup_1_3_Canceled cancels START_BACKUP while it waits for the checkpoint.
 func TestStartBackup_1_3_Canceled(t *testing.T) {
+	t.Parallel()
 	s := serve(t, newPrimary(t, map[string]string{"checkpoint_completion_target": "0.9"}))
 	must(t, s.Pgbench(t.Context(), "postgres", "-q", "-i", "-s", "2"))
 	leader := replicate(t, s.through())
@@ -165,6 +168,7 @@ func TestStartBackup_1_3_Canceled(t *testing.T) {
 
 // TestBackup_ClusterDown asks for what needs PostgreSQL while that is stopped.
 func TestBackup_ClusterDown(t *testing.T) {
+	t.Parallel()
 	s := serve(t, newPrimary(t, nil))
 	session := replicate(t, s.through())
 	must(t, s.Stop(t.Context(), postgres.Fast))
@@ -199,6 +203,7 @@ func TestServerProcess(t *testing.T) {
 // TestBackup_ServerKilled kills the server in the middle of a backup: PostgreSQL leaves
 // backup mode, and the client leaves nothing behind.
 func TestBackup_ServerKilled(t *testing.T) {
+	t.Parallel()
 	c := newPrimary(t, nil)
 	longFile(t, c)
 	s := &served{Cluster: c, dir: t.TempDir()}

@@ -18,10 +18,11 @@ import (
 
 // TestOpen_Refusals holds every error of Open to one line that says what to do.
 func TestOpen_Refusals(t *testing.T) {
+	t.Parallel()
 	c := newPrimary(t, nil)
 	sql(t, c, "CREATE ROLE poor LOGIN; CREATE ROLE \"half one\" LOGIN; GRANT EXECUTE ON FUNCTION pg_backup_start TO \"half one\"; CREATE ROLE blind LOGIN; CREATE ROLE still LOGIN; REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC; GRANT EXECUTE ON FUNCTION pg_control_system() TO poor, backup, still, \"half one\";"+
 		"REVOKE EXECUTE ON FUNCTION pg_export_snapshot() FROM PUBLIC; GRANT EXECUTE ON FUNCTION pg_export_snapshot() TO poor, backup, \"half one\"")
-	other := newPrimary(t, nil)
+	other := newForeignPrimary(t)
 	stopped := newPrimary(t, nil)
 	must(t, stopped.Stop(t.Context(), "fast"))
 	backup, passer := as(c, "backup"), as(c, "passer")
@@ -132,6 +133,7 @@ func TestOpen_Refusals(t *testing.T) {
 
 // TestOpen_Superuser allows a superuser for the pass-through that is named.
 func TestOpen_Superuser(t *testing.T) {
+	t.Parallel()
 	c := newPrimary(t, nil)
 	live, err := livecluster.Open(t.Context(), c.Dir, livecluster.Config{ConnString: as(c, "postgres"), PassThroughSuperuser: "postgres"})
 	must(t, err)
@@ -141,6 +143,7 @@ func TestOpen_Superuser(t *testing.T) {
 // TestOpen_MinimalRole serves with the documented role alone: nothing is passed
 // through then, and the server answers what it can.
 func TestOpen_MinimalRole(t *testing.T) {
+	t.Parallel()
 	c := newPrimary(t, nil)
 	live, err := livecluster.Open(t.Context(), c.Dir, livecluster.Config{ConnString: as(c, "backup")})
 	must(t, err)
@@ -164,6 +167,7 @@ func TestOpen_MinimalRole(t *testing.T) {
 // there is: without --passthrough the cluster is served all the same, and the log says
 // why nothing is passed through; with it the error says what mends that.
 func TestOpen_PassThroughRefused(t *testing.T) {
+	t.Parallel()
 	const local = "local all all trust\n"
 	for name, test := range map[string]struct {
 		settings   map[string]string
@@ -257,6 +261,7 @@ func TestOpen_PassThroughRefused(t *testing.T) {
 
 // TestGreeting_1_5_LiveCluster compares the parameters with PostgreSQL's own.
 func TestGreeting_1_5_LiveCluster(t *testing.T) {
+	t.Parallel()
 	s := serve(t, newPrimary(t, nil))
 	direct, passed := replicate(t, s.ConnString("postgres")), replicate(t, s.through())
 	for _, name := range []string{"server_version", "in_hot_standby", "integer_datetimes", "standard_conforming_strings", "DateStyle", "IntervalStyle"} {
@@ -269,6 +274,7 @@ func TestGreeting_1_5_LiveCluster(t *testing.T) {
 // TestOpen_Pooler refuses a connection whose server process is not the one that was
 // promised.
 func TestOpen_Pooler(t *testing.T) {
+	t.Parallel()
 	c := newPrimary(t, nil)
 	dir := t.TempDir()
 	proxyKey(t, c, dir)

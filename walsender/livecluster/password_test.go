@@ -39,6 +39,7 @@ func (k *keptLog) String() string {
 
 // TestOpen_Password connects with passwords, right and wrong: none is ever shown.
 func TestOpen_Password(t *testing.T) {
+	t.Parallel()
 	c := newPrimary(t, nil)
 	sql(t, c, "ALTER ROLE backup PASSWORD 'sesame'; ALTER ROLE passer PASSWORD 'sesame'")
 	hba := "local all postgres trust\nlocal all all scram-sha-256\nlocal replication all scram-sha-256\n"

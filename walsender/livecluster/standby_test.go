@@ -34,6 +34,7 @@ func catchUp(t testing.TB, primary, standby *postgres.Cluster) {
 // TestStandby_Backup takes a backup of a standby while it replays what the writers do on
 // its primary.
 func TestStandby_Backup(t *testing.T) {
+	t.Parallel()
 	primary := newPrimary(t, nil)
 	must(t, primary.Pgbench(t.Context(), "postgres", "-q", "-i", "-s", "1"))
 	standby := newStandby(t, primary)
@@ -60,6 +61,7 @@ func TestStandby_Backup(t *testing.T) {
 
 // TestStandby_4_6_Promoted promotes the standby in the middle of a backup.
 func TestStandby_4_6_Promoted(t *testing.T) {
+	t.Parallel()
 	primary := newPrimary(t, nil)
 	path := longFile(t, primary)
 	standby := newStandby(t, primary)
@@ -117,6 +119,7 @@ func TestStandby_4_6_Promoted(t *testing.T) {
 // TestStandby_4_1_WALGone removes the segment in which the standby's last checkpoint
 // begins: a backup could not be completed, and does not even begin.
 func TestStandby_4_1_WALGone(t *testing.T) {
+	t.Parallel()
 	primary := newPrimary(t, nil)
 	standby := newStandby(t, primary)
 	s := serve(t, standby)
@@ -137,6 +140,7 @@ func TestStandby_4_1_WALGone(t *testing.T) {
 // TestStandby_FromBackup makes a standby of a backup: it streams through the server, and
 // catches up.
 func TestStandby_FromBackup(t *testing.T) {
+	t.Parallel()
 	s := serve(t, newPrimary(t, nil))
 	must(t, s.Pgbench(t.Context(), "postgres", "-q", "-i", "-s", "1"))
 	stop := s.StartLoad(t)

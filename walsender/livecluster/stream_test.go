@@ -101,6 +101,7 @@ func withoutData(lines []string) []string {
 // TestPassThrough_SameBytes compares what PostgreSQL answers with what comes through
 // the server.
 func TestPassThrough_SameBytes(t *testing.T) {
+	t.Parallel()
 	s := serve(t, newPrimary(t, nil))
 	sql(t, s.Cluster, "CHECKPOINT; SELECT pg_switch_wal()")
 	for _, text := range []string{

@@ -13,6 +13,7 @@ import (
 // TestStopBackup_4_3_TablespacePassed creates and drops a tablespace within a backup,
 // which no list of tablespaces shows.
 func TestStopBackup_4_3_TablespacePassed(t *testing.T) {
+	t.Parallel()
 	s := serve(t, newPrimary(t, nil))
 	for _, passes := range []bool{true, false} {
 		config, err := pgconn.ParseConfig(s.through() + " replication=true")

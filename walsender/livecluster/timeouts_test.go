@@ -18,6 +18,7 @@ import (
 // Meanwhile the leader's connection to the walsender waits, and that of a stream
 // between its slot and its start.
 func TestBackup_7_2_TimeLimits(t *testing.T) {
+	t.Parallel()
 	const limit, phase = "700ms", 1500 * time.Millisecond
 	archived := filepath.Join(postgres.Require(t).TempDir(t), "go")
 	c := newPrimary(t, map[string]string{
@@ -86,6 +87,7 @@ func TestBackup_7_2_TimeLimits(t *testing.T) {
 // TestPassThrough_4_9_IdleEnds ends connections to the walsender that only wait, in a
 // backup: it goes on, and the next command gets another.
 func TestPassThrough_4_9_IdleEnds(t *testing.T) {
+	t.Parallel()
 	s := serve(t, newPrimary(t, nil))
 	walsenders := func() string {
 		return sql(t, s.Cluster, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walsender'")

@@ -14,6 +14,7 @@ import (
 
 // TestPassThrough_Tools runs PostgreSQL's own programs through the server.
 func TestPassThrough_Tools(t *testing.T) {
+	t.Parallel()
 	s := serve(t, newPrimary(t, nil))
 	must(t, s.Pgbench(t.Context(), "postgres", "-q", "-i", "-s", "1"))
 	through := s.through()
@@ -90,6 +91,7 @@ func expectCode(t testing.TB, err error, code string) *pgconn.PgError {
 // TestPassThrough_Parameters looks at what of a client's startup packet reaches
 // PostgreSQL: its name, and no setting.
 func TestPassThrough_Parameters(t *testing.T) {
+	t.Parallel()
 	s := serve(t, newPrimary(t, nil))
 	conn := replicate(t, s.through()+" application_name=wanderer options='-c work_mem=7MB'")
 	if got := row(t, conn, "SHOW application_name"); got != "wanderer" {
@@ -106,6 +108,7 @@ func TestPassThrough_Parameters(t *testing.T) {
 // TestPassThrough_Cancel ends a command that PostgreSQL waits at: by a CancelRequest, and
 // by the client's end.
 func TestPassThrough_Cancel(t *testing.T) {
+	t.Parallel()
 	s := serve(t, newPrimary(t, map[string]string{"checkpoint_completion_target": "0.9"}))
 	must(t, s.Pgbench(t.Context(), "postgres", "-q", "-i", "-s", "2"))
 	waiting := func(count string) func() bool {
@@ -146,6 +149,7 @@ func TestPassThrough_Cancel(t *testing.T) {
 // TestPassThrough_Restart restarts PostgreSQL under an idle session, which goes on, and
 // one that streams, which ends.
 func TestPassThrough_Restart(t *testing.T) {
+	t.Parallel()
 	s := serve(t, newPrimary(t, nil))
 	idle := rawConnect(t, s.dir, servedPort, "whoever")
 	idle.query("SHOW wal_segment_size")

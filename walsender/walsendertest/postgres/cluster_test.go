@@ -201,3 +201,25 @@ func expect(t *testing.T, err error, parts ...string) {
 		}
 	}
 }
+
+// Clusters of the same options are copies of one, which nobody's settings get into.
+func TestNewCluster_Identifier(t *testing.T) {
+	p := postgres.Require(t)
+	first := p.NewCluster(t, postgres.InitOptions{WALSegmentSizeMB: 1, Settings: map[string]string{"port": "1"}})
+	second := p.NewCluster(t, postgres.InitOptions{WALSegmentSizeMB: 1})
+	foreign := p.NewForeignCluster(t, postgres.InitOptions{WALSegmentSizeMB: 1})
+	const label = "Database system identifier"
+	of := func(c *postgres.Cluster) string {
+		data, err := c.ControlData(t.Context())
+		must(t, err)
+		return data[label]
+	}
+	if of(first) == "" || of(first) != of(second) || of(first) == of(foreign) {
+		t.Errorf("system identifiers are %s, %s, of the foreign cluster %s", of(first), of(second), of(foreign))
+	}
+	conf, err := os.ReadFile(filepath.Join(second.Dir, "postgresql.conf"))
+	must(t, err)
+	if strings.Contains(string(conf), "port = '1'") {
+		t.Error("the second cluster has the first one's settings")
+	}
+}

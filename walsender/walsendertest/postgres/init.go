@@ -32,19 +32,30 @@ type InitOptions struct {
 // encoding UTF8, its locale C. The cluster is not started. The caller closes it,
 // and removes dir.
 func (p Programs) Init(ctx context.Context, dir string, o InitOptions) (*Cluster, error) {
-	dir, err := filepath.Abs(dir)
+	dir, err := p.mkdir(dir)
 	if err != nil {
 		return nil, err
 	}
+	if _, err := p.Run(ctx, "initdb", append(p.initArgs(o), "-D", dir)...); err != nil {
+		return nil, err
+	}
+	return p.configured(dir, o)
+}
+
+// mkdir makes a directory for a cluster, where it is not there.
+func (p Programs) mkdir(dir string) (absolute string, err error) {
+	dir, err = filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
 	if err := os.Mkdir(dir, 0o700); err != nil && !os.IsExist(err) {
-		return nil, err
+		return "", err
 	}
-	if err := p.Own(dir); err != nil {
-		return nil, err
-	}
-	if _, err := p.Run(ctx, "initdb", p.initArgs(dir, o)...); err != nil {
-		return nil, err
-	}
+	return dir, p.Own(dir)
+}
+
+// configured is the cluster that has just been made in dir, with its settings.
+func (p Programs) configured(dir string, o InitOptions) (*Cluster, error) {
 	c, err := p.At(dir)
 	if err != nil {
 		return nil, err
@@ -63,8 +74,8 @@ func (p Programs) Init(ctx context.Context, dir string, o InitOptions) (*Cluster
 	return c, nil
 }
 
-func (p Programs) initArgs(dir string, o InitOptions) []string {
-	args := []string{"-D", dir, "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync"}
+func (p Programs) initArgs(o InitOptions) []string {
+	args := []string{"-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync"}
 	switch {
 	case o.Checksums:
 		args = append(args, "--data-checksums")

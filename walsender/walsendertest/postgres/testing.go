@@ -74,11 +74,24 @@ func (p Programs) TempDir(t TB) string {
 	return dir
 }
 
-// NewCluster is [Programs.Init] for a test, in a directory of its own. The
-// cluster is not started; it is stopped and removed when the test ends.
+// NewCluster makes a cluster for a test, in a directory of its own, as [Programs.Init]
+// does, but as a copy of one that is kept in the cache folder: clusters that differ in
+// Settings only have one system identifier. The cluster is not started; it is stopped and
+// removed when the test ends.
 func (p Programs) NewCluster(t TB, o InitOptions) *Cluster {
 	t.Helper()
-	c, err := p.Init(t.Context(), filepath.Join(p.TempDir(t), "data"), o)
+	return p.newCluster(t, o, p.copyTemplate)
+}
+
+// NewForeignCluster is [Programs.NewCluster] with a system identifier of its own.
+func (p Programs) NewForeignCluster(t TB, o InitOptions) *Cluster {
+	t.Helper()
+	return p.newCluster(t, o, p.Init)
+}
+
+func (p Programs) newCluster(t TB, o InitOptions, make func(context.Context, string, InitOptions) (*Cluster, error)) *Cluster {
+	t.Helper()
+	c, err := make(t.Context(), filepath.Join(p.TempDir(t), "data"), o)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
