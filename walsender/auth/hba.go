@@ -125,13 +125,13 @@ func (p *hbaParser) userPatterns(f field) []userPattern {
 }
 
 func (p *hbaParser) userPattern(t token) (pattern userPattern, ok bool) {
-	if group, is := t.cut("+"); is {
+	if group, is := t.group(); is {
 		if !p.users.hasGroup(group) {
 			p.errorf("no user is in group %q", group)
 		}
 		return userPattern{group: group}, true
 	}
-	if text, is := t.cut("/"); is {
+	if text, is := t.expression(); is {
 		expression, err := regexp.Compile(text)
 		if err != nil {
 			p.errorf("invalid regular expression %q: %v", text, err)
@@ -139,7 +139,7 @@ func (p *hbaParser) userPattern(t token) (pattern userPattern, ok bool) {
 		}
 		return userPattern{expression: expression}, true
 	}
-	if file, is := t.cut("@"); is {
+	if file, is := strings.CutPrefix(t.text, "@"); is && !t.quoted {
 		p.errorf("a list of users in a file (@%s) is not supported: use a +group of the users file", file)
 		return pattern, false
 	}

@@ -29,7 +29,7 @@ func parseIdent(text []byte, users *userList, wrong *problems) identMaps {
 		}
 		name, system, role := l.fields[0][0].text, l.fields[1][0], l.fields[2][0]
 		i := identLine{system: system.text}
-		if text, is := system.cut("/"); is {
+		if text, is := system.expression(); is {
 			expression, err := regexp.Compile(text)
 			if err != nil {
 				p.errorf("invalid regular expression %q: %v", text, err)

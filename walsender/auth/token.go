@@ -3,7 +3,6 @@ package auth
 import (
 	"bytes"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -16,13 +15,17 @@ type token struct {
 // is reports whether the token is the keyword.
 func (t token) is(keyword string) bool { return !t.quoted && t.text == keyword }
 
-// cut takes a prefix off that is a sign of its own unless it is quoted, as the + of a group.
-func (t token) cut(prefix string) (rest string, found bool) {
+// group is the name behind a + that is not quoted.
+func (t token) group() (name string, is bool) {
 	if t.quoted {
-		return t.text, false
+		return "", false
 	}
-	return strings.CutPrefix(t.text, prefix)
+	return strings.CutPrefix(t.text, "+")
 }
+
+// expression is the regular expression behind a slash. PostgreSQL has a slash begin one
+// within quotes, too, where it may hold commas.
+func (t token) expression() (text string, is bool) { return strings.CutPrefix(t.text, "/") }
 
 // field is a list of tokens with commas between them.
 type field []token
@@ -152,13 +155,4 @@ func nextToken(text string) (t token, rest string, comma bool, state int) {
 		return token{}, "", false, tokenOpen
 	}
 	return token{string(word), t.quoted}, "", false, tokenWhole
-}
-
-// oneOf lists words for a message.
-func oneOf(words []string) string {
-	quoted := make([]string, len(words))
-	for i, w := range slices.Sorted(slices.Values(words)) {
-		quoted[i] = fmt.Sprintf("%q", w)
-	}
-	return strings.Join(quoted, ", ")
 }

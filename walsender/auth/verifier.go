@@ -98,9 +98,11 @@ func newVerifier(password string, iterations int, salt []byte) (Verifier, error)
 }
 
 // prepare normalizes a password as PostgreSQL does (pg_saslprep): one that SASLprep
-// refuses stays as it is.
+// refuses stays as it is. The zero width space is in two of SASLprep's tables: PostgreSQL
+// makes it a space, the library nothing.
 func prepare(password string) string {
-	if prepared, err := stringprep.SASLprep.Prepare(password); err == nil && prepared != "" {
+	spaced := strings.ReplaceAll(password, "\u200b", " ")
+	if prepared, err := stringprep.SASLprep.Prepare(spaced); err == nil && prepared != "" {
 		return prepared
 	}
 	return password
