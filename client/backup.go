@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/client/internal/walstream"
 	"github.com/pgparallel/pgparallel/client/internal/wire"
 	"github.com/pgparallel/pgparallel/protocol"
 )
@@ -38,7 +39,7 @@ func Backup(ctx context.Context, o Options) (Result, error) {
 	defer disconnect(nil)
 	b.fail = disconnect
 	err = b.run(connected)
-	if failed := (*streamError)(nil); err != nil && errors.As(context.Cause(connected), &failed) {
+	if failed, ok := errors.AsType[*walstream.Error](context.Cause(connected)); err != nil && ok {
 		err = failed
 	}
 	if err != nil && ctx.Err() != nil {
@@ -49,8 +50,10 @@ func Backup(ctx context.Context, o Options) (Result, error) {
 		return b.result(), b.checksumError()
 	}
 	disconnect(nil)
-	b.stopStream()
-	b.dropSlot()
+	if b.stream != nil {
+		b.stream.Close()
+		b.stream.DropSlot(b.dialer)
+	}
 	b.out.Undo()
 	return Result{}, err
 }
@@ -75,8 +78,8 @@ type backup struct {
 	warnedOf    map[string]bool  // configuration files that came too late
 	stopped     protocol.BackupStop
 	badPages    *protocol.Error // what STOP_BACKUP said about page checksums (§5.7)
-	history     lineage
-	stream      *walStream // nil: WAL is not streamed
+	history     walstream.Lineage
+	stream      *walstream.Stream // nil: WAL is not streamed
 	fail        context.CancelCauseFunc
 	wal         *output.Files // nil: none was copied
 	extra       []output.File // for the manifest, see contents
@@ -167,7 +170,7 @@ func (b *backup) hangUp() {
 		w.conn.Close()
 	}
 	if b.stream != nil {
-		b.stream.conn.Close()
+		b.stream.Close()
 	}
 	b.leader.Close()
 }

@@ -3,21 +3,20 @@ package client
 import (
 	"encoding/binary"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
-	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/client/internal/walstream"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
 // fakeStream is the walsender of a fake.
 type fakeStream struct {
-	systemID uint64                       // another one than the fake's, where it is not 0
-	slots    map[string]bool              // those that exist, temporary ones aside
-	end      protocol.LSN                 // up to where there is WAL
-	switches map[protocol.Timeline]branch // by timeline, where the next one leaves it
+	systemID uint64                                 // another one than the fake's, where it is not 0
+	slots    map[string]bool                        // those that exist, temporary ones aside
+	end      protocol.LSN                           // up to where there is WAL
+	switches map[protocol.Timeline]walstream.Branch // by timeline, where the next one leaves it
 	// before is called before WAL is sent; it reports whether to go on.
 	before func(s *fakeSession) bool
 }
@@ -89,7 +88,7 @@ func (st *fakeStream) play(s *fakeSession, command string) {
 	next, historic := st.switches[tli]
 	end := st.end
 	if historic {
-		end = next.begin
+		end = next.Begin
 	}
 	for start < end {
 		n := min(end-start, 100_000, fakeSegment-start%fakeSegment)
@@ -104,7 +103,7 @@ func (st *fakeStream) play(s *fakeSession, command string) {
 	if !historic {
 		s.send(&pgproto3.CopyDone{})
 	} else {
-		s.sendRows(protocol.HistoryFileColumns(), protocol.Row{fmt.Appendf(nil, "%d", next.timeline), []byte(next.begin.String())})
+		s.sendRows(protocol.HistoryFileColumns(), protocol.Row{fmt.Appendf(nil, "%d", next.Timeline), []byte(next.Begin.String())})
 	}
 	s.send(&pgproto3.CommandComplete{CommandTag: []byte("START_STREAMING")})
 	s.complete()
@@ -122,18 +121,3 @@ func (s *fakeSession) sendKeepalive() {
 	data[17] = 1
 	s.send(&pgproto3.CopyData{Data: data})
 }
-
-// discardSink takes files and forgets them.
-type discardSink struct{}
-
-func (discardSink) Create(*output.File, string) (output.Entry, error) { return discardEntry{}, nil }
-func (discardSink) Flush() error                                      { return nil }
-func (discardSink) Close()                                            {}
-func (discardSink) Meanwhile(func())                                  {}
-func (discardSink) HasWaited() bool                                   { return false }
-
-type discardEntry struct{}
-
-func (discardEntry) Add(data []byte) ([]byte, error) { return data, nil }
-func (discardEntry) Finish(io.Writer) error          { return nil }
-func (discardEntry) Discard() error                  { return nil }

@@ -60,22 +60,20 @@ func TestStream_PostgreSQL(t *testing.T) {
 	must(t, b.chooseWAL(ctx))
 	must(t, b.openStream(ctx))
 	must(t, b.startStream(ctx))
-	s := b.stream
-	if got := ask(t, standby, "SELECT slot_name FROM pg_replication_slots"); got != s.slot || !strings.HasPrefix(got, "pgparallel_") {
-		t.Errorf("slots are %q, want %q", got, s.slot)
+	if got := ask(t, standby, "SELECT slot_name = 'pgparallel_' || active_pid FROM pg_replication_slots"); got != "t" {
+		t.Errorf("the slot is not named after its session: %q", got)
 	}
-	s.stopAt(stopLSN)
-	<-s.done
-	must(t, s.err)
-	s.conn.Close()
+	wal, err := b.stream.WaitFor(ctx, stopLSN, time.Minute)
+	must(t, err)
+	b.stream.Close()
 	c.Close()
-	if s.records.End() < stopLSN || s.records.Err() != nil || s.records.Checkpoint.Start <= startLSN {
-		t.Errorf("the records end at %v, not at %v: %v; the checkpoint is %+v", s.records.End(), stopLSN, s.records.Err(), s.records.Checkpoint)
+	if r := wal.Records; r.End() < stopLSN || r.Err() != nil || r.Checkpoint.Start <= startLSN {
+		t.Errorf("the records end at %v, not at %v: %v; the checkpoint is %+v", r.End(), stopLSN, r.Err(), r.Checkpoint)
 	}
 
 	segments := 0
-	for i := range int32(s.files.Len()) {
-		name := strings.TrimPrefix(s.files.At(i).Path, "pg_wal/")
+	for i := range int32(wal.Files.Len()) {
+		name := strings.TrimPrefix(wal.Files.At(i).Path, "pg_wal/")
 		got := read(t, dir, "pg_wal/"+name)
 		want, err := os.ReadFile(filepath.Join(standby.Dir, "pg_wal", name))
 		if os.IsNotExist(err) { // the last of a timeline is renamed on promotion

@@ -1,95 +1,176 @@
 package client
 
 import (
+	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/client/internal/walstream"
 	"github.com/pgparallel/pgparallel/client/internal/wire"
 	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/manifest"
+	"github.com/pgparallel/pgparallel/protocol/walrecord"
 )
 
-// walNeed is the WAL that a backup needs.
-type walNeed struct {
-	start, stop protocol.LSN // a zero stop: all that there is
-	history     lineage      // of the timeline that holds stop
-	segmentSize int64
-}
+// defaultWALPatience is how long the server may send nothing of the WAL that it says the
+// backup needs, which it has had on disk when it said so.
+const defaultWALPatience = time.Minute
 
-// checkWAL holds a list of LIST_WAL_FILES to what the backup needs: nothing but
-// segments and history files, each once, and no gap in [start, stop) (§5.2).
-func (n walNeed) checkWAL(list *output.Files) error {
-	listed := make(map[string]bool, list.Len())
-	for i := range int32(list.Len()) {
-		f := list.At(i)
-		name, below := strings.CutPrefix(f.Path, "pg_wal/")
-		_, _, isSegment := protocol.ParseWALFileName(name, n.segmentSize)
-		switch {
-		case !below || !isSegment && !protocol.IsHistoryFileName(name):
-			return fmt.Errorf("server listed %q, which is no WAL file", f.Path)
-		case listed[name]:
-			return listedTwice(f.Path)
-		case isSegment && f.Size != n.segmentSize:
-			return fmt.Errorf("unexpected WAL file size %q: %d bytes", name, f.Size)
-		}
-		listed[name] = true
+// openStream opens the connection that the WAL will come over, to the very walsender: one
+// too many must be known before the checkpoint, and behind it the slot cannot wait for a
+// connection to be made.
+func (b *backup) openStream(ctx context.Context) error {
+	if b.WAL.Method != WALStream {
+		return nil
 	}
-	_, err := n.segments(list)
+	c, err := b.dialer.Another(ctx, ctx)
+	if err != nil {
+		return err
+	}
+	b.stream, err = walstream.Open(c, walstream.Config{
+		Slot: b.WAL.Slot, CreateSlot: b.WAL.CreateSlot, NoSlot: b.WAL.NoSlot, StatusInterval: b.WAL.StatusInterval,
+		Timeout: b.Timeout, Source: b.walSource(), Checksums: b.Manifest.Checksums, Log: &b.events,
+	})
 	return err
 }
 
-// segments are those of a list that a recovery reads, by their paths, and where each
-// begins. One that is missing is an error.
-func (n walNeed) segments(list *output.Files) (map[string]protocol.LSN, error) {
-	listed := make(map[string]bool, list.Len())
-	var last protocol.LSN // of the segments that were listed, the last one's beginning
-	for i := range int32(list.Len()) {
-		name := strings.TrimPrefix(list.At(i).Path, "pg_wal/")
-		listed[name] = true
-		if _, begin, segment := protocol.ParseWALFileName(name, n.segmentSize); segment {
-			last = max(last, begin)
-		}
+// startStream starts to receive WAL from the segment on that the backup begins in.
+func (b *backup) startStream(context.Context) error {
+	if b.stream == nil {
+		return nil
 	}
-	size, stop := protocol.LSN(n.segmentSize), n.stop
-	if stop == 0 {
-		stop = max(last+size, n.start+1)
+	if err := b.stream.Reserve(b.started.StartPtr); err != nil {
+		return err
 	}
-	segments := map[string]protocol.LSN{}
-	for begin := n.start - n.start%size; begin < stop; begin += size {
-		// Of two timelines with this segment the newer has all that the
-		// older has up to where it was left.
-		name := protocol.WALFileName(n.history.at(min(begin+size, stop)), begin, n.segmentSize)
-		if !listed[name] && n.stop == 0 {
-			name = newestTimeline(listed, name)
-		}
-		if !listed[name] {
-			return nil, fmt.Errorf("could not find WAL file %q", name)
-		}
-		segments["pg_wal/"+name] = begin
+	sink, err := b.out.WALSink()
+	if err != nil {
+		return err
 	}
-	return segments, nil
+	b.events.tell(LevelVerbose, "starting to receive write-ahead log")
+	b.stream.Start(sink, b.started.StartPtr, b.started.Timeline, b.fail)
+	return nil
 }
 
-// newestTimeline looks for a segment where nothing tells its timeline.
-func newestTimeline(listed map[string]bool, name string) string {
-	newest := name
-	for other := range listed {
-		if len(other) == len(name) && other[8:] == name[8:] && (newest == name || other > newest) {
-			newest = other
-		}
+// walSource is what the WAL must be of.
+func (b *backup) walSource() walrecord.Source {
+	return walrecord.Source{
+		SystemID: b.cluster.system.SystemID, SegmentSize: b.cluster.segmentSize, Major: b.cluster.versionNum / 10000,
 	}
-	return newest
 }
 
-// walFiles lists what the backup needs, on the leader's connection.
-func (n walNeed) walFiles(c *wire.Conn) (*output.Files, error) {
-	command := grammar.ListWALFiles{Start: grammar.At(n.start)}
-	if n.stop != 0 {
-		command.End = grammar.At(n.stop)
+// copyWAL copies the WAL, unless it is to come from an archive, and makes sure that it is
+// the backup's, and does no harm when it is replayed.
+func (b *backup) copyWAL(ctx context.Context) error {
+	if err := b.readHistory(); err != nil {
+		return err
+	}
+	if _, err := b.walRanges(); err != nil {
+		return err // the end is on a timeline that does not come from the start's
+	}
+	if b.WAL.Method == WALNone {
+		if b.stopped.Label != "" {
+			return nil
+		}
+		b.events.tell(LevelWarning, "write-ahead log is copied all the same: the backup could not be started without it")
+	}
+	need := walstream.Need{
+		Start: b.stopped.StartPtr, Stop: b.stopped.StopPtr, History: b.history, SegmentSize: b.cluster.segmentSize,
+	}
+	records, err := b.receiveWAL(ctx, need)
+	if err != nil {
+		return err
+	}
+	if err := b.checkRecords(records); err != nil {
+		return err
+	}
+	if err := b.checkReplay(records.Creations); err != nil {
+		return err
+	}
+	return b.markArchived(records.End())
+}
+
+// readHistory finds out by which timelines the backup's WAL leads from its start to
+// its end.
+func (b *backup) readHistory() error {
+	tli := b.stopped.StopTimeline
+	var content string
+	if tli != b.stopped.Timeline {
+		h, err := wire.Row(b.leader, grammar.TimelineHistory{Timeline: tli}.String(), protocol.DecodeHistoryFile)
+		if err != nil {
+			return fmt.Errorf("could not read the history of timeline %d: %w", tli, err)
+		}
+		content = string(h.Content)
+	}
+	var err error
+	b.history, err = walstream.ParseHistory(tli, content)
+	return err
+}
+
+// walRanges is the WAL that the manifest names: none where its end is not known.
+func (b *backup) walRanges() ([]manifest.WALRange, error) {
+	if b.stopped.StopPtr == 0 {
+		return nil, nil
+	}
+	return b.history.Ranges(b.stopped.Timeline, b.stopped.StartPtr, b.stopped.StopPtr)
+}
+
+// receiveWAL sets b.wal to the files that the backup needs, all of which have arrived when
+// it returns, and returns their records.
+func (b *backup) receiveWAL(ctx context.Context, need walstream.Need) (*walrecord.Run, error) {
+	if b.stream == nil {
+		records, err := b.fetchWAL(ctx, need)
+		return records, b.walGone(err)
+	}
+	wal, err := b.stream.WaitFor(ctx, need.Stop, b.walPatience)
+	if err != nil {
+		return nil, err
+	}
+	b.wal = wal.Files
+	return wal.Records, need.Check(b.wal)
+}
+
+// fetchWAL has the workers copy the WAL files that the server lists.
+func (b *backup) fetchWAL(ctx context.Context, need walstream.Need) (*walrecord.Run, error) {
+	var err error
+	if b.wal, err = b.listWAL(need); err != nil {
+		return nil, err
+	}
+	if err := b.ensureWALDirectories(); err != nil {
+		return nil, err
+	}
+	records, err := newWALRecords(b.walSource(), need, b.wal)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range b.workers {
+		w.sink = &recordSink{w.sink, records}
+	}
+	t := &transfer{
+		files: b.wal,
+		queue: newQueue(b.wal.Sorted(output.ByPath)), // the oldest first: it is the next that the server removes
+		jobs:  b.Jobs, minJobs: b.MinJobs, tell: b.events.tell, received: walReceived,
+		reconnect: func(attempt context.Context) (*wire.Conn, error) {
+			return b.redial(attempt, ctx) // WAL is sent to whoever asks (§3.9)
+		},
+	}
+	if err := t.copyAll(ctx, b.workers); err != nil {
+		return nil, err
+	}
+	return records.join(), nil
+}
+
+// listWAL lists what the backup needs, on the leader's connection.
+func (b *backup) listWAL(need walstream.Need) (*output.Files, error) {
+	command := grammar.ListWALFiles{Start: grammar.At(need.Start)}
+	if need.Stop != 0 {
+		command.End = grammar.At(need.Stop)
 	}
 	list := &output.Files{}
-	err := c.Rows(command.String(), func(row protocol.Row) error {
+	err := b.leader.Rows(command.String(), func(row protocol.Row) error {
 		f, err := protocol.DecodeFile(row)
 		if err == nil && f.Type != protocol.TypeFile {
 			err = fmt.Errorf("server listed %q, which is no WAL file", f.Path)
@@ -100,11 +181,66 @@ func (n walNeed) walFiles(c *wire.Conn) (*output.Files, error) {
 	if err != nil {
 		return nil, fmt.Errorf("could not list WAL files: %w", err)
 	}
-	return list, n.checkWAL(list)
+	return list, need.Check(list)
+}
+
+// walReceived judges a WAL file, for which there are no excuses.
+func walReceived(f *output.File, listed int64, refused *protocol.Error) error {
+	if refused != nil {
+		return fmt.Errorf("could not receive file %q: %w", f.Path, refused)
+	}
+	if f.Size != listed {
+		return fmt.Errorf("unexpected WAL file size %q: %d bytes of %d", f.Path, f.Size, listed)
+	}
+	return nil
+}
+
+// walGone adds to the failure of fetching WAL what there is to do where the cluster has
+// removed it.
+func (b *backup) walGone(err error) error {
+	if !protocol.HasCode(err, protocol.CodeUndefinedFile) || b.walAccess() == protocol.WALKept {
+		return err
+	}
+	return walstream.WithHint(err, "The cluster has removed it before it was fetched. Have it streamed (\"pgparallel serve --passthrough\"), "+
+		"raise wal_keep_size, or leave it out (--wal-method=none) where the cluster archives it.")
+}
+
+// markArchived writes the .done file of each WAL file that is complete for good, and notes
+// what of all that the manifest names. A cluster that crashed may not have archived its
+// segments: the copy archives them, rather twice than never. end is where the records end.
+// The segment that holds the end has none: a copy that stays on its timeline goes on
+// writing into it, and would recycle it without archiving it (§5.1).
+func (b *backup) markArchived(end protocol.LSN) error {
+	if err := b.ensureWALDirectories(); err != nil {
+		return err
+	}
+	for i := range int32(b.wal.Len()) {
+		f := b.wal.At(i)
+		if tli, begin, segment := protocol.ParseWALFileName(filepath.Base(f.Path), b.cluster.segmentSize); segment &&
+			(b.stopped.StopPtr == 0 || tli >= b.stopped.StopTimeline && begin+protocol.LSN(b.cluster.segmentSize) > end) {
+			continue
+		}
+		if err := b.writeOwn(doneFile(f.Path), nil, f.ModTime); err != nil {
+			return err
+		}
+		if protocol.IsHistoryFileName(filepath.Base(f.Path)) {
+			b.extra = append(b.extra, *f)
+		}
+	}
+	return nil
 }
 
 // doneFile is the file that keeps the restored server from archiving a segment
 // again.
 func doneFile(path string) string {
 	return "pg_wal/archive_status/" + strings.TrimPrefix(path, "pg_wal/") + ".done"
+}
+
+func (b *backup) ensureWALDirectories() error {
+	for _, directory := range []string{output.WALFolder, output.WALFolder + "/archive_status"} {
+		if err := b.out.EnsureDirectory(directory); err != nil {
+			return err
+		}
+	}
+	return nil
 }

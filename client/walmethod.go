@@ -2,12 +2,11 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 
 	"github.com/pgparallel/pgparallel/client/internal/datatree"
-	"github.com/pgparallel/pgparallel/client/internal/wire"
+	"github.com/pgparallel/pgparallel/client/internal/walstream"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -33,9 +32,6 @@ const (
 	// no more of it is written.
 	WALStream
 )
-
-// codeDuplicateObject is PostgreSQL's duplicate_object.
-const codeDuplicateObject = "42710"
 
 // checkWAL says which options of the WAL do not go together, and makes the path of
 // their directory absolute.
@@ -108,30 +104,11 @@ func withoutStream(access protocol.WALAccess) string {
 	return "A stopped cluster has neither a stream nor replication slots: leave them out, and the write-ahead log is fetched."
 }
 
-// checkGivenSlot makes sure of a slot that was named, before anything is done: it exists,
-// unless it is to be created. Before PostgreSQL 15 there is no command that asks.
+// checkGivenSlot makes sure of a slot that was named, before anything is done. Before
+// PostgreSQL 15 there is no command that asks.
 func (b *backup) checkGivenSlot() error {
 	if b.WAL.Slot == "" || b.cluster.versionNum < 150000 {
 		return nil
 	}
-	kind, err := wire.Row(b.leader, "READ_REPLICATION_SLOT "+identifier(b.WAL.Slot), func(r protocol.Row) (string, error) {
-		if len(r) == 0 {
-			return "", errors.New("result has no columns")
-		}
-		return string(r[0]), nil
-	})
-	switch {
-	case err != nil:
-		return fmt.Errorf("could not look for replication slot %q: %w", b.WAL.Slot, err)
-	case kind == "" && !b.WAL.CreateSlot:
-		return protocol.Errorf(protocol.CodeUndefinedObject, "replication slot %q does not exist", b.WAL.Slot)
-	case kind != "" && b.WAL.CreateSlot:
-		return protocol.Errorf(codeDuplicateObject, "replication slot %q already exists", b.WAL.Slot).WithHint("%s", slotExistsHint(b.WAL.Slot))
-	}
-	return nil
-}
-
-// slotExistsHint is what there is to do about a slot that is to be created, and is there.
-func slotExistsHint(name string) string {
-	return fmt.Sprintf("Do without --create-slot to use the slot. If a backup that was killed has left it, drop it: SELECT pg_drop_replication_slot('%s').", name)
+	return walstream.CheckSlot(b.leader, b.WAL.Slot, b.WAL.CreateSlot)
 }

@@ -6,16 +6,10 @@ import (
 	"sync"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/client/internal/walstream"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/walrecord"
 )
-
-// walSource is what the WAL must be of.
-func (b *backup) walSource() walrecord.Source {
-	return walrecord.Source{
-		SystemID: b.cluster.system.SystemID, SegmentSize: b.cluster.segmentSize, Major: b.cluster.versionNum / 10000,
-	}
-}
 
 // checkRecords makes sure that the copy will find in its WAL what it needs: the checkpoint
 // that it begins with, records in a row up to its end, and, where its label is that of a
@@ -82,16 +76,16 @@ type walRecords struct {
 }
 
 // newWALRecords is for the segments of a list that a recovery would read.
-func newWALRecords(source walrecord.Source, need walNeed, list *output.Files) (*walRecords, error) {
-	needed, err := need.segments(list)
+func newWALRecords(source walrecord.Source, need walstream.Need, list *output.Files) (*walRecords, error) {
+	needed, err := need.Segments(list)
 	if err != nil {
 		return nil, err
 	}
-	if need.stop != 0 {
-		source.Timeline = func(at protocol.LSN) protocol.Timeline { return need.history.at(at + 1) }
+	if need.Stop != 0 {
+		source.Timeline = func(at protocol.LSN) protocol.Timeline { return need.History.At(at + 1) }
 	}
 	return &walRecords{
-		source: source, start: need.start, first: need.start - need.start%protocol.LSN(need.segmentSize),
+		source: source, start: need.Start, first: need.Start - need.Start%protocol.LSN(need.SegmentSize),
 		needed: needed, runs: map[protocol.LSN]*walrecord.Run{},
 	}, nil
 }
@@ -135,7 +129,7 @@ type recordEntry struct {
 }
 
 func (e *recordEntry) Add(data []byte) ([]byte, error) {
-	e.run.Write(data) //nolint:errcheck // whether it matters shows when all is there
+	_, _ = e.run.Write(data) // whether it matters shows when all is there
 	return e.Entry.Add(data)
 }
 

@@ -1,4 +1,4 @@
-package client
+package walstream
 
 import (
 	"encoding/binary"
@@ -25,7 +25,7 @@ const (
 // answer reads the answer to START_REPLICATION to its end: CopyBothResponse and
 // CopyData up to CopyDone of both sides, unless there is nothing to be had of the
 // timeline; then where the next timeline begins, unless it was us who ended the copy.
-func (s *walStream) answer(start protocol.LSN, tli protocol.Timeline) (next branch, err error) {
+func (s *Stream) answer(start protocol.LSN, tli protocol.Timeline) (next Branch, err error) {
 	var refused *protocol.Error
 	for {
 		kind, body, err := s.conn.Next()
@@ -49,19 +49,19 @@ func (s *walStream) answer(start protocol.LSN, tli protocol.Timeline) (next bran
 			refused, err = wire.DecodeError(body)
 		case 'Z':
 			if refused != nil {
-				return branch{}, refused
+				return Branch{}, refused
 			}
 			return next, nil
 		default:
 			err = wire.Unexpected(kind)
 		}
 		if err != nil {
-			return branch{}, err
+			return Branch{}, err
 		}
 	}
 }
 
-func (s *walStream) beginCopy(start protocol.LSN) {
+func (s *Stream) beginCopy(start protocol.LSN) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.copying, s.written = true, start
@@ -71,7 +71,7 @@ func (s *walStream) beginCopy(start protocol.LSN) {
 }
 
 // endCopy answers the server's CopyDone.
-func (s *walStream) endCopy() {
+func (s *Stream) endCopy() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.copying && !s.finished {
@@ -80,7 +80,7 @@ func (s *walStream) endCopy() {
 	s.copying = false
 }
 
-func (s *walStream) data(body []byte, tli protocol.Timeline) error {
+func (s *Stream) data(body []byte, tli protocol.Timeline) error {
 	switch {
 	case len(body) >= xlogDataHeader && body[0] == xlogData:
 		begin := protocol.LSN(binary.BigEndian.Uint64(body[1:]))
@@ -97,7 +97,7 @@ func (s *walStream) data(body []byte, tli protocol.Timeline) error {
 }
 
 // wal takes WAL that has arrived. What comes after the stop position is of no use.
-func (s *walStream) wal(begin protocol.LSN, data []byte, tli protocol.Timeline) error {
+func (s *Stream) wal(begin protocol.LSN, data []byte, tli protocol.Timeline) error {
 	s.mu.Lock()
 	written, finished, copying := s.written, s.finished, s.copying
 	s.mu.Unlock()
@@ -127,12 +127,12 @@ func (s *walStream) wal(begin protocol.LSN, data []byte, tli protocol.Timeline) 
 // check reads the records of WAL that has arrived: what is wrong with it is known before
 // the backup has gone on for hours. A timeline begins with what the one before has of its
 // first segment, which is known already.
-func (s *walStream) check(begin protocol.LSN, data []byte) error {
+func (s *Stream) check(begin protocol.LSN, data []byte) error {
 	r := s.records
 	if known := r.Next(); known > begin {
 		data = data[min(int64(known-begin), int64(len(data))):]
 	}
-	r.Write(data) //nolint:errcheck // Err says it, too
+	_, _ = r.Write(data) // Err says it, too
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stop != 0 && r.End() >= s.stop {
@@ -142,7 +142,7 @@ func (s *walStream) check(begin protocol.LSN, data []byte) error {
 }
 
 // stopAt tells where the stream ends, which may be behind it already.
-func (s *walStream) stopAt(stop protocol.LSN) {
+func (s *Stream) stopAt(stop protocol.LSN) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stop = stop
@@ -151,7 +151,7 @@ func (s *walStream) stopAt(stop protocol.LSN) {
 
 // finishIfReached ends the copy where the stop position has arrived. The caller holds
 // the lock, as for all that follow.
-func (s *walStream) finishIfReached() {
+func (s *Stream) finishIfReached() {
 	if s.copying && !s.finished && s.stop != 0 && s.written >= s.stop {
 		s.report(false)
 		s.finished = true
@@ -166,7 +166,7 @@ var copyDone = []byte{'c', 0, 0, 0, 4}
 // before. But who reports that may become a synchronous standby, which commits wait for.
 // So it is taken back in the same breath, and moves no slot that has reserved WAL where
 // the server waits for standbys (§5.13).
-func (s *walStream) report(reply bool) {
+func (s *Stream) report(reply bool) {
 	if !s.copying || s.finished {
 		return
 	}
@@ -179,7 +179,7 @@ func (s *walStream) report(reply bool) {
 }
 
 // status appends a status report.
-func (s *walStream) status(to []byte, flushed protocol.LSN, reply bool) []byte {
+func (s *Stream) status(to []byte, flushed protocol.LSN, reply bool) []byte {
 	to = append(to, 'd', 0, 0, 0, 4+1+4*8+1, standbyStatus)
 	for _, position := range []protocol.LSN{s.written, flushed, 0} {
 		to = binary.BigEndian.AppendUint64(to, uint64(position))
@@ -196,17 +196,17 @@ var postgresEpoch = time.Date(2000, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 // send sends a message. Where that fails the connection is lost, and the reader, who
 // may be another goroutine, finds out why.
-func (s *walStream) send(message []byte) {
-	s.conn.Send(message) //nolint:errcheck // see above
+func (s *Stream) send(message []byte) {
+	_ = s.conn.Send(message) // see above
 }
 
 // reportRegularly starts the goroutine that reports at intervals. It ends when the
 // returned function is called, which returns after it. Where a server must not be
 // silent for long, it is asked to answer.
-func (s *walStream) reportRegularly() (stop func()) {
-	interval, patience := s.interval, s.timeout
-	if patience > 0 && (interval <= 0 || interval > patience/2) {
-		interval = patience / 2
+func (s *Stream) reportRegularly() (stop func()) {
+	interval, timeout := s.config.StatusInterval, s.config.Timeout
+	if timeout > 0 && (interval <= 0 || interval > timeout/2) {
+		interval = timeout / 2
 	}
 	if interval <= 0 {
 		return func() {}
@@ -220,7 +220,7 @@ func (s *walStream) reportRegularly() (stop func()) {
 			select {
 			case <-ticker.C:
 				s.mu.Lock()
-				s.report(patience > 0)
+				s.report(timeout > 0)
 				s.mu.Unlock()
 			case <-quit:
 				return

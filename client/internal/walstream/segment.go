@@ -1,4 +1,4 @@
-package client
+package walstream
 
 import (
 	"io"
@@ -8,8 +8,8 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// walSegment is a segment that is being received.
-type walSegment struct {
+// segment is a segment that is being received.
+type segment struct {
 	file  output.File
 	entry output.Entry
 	left  int64 // bytes that are still to come
@@ -17,7 +17,7 @@ type walSegment struct {
 
 // write writes WAL into the segments that it belongs to, and returns up to where it is
 // on disk, 0 where this has not changed.
-func (s *walStream) write(begin protocol.LSN, data []byte, tli protocol.Timeline) (flushed protocol.LSN, err error) {
+func (s *Stream) write(begin protocol.LSN, data []byte, tli protocol.Timeline) (flushed protocol.LSN, err error) {
 	for len(data) > 0 {
 		if s.segment == nil {
 			if err := s.createSegment(begin, tli); err != nil {
@@ -40,21 +40,21 @@ func (s *walStream) write(begin protocol.LSN, data []byte, tli protocol.Timeline
 	return flushed, nil
 }
 
-func (s *walStream) createSegment(begin protocol.LSN, tli protocol.Timeline) error {
+func (s *Stream) createSegment(begin protocol.LSN, tli protocol.Timeline) error {
 	f := output.File{
-		Path: "pg_wal/" + protocol.WALFileName(tli, begin, s.segmentSize),
-		Size: s.segmentSize, ModTime: time.Now().Unix(),
+		Path: "pg_wal/" + protocol.WALFileName(tli, begin, s.config.Source.SegmentSize),
+		Size: s.config.Source.SegmentSize, ModTime: time.Now().Unix(),
 	}
 	e, err := s.sink.Create(&f, f.Path)
 	if err != nil {
 		return err
 	}
-	s.segment = &walSegment{file: f, entry: e, left: s.segmentSize}
+	s.segment = &segment{file: f, entry: e, left: s.config.Source.SegmentSize}
 	return nil
 }
 
 // finishSegment fills what is missing of the segment with zeros, and completes it.
-func (s *walStream) finishSegment() error {
+func (s *Stream) finishSegment() error {
 	if s.segment == nil {
 		return nil
 	}
@@ -74,9 +74,9 @@ func (s *walStream) finishSegment() error {
 }
 
 // closeSegment gives up a segment that is not complete.
-func (s *walStream) closeSegment() {
+func (s *Stream) closeSegment() {
 	if s.segment != nil {
-		s.segment.entry.Discard() //nolint:errcheck // the backup has failed, for another reason
+		_ = s.segment.entry.Discard() // the backup has failed, for another reason
 		s.segment = nil
 	}
 }

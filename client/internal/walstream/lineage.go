@@ -1,4 +1,4 @@
-package client
+package walstream
 
 import (
 	"fmt"
@@ -9,25 +9,26 @@ import (
 	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
 
-// lineage is the timelines that lead to a position, the oldest first. Each ends
+// Lineage is the timelines that lead to a position, the oldest first. Each ends
 // where the next begins.
-type lineage []branch
+type Lineage []Branch
 
-type branch struct {
-	timeline protocol.Timeline
-	begin    protocol.LSN
+// Branch is a timeline, and where it begins.
+type Branch struct {
+	Timeline protocol.Timeline
+	Begin    protocol.LSN
 }
 
-// parseHistory reads the history file of a timeline (PostgreSQL's timeline.c): a
+// ParseHistory reads the history file of a timeline (PostgreSQL's timeline.c): a
 // line each ancestor, with the position where the next timeline left it.
-func parseHistory(tli protocol.Timeline, content string) (lineage, error) {
-	var l lineage
+func ParseHistory(tli protocol.Timeline, content string) (Lineage, error) {
+	var l Lineage
 	var begin protocol.LSN
 	add := func(tli protocol.Timeline) error {
-		if n := len(l); n > 0 && (l[n-1].timeline >= tli || l[n-1].begin > begin) {
+		if n := len(l); n > 0 && (l[n-1].Timeline >= tli || l[n-1].Begin > begin) {
 			return fmt.Errorf("invalid data in history file of timeline %d: timelines are not in ascending order", tli)
 		}
-		l = append(l, branch{tli, begin})
+		l = append(l, Branch{tli, begin})
 		return nil
 	}
 	for line := range strings.Lines(content) {
@@ -54,27 +55,27 @@ func parseHistory(tli protocol.Timeline, content string) (lineage, error) {
 	return l, add(tli)
 }
 
-// at is the timeline that holds the byte before end.
-func (l lineage) at(end protocol.LSN) protocol.Timeline {
-	tli := l[0].timeline
+// At is the timeline that holds the byte before end.
+func (l Lineage) At(end protocol.LSN) protocol.Timeline {
+	tli := l[0].Timeline
 	for _, t := range l[1:] {
-		if t.begin < end {
-			tli = t.timeline
+		if t.Begin < end {
+			tli = t.Timeline
 		}
 	}
 	return tli
 }
 
-// ranges is the WAL of [start, stop), which begins on timeline tli, as a manifest
+// Ranges is the WAL of [start, stop), which begins on timeline tli, as a manifest
 // names it: the newest timeline first.
-func (l lineage) ranges(tli protocol.Timeline, start, stop protocol.LSN) ([]manifest.WALRange, error) {
+func (l Lineage) Ranges(tli protocol.Timeline, start, stop protocol.LSN) ([]manifest.WALRange, error) {
 	var ranges []manifest.WALRange
 	for i := len(l) - 1; i >= 0; i-- {
-		if l[i].timeline == tli {
+		if l[i].Timeline == tli {
 			return append(ranges, manifest.WALRange{Timeline: tli, Start: start, End: stop}), nil
 		}
-		ranges = append(ranges, manifest.WALRange{Timeline: l[i].timeline, Start: l[i].begin, End: stop})
-		stop = l[i].begin
+		ranges = append(ranges, manifest.WALRange{Timeline: l[i].Timeline, Start: l[i].Begin, End: stop})
+		stop = l[i].Begin
 	}
-	return nil, fmt.Errorf("timeline %d of the backup's start is not in the history of timeline %d", tli, l[len(l)-1].timeline)
+	return nil, fmt.Errorf("timeline %d of the backup's start is not in the history of timeline %d", tli, l[len(l)-1].Timeline)
 }
