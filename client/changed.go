@@ -52,7 +52,7 @@ func (w *worker) takeAgain(size int64, why error) error {
 	case <-time.After(takePause << (f.Takes - 1)):
 	case <-w.canceled:
 	}
-	w.transfer.progress.totalBytes.Add(size - f.Size)
+	w.progress.totalBytes.Add(size - f.Size)
 	f.Size = size
 	w.waiting.Add(size)
 	w.forget()

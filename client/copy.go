@@ -84,7 +84,7 @@ func (b *backup) createDirectories(context.Context) error { return b.out.LayOut(
 
 // newReceiver is what a connection needs to write files.
 func (b *backup) newReceiver() receiver {
-	r := receiver{sink: b.out.Sink()}
+	r := receiver{sink: b.out.Sink(), progress: &b.progress}
 	if !b.Manifest.Omit {
 		r.sum = b.Manifest.Checksums.New()
 	}
@@ -101,7 +101,6 @@ func (b *backup) copyFiles(ctx context.Context) error {
 		minJobs:    b.MinJobs,
 		tell:       b.events.tell,
 		unverified: b.NoVerifyChecksums,
-		progress:   &b.progress,
 		received:   b.fileReceived,
 		reconnect:  func(attempt context.Context) (*wire.Conn, error) { return b.rejoin(attempt, ctx) },
 	}
@@ -201,7 +200,6 @@ func (b *backup) copyControlFile(ctx context.Context) error {
 	f := &b.listing.Control
 	listed := f.Size
 	r := b.newReceiver()
-	r.progress = &b.progress
 	defer r.sink.Close()
 	command := grammar.SendFile{Path: f.Path, NoVerifyChecksums: b.NoVerifyChecksums}
 	err := b.whileInUse(ctx, func() error {
@@ -211,7 +209,7 @@ func (b *backup) copyControlFile(ctx context.Context) error {
 		if err := b.leader.Flush(); err != nil {
 			return err
 		}
-		return r.receive(b.leader, f, output.ControlFileHeld, func(int) error { return nil })
+		return r.receive(b.leader, f, output.ControlFileHeld)
 	})
 	if err != nil {
 		return notReceived(f.Path, err)

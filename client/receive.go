@@ -22,6 +22,7 @@ type receiver struct {
 type incoming struct {
 	*receiver
 	listed   *output.File
+	name     string       // of what is written
 	out      output.Entry // nil until the server has begun to send
 	size     int64
 	copied   bool // CopyDone was seen
@@ -29,14 +30,35 @@ type incoming struct {
 	refused  *protocol.Error
 }
 
-// receive reads the answer to SEND_FILE of f to its end and writes the file under
-// name, which must not exist. What has arrived it tells piece by piece. It sets
-// the size and the checksum of f. On an error it leaves no file; after the server's, a
-// *protocol.Error, and a *changedError the connection can go on.
-func (r *receiver) receive(c *wire.Conn, f *output.File, name string, arrived func(n int) error) error {
+// receive reads the answer to SEND_FILE of f, the only one that the connection owes, to its
+// end. See begin and end.
+func (r *receiver) receive(c *wire.Conn, f *output.File, name string) error {
+	in := r.begin(c, f, name)
+	for {
+		kind, body, err := c.Next()
+		more := false
+		if err == nil {
+			more, err = in.take(kind, body)
+		}
+		if !more || err != nil {
+			return in.end(err)
+		}
+	}
+}
+
+// begin begins to receive f, of which the connection owes the content, and to write it under
+// name, which must not exist. Each message of the answer has to go to take, and at last
+// end has to be called.
+func (r *receiver) begin(c *wire.Conn, f *output.File, name string) *incoming {
 	r.sink.Meanwhile(c.ReadAhead)
-	in := &incoming{receiver: r, listed: f}
-	err := in.read(c, name, arrived)
+	return &incoming{receiver: r, listed: f, name: name}
+}
+
+// end completes the file where err is nil and the answer is at its end, and sets the size
+// and the checksum of the listed file. On an error it leaves no file; after the server's, a
+// *protocol.Error, and a *changedError the connection can go on.
+func (in *incoming) end(err error) error {
+	r, f := in.receiver, in.listed
 	if err == nil {
 		err = checkWhole(f, in.size)
 	}
@@ -83,41 +105,28 @@ func (r *receiver) filled() io.Writer {
 	return r.sum
 }
 
-func (in *incoming) read(c *wire.Conn, name string, arrived func(n int) error) error {
-	for {
-		kind, body, err := c.Next()
-		if err != nil {
-			return err
-		}
-		if kind == 'Z' {
-			break
-		}
-		if err := in.message(kind, body, name); err != nil {
-			return err
-		}
-		if kind == 'd' {
-			if err := arrived(len(body)); err != nil {
-				return err
-			}
-		}
+// take takes the next message of the answer, and reports whether there are more. The error
+// of the server comes with the last one.
+func (in *incoming) take(kind byte, body []byte) (more bool, err error) {
+	switch {
+	case kind != 'Z':
+		return true, in.message(kind, body)
+	case in.refused != nil:
+		return false, in.refused
+	case !in.complete:
+		return false, protocol.Fatalf(protocol.CodeProtocolViolation, "server did not finish sending file %q", in.name)
 	}
-	if in.refused != nil {
-		return in.refused
-	}
-	if !in.complete {
-		return protocol.Fatalf(protocol.CodeProtocolViolation, "server did not finish sending file %q", name)
-	}
-	return nil
+	return false, nil
 }
 
 // message takes a message of the answer: CopyOutResponse, CopyData*, CopyDone,
 // CommandComplete; or ErrorResponse at any point of it.
-func (in *incoming) message(kind byte, body []byte, name string) (err error) {
+func (in *incoming) message(kind byte, body []byte) (err error) {
 	switch copying := in.out != nil && !in.copied && in.refused == nil; {
 	case kind == 'E' && in.refused == nil:
 		in.refused, err = wire.DecodeError(body)
 	case kind == 'H' && in.out == nil && in.refused == nil:
-		in.out, err = in.sink.Create(in.listed, name)
+		in.out, err = in.sink.Create(in.listed, in.name)
 		if in.sum != nil {
 			in.sum.Reset()
 		}

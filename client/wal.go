@@ -147,7 +147,7 @@ func (b *backup) fetchWAL(ctx context.Context, need walstream.Need) (*walrecord.
 		return nil, err
 	}
 	for _, w := range b.workers {
-		w.sink = &recordSink{w.sink, records}
+		w.sink, w.progress = &recordSink{w.sink, records}, nil // WAL does not count
 	}
 	t := &transfer{
 		files: b.wal,

@@ -29,8 +29,8 @@ const (
 
 	// Files that are so few and small are not shared out: nobody is faster with
 	// them than who asks for all at once.
-	trifleFiles = 64
-	trifleBytes = 256 << 10
+	unsharedFiles = 64
+	unsharedBytes = 256 << 10
 )
 
 // maxAttempts is how many connections may be lost over one file: it is sent again at
@@ -43,14 +43,13 @@ const maxWaits = 60
 
 // transfer is a set of files that the workers copy together.
 type transfer struct {
-	files    *output.Files
-	queue    *queue
-	jobs     int
-	minJobs  int // workers that are enough; 0: all
-	progress *progress
-	tell     func(level EventLevel, format string, args ...any)
-	spare    atomic.Int32 // workers that may leave
-	waiting  atomic.Int64 // bytes of the files that nobody has asked for
+	files   *output.Files
+	queue   *queue
+	jobs    int
+	minJobs int // workers that are enough; 0: all
+	tell    func(level EventLevel, format string, args ...any)
+	spare   atomic.Int32 // workers that may leave
+	waiting atomic.Int64 // bytes of the files that nobody has asked for
 	// unverified asks the server not to verify the checksums of pages.
 	unverified bool
 	// reconnect replaces a connection that was lost, by one that may send the
@@ -101,7 +100,7 @@ func (t *transfer) copyAll(ctx context.Context, workers []*worker) error {
 
 // run copies files until there are none left. When ctx ends, it ends as well.
 func (w *worker) run(ctx context.Context, t *transfer) error {
-	w.transfer, w.receiver.progress, w.canceled = t, t.progress, ctx.Done()
+	w.transfer, w.canceled = t, ctx.Done()
 	defer w.sink.Close()
 	for {
 		unbind := context.AfterFunc(ctx, w.conn.Abort)
@@ -178,8 +177,8 @@ func (w *worker) share() int {
 		return windowFiles
 	}
 	share := w.queue.left()/(2*w.jobs) + 2
-	if w.bytes < trifleBytes {
-		share = max(share, trifleFiles)
+	if w.bytes < unsharedBytes {
+		share = max(share, unsharedFiles)
 	}
 	return min(share, windowFiles)
 }
@@ -190,7 +189,7 @@ func (w *worker) shareBytes() int64 {
 		return windowBytes
 	}
 	share := w.waiting.Load() / int64(2*w.jobs)
-	return min(max(share, trifleBytes), windowBytes)
+	return min(max(share, unsharedBytes), windowBytes)
 }
 
 // answer receives the file that was asked for first.
@@ -198,13 +197,8 @@ func (w *worker) answer() error {
 	i := w.asked[0].index
 	f := w.files.At(i)
 	listed := f.Size
-	err := w.receive(w.conn, f, f.Path, func(n int) error {
-		// A file may be longer than it was when it was listed.
-		n64 := min(int64(n), w.asked[0].bytes)
-		w.asked[0].bytes -= n64
-		w.bytes -= n64
-		return w.ask(false)
-	})
+	in := w.begin(w.conn, f, f.Path)
+	err := in.end(w.read(in))
 	var refused *protocol.Error
 	var changed *changedError
 	switch {
@@ -221,6 +215,34 @@ func (w *worker) answer() error {
 	w.forget()
 	w.queue.done()
 	return nil
+}
+
+// read reads the answer to its end, and asks for more files as they arrive.
+func (w *worker) read(in *incoming) error {
+	for {
+		kind, body, err := w.conn.Next()
+		if err != nil {
+			return err
+		}
+		if more, err := in.take(kind, body); !more || err != nil {
+			return err
+		}
+		if kind != 'd' {
+			continue
+		}
+		w.arrived(int64(len(body)))
+		if err := w.ask(false); err != nil {
+			return err
+		}
+	}
+}
+
+// arrived takes bytes of the file that was asked for first off what is still to arrive. A
+// file may be longer than it was when it was listed.
+func (w *worker) arrived(n int64) {
+	n = min(n, w.asked[0].bytes)
+	w.asked[0].bytes -= n
+	w.bytes -= n
 }
 
 // notReceived names the file where the error comes from the server; one of this side
