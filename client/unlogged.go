@@ -2,14 +2,12 @@ package client
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"path"
 	"slices"
 	"strings"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
-	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
@@ -40,31 +38,6 @@ func (b *backup) warnOfConfiguration(f protocol.File) {
 	}
 	b.warnedOf[f.Path] = true
 	b.events.tell(LevelWarning, "configuration file %q was created during the backup, and is not in it: a copy whose configuration includes it will not start", f.Path)
-}
-
-// listAgain lists all files once more. What the server has to say about a list, it has
-// said with the first.
-func (b *backup) listAgain(each func(protocol.File) error) error {
-	defer b.leader.DropNotices()()
-	list := func(t protocol.Tablespace) error {
-		command := grammar.ListFiles{Tablespace: t.Location}
-		return b.leader.Rows(command.String(), func(row protocol.Row) error {
-			f, err := protocol.DecodeFile(row)
-			if err != nil {
-				return err
-			}
-			return each(f)
-		})
-	}
-	if err := list(protocol.Tablespace{}); err != nil {
-		return fmt.Errorf("could not list files of the data directory: %w", err)
-	}
-	for _, t := range b.tablespaces {
-		if err := list(t); err != nil && !isGone(err) {
-			return fmt.Errorf("could not list files of tablespace %d: %w", t.OID, err)
-		}
-	}
-	return nil
 }
 
 // markUnlogged gives these relations an empty init fork (§5.14). WAL replay makes the

@@ -2,10 +2,15 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/pgparallel/pgparallel/client/internal/wire"
+	"github.com/pgparallel/pgparallel/grammar"
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
 // connectWorkers opens the connections that copy files.
@@ -36,6 +41,13 @@ func (b *backup) joinBackup(ctx context.Context) error {
 		defer context.AfterFunc(ctx, w.conn.Abort)()
 		return b.join(w.conn)
 	})
+}
+
+func (b *backup) join(c *wire.Conn) error {
+	if err := c.Command(grammar.JoinBackup{ID: b.started.ID}.String()); err != nil {
+		return fmt.Errorf("could not join backup: %w", err)
+	}
+	return nil
 }
 
 // withWorkers does something with all workers at once, and parts with those that fail,
@@ -86,4 +98,28 @@ func (b *backup) partWith(failed map[*worker]bool, why error) {
 	})
 	b.Jobs = len(b.workers)
 	b.events.tell(LevelWarning, "going on with %d of %d workers: %v", b.Jobs, wanted, why)
+}
+
+// rejoin opens a connection that may send files of the backup.
+func (b *backup) rejoin(ctx, sessionCtx context.Context) (*wire.Conn, error) {
+	c, err := b.redial(ctx, sessionCtx)
+	if err != nil {
+		return nil, err
+	}
+	defer context.AfterFunc(ctx, c.Abort)()
+	if err := b.join(c); err != nil {
+		c.Abort()
+		return nil, err
+	}
+	return c, nil
+}
+
+// redial opens a connection in the place of one that was lost, which for the server
+// may still have its place.
+func (b *backup) redial(ctx, sessionCtx context.Context) (c *wire.Conn, err error) {
+	err = whileRefused(ctx, protocol.CodeTooManyConnections, redialFor, func() error {
+		c, err = b.dialer.Another(ctx, sessionCtx)
+		return err
+	})
+	return c, err
 }
