@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/pgparallel/pgparallel/protocol"
-	protowire "github.com/pgparallel/pgparallel/protocol/wire"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 	"github.com/pgparallel/pgparallel/walsender"
 )
 
@@ -32,7 +32,7 @@ func (s *Server) accept() {
 	}
 }
 
-// connection reads the startup, TLS included: the wire can only look into what is not
+// connection reads the startup, TLS included: a session can only look into what is not
 // encrypted.
 func (s *Server) connection(raw net.Conn) {
 	_ = raw.SetReadDeadline(time.Now().Add(walsender.DefaultAuthTimeout)) // the read fails
@@ -45,10 +45,10 @@ func (s *Server) connection(raw net.Conn) {
 	_ = raw.SetReadDeadline(time.Time{}) // the next read fails
 	parameters := map[string]string{}
 	switch p := start.packet.(type) {
-	case protowire.CancelRequest:
+	case wire.CancelRequest:
 		s.cancel(start.bytes)
 		return
-	case protowire.StartupMessage:
+	case wire.StartupMessage:
 		parameters = p.Parameters
 	}
 	w := s.begin(start.conn, raw)
@@ -59,29 +59,29 @@ func (s *Server) connection(raw net.Conn) {
 
 // startup is how a connection begins, after all that is about encryption.
 type startup struct {
-	conn   net.Conn                // above TLS
-	packet protowire.StartupPacket // nil: not well formed
-	bytes  []byte                  // the packet as it came, which is what the server gets
+	conn   net.Conn           // above TLS
+	packet wire.StartupPacket // nil: not well formed
+	bytes  []byte             // the packet as it came, which is what the server gets
 }
 
 func (s *Server) startup(raw net.Conn) (startup, error) {
 	conn, err := s.directTLS(raw)
 	for err == nil {
 		var read bytes.Buffer
-		var packet protowire.StartupPacket
-		packet, err = protowire.ReadStartupPacket(io.TeeReader(conn, &read))
+		var packet wire.StartupPacket
+		packet, err = wire.ReadStartupPacket(io.TeeReader(conn, &read))
 		if _, malformed := errors.AsType[*protocol.Error](err); malformed {
 			return startup{conn, nil, read.Bytes()}, nil
 		}
 		plain, _ := conn.(bufferedConn)
 		switch packet.(type) {
 		case nil:
-		case protowire.SSLRequest:
+		case wire.SSLRequest:
 			if plain.stuffed() {
 				return startup{}, errStuffed
 			}
 			conn, err = s.answerSSLRequest(conn)
-		case protowire.GSSENCRequest:
+		case wire.GSSENCRequest:
 			if plain.stuffed() {
 				return startup{}, errStuffed
 			}

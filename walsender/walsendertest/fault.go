@@ -16,10 +16,10 @@ type Fault struct {
 	// One of the two: a fault in the cluster, or in what a session is told. tap is
 	// called once a session.
 	cluster func(layer, *armedFault) walsender.Cluster
-	tap     func(*wire, *armedFault) tap
+	tap     func(*session, *armedFault) tap
 }
 
-// tap is a fault's place in a wire: it gets each message to the client, and hands
+// tap is a fault's place in a session: it gets each message to the client, and hands
 // on by next what the client is to get. An error ends the session.
 type tap func(m message, next sender) error
 
@@ -36,8 +36,8 @@ func (f Fault) Times(n int) Fault {
 	return f
 }
 
-// wireFault is a fault that happens once.
-func wireFault(text string, tap func(*wire, *armedFault) tap) Fault {
+// sessionFault is a fault that happens once.
+func sessionFault(text string, tap func(*session, *armedFault) tap) Fault {
 	return Fault{text: text, times: 1, tap: tap}
 }
 
@@ -53,7 +53,7 @@ type armedFault struct {
 
 // happens reports whether it is to happen now, and notes that it does. w is the
 // session, nil where it is not one's.
-func (a *armedFault) happens(w *wire) bool {
+func (a *armedFault) happens(s *session) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.times > 0 && a.count >= a.times {
@@ -61,7 +61,7 @@ func (a *armedFault) happens(w *wire) bool {
 	}
 	a.count++
 	if a.count == 1 || a.times > 0 {
-		a.record.note(w, a.text)
+		a.record.note(s, a.text)
 	}
 	return true
 }

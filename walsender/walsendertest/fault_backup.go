@@ -16,10 +16,10 @@ import (
 // WrongID has START_BACKUP tell an id that no JOIN_BACKUP is taken with.
 func WrongID() Fault {
 	const other = "00000000000000000000000000000000"
-	return wireFault("WrongID()", func(w *wire, f *armedFault) tap {
+	return sessionFault("WrongID()", func(s *session, f *armedFault) tap {
 		return func(m message, next sender) error {
 			var row pgproto3.DataRow
-			if m.answer.verb != "START_BACKUP" || m.kind != 'D' || row.Decode(m.body) != nil || len(row.Values) != 4 || !f.happens(w) {
+			if m.answer.verb != "START_BACKUP" || m.kind != 'D' || row.Decode(m.body) != nil || len(row.Values) != 4 || !f.happens(s) {
 				return next(m)
 			}
 			values := slices.Clone(row.Values)
@@ -32,8 +32,8 @@ func WrongID() Fault {
 // LeaderLost cuts the connection of the backup's leader after n bytes of the file,
 // whichever session sends that.
 func LeaderLost(path string, n int64) Fault {
-	return atByte(fmt.Sprintf("LeaderLost(%q, %d)", path, n), path, n, func(w *wire, rest message, next sender) error {
-		w.server.loseLeader()
+	return atByte(fmt.Sprintf("LeaderLost(%q, %d)", path, n), path, n, func(s *session, rest message, next sender) error {
+		s.server.loseLeader()
 		return next(rest)
 	})
 }
@@ -92,9 +92,9 @@ func (s stopFails) StartBackup(ctx context.Context, r protocol.BackupRequest) (p
 // LateErrorAtStop has the error after the row and the CommandComplete of STOP_BACKUP,
 // where that of wrong page checksums comes (§4.3).
 func LateErrorAtStop(failure *protocol.Error) Fault {
-	return wireFault(fmt.Sprintf("LateErrorAtStop(%s)", failure.Code), func(w *wire, f *armedFault) tap {
+	return sessionFault(fmt.Sprintf("LateErrorAtStop(%s)", failure.Code), func(s *session, f *armedFault) tap {
 		return func(m message, next sender) error {
-			if m.answer.verb != "STOP_BACKUP" || m.kind != 'C' || !f.happens(w) {
+			if m.answer.verb != "STOP_BACKUP" || m.kind != 'C' || !f.happens(s) {
 				return next(m)
 			}
 			if err := next(m); err != nil {

@@ -38,9 +38,9 @@ func (r Refusal) response() *protocol.Error {
 // packet.
 func RefuseConnection(k int, how Refusal) Fault {
 	text := fmt.Sprintf("RefuseConnection(%d, %v)", k, how)
-	return wireFault(text, func(w *wire, f *armedFault) tap {
+	return sessionFault(text, func(s *session, f *armedFault) tap {
 		return func(m message, next sender) error {
-			if w.number != k || m.kind != 'R' || !f.happens(w) {
+			if s.number != k || m.kind != 'R' || !f.happens(s) {
 				return next(m)
 			}
 			if told := how.response(); told != nil {
@@ -63,15 +63,15 @@ func ResetAfter(k int, n int64) Fault {
 }
 
 func cutSession(text string, k int, n int64, how error) Fault {
-	return wireFault(text, func(w *wire, f *armedFault) tap {
+	return sessionFault(text, func(s *session, f *armedFault) tap {
 		sent := int64(0)
 		return func(m message, next sender) error {
 			length := int64(5 + len(m.body))
 			sent += length
-			if w.number != k || sent <= n || !f.happens(w) {
+			if s.number != k || sent <= n || !f.happens(s) {
 				return next(m)
 			}
-			if err := w.tear(m, int(n-(sent-length))); err != nil {
+			if err := s.tear(m, int(n-(sent-length))); err != nil {
 				return err
 			}
 			return how

@@ -55,15 +55,15 @@ func GrownFile(path string, n int64) Fault {
 // closes it. The server does so when its SenderTimeout is over and the file is larger
 // than what is buffered.
 func Stall(path string, n int64) Fault {
-	return atByte(fmt.Sprintf("Stall(%q, %d)", path, n), path, n, func(w *wire, _ message, _ sender) error {
-		return w.hold(0)
+	return atByte(fmt.Sprintf("Stall(%q, %d)", path, n), path, n, func(s *session, _ message, _ sender) error {
+		return s.hold(0)
 	})
 }
 
 // Pause stops in the file after n bytes for d, then goes on.
 func Pause(path string, n int64, d time.Duration) Fault {
-	return atByte(fmt.Sprintf("Pause(%q, %d, %v)", path, n, d), path, n, func(w *wire, rest message, next sender) error {
-		if err := w.hold(d); err != nil {
+	return atByte(fmt.Sprintf("Pause(%q, %d, %v)", path, n, d), path, n, func(s *session, rest message, next sender) error {
+		if err := s.hold(d); err != nil {
 			return err
 		}
 		return next(rest)
@@ -72,19 +72,19 @@ func Pause(path string, n int64, d time.Duration) Fault {
 
 // Drip sends the file in messages of n bytes, and waits for d before each.
 func Drip(path string, n int, d time.Duration) Fault {
-	return wireFault(fmt.Sprintf("Drip(%q, %d, %v)", path, n, d), func(w *wire, f *armedFault) tap {
+	return sessionFault(fmt.Sprintf("Drip(%q, %d, %v)", path, n, d), func(s *session, f *armedFault) tap {
 		dripping := false
 		return func(m message, next sender) error {
 			if m.answer.path != path {
 				dripping = false
 			} else if m.kind == 'H' {
-				dripping = f.happens(w)
+				dripping = f.happens(s)
 			}
 			if !dripping || m.kind != 'd' {
 				return next(m)
 			}
 			return m.pieces(n, func(piece message) error {
-				if err := w.hold(d); err != nil {
+				if err := s.hold(d); err != nil {
 					return err
 				}
 				return next(piece)
@@ -104,13 +104,13 @@ func ResetFile(path string, n int64) Fault {
 }
 
 func cutFile(text, path string, n int64, how error) Fault {
-	return wireFault(text, func(w *wire, f *armedFault) tap {
+	return sessionFault(text, func(s *session, f *armedFault) tap {
 		return func(m message, next sender) error {
 			before, ok := m.reaches(path, n)
-			if !ok || !f.happens(w) {
+			if !ok || !f.happens(s) {
 				return next(m)
 			}
-			if err := w.tear(m, 5+len(before.body)); err != nil {
+			if err := s.tear(m, 5+len(before.body)); err != nil {
 				return err
 			}
 			return how
@@ -121,9 +121,9 @@ func cutFile(text, path string, n int64, how error) Fault {
 // EOFWithoutCopyDone closes the connection after all bytes of the file, where
 // CopyDone would come.
 func EOFWithoutCopyDone(path string) Fault {
-	return wireFault(fmt.Sprintf("EOFWithoutCopyDone(%q)", path), func(w *wire, f *armedFault) tap {
+	return sessionFault(fmt.Sprintf("EOFWithoutCopyDone(%q)", path), func(s *session, f *armedFault) tap {
 		return func(m message, next sender) error {
-			if m.answer.path == path && m.kind == 'c' && f.happens(w) {
+			if m.answer.path == path && m.kind == 'c' && f.happens(s) {
 				return errCut
 			}
 			return next(m)
@@ -134,7 +134,7 @@ func EOFWithoutCopyDone(path string) Fault {
 // ErrorInFile ends the file after n bytes with the error. A fatal one ends the session.
 func ErrorInFile(path string, n int64, failure *protocol.Error) Fault {
 	text := fmt.Sprintf("ErrorInFile(%q, %d, %s)", path, n, failure.Code)
-	return atByte(text, path, n, func(_ *wire, rest message, next sender) error {
+	return atByte(text, path, n, func(_ *session, rest message, next sender) error {
 		return rest.fail(failure, next)
 	})
 }
@@ -143,9 +143,9 @@ func ErrorInFile(path string, n int64, failure *protocol.Error) Fault {
 // to be whole. A fatal one ends the session.
 func ErrorAfterCopyDone(path string, failure *protocol.Error) Fault {
 	text := fmt.Sprintf("ErrorAfterCopyDone(%q, %s)", path, failure.Code)
-	return wireFault(text, func(w *wire, f *armedFault) tap {
+	return sessionFault(text, func(s *session, f *armedFault) tap {
 		return func(m message, next sender) error {
-			if m.answer.path != path || m.kind != 'C' || !f.happens(w) {
+			if m.answer.path != path || m.kind != 'C' || !f.happens(s) {
 				return next(m)
 			}
 			return m.fail(failure, next)
@@ -155,11 +155,11 @@ func ErrorAfterCopyDone(path string, failure *protocol.Error) Fault {
 
 // atByte is a fault that comes when n bytes of the file have been sent. What comes
 // after them is lost, or is next's where act passes it on.
-func atByte(text, path string, n int64, act func(w *wire, rest message, next sender) error) Fault {
-	return wireFault(text, func(w *wire, f *armedFault) tap {
+func atByte(text, path string, n int64, act func(s *session, rest message, next sender) error) Fault {
+	return sessionFault(text, func(s *session, f *armedFault) tap {
 		return func(m message, next sender) error {
 			before, ok := m.reaches(path, n)
-			if !ok || !f.happens(w) {
+			if !ok || !f.happens(s) {
 				return next(m)
 			}
 			if len(before.body) > 0 {
@@ -168,7 +168,7 @@ func atByte(text, path string, n int64, act func(w *wire, rest message, next sen
 				}
 			}
 			m.body, m.offset = m.body[len(before.body):], n
-			return act(w, m, next)
+			return act(s, m, next)
 		}
 	})
 }

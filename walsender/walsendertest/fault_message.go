@@ -7,13 +7,13 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/pgparallel/pgparallel/protocol"
-	protowire "github.com/pgparallel/pgparallel/protocol/wire"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 // Frames sends all files in CopyData messages of n bytes of payload, but for the last
 // of a file, which holds the rest. More than 1 MiB is against §4.6.
 func Frames(n int) Fault {
-	return always(fmt.Sprintf("Frames(%d)", n), func(w *wire, f *armedFault) tap {
+	return always(fmt.Sprintf("Frames(%d)", n), func(s *session, f *armedFault) tap {
 		var gathered []byte
 		return func(m message, next sender) error {
 			data := m
@@ -26,7 +26,7 @@ func Frames(n int) Fault {
 				}
 				return next(m)
 			}
-			f.happens(w)
+			f.happens(s)
 			gathered = append(gathered, m.body...)
 			data.body = gathered[:len(gathered)-len(gathered)%n]
 			err := data.pieces(n, next)
@@ -39,7 +39,7 @@ func Frames(n int) Fault {
 // Notices has a NOTICE before every message of a session but its first.
 func Notices() Fault {
 	notice := &protocol.Error{Severity: protocol.SeverityNotice, Code: "00000", Message: "a notice may come at any time"}
-	return before("Notices()", protowire.NoticeResponse(notice))
+	return before("Notices()", wire.NoticeResponse(notice))
 }
 
 // UnknownParameter has a ParameterStatus that no client knows before every message of
@@ -51,11 +51,11 @@ func UnknownParameter() Fault {
 // before says something before every message but the first, which clients take for the
 // answer to their startup packet.
 func before(text string, said pgproto3.BackendMessage) Fault {
-	return always(text, func(w *wire, f *armedFault) tap {
+	return always(text, func(s *session, f *armedFault) tap {
 		first := true
 		return func(m message, next sender) error {
 			if !first {
-				f.happens(w)
+				f.happens(s)
 				if err := next(m.say(said)); err != nil {
 					return err
 				}
@@ -69,12 +69,12 @@ func before(text string, said pgproto3.BackendMessage) Fault {
 // LateNotices keeps the notices of each command back until just before its
 // ReadyForQuery.
 func LateNotices() Fault {
-	return always("LateNotices()", func(w *wire, f *armedFault) tap {
+	return always("LateNotices()", func(s *session, f *armedFault) tap {
 		var kept []message
 		return func(m message, next sender) error {
 			switch m.kind {
 			case 'N':
-				f.happens(w)
+				f.happens(s)
 				m.body = slices.Clone(m.body)
 				kept = append(kept, m)
 				return nil
@@ -91,4 +91,6 @@ func LateNotices() Fault {
 	})
 }
 
-func always(text string, tap func(*wire, *armedFault) tap) Fault { return Fault{text: text, tap: tap} }
+func always(text string, tap func(*session, *armedFault) tap) Fault {
+	return Fault{text: text, tap: tap}
+}

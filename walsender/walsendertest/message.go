@@ -11,7 +11,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
-	protowire "github.com/pgparallel/pgparallel/protocol/wire"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 // message is one from the server to a client.
@@ -104,7 +104,7 @@ func (m message) pieces(n int, send sender) error {
 // fail says the error in the message's stead, and nothing more of the answer but
 // ReadyForQuery.
 func (m message) fail(failure *protocol.Error, next sender) error {
-	if err := next(m.say(protowire.ErrorResponse(failure))); err != nil {
+	if err := next(m.say(wire.ErrorResponse(failure))); err != nil {
 		return err
 	}
 	if failure.Fatal() {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
-	protowire "github.com/pgparallel/pgparallel/protocol/wire"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 // longestHeard is the longest message that a RawClient takes, in bytes.
@@ -36,20 +36,20 @@ type RawClient struct {
 	Key        pgproto3.BackendKeyData // what a CancelRequest needs; zero until it has come
 
 	t      TB
-	frames *protowire.FrameReader
+	frames *wire.FrameReader
 }
 
 // NewRawClient makes a client of a connection on which nothing has been said. The
 // connection is closed when the test ends. Where Conn can be encrypted, it is already.
 func NewRawClient(t TB, conn net.Conn) *RawClient {
 	t.Cleanup(func() { _ = conn.Close() }) // the test may have closed it
-	return &RawClient{Conn: conn, Parameters: map[string]string{}, t: t, frames: protowire.NewFrameReader(conn, longestHeard)}
+	return &RawClient{Conn: conn, Parameters: map[string]string{}, t: t, frames: wire.NewFrameReader(conn, longestHeard)}
 }
 
 // Startup sends a StartupMessage of protocol 3.0 and returns its answer.
 func (c *RawClient) Startup(parameters map[string]string) []string {
 	c.t.Helper()
-	c.Write(protowire.StartupMessage{Major: 3, Parameters: parameters}.Encode(nil))
+	c.Write(wire.StartupMessage{Major: 3, Parameters: parameters}.Encode(nil))
 	return c.Answer()
 }
 

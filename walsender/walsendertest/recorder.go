@@ -46,42 +46,42 @@ func (r *recorder) add(session string, from Speaker, text string) {
 }
 
 // asked records what a client sent.
-func (r *recorder) asked(w *wire, text string) { r.add(w.name, FromClient, text) }
+func (r *recorder) asked(s *session, text string) { r.add(s.name, FromClient, text) }
 
 // said records what a client was told.
-func (r *recorder) said(w *wire, m message) {
+func (r *recorder) said(s *session, m message) {
 	if m.kind == 'D' {
 		if m.answer.rows++; m.answer.rows > rowsKept {
-			r.add(w.name, FromServer, "DataRow …")
+			r.add(s.name, FromServer, "DataRow …")
 			return
 		}
 	}
-	r.add(w.name, FromServer, describe(m.kind, m.body))
+	r.add(s.name, FromServer, describe(m.kind, m.body))
 }
 
 // note records what happened besides; w may be nil.
-func (r *recorder) note(w *wire, text string) {
+func (r *recorder) note(s *session, text string) {
 	name := ""
-	if w != nil {
-		name = w.name
+	if s != nil {
+		name = s.name
 	}
 	r.add(name, FromWire, text)
 }
 
 // began records a connection by the parameters that tell it from others.
-func (r *recorder) began(w *wire, parameters map[string]string) {
+func (r *recorder) began(s *session, parameters map[string]string) {
 	text := "connected"
 	for _, name := range []string{"user", "application_name", "replication"} {
 		if value, ok := parameters[name]; ok {
 			text += fmt.Sprintf(" %s=%s", name, value)
 		}
 	}
-	r.note(w, text)
+	r.note(s, text)
 }
 
 // ended records how the client's side of a connection ended.
-func (r *recorder) ended(w *wire, err error) {
+func (r *recorder) ended(s *session, err error) {
 	if errors.Is(err, io.EOF) {
-		r.note(w, "closed by the client")
+		r.note(s, "closed by the client")
 	}
 }

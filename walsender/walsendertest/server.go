@@ -21,7 +21,7 @@ import (
 const patience = 5 * time.Second
 
 // Server is a walsender.Server for tests of clients, in the manner of
-// net/http/httptest. Between it and the clients is a wire that records what is said
+// net/http/httptest. Between it and each client is a session that records what is said
 // and lets go wrong what Faults name.
 //
 // Set the fields, call [Server.Start], and [Server.Close] in the end; in a test
@@ -61,10 +61,10 @@ type Server struct {
 	closing     sync.Once
 	closeError  error
 
-	mu     sync.Mutex
-	count  int            // sessions so far
-	wires  map[*wire]bool // the sessions there are
-	leader *wire          // the session that last started a backup
+	mu       sync.Mutex
+	count    int               // sessions so far
+	sessions map[*session]bool // the sessions there are
+	leader   *session          // the session that last started a backup
 }
 
 // TB is the part of [testing.TB] that this package needs. With it programs that are
@@ -118,7 +118,7 @@ func (s *Server) Start() error {
 		return fmt.Errorf("starting a test server: %w", err)
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
-	s.wires = map[*wire]bool{}
+	s.sessions = map[*session]bool{}
 	s.arm()
 	s.running.Add(1)
 	go s.accept() // ends with the listener
@@ -206,8 +206,8 @@ func (s *Server) hanging() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var names []string
-	for w := range s.wires {
-		names = append(names, w.doing())
+	for sess := range s.sessions {
+		names = append(names, sess.doing())
 	}
 	slices.Sort(names)
 	return fmt.Sprintf("the test server hangs in Close: %s", cmp.Or(strings.Join(names, "; "), "a connection that never became a session"))

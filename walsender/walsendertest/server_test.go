@@ -18,7 +18,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgparallel/pgparallel/protocol"
-	protowire "github.com/pgparallel/pgparallel/protocol/wire"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 )
@@ -208,7 +208,7 @@ func TestServer_TLS_1_2(t *testing.T) {
 
 // tryStartup is how the greeting ends.
 func (c *rawClient) tryStartup() string {
-	m := protowire.StartupMessage{Major: 3, Parameters: map[string]string{"user": "backup", "replication": "true"}}
+	m := wire.StartupMessage{Major: 3, Parameters: map[string]string{"user": "backup", "replication": "true"}}
 	if _, err := c.Conn.Write(m.Encode(nil)); err != nil {
 		return err.Error()
 	}

@@ -5,32 +5,32 @@ import (
 	"time"
 )
 
-// begin makes the wire of a session.
-func (s *Server) begin(conn, raw net.Conn) *wire {
+// begin makes a session.
+func (s *Server) begin(conn, raw net.Conn) *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w := &wire{
+	sess := &session{
 		server: s, name: sessionName(s.count), number: s.count + 1, peer: conn, raw: raw,
 		upDone: make(chan struct{}), served: make(chan struct{}), since: time.Now(),
 	}
 	s.count++
-	s.wires[w] = true
-	return w
+	s.sessions[sess] = true
+	return sess
 }
 
-func (s *Server) end(w *wire) {
+func (s *Server) end(sess *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.wires, w)
-	if s.leader == w {
+	delete(s.sessions, sess)
+	if s.leader == sess {
 		s.leader = nil
 	}
 }
 
-func (s *Server) lead(w *wire) {
+func (s *Server) lead(sess *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.leader = w
+	s.leader = sess
 }
 
 // loseLeader cuts the leader's connection, if there is a leader.

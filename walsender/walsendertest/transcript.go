@@ -20,7 +20,7 @@ const (
 // Message is a line of a [Transcript]: a message, or several of the same in a row.
 type Message struct {
 	Seq     int       // the order over all sessions, from 1
-	At      time.Time // when it passed the wire, or the first of several
+	At      time.Time // when it passed, or the first of several
 	Session string    // A for the first that connected, B, …; empty for what is no session's
 	From    Speaker
 	Text    string // of a command as it was sent; of file data only the length

@@ -14,14 +14,14 @@ import (
 const longestRecorded = 64 << 10
 
 // up passes on what the client says, unchanged, until it says nothing more.
-func (w *wire) up() {
-	defer close(w.upDone)
-	err := w.upMessages(bufio.NewReader(w.peer))
-	w.server.record.ended(w, err)
-	_ = w.inner.CloseWrite() // never fails
+func (s *session) up() {
+	defer close(s.upDone)
+	err := s.upMessages(bufio.NewReader(s.peer))
+	s.server.record.ended(s, err)
+	_ = s.inner.CloseWrite() // never fails
 }
 
-func (w *wire) upMessages(in *bufio.Reader) error {
+func (s *session) upMessages(in *bufio.Reader) error {
 	for {
 		head, err := in.Peek(5)
 		if err != nil {
@@ -29,8 +29,8 @@ func (w *wire) upMessages(in *bufio.Reader) error {
 		}
 		length := int64(binary.BigEndian.Uint32(head[1:])) + 1
 		if length < 5 || length > longestRecorded {
-			w.server.record.asked(w, fmt.Sprintf("message %q of %d bytes", head[0], length))
-			_, _ = io.Copy(w.inner, in)       // the server ends the session
+			s.server.record.asked(s, fmt.Sprintf("message %q of %d bytes", head[0], length))
+			_, _ = io.Copy(s.inner, in)       // the server ends the session
 			_, err := io.Copy(io.Discard, in) // unread bytes would reset the connection
 			return cmp.Or(err, io.EOF)
 		}
@@ -38,29 +38,29 @@ func (w *wire) upMessages(in *bufio.Reader) error {
 		if _, err := io.ReadFull(in, message); err != nil {
 			return err
 		}
-		w.note(message[0], message[5:])
+		s.note(message[0], message[5:])
 		// What comes after the server's end is recorded all the same.
-		_, _ = w.inner.Write(message) // the server may have ended the session
+		_, _ = s.inner.Write(message) // the server may have ended the session
 	}
 }
 
 // note records a message and expects an answer where one will come.
-func (w *wire) note(kind byte, body []byte) {
+func (s *session) note(kind byte, body []byte) {
 	switch kind {
 	case 'Q':
 		text := strings.TrimSuffix(string(body), "\x00")
-		w.asked(newAnswer(text))
-		w.server.record.asked(w, text)
+		s.asked(newAnswer(text))
+		s.server.record.asked(s, text)
 	case 'S':
-		w.asked(newAnswer("Sync"))
-		w.server.record.asked(w, `\Sync`)
+		s.asked(newAnswer("Sync"))
+		s.server.record.asked(s, `\Sync`)
 	case 'F':
-		w.asked(newAnswer("FunctionCall"))
-		w.server.record.asked(w, `\FunctionCall`)
+		s.asked(newAnswer("FunctionCall"))
+		s.server.record.asked(s, `\FunctionCall`)
 	case 'X':
-		w.server.record.asked(w, `\quit`)
+		s.server.record.asked(s, `\quit`)
 	default:
-		w.server.record.asked(w, fmt.Sprintf(`\%s %d bytes`, frontendName(kind), len(body)))
+		s.server.record.asked(s, fmt.Sprintf(`\%s %d bytes`, frontendName(kind), len(body)))
 	}
 }
 

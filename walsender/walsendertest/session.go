@@ -20,9 +20,9 @@ var (
 	errReset = errors.New("connection reset")
 )
 
-// wire is one session: the client's connection at one end, a walsender.Server's at the
+// session is one session: the client's connection at one end, a walsender.Server's at the
 // other, and what passes between them, message by message.
-type wire struct {
+type session struct {
 	server *Server
 	name   string   // A, B, …
 	number int      // from 1
@@ -41,54 +41,54 @@ type wire struct {
 }
 
 // run runs the session, which begins with a startup packet, to its end.
-func (w *wire) run(startup []byte) {
+func (s *session) run(startup []byte) {
 	inner, server := memPipe()
-	w.inner = inner
-	w.out = bufio.NewWriterSize(w.peer, 64<<10)
-	w.chain = w.forward
-	for i := len(w.server.faults) - 1; i >= 0; i-- {
-		if f := w.server.faults[i]; f.tap != nil {
-			tap, next := f.tap(w, f), w.chain
-			w.chain = func(m message) error { return tap(m, next) }
+	s.inner = inner
+	s.out = bufio.NewWriterSize(s.peer, 64<<10)
+	s.chain = s.forward
+	for i := len(s.server.faults) - 1; i >= 0; i-- {
+		if f := s.server.faults[i]; f.tap != nil {
+			tap, next := f.tap(s, f), s.chain
+			s.chain = func(m message) error { return tap(m, next) }
 		}
 	}
-	w.pending = []*answer{{began: time.Now()}}
+	s.pending = []*answer{{began: time.Now()}}
 	go func() { // ends with the server's session
-		defer close(w.served)
-		_ = w.server.Config.ServeConn(context.Background(), server) // how it ended is in the record
-		// A client that does not read holds up the wire no longer.
-		_ = w.peer.SetWriteDeadline(time.Now().Add(linger)) // closed already
+		defer close(s.served)
+		_ = s.server.Config.ServeConn(context.Background(), server) // how it ended is in the record
+		// A client that does not read holds up the session no longer.
+		_ = s.peer.SetWriteDeadline(time.Now().Add(linger)) // closed already
 	}()
 	_, _ = inner.Write(startup) // an error shows at the next read
-	go w.up()                   // ends when the client's connection does
-	w.finish(w.down())
+	go s.up()                   // ends when the client's connection does
+	s.finish(s.down())
 }
 
 // down passes on what the server says, until it ends or a fault ends the session.
-func (w *wire) down() error {
-	in := bufio.NewReaderSize(w.inner, 64<<10)
+func (s *session) down() error {
+	in := bufio.NewReaderSize(s.inner, 64<<10)
 	var buf []byte
 	for {
 		if in.Buffered() == 0 {
-			if err := w.out.Flush(); err != nil {
+			if err := s.out.Flush(); err != nil {
 				return err
 			}
 		}
 		kind, body, err := readMessage(in, &buf)
 		if err != nil {
-			return w.out.Flush()
+			return s.out.Flush()
 		}
-		if err := w.pass(kind, body); err != nil {
-			return errors.Join(err, w.out.Flush())
+		if err := s.pass(kind, body); err != nil {
+			return errors.Join(err, s.out.Flush())
 		}
 	}
 }
 
 // pass sends a message through the faults.
-func (w *wire) pass(kind byte, body []byte) error {
-	a := w.answering()
+func (s *session) pass(kind byte, body []byte) error {
+	a := s.answering()
 	if !a.skipping || kind == 'Z' {
-		if err := w.chain(message{kind: kind, body: body, answer: a, offset: a.sent}); err != nil {
+		if err := s.chain(message{kind: kind, body: body, answer: a, offset: a.sent}); err != nil {
 			return err
 		}
 	}
@@ -97,36 +97,36 @@ func (w *wire) pass(kind byte, body []byte) error {
 	case 'd':
 		a.sent += int64(len(body))
 	case 'Z':
-		w.answered()
+		s.answered()
 	case 'C':
 		if a.verb == "START_BACKUP" {
-			w.server.lead(w)
+			s.server.lead(s)
 		}
 	}
 	return nil
 }
 
 // forward is the end of the chain: the client.
-func (w *wire) forward(m message) error {
-	w.server.record.said(w, m)
-	if _, err := w.out.Write(header(m.kind, len(m.body))); err != nil {
+func (s *session) forward(m message) error {
+	s.server.record.said(s, m)
+	if _, err := s.out.Write(header(m.kind, len(m.body))); err != nil {
 		return err
 	}
-	_, err := w.out.Write(m.body)
+	_, err := s.out.Write(m.body)
 	return err
 }
 
 // tear sends the first n bytes of a message, its header included, and no more.
-func (w *wire) tear(m message, n int) error {
+func (s *session) tear(m message, n int) error {
 	whole := append(header(m.kind, len(m.body)), m.body...)
-	w.server.record.note(w, fmt.Sprintf("%s is torn after %d of %d bytes", describe(m.kind, m.body), n, len(whole)))
-	_, err := w.out.Write(whole[:n])
+	s.server.record.note(s, fmt.Sprintf("%s is torn after %d of %d bytes", describe(m.kind, m.body), n, len(whole)))
+	_, err := s.out.Write(whole[:n])
 	return err
 }
 
 // hold keeps the session waiting, for ever where d is 0: until either end is gone.
-func (w *wire) hold(d time.Duration) error {
-	if err := w.out.Flush(); err != nil {
+func (s *session) hold(d time.Duration) error {
+	if err := s.out.Flush(); err != nil {
 		return err
 	}
 	var elapsed <-chan time.Time
@@ -138,34 +138,34 @@ func (w *wire) hold(d time.Duration) error {
 	select {
 	case <-elapsed:
 		return nil
-	case <-w.served:
-	case <-w.upDone:
+	case <-s.served:
+	case <-s.upDone:
 	}
 	return errCut
 }
 
 // finish ends the session at both ends, and returns when both have ended.
-func (w *wire) finish(err error) {
-	_ = w.inner.Close() // never fails
+func (s *session) finish(err error) {
+	_ = s.inner.Close() // never fails
 	switch {
 	case errors.Is(err, errReset):
-		reset(w.raw)
+		reset(s.raw)
 	case errors.Is(err, errCut):
-		closeWrite(w.raw)
+		closeWrite(s.raw)
 	default:
-		closeWrite(w.peer)
-		closeWrite(w.raw)
+		closeWrite(s.peer)
+		closeWrite(s.raw)
 	}
-	_ = w.peer.SetReadDeadline(time.Now().Add(linger)) // closed already
-	<-w.upDone
-	_ = w.raw.Close() // nothing is left to lose
-	<-w.served
+	_ = s.peer.SetReadDeadline(time.Now().Add(linger)) // closed already
+	<-s.upDone
+	_ = s.raw.Close() // nothing is left to lose
+	<-s.served
 }
 
 // cut ends the session from outside.
-func (w *wire) cut() {
-	closeWrite(w.raw)
-	_ = w.inner.Close() // never fails
+func (s *session) cut() {
+	closeWrite(s.raw)
+	_ = s.inner.Close() // never fails
 }
 
 // closeWrite closes the writing side, so that the client sees the end.
@@ -187,44 +187,44 @@ func reset(c net.Conn) {
 }
 
 // answering is the answer under way. What the server says unasked belongs to the last.
-func (w *wire) answering() *answer {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.pending) == 0 {
+func (s *session) answering() *answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.pending) == 0 {
 		return &answer{}
 	}
-	return w.pending[0]
+	return s.pending[0]
 }
 
-func (w *wire) answered() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.pending) > 0 {
-		w.pending = w.pending[1:]
+func (s *session) answered() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.pending) > 0 {
+		s.pending = s.pending[1:]
 	}
-	w.since = time.Now()
-	if len(w.pending) > 0 {
-		w.pending[0].began = w.since
+	s.since = time.Now()
+	if len(s.pending) > 0 {
+		s.pending[0].began = s.since
 	}
 }
 
-func (w *wire) asked(a *answer) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.pending = append(w.pending, a)
+func (s *session) asked(a *answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pending = append(s.pending, a)
 }
 
 // doing says what the session does.
-func (w *wire) doing() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.pending) == 0 {
-		return fmt.Sprintf("session %s has been idle for %v", w.name, time.Since(w.since).Round(time.Millisecond))
+func (s *session) doing() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.pending) == 0 {
+		return fmt.Sprintf("session %s has been idle for %v", s.name, time.Since(s.since).Round(time.Millisecond))
 	}
-	a := w.pending[0]
+	a := s.pending[0]
 	what := a.command
 	if what == "" {
 		what = "startup"
 	}
-	return fmt.Sprintf("session %s has been at %s for %v", w.name, what, time.Since(a.began).Round(time.Millisecond))
+	return fmt.Sprintf("session %s has been at %s for %v", s.name, what, time.Since(a.began).Round(time.Millisecond))
 }
