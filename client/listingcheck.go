@@ -8,7 +8,7 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// listingChecker makes a plan of rows that it does not trust.
+// listingChecker makes a listing of rows that it does not trust.
 type listingChecker struct {
 	output.Listing
 	linked map[uint32]bool // whether the tablespace has a link, of all that exist
@@ -25,8 +25,7 @@ const defaultListingMemory = 8 << 30
 // rowMemory is what a row takes besides its path.
 const rowMemory = 160
 
-// newListingChecker plans the backup of a cluster by its server_version_num, of which these
-// are the tablespaces.
+// newListingChecker is for a cluster with this server_version_num and these tablespaces.
 func newListingChecker(versionNum int, tablespaces []protocol.Tablespace) *listingChecker {
 	c := &listingChecker{linked: map[uint32]bool{}, parents: map[string]bool{"": true}, major: versionNum / 10000, memory: listingMemory()}
 	for _, t := range tablespaces {
@@ -116,7 +115,7 @@ func (c *listingChecker) addFile(f protocol.File) error {
 	return nil
 }
 
-// finish is the plan, when all lists are read.
+// finish is the listing, when all rows have been added.
 func (c *listingChecker) finish() (*output.Listing, error) {
 	if err := c.dropRepeated(); err != nil {
 		return nil, err

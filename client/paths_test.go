@@ -84,7 +84,7 @@ func TestBackup_WithinACluster(t *testing.T) {
 
 // The directory of an ext4 file system is not empty when it is new; initdb's advice is
 // a directory below it.
-func TestPlace_LostAndFound(t *testing.T) {
+func TestClaim_LostAndFound(t *testing.T) {
 	dir := t.TempDir()
 	must(t, os.Mkdir(filepath.Join(dir, "lost+found"), 0o700))
 	_, err := Backup(t.Context(), Options{ConnConfig: newFake(t).config(), Dir: dir})

@@ -32,7 +32,7 @@ func claimedTree(t testing.TB, dir string, spaces ...output.Tablespace) *Tree {
 	return tree
 }
 
-func TestPlace(t *testing.T) {
+func TestClaim(t *testing.T) {
 	for name, path := range map[string]string{"absent": "absent", "deep": "a/b/c/d", "empty": "empty", "through a link": "link", "below a link": "link/x"} {
 		t.Run(name, func(t *testing.T) {
 			parent := t.TempDir()
@@ -52,7 +52,7 @@ func TestPlace(t *testing.T) {
 	}
 }
 
-func TestPlace_NotVacant(t *testing.T) {
+func TestClaim_NotVacant(t *testing.T) {
 	parent := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(parent, "file"), nil, 0o600))
 	must(t, os.Mkdir(filepath.Join(parent, "full"), 0o700))
@@ -69,7 +69,7 @@ func TestPlace_NotVacant(t *testing.T) {
 
 // Of two backups that find the same directory empty, only one may ever remove what is
 // in it.
-func TestPlace_5_3_TwoBackups(t *testing.T) {
+func TestClaim_5_3_TwoBackups(t *testing.T) {
 	for _, exists := range []bool{true, false} {
 		parent := t.TempDir()
 		dir := filepath.Join(parent, "copy")
@@ -94,7 +94,7 @@ func TestPlace_5_3_TwoBackups(t *testing.T) {
 	}
 }
 
-func TestPlace_5_3_SharedParents(t *testing.T) {
+func TestClaim_5_3_SharedParents(t *testing.T) {
 	parent := t.TempDir()
 	before := outputtest.Tree(t, parent)
 	var spaces []output.Tablespace
@@ -105,7 +105,7 @@ func TestPlace_5_3_SharedParents(t *testing.T) {
 	outputtest.SameTree(t, before, parent)
 }
 
-func TestPlace_5_3_ModeAsBefore(t *testing.T) {
+func TestClaim_5_3_ModeAsBefore(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "copy")
 	must(t, os.Mkdir(dir, 0o700))
 	must(t, os.Chmod(dir, 0o755|fs.ModeSetgid|fs.ModeSticky))

@@ -34,7 +34,7 @@ func onDisk(t *testing.T, name string) int64 {
 }
 
 // Whatever arrives in whatever pieces is in the file, and zeros are not on disk.
-func TestFolderEntry_Holes(t *testing.T) {
+func TestDirSink_Holes(t *testing.T) {
 	hole, data := strings.Repeat("\x00", holeSize), strings.Repeat("d", holeSize)
 	for _, content := range []string{
 		"", "\x00", "d", hole, hole[1:], data, hole + hole, hole + data, data + hole, data + hole + data, hole + "d" + hole,
@@ -54,7 +54,7 @@ func TestFolderEntry_Holes(t *testing.T) {
 	}
 }
 
-func TestFolderEntry_HolesAreNotOnDisk(t *testing.T) {
+func TestDirSink_HolesAreNotOnDisk(t *testing.T) {
 	content := make([]byte, 8<<20)
 	copy(content[1<<20:], "something")
 	for path, least := range map[string]int64{"core.4711": 0, "base/5/16384": 0, "pg_wal/000000010000000000000001": int64(len(content))} {
@@ -71,7 +71,7 @@ func TestFolderEntry_HolesAreNotOnDisk(t *testing.T) {
 }
 
 // What looking for holes costs where there are none, and where WAL goes without.
-func BenchmarkFolderEntry(b *testing.B) {
+func BenchmarkDirSink(b *testing.B) {
 	content := make([]byte, 128<<10)
 	rand.NewChaCha8([32]byte{1}).Read(content)
 	for _, path := range []string{"base/5/16384", "pg_wal/000000010000000000000001"} {

@@ -15,6 +15,7 @@ import (
 	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
+// markerText is for the data directory, and for the directory of archives.
 const markerText = `pgparallel has begun to write a base backup here, and has not finished it.
 Either it is still at work, or it was killed. What is here is not a backup, and no
 server can be started from it. "pgparallel backup --force" removes it and takes the
@@ -30,16 +31,16 @@ a server may use what is here, and only this file may be removed.
 data directory: %q, inode %d
 `
 
-// heldFiles are the files by whose last name, which a rename gives them, a directory
-// becomes a backup that can be used: without the suffix incompleteSuffix.
+// heldFiles are the files whose renaming makes a directory a backup that can be used. Their
+// last names lack the suffix.
 var heldFiles = []string{
 	output.ControlFileHeld,
 	"base.tar" + output.IncompleteSuffix, "base.tar.gz" + output.IncompleteSuffix,
 	"base.tar.lz4" + output.IncompleteSuffix, "base.tar.zst" + output.IncompleteSuffix,
 }
 
-// ErrUnfinished is wrapped in errors about a directory that holds what a backup has left
-// which was killed. [Config].Force removes it.
+// ErrUnfinished is wrapped in errors about a directory that holds what a killed backup has
+// left. [Config].Force removes it.
 var ErrUnfinished = errors.New("unfinished backup")
 
 // ErrNotEmpty is wrapped in errors about a directory that holds what no backup has left.

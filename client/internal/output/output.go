@@ -3,7 +3,8 @@
 // The run of a backup knows an [Output] and never asks for its format. Two packages make
 // one: datatree writes a data directory, tarball writes archives. Beside the door the
 // package has what both sides speak of: the [Listing] of the server with its [File]s, the
-// [Sink] that each worker writes to, and the names of §5.6.
+// [Sink] that each worker writes to, and the names of §5.6 (a § is a section of
+// protocol/PROTOCOL.md).
 package output
 
 import (
@@ -12,8 +13,9 @@ import (
 	"io/fs"
 )
 
-// Output is what a backup is written as. All methods but the sinks' are called by one
-// goroutine, in the order below; Undo may follow any of them.
+// Output is what a backup is written as. One goroutine calls the methods, in the order
+// below; Undo may follow any of them. Only FinalSize, and the methods of the sinks, are
+// called by the goroutines of the workers.
 type Output interface {
 	// Before the backup starts. Only Claim changes anything on disk.
 
@@ -52,8 +54,8 @@ type Output interface {
 	// WriteFile adds a file of the client's own. modTime is in Unix seconds, here and
 	// below, and of interest to archives only.
 	WriteFile(path string, content []byte, modTime int64) error
-	// AppendFile adds content to [AutoConfFile], or whichever other file the output was
-	// made to expect it for; it creates the file where the server has sent none.
+	// AppendFile adds content to a file that the server may have sent, or creates it. The
+	// output must have been made to expect that of path.
 	AppendFile(path string, content []byte, modTime int64) error
 	// EnsureDirectory creates a directory that the listing may not have.
 	EnsureDirectory(path string) error

@@ -26,7 +26,7 @@ type Config struct {
 
 // Archives are a backup in tar format: an archive of the data directory, and one of each
 // tablespace. Between LayOut and Release several goroutines may add files, each with a sink of
-// its own; the methods of Archives are for one goroutine.
+// its own; the methods of Archives, except FinalSize, are for one goroutine.
 type Archives struct {
 	Config
 	fileMode   os.FileMode
