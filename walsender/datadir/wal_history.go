@@ -3,8 +3,6 @@ package datadir
 import (
 	"context"
 	"errors"
-	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -54,34 +52,10 @@ func (d *Dir) TimelineAt(ctx context.Context, lsn protocol.LSN) (protocol.Timeli
 	if err != nil && !isGone(err) {
 		return 0, err
 	}
-	for _, a := range parseHistory(string(history.Content)) {
-		if lsn < a.end {
-			return a.timeline, nil
+	for a, err := range protocol.Ancestors(string(history.Content)) {
+		if err == nil && lsn < a.End { // a line that says nothing is passed over
+			return a.Timeline, nil
 		}
 	}
 	return newest, nil
-}
-
-// ancestor is a timeline that a history file names, and where it was left.
-type ancestor struct {
-	timeline protocol.Timeline
-	end      protocol.LSN
-}
-
-// parseHistory reads the lines "timeline, position, reason" of a history file.
-// Comments, and what is neither, are skipped.
-func parseHistory(content string) []ancestor {
-	var list []ancestor
-	for line := range strings.Lines(content) {
-		fields := strings.Fields(line)
-		if len(fields) < 2 {
-			continue
-		}
-		timeline, err := strconv.ParseUint(fields[0], 10, 32)
-		end, lsnErr := protocol.ParseLSN(fields[1])
-		if err == nil && lsnErr == nil {
-			list = append(list, ancestor{protocol.Timeline(timeline), end})
-		}
-	}
-	return list
 }

@@ -76,8 +76,8 @@ func checkBranch(wal *beneath.Dir, parent, timeline protocol.Timeline, start pro
 	case err != nil:
 		return err
 	}
-	for _, s := range parseHistory(string(history)) {
-		if s.timeline == parent && s.end > start && s.end < start+protocol.LSN(c.WALSegmentSize) {
+	for a, err := range protocol.Ancestors(string(history)) {
+		if err == nil && a.Timeline == parent && a.End > start && a.End < start+protocol.LSN(c.WALSegmentSize) {
 			return nil
 		}
 	}

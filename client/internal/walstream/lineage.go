@@ -2,8 +2,6 @@ package walstream
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/manifest"
@@ -19,8 +17,8 @@ type Branch struct {
 	Begin    protocol.LSN
 }
 
-// ParseHistory reads the history file of a timeline (PostgreSQL's timeline.c): a
-// line each ancestor, with the position where the next timeline left it.
+// ParseHistory is the lineage of a timeline by the content of its history file, which is
+// empty for a timeline without ancestors. The timelines have to ascend.
 func ParseHistory(tli protocol.Timeline, content string) (Lineage, error) {
 	var l Lineage
 	var begin protocol.LSN
@@ -31,26 +29,14 @@ func ParseHistory(tli protocol.Timeline, content string) (Lineage, error) {
 		l = append(l, Branch{tli, begin})
 		return nil
 	}
-	for line := range strings.Lines(content) {
-		fields := strings.Fields(line)
-		if len(fields) == 0 || fields[0][0] == '#' {
-			continue
-		}
-		if len(fields) < 2 {
-			return nil, fmt.Errorf("syntax error in history file of timeline %d: %q", tli, protocol.Shorten(line, 64))
-		}
-		ancestor, err := strconv.ParseUint(fields[0], 10, 32)
+	for a, err := range protocol.Ancestors(content) {
 		if err != nil {
 			return nil, fmt.Errorf("syntax error in history file of timeline %d: %w", tli, err)
 		}
-		end, err := protocol.ParseLSN(fields[1])
-		if err != nil {
-			return nil, fmt.Errorf("syntax error in history file of timeline %d: %w", tli, err)
-		}
-		if err := add(protocol.Timeline(ancestor)); err != nil {
+		if err := add(a.Timeline); err != nil {
 			return nil, err
 		}
-		begin = end
+		begin = a.End
 	}
 	return l, add(tli)
 }
