@@ -19,7 +19,8 @@
 // Each connection has two goroutines. One runs the commands, one after the other,
 // and is the only one that writes. The other reads ahead: at most 64 KiB, so that
 // pipelined commands wait here and the end of the connection is noticed while a
-// command runs. A backup lives as long as its leader's session (§3.5).
+// command runs. A backup lives as long as its leader's session (§3.5), which alone has the
+// handle by which the cluster ends it ([protocol.RunningBackup]).
 //
 // What is not a command of a parallel backup goes to the cluster's own walsender
 // where there is one ([PassThrough]), over a connection that belongs to the session.

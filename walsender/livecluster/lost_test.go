@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"go.uber.org/zap"
 
+	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/livecluster"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
@@ -254,4 +255,28 @@ func serverProcess(t *testing.T, env map[string]string) *exec.Cmd {
 		_ = cmd.Wait() // it was killed
 	})
 	return cmd
+}
+
+// TestClose_3_5 closes a cluster with a backup that runs: the server leaves backup mode,
+// and the backup cannot be stopped any more.
+func TestClose_3_5(t *testing.T) {
+	c := newPrimary(t, nil)
+	live, err := livecluster.Open(t.Context(), c.Dir, configFor(t, c))
+	must(t, err)
+	_, backup, err := live.StartBackup(t.Context(), protocol.BackupRequest{Label: "l", Fast: true, Notice: func(*protocol.Error) {}})
+	must(t, err)
+	if n := backends(t, c); n != "1" {
+		t.Errorf("%s sessions during the backup, want that of backup mode", n)
+	}
+	must(t, live.Close())
+	wait(t, "the session is gone", func() bool { return backends(t, c) == "0" })
+	if _, err := backup.Stop(t.Context(), false, nil); !protocol.HasCode(err, "55000") {
+		t.Errorf("stopped after Close: %v", err)
+	}
+	backup.Abort()
+	select {
+	case lost := <-backup.Lost():
+		t.Errorf("lost: %v", lost)
+	default:
+	}
 }
