@@ -178,6 +178,5 @@ func (b *backup) hangUp() {
 // isAborted reports whether the server says that the backup is not running any
 // more, which has a cause elsewhere.
 func isAborted(err error) bool {
-	var e *protocol.Error
-	return errors.As(err, &e) && e.Code == protocol.CodeObjectNotInPrerequisite
+	return protocol.HasCode(err, protocol.CodeObjectNotInPrerequisite)
 }

@@ -22,7 +22,6 @@ type changedError struct {
 	size, listed int64
 }
 
-// Error implements error.
 func (e *changedError) Error() string { return changed(e.path, e.size, e.listed) }
 
 // checkWhole holds a file that has arrived to the size that was expected.

@@ -2,7 +2,6 @@ package client
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -190,9 +189,8 @@ func TestExcuses_Judge(t *testing.T) {
 	if err := e.judge(false, tell); err == nil {
 		t.Error("no error without replay")
 	}
-	var refused *protocol.Error
 	err := e.file(&output.File{Path: "base/1/16384"}, 10, protocol.Errorf(protocol.CodeIOError, "could not read"))
-	if !errors.As(err, &refused) {
+	if !protocol.HasCode(err, protocol.CodeIOError) {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -108,8 +108,7 @@ func TestDial_Unreachable(t *testing.T) {
 	if want := fmt.Sprintf(`connection to server at "127.0.0.1", port %d failed: connection refused`, port(dead)); err.Error() != want {
 		t.Errorf("error is %q, want %q", err, want)
 	}
-	var e *pgconn.ConnectError
-	if !errors.As(err, &e) {
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); !ok {
 		t.Errorf("error is a %T", err)
 	}
 }

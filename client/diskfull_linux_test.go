@@ -33,7 +33,7 @@ func TestServer_5_3_DiskFull(t *testing.T) {
 				mounted := small
 				t.Cleanup(func() { must(t, syscall.Unmount(mounted, 0)) })
 				if size == "0" {
-					os.WriteFile(filepath.Join(small, "full"), make([]byte, 64<<10), 0o600) //nolint:errcheck // as much as there is room for
+					_ = os.WriteFile(filepath.Join(small, "full"), make([]byte, 64<<10), 0o600) // as much as there is room for
 					must(t, os.MkdirAll(filepath.Join(small, "empty"), 0o755))
 					small = filepath.Join(small, "empty")
 				}

@@ -150,13 +150,10 @@ func (b *backup) plannedWorkers() []PlannedWorker {
 // workload is a heap whose first worker has the least to do.
 type workload []PlannedWorker
 
-// Len implements heap.Interface.
 func (w workload) Len() int { return len(w) }
 
-// Swap implements heap.Interface.
 func (w workload) Swap(i, j int) { w[i], w[j] = w[j], w[i] }
 
-// Less implements heap.Interface.
 func (w workload) Less(i, j int) bool {
 	if w[i].Bytes != w[j].Bytes {
 		return w[i].Bytes < w[j].Bytes
@@ -164,10 +161,8 @@ func (w workload) Less(i, j int) bool {
 	return w[i].Files < w[j].Files
 }
 
-// Push implements heap.Interface.
 func (w *workload) Push(x any) { *w = append(*w, x.(PlannedWorker)) }
 
-// Pop implements heap.Interface.
 func (w *workload) Pop() any {
 	last := (*w)[len(*w)-1]
 	*w = (*w)[:len(*w)-1]

@@ -71,8 +71,7 @@ func TestBackup_5_3_ServerFails(t *testing.T) {
 			f := newFake(t)
 			f.failOn(test.command, test.code)
 			err := expectFailure(t, Options{ConnConfig: f.config(), Jobs: 2}, test.want)
-			var refused *protocol.Error
-			if !errors.As(err, &refused) || refused.Code != test.code {
+			if !protocol.HasCode(err, test.code) {
 				t.Errorf("the error of the server is lost: %v", err)
 			}
 			if n := strings.Count(err.Error(), "scripted failure"); n != 1 {
@@ -275,8 +274,7 @@ func TestBackup_UnknownServer(t *testing.T) {
 		f.stock = true
 		f.failOn("LIST_TABLESPACES", code)
 		err := expectFailure(t, Options{ConnConfig: f.config(), Jobs: 5}, "server does not support parallel base backups")
-		var e *protocol.Error
-		if !errors.As(err, &e) || !strings.Contains(e.Hint, "pg_basebackup") {
+		if e, ok := errors.AsType[*protocol.Error](err); !ok || !strings.Contains(e.Hint, "pg_basebackup") {
 			t.Errorf("no hint in %v", err)
 		}
 		if f.dialed() != 2 {

@@ -318,7 +318,7 @@ func (s *fakeSession) send(messages ...pgproto3.BackendMessage) {
 	for _, m := range messages {
 		s.backend.Send(m)
 	}
-	s.backend.Flush() //nolint:errcheck // the client may be gone, as it should
+	_ = s.backend.Flush() // the client may be gone, as it should
 }
 
 func (s *fakeSession) complete() {

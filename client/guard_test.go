@@ -42,8 +42,7 @@ func TestGuard_5_13_WALIsGone(t *testing.T) {
 				return
 			}
 			close(copied)
-			var gone *protocol.Error
-			if !errors.As(err, &gone) || gone.Code != protocol.CodeUndefinedFile || !strings.Contains(gone.Hint, "--passthrough") {
+			if gone, ok := errors.AsType[*protocol.Error](err); !ok || gone.Code != protocol.CodeUndefinedFile || !strings.Contains(gone.Hint, "--passthrough") {
 				t.Errorf("error is %v", err)
 			}
 		})

@@ -65,8 +65,7 @@ func killIn(t *testing.T, step, dsn string, o Options) (said string) {
 		command.Env = append(command.Env, killedOld+"="+from, killedNew+"="+to)
 	}
 	out, err := command.CombinedOutput()
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
 		t.Fatalf("step %s: the process was not killed: %v\n%s", step, err, out)
 	}
 	return string(out)

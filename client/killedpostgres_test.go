@@ -33,7 +33,7 @@ func TestBackup_5_6_PostgreSQLRefusesTheResidue(t *testing.T) {
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		server.Serve(listener) //nolint:errcheck // always ErrServerClosed
+		_ = server.Serve(listener) // always ErrServerClosed
 	}()
 	t.Cleanup(func() {
 		server.Close()

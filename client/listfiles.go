@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/pgparallel/pgparallel/grammar"
@@ -54,8 +53,7 @@ func (b *backup) listInto(p *listingChecker, t protocol.Tablespace) error {
 
 // isGone reports whether the server says that a tablespace does not exist.
 func isGone(err error) bool {
-	var e *protocol.Error
-	return errors.As(err, &e) && e.Code == protocol.CodeUndefinedObject
+	return protocol.HasCode(err, protocol.CodeUndefinedObject)
 }
 
 // listAgain lists all files once more. What the server has to say about a list, it has

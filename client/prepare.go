@@ -45,8 +45,8 @@ func (b *backup) connect(ctx context.Context) error {
 // notParallel names the server where err shows that it is another kind of server
 // than this client needs.
 func notParallel(err error) error {
-	var e *protocol.Error
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[*protocol.Error](err)
+	if !ok {
 		return err
 	}
 	switch e.Code {

@@ -88,10 +88,10 @@ func (in *incoming) discard(err error) error {
 	if kept == nil {
 		return err
 	}
-	if gone := (*wire.LostError)(nil); errors.As(err, &gone) {
+	if gone, ok := errors.AsType[*wire.LostError](err); ok {
 		err = gone.Err
 	}
-	if changed := (*changedError)(nil); errors.As(err, &changed) {
+	if changed, ok := errors.AsType[*changedError](err); ok {
 		return fmt.Errorf("%v, and %w", changed, kept)
 	}
 	return fmt.Errorf("%w, and %w", err, kept)

@@ -56,8 +56,7 @@ func TestReplay_5_12_PostgreSQL(t *testing.T) {
 // expectState expects an error that the state of the source is the reason of.
 func expectState(t *testing.T, err error, text string) {
 	t.Helper()
-	var refused *protocol.Error
-	if !errors.As(err, &refused) || refused.Code != protocol.CodeObjectNotInPrerequisite || refused.Hint == "" || !strings.Contains(err.Error(), text) {
+	if refused, ok := errors.AsType[*protocol.Error](err); !ok || refused.Code != protocol.CodeObjectNotInPrerequisite || refused.Hint == "" || !strings.Contains(err.Error(), text) {
 		t.Errorf("error is %v, want one of the source's state with %q", err, text)
 	}
 }

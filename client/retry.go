@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/pgparallel/pgparallel/protocol"
@@ -26,8 +25,7 @@ func (b *backup) whileInUse(ctx context.Context, command func() error) error {
 func whileRefused(ctx context.Context, code string, patience time.Duration, command func() error) error {
 	for deadline := time.Now().Add(patience); ; {
 		err := command()
-		var e *protocol.Error
-		if !errors.As(err, &e) || e.Code != code || time.Now().After(deadline) {
+		if !protocol.HasCode(err, code) || time.Now().After(deadline) {
 			return err
 		}
 		select {

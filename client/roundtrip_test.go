@@ -48,7 +48,7 @@ func link(from, to net.Conn, delay time.Duration, ends *sync.WaitGroup) {
 		for p := range wire {
 			time.Sleep(time.Until(p.due))
 			if _, err := to.Write(p.data); err != nil {
-				io.Copy(io.Discard, from) //nolint:errcheck // until its end
+				_, _ = io.Copy(io.Discard, from) // until its end
 			}
 		}
 	})
@@ -70,7 +70,7 @@ func simulate(t *testing.T, cluster *walsendertest.Cluster, jobs int, roundTrip 
 			link(near, far, roundTrip/2, &sessions)
 			link(far, near, roundTrip/2, &sessions)
 			sessions.Go(func() {
-				server.ServeConn(context.Background(), served) //nolint:errcheck // the client says what is wrong
+				_ = server.ServeConn(context.Background(), served) // the client says what is wrong
 			})
 			return client, nil
 		}

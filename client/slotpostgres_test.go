@@ -121,8 +121,7 @@ func TestStreamLive_NothingKeepsTheWAL(t *testing.T) {
 	}
 	began := time.Now()
 	_, err = client.Backup(ctx, o)
-	var gone *protocol.Error
-	if !errors.As(err, &gone) || gone.Code != protocol.CodeUndefinedFile || !strings.Contains(gone.Hint, "wal_keep_size") || isThere() {
+	if gone, ok := errors.AsType[*protocol.Error](err); !ok || gone.Code != protocol.CodeUndefinedFile || !strings.Contains(gone.Hint, "wal_keep_size") || isThere() {
 		t.Errorf("error is %v", err)
 	}
 	if took := time.Since(began); took > time.Minute {

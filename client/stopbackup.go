@@ -23,10 +23,8 @@ func (b *backup) stopBackup(ctx context.Context) error {
 	})
 	// The server reports bad pages after the row. The backup is complete then, and
 	// the pages are as bad as in the cluster.
-	if errors.As(err, &b.badPages) && b.badPages.Code == protocol.CodeDataCorrupted && rows == 1 {
-		err = nil
-	} else {
-		b.badPages = nil
+	if e, ok := errors.AsType[*protocol.Error](err); ok && e.Code == protocol.CodeDataCorrupted && rows == 1 {
+		b.badPages, err = e, nil
 	}
 	if err == nil && rows != 1 {
 		err = fmt.Errorf("server returned %d rows, expected 1", rows)

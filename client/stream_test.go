@@ -284,8 +284,7 @@ func TestStream_Unsupported(t *testing.T) {
 		}
 		o.WAL.Method = WALStream
 		err = expectFailure(t, o, "server does not stream write-ahead log")
-		var refused *protocol.Error
-		if !errors.As(err, &refused) || refused.Code != protocol.CodeFeatureNotSupported || refused.Hint == "" {
+		if refused, ok := errors.AsType[*protocol.Error](err); !ok || refused.Code != protocol.CodeFeatureNotSupported || refused.Hint == "" {
 			t.Errorf("%s: error is %#v", access, err)
 		}
 	}
@@ -343,8 +342,7 @@ func TestStream_Hints(t *testing.T) {
 		}
 		test.o.ConnConfig = f.config()
 		err := expectFailure(t, test.o, "the end")
-		var refused *protocol.Error
-		if !errors.As(err, &refused) || !strings.Contains(refused.Hint, test.want) || test.want == "" && refused.Hint != "" {
+		if refused, ok := errors.AsType[*protocol.Error](err); !ok || !strings.Contains(refused.Hint, test.want) || test.want == "" && refused.Hint != "" {
 			t.Errorf("%s: hint is %q", test.name, refused.Hint)
 		}
 	}

@@ -109,7 +109,7 @@ func (w *worker) run(ctx context.Context, t *transfer) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if lost := (*wire.LostError)(nil); !errors.As(err, &lost) {
+		if _, lost := errors.AsType[*wire.LostError](err); !lost {
 			return err
 		}
 		if replaced, err := w.replace(ctx, err); !replaced {
@@ -199,12 +199,12 @@ func (w *worker) answer() error {
 	listed := f.Size
 	in := w.begin(w.conn, f, f.Path)
 	err := in.end(w.read(in))
-	var refused *protocol.Error
-	var changed *changedError
+	refused, told := errors.AsType[*protocol.Error](err)
+	changed, grown := errors.AsType[*changedError](err)
 	switch {
-	case errors.As(err, &changed):
+	case grown:
 		return w.takeAgain(changed.size, err)
-	case err != nil && (!errors.As(err, &refused) || refused.Fatal()):
+	case err != nil && (!told || refused.Fatal()):
 		return notReceived(f.Path, err)
 	case isAway(f, refused):
 		return w.takeAgain(listed, notReceived(f.Path, err))
@@ -248,9 +248,9 @@ func (w *worker) arrived(n int64) {
 // notReceived names the file where the error comes from the server; one of this side
 // names it already.
 func notReceived(path string, err error) error {
-	var refused *protocol.Error
-	var gone *wire.LostError
-	if errors.As(err, &refused) || errors.As(err, &gone) {
+	_, refused := errors.AsType[*protocol.Error](err)
+	_, lost := errors.AsType[*wire.LostError](err)
+	if refused || lost {
 		return fmt.Errorf("could not receive file %q: %w", path, err)
 	}
 	return err

@@ -148,8 +148,11 @@ func TestTimeout(t *testing.T) {
 				return true
 			}
 			err := expectFailure(t, Options{ConnConfig: f.config(), Jobs: 2, Timeout: 50 * time.Millisecond}, "server has been silent for 50ms")
-			var timeout interface{ Timeout() bool }
-			if !errors.As(err, &timeout) || !timeout.Timeout() {
+			timeout, ok := errors.AsType[interface {
+				error
+				Timeout() bool
+			}](err)
+			if !ok || !timeout.Timeout() {
 				t.Errorf("error is %v, no timeout", err)
 			}
 		})

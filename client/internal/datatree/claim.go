@@ -268,7 +268,7 @@ func (p *claimed) hold() error {
 	if _, err := p.root.Lstat(output.MarkerFile); isAbsent(err) {
 		// A disk that is full has no room for it, and must not keep the rest.
 		p.unlock()
-		p.createMarker(p.root, output.MarkerFile, false) //nolint:errcheck // see above
+		_ = p.createMarker(p.root, output.MarkerFile, false) // see above
 	}
 	return nil
 }

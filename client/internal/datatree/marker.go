@@ -278,7 +278,7 @@ func createMarker(root *os.Root, path, name, text string, sync bool) (*os.File, 
 	}
 	if err != nil {
 		f.Close()
-		root.Remove(name) //nolint:errcheck // that it was not written is what there is to tell
+		_ = root.Remove(name) // that it was not written is what there is to tell
 		return nil, markerNotWritten(path, err)
 	}
 	return f, nil

@@ -97,7 +97,7 @@ func (t *Tree) removeMarker(held string) error {
 	if err != nil {
 		return fmt.Errorf("could not open file %q: %w", held, output.Cause(err))
 	}
-	flock(file) //nolint:errcheck // see createMarker
+	_ = flock(file) // see createMarker
 	t.main.unlock()
 	t.main.marker = file
 	return t.main.removeMarker(!t.NoSync)

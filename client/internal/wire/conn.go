@@ -91,7 +91,7 @@ func (c *Conn) Flush() error {
 	}
 	err := c.tap.write(c.out)
 	c.out = c.out[:0]
-	if late := (*TimeoutError)(nil); errors.As(err, &late) {
+	if _, late := errors.AsType[*TimeoutError](err); late {
 		return err
 	}
 	if err != nil {
@@ -105,8 +105,7 @@ func (c *Conn) Flush() error {
 func (c *Conn) farewell(err error) error {
 	for {
 		_, _, readErr := c.Next()
-		var reason *protocol.Error
-		if errors.As(readErr, &reason) {
+		if _, told := errors.AsType[*protocol.Error](readErr); told {
 			return readErr
 		}
 		if readErr != nil {
@@ -131,10 +130,10 @@ func (c *Conn) ReadAhead() { c.tap.readAhead() }
 func (c *Conn) Next() (kind byte, body []byte, err error) {
 	for {
 		kind, body, err := c.frames.Next()
-		if violation := (*protocol.Error)(nil); errors.As(err, &violation) {
+		if _, violation := errors.AsType[*protocol.Error](err); violation {
 			return 0, nil, err
 		}
-		if late := (*TimeoutError)(nil); errors.As(err, &late) {
+		if late, ok := errors.AsType[*TimeoutError](err); ok {
 			return 0, nil, late
 		}
 		if err != nil {

@@ -55,8 +55,7 @@ func TestConn_5_9_Notices(t *testing.T) {
 	} {
 		c := connect(t, bytes.Repeat(encode(t, m), maxUnasked+1))
 		err := c.Command("STOP_BACKUP")
-		var violation *protocol.Error
-		if !errors.As(err, &violation) || !strings.Contains(err.Error(), "notices and parameters within a command") {
+		if _, ok := errors.AsType[*protocol.Error](err); !ok || !strings.Contains(err.Error(), "notices and parameters within a command") {
 			t.Errorf("%T: error is %v", m, err)
 		}
 	}
@@ -68,19 +67,17 @@ func TestConn_Errors(t *testing.T) {
 	refusal := &pgproto3.ErrorResponse{Severity: "ERROR", Code: protocol.CodeUndefinedFile, Message: "no"}
 	c := connect(t, encode(t, refusal, &pgproto3.ReadyForQuery{TxStatus: 'I'}))
 	for range 2 {
-		var refused *protocol.Error
-		var lost *LostError
-		if err := c.Command("x"); !errors.As(err, &refused) || errors.As(err, &lost) {
+		err := c.Command("x")
+		if _, refused := errors.AsType[*protocol.Error](err); !refused || isLost(err) {
 			t.Errorf("error is %#v", err)
 		}
 	}
 	fatal := &pgproto3.ErrorResponse{Severity: "FATAL", Code: protocol.CodeAdminShutdown, Message: "bye"}
-	var lost *LostError
-	if err := connect(t, encode(t, fatal)).Command("x"); !errors.As(err, &lost) || err.Error() == "" {
+	if err := connect(t, encode(t, fatal)).Command("x"); !isLost(err) || err.Error() == "" {
 		t.Errorf("after a FATAL error: %#v", err)
 	}
 	c.Abort()
-	if err := c.Command("x"); !errors.As(err, &lost) {
+	if err := c.Command("x"); !isLost(err) {
 		t.Errorf("on a closed connection: %#v", err)
 	}
 }
@@ -107,4 +104,9 @@ func TestRow(t *testing.T) {
 	if err := connect(t, encode(t, row, done, ready)).Command("x"); err == nil {
 		t.Error("a row is taken where none is expected")
 	}
+}
+
+func isLost(err error) bool {
+	_, lost := errors.AsType[*LostError](err)
+	return lost
 }

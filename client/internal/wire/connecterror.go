@@ -25,8 +25,7 @@ func connectError(err error) error {
 		}
 	}
 	text := strings.Join(lines, "; ")
-	var refused *pgconn.PgError
-	if errors.As(list[len(list)-1], &refused) {
+	if refused, ok := errors.AsType[*pgconn.PgError](list[len(list)-1]); ok {
 		wire := fromPgconn(refused)
 		if before, ends := strings.CutSuffix(text, wire.Error()); ends {
 			return fmt.Errorf("%s%w", before, wire)
@@ -48,8 +47,7 @@ func attempts(err error) []error {
 		}
 		return list
 	}
-	var failed *pgconn.ConnectError
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		return []error{errors.Unwrap(failed)}
 	}
 	return []error{err}
@@ -59,8 +57,7 @@ func attempts(err error) []error {
 // the address and the name in parentheses, and wraps what it was doing, which wraps
 // the cause.
 func attemptText(err error) string {
-	var unknown *net.DNSError
-	if errors.As(err, &unknown) {
+	if unknown, ok := errors.AsType[*net.DNSError](err); ok {
 		return fmt.Sprintf("could not translate host name %q to address: %s", unknown.Name, unknown.Err)
 	}
 	inner := errors.Unwrap(err)
@@ -91,14 +88,14 @@ func serverText(address, host string) string {
 }
 
 func attemptCause(err error) string {
-	var refused *pgconn.PgError
-	var errno syscall.Errno
+	refused, postgres := errors.AsType[*pgconn.PgError](err)
+	errno, system := errors.AsType[syscall.Errno](err)
 	switch {
-	case errors.As(err, &refused):
+	case postgres:
 		return fromPgconn(refused).Error()
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 		return "server closed the connection unexpectedly"
-	case errors.As(err, &errno):
+	case system:
 		return errno.Error()
 	case errors.Is(err, context.DeadlineExceeded), pgconn.Timeout(err):
 		return "timeout expired"
@@ -115,8 +112,6 @@ type oneLine struct {
 	err  error
 }
 
-// Error implements error.
 func (e *oneLine) Error() string { return e.text }
 
-// Unwrap gives errors.Is and errors.As the cause.
 func (e *oneLine) Unwrap() error { return e.err }

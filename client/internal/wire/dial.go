@@ -171,8 +171,8 @@ func quiesce(ctx context.Context, pg *pgconn.PgConn) error {
 			return nil
 		}
 		err := pg.Exec(ctx, "").Close()
-		var refused *pgconn.PgError
-		if err != nil && (!errors.As(err, &refused) || pg.IsClosed()) {
+		_, refused := errors.AsType[*pgconn.PgError](err)
+		if err != nil && (!refused || pg.IsClosed()) {
 			return err
 		}
 	}

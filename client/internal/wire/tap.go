@@ -64,8 +64,7 @@ func (t *tap) write(p []byte) error {
 
 // timedOut is a [TimeoutError] where err says that a deadline has passed, else err.
 func (t *tap) timedOut(err error) error {
-	var timeout net.Error
-	if errors.As(err, &timeout) && timeout.Timeout() {
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return &TimeoutError{t.timeout}
 	}
 	return err
