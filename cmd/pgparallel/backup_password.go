@@ -14,9 +14,6 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// codeInvalidPassword is the SQLSTATE of a wrong password, and of none.
-const codeInvalidPassword = "28P01"
-
 // withPassword does something that connects, with a password from the user where that
 // was asked for, or where the server wants one and nothing else supplies it.
 func (o connectionOptions) withPassword(ctx context.Context, options *client.Options, out *console, do func() error) error {
@@ -27,7 +24,7 @@ func (o connectionOptions) withPassword(ctx context.Context, options *client.Opt
 	}
 	given := options.ConnInfo.HasPassword()
 	err := do()
-	if given || o.NoPassword || o.Password || !protocol.HasCode(err, codeInvalidPassword) {
+	if given || o.NoPassword || o.Password || !protocol.HasCode(err, protocol.CodeInvalidPassword) {
 		return err
 	}
 	if err := askPassword(ctx, options, out); err != nil {

@@ -29,7 +29,7 @@ func TestReadPassword(t *testing.T) {
 // Only a server that wants a password, and gets none from elsewhere, has the user asked
 // for it.
 func TestWithPassword_DoesNotAsk(t *testing.T) {
-	wrong := fmt.Errorf("connection failed: %w", &protocol.Error{Code: codeInvalidPassword})
+	wrong := fmt.Errorf("connection failed: %w", &protocol.Error{Code: protocol.CodeInvalidPassword})
 	for name, c := range map[string]struct {
 		o        connectionOptions
 		password string

@@ -65,6 +65,8 @@ func readmeExamples(t *testing.T, section string) []example {
 		case indented && (prompt == "$" || prompt == "postgres=#"):
 			examples = append(examples, example{prompt: prompt, command: command})
 			shown = true
+		case indented && prompt == "postgres-#":
+			examples[len(examples)-1].command += "\n" + command
 		case indented && shown:
 			last := &examples[len(examples)-1]
 			last.output = append(last.output, line)
@@ -159,7 +161,8 @@ func (r *readme) try(t *testing.T, e example) {
 	t.Helper()
 	switch {
 	case e.prompt != "$":
-		r.run(t, "psql -h /srv/pg/run -d postgres -v ON_ERROR_STOP=1 -c \""+e.command+"\"")
+		quoted := "'" + strings.ReplaceAll(e.command, "'", `'\''`) + "'"
+		r.run(t, "psql -h /srv/pg/run -d postgres -v ON_ERROR_STOP=1 -c "+quoted)
 	case strings.HasPrefix(e.command, "pgparallel serve"):
 		if r.server != nil {
 			r.server.signal(unix.SIGTERM)
@@ -193,6 +196,7 @@ var (
 	}{
 		{regexp.MustCompile(`\b[0-9a-f]{32}\b`), "ID"},
 		{regexp.MustCompile(`\b[0-9A-F]+/[0-9A-F]+\b`), "LSN"},
+		{regexp.MustCompile(`\b[0-9A-F]{24}\b`), "0"}, // a segment of WAL
 		{regexp.MustCompile(`\S*\.s\.PGSQL\.\d+`), "SOCKET"},
 		{regexp.MustCompile(`[0-9]+`), "0"},
 		{regexp.MustCompile(`\.{2,}`), ".."},

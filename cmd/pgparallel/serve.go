@@ -64,6 +64,9 @@ Options for a running cluster:
                          (default: as --cluster)
       --passthrough-superuser=ROLE
                          let them be run by this superuser
+      --auth-query=SQL   ask the server of --cluster for the passwords of roles
+                         that are not in --users: a query with the role as $1,
+                         as pgbouncer's auth_query
 
 Other options:
   -V, --version          output version information, then exit
@@ -107,17 +110,21 @@ func (c *serveCommand) run(out *console) error {
 		return usagef("--crashed is for a cluster that does not run, --cluster for one that does")
 	case c.Cluster == "" && (c.Passthrough != "" || c.PassthroughSuperuser != ""):
 		return usagef("--passthrough and --passthrough-superuser require --cluster")
+	case c.Cluster == "" && c.AuthQuery != "":
+		return usagef("--auth-query requires --cluster")
 	}
 	if err := c.accessOptions.check(); err != nil {
 		return err
 	}
 	log := newLog(out.stderr, c.Verbose)
-	access, err := c.accessOptions.open(log, out)
+	var cluster servedCluster
+	access, err := c.accessOptions.open(log, out, func(ctx context.Context, role string) (string, int, error) {
+		return cluster.(*livecluster.Cluster).LookupPassword(ctx, role)
+	})
 	if err != nil {
 		return err
 	}
-	cluster, err := c.open(log)
-	if err != nil {
+	if cluster, err = c.open(log); err != nil {
 		return err
 	}
 	defer cluster.Close()
@@ -153,6 +160,7 @@ func (c *serveCommand) open(log *zap.Logger) (servedCluster, error) {
 		ConnString:           c.Cluster,
 		PassThrough:          c.Passthrough,
 		PassThroughSuperuser: c.PassthroughSuperuser,
+		AuthQuery:            c.AuthQuery,
 		NewestMajor:          c.NewestMajor,
 		Logger:               log,
 	})

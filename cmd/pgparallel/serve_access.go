@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -19,6 +20,8 @@ type accessOptions struct {
 	HBA    string `name:"hba"`
 	Users  string
 	Ident  string
+	// AuthQuery asks the running cluster for passwords.
+	AuthQuery string
 
 	TLSCert       string `name:"tls-cert"`
 	TLSKey        string `name:"tls-key"`
@@ -37,8 +40,8 @@ func (o *accessOptions) check() error {
 		return usagef("--listen requires --hba, or --auth=trust on a loopback address")
 	case len(o.Listen) == 0 && o.Auth != "":
 		return usagef("--auth requires --listen")
-	case o.HBA == "" && (o.Users != "" || o.Ident != ""):
-		return usagef("--users and --ident require --hba")
+	case o.HBA == "" && (o.Users != "" || o.Ident != "" || o.AuthQuery != ""):
+		return usagef("--users, --ident and --auth-query require --hba")
 	case (o.TLSCert == "") != (o.TLSKey == ""):
 		return usagef("--tls-cert and --tls-key require each other")
 	case o.TLSCert != "" && o.TLSSelfSigned != "":
@@ -57,8 +60,11 @@ type access struct {
 	doors *auth.Authenticator // nil: the owner of the socket, or everybody on this machine
 }
 
+// passwordLookup asks the running cluster for a password.
+type passwordLookup = func(ctx context.Context, role string) (rolpassword string, iterations int, err error)
+
 // open reads the files. All that is wrong with them is told at once.
-func (o *accessOptions) open(log *zap.Logger, out *console) (a access, err error) {
+func (o *accessOptions) open(log *zap.Logger, out *console, lookup passwordLookup) (a access, err error) {
 	files := tlsfiles.Files{Certificate: o.TLSCert, Key: o.TLSKey, CA: o.TLSCA, CRL: o.TLSCRL}
 	if o.TLSSelfSigned != "" {
 		made, err := selfSigned(o.TLSSelfSigned, &files)
@@ -75,9 +81,12 @@ func (o *accessOptions) open(log *zap.Logger, out *console) (a access, err error
 	if files.Certificate != "" {
 		a.tls, tlsErr = tlsfiles.Open(files)
 	}
+	if o.AuthQuery == "" {
+		lookup = nil
+	}
 	if o.HBA != "" {
 		a.doors, authErr = auth.Open(auth.Config{
-			HBA: o.HBA, Users: o.Users, Ident: o.Ident, TLS: files.Certificate != "", ClientCA: files.CA != "",
+			HBA: o.HBA, Users: o.Users, Ident: o.Ident, Lookup: lookup, TLS: files.Certificate != "", ClientCA: files.CA != "",
 		})
 	}
 	if err := errors.Join(tlsErr, authErr); err != nil {

@@ -23,12 +23,10 @@ type Config struct {
 	Ident string
 	// Lookup asks a running PostgreSQL for the password of a role that is not in the
 	// users file, as it is in pg_authid.rolpassword; empty where the role may not log
-	// in, or does not exist. It is called from many goroutines at once.
-	Lookup func(ctx context.Context, role string) (rolpassword string, err error)
-	// Iterations are those of PostgreSQL's passwords (scram_iterations), which a role
-	// that does not exist is answered with. Where the users file has a password, those
-	// of its first one are taken. 0: DefaultIterations.
-	Iterations int
+	// in, or does not exist. iterations are those of its passwords (scram_iterations):
+	// a role that does not exist is answered with them, unless the users file has a
+	// password, whose are taken then. It is called from many goroutines at once.
+	Lookup func(ctx context.Context, role string) (rolpassword string, iterations int, err error)
 	// TLS and ClientCA say whether the server has a certificate, and one to check
 	// clients' certificates with: rules that need it are refused without.
 	TLS, ClientCA bool
@@ -108,7 +106,7 @@ func readPolicy(c Config, before *policy) (*policy, error) {
 		return p, nil
 	}
 	var err error
-	p.mock, err = newMock(p.users.first, c.Iterations)
+	p.mock, err = newMock(p.users.first)
 	return p, err
 }
 
@@ -169,15 +167,19 @@ func (p *policy) verifier(ctx context.Context, role string) (v Verifier, unknown
 	if p.config.Lookup == nil {
 		return p.mock.verifier(role), fmt.Errorf("role %q does not exist", role), nil
 	}
-	text, err := p.config.Lookup(ctx, role)
+	text, iterations, err := p.config.Lookup(ctx, role)
+	mock := p.mock
+	if p.users.first == nil && iterations > 0 {
+		mock.iterations = iterations
+	}
 	switch {
 	case err != nil:
 		return v, nil, err
 	case text == "":
-		return p.mock.verifier(role), fmt.Errorf("role %q does not exist, may not take backups, or has no password", role), nil
+		return mock.verifier(role), fmt.Errorf("role %q does not exist, may not take backups, or has no password", role), nil
 	}
 	if v, err = ParseVerifier(text); err != nil {
-		return p.mock.verifier(role), fmt.Errorf("role %q: %w", role, err), nil
+		return mock.verifier(role), fmt.Errorf("role %q: %w", role, err), nil
 	}
 	return v, nil, nil
 }

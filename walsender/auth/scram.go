@@ -157,15 +157,12 @@ type mock struct {
 
 // newMock makes salts that stay the same for a role, also over restarts: they depend on
 // the file's first password. Without one they last as long as the program.
-func newMock(first *Verifier, iterations int) (mock, error) {
-	m := mock{iterations: iterations, secret: make([]byte, sha256.Size)}
+func newMock(first *Verifier) (mock, error) {
+	m := mock{iterations: DefaultIterations, secret: make([]byte, sha256.Size)}
 	if first != nil {
 		m.secret = sign(first.ServerKey, "mock authentication nonce")
 		m.iterations = first.Iterations
 		return m, nil
-	}
-	if m.iterations <= 0 {
-		m.iterations = DefaultIterations
 	}
 	_, err := rand.Read(m.secret)
 	return m, err

@@ -54,14 +54,14 @@ func TestSCRAM_1_10_Refused(t *testing.T) {
 	users := userLines(t, []string{"backup", "secret"}) + "\"none\" \"\"\n"
 	config := auth.Config{
 		HBA: write(t, "hba.conf", "host replication all all scram-sha-256\n"), Users: write(t, "users.txt", users),
-		Lookup: func(_ context.Context, role string) (string, error) {
+		Lookup: func(_ context.Context, role string) (string, int, error) {
 			switch role {
 			case "old":
-				return "md5" + strings.Repeat("0", 32), nil
+				return "md5" + strings.Repeat("0", 32), 0, nil
 			case "broken":
-				return "", errors.New("no connection")
+				return "", 0, errors.New("no connection")
 			}
-			return "", nil
+			return "", 0, nil
 		},
 	}
 	a, err := auth.Open(config)

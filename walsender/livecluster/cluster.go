@@ -33,6 +33,9 @@ type source struct {
 	sql  []*pgconn.Config // see resolve
 	pass *passThrough     // nil: nothing is passed through
 
+	authQuery string
+	asking    chan struct{} // holds one while LookupPassword asks
+
 	mu      sync.Mutex
 	closed  bool
 	running map[*backup]struct{} // what Close has to abort
@@ -74,7 +77,10 @@ func newCluster(dir string, config Config) (*Cluster, error) {
 		return nil, err
 	}
 	d.RecoveryOnRestore = true
-	return &Cluster{d, &source{path: dir, log: log, sql: sql, running: make(map[*backup]struct{})}}, nil
+	return &Cluster{d, &source{
+		path: dir, log: log, sql: sql, running: make(map[*backup]struct{}),
+		authQuery: config.AuthQuery, asking: make(chan struct{}, 1),
+	}}, nil
 }
 
 // check asks the server everything that a backup will need.
@@ -89,6 +95,11 @@ func (c *Cluster) check(ctx context.Context, config Config) error {
 	defer s.close()
 	if err := s.checkRights(ctx, dialectOf(found.versionNum)); err != nil {
 		return err
+	}
+	if c.authQuery != "" {
+		if _, _, err := s.lookupPassword(ctx, c.authQuery, ""); err != nil {
+			return err
+		}
 	}
 	return c.setPassThrough(ctx, config, found)
 }

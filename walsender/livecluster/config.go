@@ -33,6 +33,11 @@ type Config struct {
 	// act as one.
 	PassThroughSuperuser string
 
+	// AuthQuery is what [Cluster.LookupPassword] asks: a query with the role as $1, and as
+	// its columns the role and its password, as pgbouncer's auth_query. Empty: nothing
+	// is asked.
+	AuthQuery string
+
 	// NewestMajor is that of [datadir.DirOptions].
 	NewestMajor int
 

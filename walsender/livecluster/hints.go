@@ -10,9 +10,6 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// codeInvalidPassword is PostgreSQL's SQLSTATE for a password that is wrong or missing.
-const codeInvalidPassword = "28P01"
-
 // connectHint says what mends a connection that was not made. It follows from the
 // SQLSTATE; where PostgreSQL was not reached, from that. database is replication for a
 // connection to the walsender.
@@ -30,7 +27,7 @@ func connectHint(err error, config *pgconn.Config, database string) string {
 		if strings.Contains(refused.Message, "pg_hba.conf") { // the name is in every translation
 			return "add a line to pg_hba.conf, and reload: " + hbaLine(config, database)
 		}
-	case codeInvalidPassword:
+	case protocol.CodeInvalidPassword:
 		return fmt.Sprintf("give the password of role %s, in a password file for example", role)
 	case protocol.CodeInsufficientPrivilege:
 		if database == "replication" {
