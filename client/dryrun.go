@@ -82,7 +82,7 @@ func DryRun(ctx context.Context, o Options) (Plan, error) {
 
 func (b *backup) dryRun(ctx context.Context) (Plan, error) {
 	for _, step := range []func(context.Context) error{
-		b.connect, b.identify, b.listTablespaces, b.connectWorkers, b.chooseWAL,
+		b.connect, b.identify, b.listTablespaces, b.chooseWAL, b.openStream, b.connectWorkers,
 	} {
 		if err := step(ctx); err != nil {
 			return Plan{}, err
@@ -95,28 +95,12 @@ func (b *backup) dryRun(ctx context.Context) (Plan, error) {
 	if err := b.listFiles(ctx); err != nil {
 		return Plan{}, err
 	}
-	if err := b.tryStream(ctx); err != nil {
-		return Plan{}, err
-	}
 	p := Plan{
 		SystemID: b.cluster.system.SystemID, ServerVersion: b.cluster.versionNum,
 		Files: int64(b.listing.Files.Len()) + 1, Bytes: b.listing.Bytes,
 		Spaces: b.plannedSpaces(targets), Workers: b.plannedWorkers(), WAL: b.WAL.Method, Slot: b.WAL.Slot,
 	}
 	return p, p.planDirectories([]string{b.WAL.Dir, b.Dir}, b.Force)
-}
-
-// tryStream opens the connection that a stream of WAL would need.
-func (b *backup) tryStream(ctx context.Context) error {
-	if b.WAL.Method != WALStream {
-		return nil
-	}
-	c, err := b.dialer.Another(ctx, ctx)
-	if err != nil {
-		return err
-	}
-	c.Close()
-	return nil
 }
 
 // plannedSpaces sums up the files by the directories that they belong to.

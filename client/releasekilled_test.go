@@ -38,7 +38,7 @@ func (f *fake) withTablespaces(base string, n int) []string {
 // A kill between the markers of two of several directories, while they are created or
 // removed, leaves what force removes, or what nothing removes.
 func TestRelease_5_6_KilledBetweenMarkers(t *testing.T) {
-	for _, step := range []string{"open stream", "remove other markers"} {
+	for _, step := range []string{"start backup", "remove other markers"} {
 		for k := range 4 {
 			t.Run(fmt.Sprintf("%s %d", step, k), func(t *testing.T) {
 				f := newFake(t)

@@ -22,7 +22,8 @@ const defaultWALPatience = time.Minute
 
 // openStream opens the connection that the WAL will come over, to the very walsender: one
 // too many must be known before the checkpoint, and behind it the slot cannot wait for a
-// connection to be made.
+// connection to be made. It comes ahead of the workers', so that these take what the
+// server has left, where fewer of them are enough (§5.4).
 func (b *backup) openStream(ctx context.Context) error {
 	if b.WAL.Method != WALStream {
 		return nil

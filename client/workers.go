@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -28,12 +29,28 @@ func (b *backup) connectWorkers(ctx context.Context) error {
 		return err
 	})
 	if err != nil {
-		return err
+		return b.withLimit(err)
 	}
 	for i := range b.workers {
 		b.events.tell(LevelVerbose, "backup worker (%d) created", i)
 	}
 	return nil
+}
+
+// withLimit says whose limit it is that a server had no connection left, and how many the
+// backup needs.
+func (b *backup) withLimit(err error) error {
+	refused, ok := errors.AsType[*protocol.Error](err)
+	if !ok || refused.Code != protocol.CodeTooManyConnections || refused.Hint != "" {
+		return err
+	}
+	others, needed := "one that leads", b.Jobs+1
+	if b.stream != nil {
+		others, needed = "one that leads and one for the write-ahead log", needed+1
+	}
+	refused.Hint = fmt.Sprintf("The backup needs %d connections: %d that copy files, %s. The limit is the option --max-wal-senders of \"pgparallel serve\".",
+		needed, b.Jobs, others)
+	return err
 }
 
 func (b *backup) joinBackup(ctx context.Context) error {

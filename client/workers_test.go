@@ -95,6 +95,49 @@ func TestWorkers_5_4_MinJobs(t *testing.T) {
 	}
 }
 
+// The stream of WAL has its connection, and a dry run too, where the server has fewer than
+// the workers want: they take what is left.
+func TestWorkers_5_4_StreamKeepsItsPlace(t *testing.T) {
+	for _, dry := range []bool{false, true} {
+		f := newFake(t)
+		f.withStream()
+		f.refuse = func(k int) *protocol.Error {
+			if k > 4 {
+				return protocol.Fatalf(protocol.CodeTooManyConnections, "number of requested standby connections exceeds max_wal_senders (currently 5)")
+			}
+			return nil
+		}
+		o := Options{ConnConfig: f.config(), Dir: filepath.Join(t.TempDir(), "copy"), Jobs: 12, MinJobs: 3, WAL: WALOptions{Method: WALStream}}
+		if !dry {
+			_, err := Backup(t.Context(), o)
+			must(t, err)
+			continue
+		}
+		plan, err := DryRun(t.Context(), o)
+		must(t, err)
+		if len(plan.Workers) != 3 {
+			t.Errorf("%d workers", len(plan.Workers))
+		}
+	}
+}
+
+// Who is refused for want of connections is told how many are needed, and by whose limit.
+func TestWorkers_TooMany_Hint(t *testing.T) {
+	f := newFake(t)
+	f.withStream()
+	f.refuse = func(k int) *protocol.Error {
+		if k > 4 {
+			return protocol.Fatalf(protocol.CodeTooManyConnections, "number of requested standby connections exceeds max_wal_senders (currently 5)")
+		}
+		return nil
+	}
+	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(t.TempDir(), "copy"), Jobs: 4})
+	refused, ok := errors.AsType[*protocol.Error](err)
+	if want := "needs 6 connections: 4 that copy files, one that leads and one for the write-ahead log."; !ok || !strings.Contains(refused.Hint, want) {
+		t.Errorf("error is %v, want the hint %q", err, want)
+	}
+}
+
 func TestCheckOpenFiles(t *testing.T) {
 	for _, test := range []struct {
 		jobs, least, limit, want int

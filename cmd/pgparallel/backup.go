@@ -18,8 +18,9 @@ Options controlling the output:
   -D, --pgdata=DIRECTORY receive base backup into directory
   -F, --format=p|t       output format (plain (default), tar); a tar backup to
                          the directory "-" goes to standard output
-  -j, --jobs=NUM         use this many connections to copy files, and one more
-                         to lead the backup (default: 1)
+  -j, --jobs=NUM         use this many connections to copy files (default: 1);
+                         one more leads the backup, and one receives the WAL
+                         if it is streamed
   -r, --max-rate=RATE    maximum transfer rate of all connections together
                          (in kB/s, or use suffix "k" or "M")
   -R, --write-recovery-conf
