@@ -22,11 +22,7 @@ func TestCheckServer_Double(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, result := range report.Results {
-				if result.Verdict != conformance.Pass {
-					t.Errorf("%s: %s\nexpected: %s\nhappened: %s", result.ID, result.Verdict, result.Expected, result.Happened)
-				}
-			}
+			allPass(t, report)
 		})
 	}
 }

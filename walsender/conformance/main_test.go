@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/pgparallel/pgparallel/walsender/conformance"
 )
 
 var update = flag.Bool("update", false, "write the goldens anew")
@@ -39,4 +41,14 @@ func build(t *testing.T, pkg string) string {
 		t.Fatalf("go build %s: %v\n%s", pkg, err, out)
 	}
 	return program
+}
+
+// allPass holds every case of a report to be passed.
+func allPass(t *testing.T, report conformance.Report) {
+	t.Helper()
+	for _, result := range report.Results {
+		if result.Verdict != conformance.Pass {
+			t.Errorf("%s: %s\nexpected: %s\nhappened: %s\n%s", result.ID, result.Verdict, result.Expected, result.Happened, result.Output)
+		}
+	}
 }

@@ -20,9 +20,5 @@ func TestCheckClient_Pgparallel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, result := range report.Results {
-		if result.Verdict != conformance.Pass {
-			t.Errorf("%s: %s\nexpected: %s\nhappened: %s\n%s", result.ID, result.Verdict, result.Expected, result.Happened, result.Output)
-		}
-	}
+	allPass(t, report)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/wire"
@@ -74,6 +75,11 @@ func (t *conversation) sessionFor(replication string) *peer {
 		config.RuntimeParams = map[string]string{}
 	}
 	config.RuntimeParams["replication"] = replication
+	var in io.Reader // goes on where pgconn has read to: after a slow write a goroutine of pgconn's reads ahead
+	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		in = r
+		return pgproto3.NewFrontend(r, w)
+	}
 	pg, err := pgconn.ConnectConfig(t.ctx, config)
 	for until := time.Now().Add(busyFor); tooMany(err) && time.Now().Before(until); {
 		time.Sleep(50 * time.Millisecond)
@@ -88,7 +94,7 @@ func (t *conversation) sessionFor(replication string) *peer {
 		t.fail("a session that waits for a command", "%v", err)
 		return p
 	}
-	p.take(h.Conn)
+	p.take(h.Conn, in)
 	p.parameters, p.pid, p.secret = h.ParameterStatuses, h.PID, h.SecretKey
 	return p
 }
@@ -98,11 +104,12 @@ func tooMany(err error) bool {
 	return ok && refused.Code == protocol.CodeTooManyConnections
 }
 
-func (p *peer) take(c net.Conn) {
+// take makes a connection, and what is to be read of it, the peer's.
+func (p *peer) take(c net.Conn, in io.Reader) {
 	deadline, _ := p.ctx.Deadline()
 	_ = c.SetDeadline(deadline) // the next read fails
 	p.conns = append(p.conns, c)
-	p.conn, p.frames = c, wire.NewFrameReader(c, wire.MaxFrame)
+	p.conn, p.frames = c, wire.NewFrameReader(in, wire.MaxFrame)
 }
 
 // raw opens a connection and sends bytes over it: what comes before a session.
@@ -117,7 +124,7 @@ func (t *conversation) raw(packet []byte) *peer {
 		t.fail("a connection", "%v", err)
 		return p
 	}
-	p.take(c)
+	p.take(c, c)
 	p.send(packet)
 	return p
 }
