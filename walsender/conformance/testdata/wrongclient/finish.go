@@ -93,8 +93,8 @@ func (b *backup) soundWAL(start, end protocol.LSN) error {
 	source := walrecord.Source{SystemID: b.system.SystemID, SegmentSize: b.segment, Major: b.version / 10000}
 	run := walrecord.NewRun(source, begin, start)
 	run.Write(content)
-	broken := new(walrecord.Error)
-	if header := errors.As(run.Err(), &broken) && broken.LSN < start; run.End() < end && (header || !b.is("reads-headers-of-wal-only")) {
+	broken, ok := errors.AsType[*walrecord.Error](run.Err())
+	if header := ok && broken.LSN < start; run.End() < end && (header || !b.is("reads-headers-of-wal-only")) {
 		return fmt.Errorf("the WAL is not the backup's: %w", run.Err())
 	}
 	return err
