@@ -1,21 +1,17 @@
 package client
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
+
+	"github.com/pgparallel/pgparallel/client/internal/outputtest"
 )
 
 func read(t *testing.T, path ...string) string {
 	t.Helper()
-	content, err := os.ReadFile(filepath.Join(path...))
-	must(t, err)
-	return string(content)
+	return outputtest.Read(t, path...)
 }
 
 func must(t *testing.T, err error) {
 	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+	outputtest.Must(t, err)
 }

@@ -10,20 +10,10 @@ import (
 	"github.com/pgparallel/pgparallel/client/internal/outputtest"
 )
 
-// linked makes real/data with a link to it from elsewhere: link -> real/data.
-func linked(t *testing.T) (base string) {
-	t.Helper()
-	base, err := filepath.EvalSymlinks(t.TempDir())
-	must(t, err)
-	must(t, os.MkdirAll(filepath.Join(base, "real/data"), 0o700))
-	must(t, os.Symlink("real/data", filepath.Join(base, "link")))
-	return base
-}
-
 // A target is where the kernel says that its path leads.
 func TestBackup_DirBehindALink(t *testing.T) {
 	f := newFake(t)
-	base := linked(t)
+	base := outputtest.Linked(t)
 	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: base + "/link/../c"})
 	must(t, err)
 	must(t, os.Remove(filepath.Join(base, "link")))
@@ -33,7 +23,7 @@ func TestBackup_DirBehindALink(t *testing.T) {
 // A tablespace within the data directory is one, whatever links hide it.
 func TestTablespace_OverlapThroughALink(t *testing.T) {
 	f := newFake(t)
-	base := linked(t)
+	base := outputtest.Linked(t)
 	location := filepath.Join(base, "space")
 	f.withTablespace("16400", location)
 	before := outputtest.Tree(t, base)
@@ -47,7 +37,7 @@ func TestTablespace_OverlapThroughALink(t *testing.T) {
 
 // Nothing is written into a cluster: neither target, nor WAL, nor tablespaces.
 func TestBackup_WithinACluster(t *testing.T) {
-	base := linked(t)
+	base := outputtest.Linked(t)
 	cluster := filepath.Join(base, "real/data")
 	for _, dir := range []string{"global", "base/1", "backups", "pg_wal/archive_status"} {
 		must(t, os.MkdirAll(filepath.Join(cluster, dir), 0o700))

@@ -36,17 +36,17 @@ func TestClaim(t *testing.T) {
 	for name, path := range map[string]string{"absent": "absent", "deep": "a/b/c/d", "empty": "empty", "through a link": "link", "below a link": "link/x"} {
 		t.Run(name, func(t *testing.T) {
 			parent := t.TempDir()
-			must(t, os.Mkdir(filepath.Join(parent, "empty"), 0o705))
-			must(t, os.MkdirAll(filepath.Join(parent, "elsewhere"), 0o711))
-			must(t, os.Symlink("elsewhere", filepath.Join(parent, "link")))
+			outputtest.Must(t, os.Mkdir(filepath.Join(parent, "empty"), 0o705))
+			outputtest.Must(t, os.MkdirAll(filepath.Join(parent, "elsewhere"), 0o711))
+			outputtest.Must(t, os.Symlink("elsewhere", filepath.Join(parent, "link")))
 			before := outputtest.Tree(t, parent)
 			p, err := plainly(t).claim(filepath.Join(parent, path))
-			must(t, err)
-			must(t, p.root.MkdirAll("x/y", 0o700))
-			must(t, p.root.WriteFile("x/y/z", nil, 0o600))
-			must(t, p.root.Symlink(parent, "x/up"))
-			must(t, p.root.WriteFile(".hidden", nil, 0o600))
-			must(t, p.restore())
+			outputtest.Must(t, err)
+			outputtest.Must(t, p.root.MkdirAll("x/y", 0o700))
+			outputtest.Must(t, p.root.WriteFile("x/y/z", nil, 0o600))
+			outputtest.Must(t, p.root.Symlink(parent, "x/up"))
+			outputtest.Must(t, p.root.WriteFile(".hidden", nil, 0o600))
+			outputtest.Must(t, p.restore())
 			outputtest.SameTree(t, before, parent)
 		})
 	}
@@ -54,10 +54,10 @@ func TestClaim(t *testing.T) {
 
 func TestClaim_NotVacant(t *testing.T) {
 	parent := t.TempDir()
-	must(t, os.WriteFile(filepath.Join(parent, "file"), nil, 0o600))
-	must(t, os.Mkdir(filepath.Join(parent, "full"), 0o700))
-	must(t, os.WriteFile(filepath.Join(parent, "full/.hidden"), nil, 0o600))
-	must(t, os.Symlink("nowhere", filepath.Join(parent, "dangling")))
+	outputtest.Must(t, os.WriteFile(filepath.Join(parent, "file"), nil, 0o600))
+	outputtest.Must(t, os.Mkdir(filepath.Join(parent, "full"), 0o700))
+	outputtest.Must(t, os.WriteFile(filepath.Join(parent, "full/.hidden"), nil, 0o600))
+	outputtest.Must(t, os.Symlink("nowhere", filepath.Join(parent, "dangling")))
 	before := outputtest.Tree(t, parent)
 	for _, path := range []string{"file", "file/below", "full", "dangling"} {
 		if _, err := plainly(t).claim(filepath.Join(parent, path)); err == nil {
@@ -74,19 +74,19 @@ func TestClaim_5_3_TwoBackups(t *testing.T) {
 		parent := t.TempDir()
 		dir := filepath.Join(parent, "copy")
 		if exists {
-			must(t, os.Mkdir(dir, 0o755))
+			outputtest.Must(t, os.Mkdir(dir, 0o755))
 		}
 		first := &claimed{path: dir}
-		must(t, first.makeDirectories(0o700))
-		must(t, first.mark(false))
-		must(t, first.root.WriteFile("precious", nil, 0o600))
+		outputtest.Must(t, first.makeDirectories(0o700))
+		outputtest.Must(t, first.mark(false))
+		outputtest.Must(t, first.root.WriteFile("precious", nil, 0o600))
 
 		// The second has looked before the first wrote its marker.
 		second := &claimed{path: dir}
 		if err := second.mark(false); err == nil || !strings.Contains(err.Error(), "is being written by another backup") {
 			t.Errorf("the second backup: %v", err)
 		}
-		must(t, second.restore())
+		outputtest.Must(t, second.restore())
 		if _, err := os.Stat(filepath.Join(dir, "precious")); err != nil {
 			t.Errorf("the second backup removed what the first had written: %v", err)
 		}
@@ -107,11 +107,11 @@ func TestClaim_5_3_SharedParents(t *testing.T) {
 
 func TestClaim_5_3_ModeAsBefore(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "copy")
-	must(t, os.Mkdir(dir, 0o700))
-	must(t, os.Chmod(dir, 0o755|fs.ModeSetgid|fs.ModeSticky))
+	outputtest.Must(t, os.Mkdir(dir, 0o700))
+	outputtest.Must(t, os.Chmod(dir, 0o755|fs.ModeSetgid|fs.ModeSticky))
 	claimedTree(t, dir).Undo()
 	info, err := os.Stat(dir)
-	must(t, err)
+	outputtest.Must(t, err)
 	if info.Mode() != fs.ModeDir|fs.ModeSetgid|fs.ModeSticky|0o755 {
 		t.Errorf("the mode is %v", info.Mode())
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/client/internal/outputtest"
 )
 
 // newEntry creates a file below a directory of the test.
@@ -29,7 +30,7 @@ func newEntry(t testing.TB, path string) (e output.Entry, name string) {
 func onDisk(t *testing.T, name string) int64 {
 	t.Helper()
 	info, err := os.Stat(name)
-	must(t, err)
+	outputtest.Must(t, err)
 	return info.Sys().(*syscall.Stat_t).Blocks * 512
 }
 
@@ -44,10 +45,10 @@ func TestDirSink_Holes(t *testing.T) {
 			e, name := newEntry(t, "core.4711")
 			for rest := content; rest != ""; rest = rest[min(piece, len(rest)):] {
 				_, err := e.Add([]byte(rest[:min(piece, len(rest))]))
-				must(t, err)
+				outputtest.Must(t, err)
 			}
-			must(t, e.Finish(io.Discard))
-			if got := read(t, name); got != content {
+			outputtest.Must(t, e.Finish(io.Discard))
+			if got := outputtest.Read(t, name); got != content {
 				t.Errorf("%d bytes in pieces of %d: %d others", len(content), piece, len(got))
 			}
 		}
@@ -61,9 +62,9 @@ func TestDirSink_HolesAreNotOnDisk(t *testing.T) {
 		e, name := newEntry(t, path)
 		for piece := range slices.Chunk(content, 128<<10) {
 			_, err := e.Add(piece)
-			must(t, err)
+			outputtest.Must(t, err)
 		}
-		must(t, e.Finish(io.Discard))
+		outputtest.Must(t, e.Finish(io.Discard))
 		if got := onDisk(t, name); got < least || least == 0 && got > 1<<20 {
 			t.Errorf("%s: %d bytes are on disk", path, got)
 		}

@@ -1,23 +1,14 @@
 package datatree
 
 import (
-	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/pgparallel/pgparallel/client/internal/outputtest"
 )
 
-// linked makes real/data with a link to it from elsewhere: link -> real/data.
-func linked(t *testing.T) (base string) {
-	t.Helper()
-	base, err := filepath.EvalSymlinks(t.TempDir())
-	must(t, err)
-	must(t, os.MkdirAll(filepath.Join(base, "real/data"), 0o700))
-	must(t, os.Symlink("real/data", filepath.Join(base, "link")))
-	return base
-}
-
 func TestAbsolute(t *testing.T) {
-	base := linked(t)
+	base := outputtest.Linked(t)
 	t.Chdir(base)
 	for path, want := range map[string]string{
 		"x": "x", "./x//y/.": "x/y", "link/x": "link/x", "link/../c": "real/c", "link/..": "real", "link/../../c": "c", "real/../c": "c", "..x/y..": "..x/y..",
@@ -33,7 +24,7 @@ func TestAbsolute(t *testing.T) {
 }
 
 func TestOverlap(t *testing.T) {
-	base := linked(t)
+	base := outputtest.Linked(t)
 	for _, test := range []struct {
 		a, b string
 		want bool
@@ -49,7 +40,7 @@ func TestOverlap(t *testing.T) {
 	} {
 		for range 2 {
 			got, err := Overlap(filepath.Join(base, test.a), filepath.Join(base, test.b))
-			must(t, err)
+			outputtest.Must(t, err)
 			if got != test.want {
 				t.Errorf("%s and %s: %v", test.a, test.b, got)
 			}

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/pgparallel/pgparallel/client/internal/outputtest"
 )
 
 // Where the server says that a tablespace is, is a matter of trust: what no mapping
@@ -12,9 +14,9 @@ import (
 func TestUnmapped_5_9(t *testing.T) {
 	base := t.TempDir()
 	t.Setenv("HOME", filepath.Join(base, "home"))
-	must(t, os.MkdirAll(filepath.Join(base, "home", "empty"), 0o700))
-	must(t, os.Mkdir(filepath.Join(base, ".config"), 0o700))
-	must(t, os.Symlink(".config", filepath.Join(base, "link")))
+	outputtest.Must(t, os.MkdirAll(filepath.Join(base, "home", "empty"), 0o700))
+	outputtest.Must(t, os.Mkdir(filepath.Join(base, ".config"), 0o700))
+	outputtest.Must(t, os.Symlink(".config", filepath.Join(base, "link")))
 	for location, want := range map[string]string{
 		"home/new":       "",
 		"home/empty":     "",

@@ -48,9 +48,7 @@ func Tree(t testing.TB, dir string) map[string]string {
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	Must(t, err)
 	return found
 }
 
@@ -60,6 +58,32 @@ func SameTree(t testing.TB, before map[string]string, dir string) {
 	if diff := cmp.Diff(before, Tree(t, dir)); diff != "" {
 		t.Errorf("the target is not as before (-before +after):\n%s", diff)
 	}
+}
+
+// Must ends the test with an error.
+func Must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Read reads a file.
+func Read(t testing.TB, path ...string) string {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(path...))
+	Must(t, err)
+	return string(content)
+}
+
+// Linked makes real/data in a directory of the test, with a link to it: link -> real/data.
+func Linked(t testing.TB) (base string) {
+	t.Helper()
+	base, err := filepath.EvalSymlinks(t.TempDir())
+	Must(t, err)
+	Must(t, os.MkdirAll(filepath.Join(base, "real/data"), 0o700))
+	Must(t, os.Symlink("real/data", filepath.Join(base, "link")))
+	return base
 }
 
 // Log is the log of an output that has nothing to warn of.
@@ -104,9 +128,7 @@ func Members(t testing.TB, archive io.Reader) map[string]string {
 func Unzstd(t testing.TB, content []byte) io.Reader {
 	t.Helper()
 	r, err := zstd.NewReader(bytes.NewReader(content), zstd.WithDecoderConcurrency(1))
-	if err != nil {
-		t.Fatal(err)
-	}
+	Must(t, err)
 	t.Cleanup(r.Close)
 	return r
 }

@@ -57,14 +57,14 @@ func TestGzip_OneMember(t *testing.T) {
 		b := &batches{}
 		attempt(t, a, b, "lost", "gone", "g")
 		attempt(t, a, b, "", name, name)
-		must(t, b.flush())
+		outputtest.Must(t, b.flush())
 	}
-	must(t, a.finish(&batches{}))
+	outputtest.Must(t, a.finish(&batches{}))
 	z, err := gzip.NewReader(&out)
-	must(t, err)
+	outputtest.Must(t, err)
 	z.Multistream(false)
 	content, err := io.ReadAll(z) // checks the sum
-	must(t, err)
+	outputtest.Must(t, err)
 	if out.Len() > 0 {
 		t.Errorf("%d bytes lie behind the first member", out.Len())
 	}

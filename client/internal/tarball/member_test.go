@@ -21,13 +21,13 @@ import (
 func kindsOfArchive(t *testing.T) map[string]func() (archive, func() io.Reader) {
 	onDisk := func() *os.File {
 		f, err := os.Create(filepath.Join(t.TempDir(), "archive"))
-		must(t, err)
+		outputtest.Must(t, err)
 		return f
 	}
-	open := func(f *os.File) io.Reader { return strings.NewReader(read(t, f.Name())) }
+	open := func(f *os.File) io.Reader { return strings.NewReader(outputtest.Read(t, f.Name())) }
 	gunzip := func(r io.Reader) io.Reader {
 		z, err := gzip.NewReader(r)
-		must(t, err)
+		outputtest.Must(t, err)
 		z.Multistream(false) // there is one member, and all is in it
 		return z
 	}
@@ -90,7 +90,7 @@ func TestArchive_Parallel(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			must(t, a.finish(&batches{}))
+			outputtest.Must(t, a.finish(&batches{}))
 			got := outputtest.Members(t, content())
 			for name, content := range want {
 				if got[name] != content {
@@ -135,11 +135,11 @@ func TestArchive_StreamTakesNothingBack(t *testing.T) {
 	a := newTarStream(io.Discard, Compression{})
 	b := &batches{}
 	e, err := newTarEntry(a, b, tarHeader{name: "large", kind: tarRegular, size: maxBatch + 1})
-	must(t, err)
+	outputtest.Must(t, err)
 	if err := e.Discard(); err == nil {
 		t.Error("no error")
 	}
-	must(t, a.finish(b))
+	outputtest.Must(t, a.finish(b))
 }
 
 // What is longer than listed is cut, what is shorter is filled up with zeros, and the
@@ -150,13 +150,13 @@ func TestArchive_Sizes(t *testing.T) {
 		a := newTarStream(&out, Compression{})
 		b := &batches{}
 		e, err := newTarEntry(a, b, tarHeader{name: "f", kind: tarRegular, size: 8})
-		must(t, err)
+		outputtest.Must(t, err)
 		kept, err := e.Add([]byte(content))
-		must(t, err)
+		outputtest.Must(t, err)
 		sum.Write(kept)
-		must(t, e.Finish(&sum))
-		must(t, b.flush())
-		must(t, a.finish(b))
+		outputtest.Must(t, e.Finish(&sum))
+		outputtest.Must(t, b.flush())
+		outputtest.Must(t, a.finish(b))
 		if diff := cmp.Diff(map[string]string{"f": want}, outputtest.Members(t, &out)); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", content, diff)
 		}
@@ -169,13 +169,13 @@ func TestArchive_Sizes(t *testing.T) {
 // The end of an archive is two blocks of zeros, whatever was taken back before it.
 func TestArchive_Trailer(t *testing.T) {
 	f, err := os.Create(filepath.Join(t.TempDir(), "archive"))
-	must(t, err)
+	outputtest.Must(t, err)
 	a := newTarFile(f)
 	attempt(t, a, nil, "lost", "gone", strings.Repeat("g", 10_000))
 	attempt(t, a, nil, "", "kept", "k")
 	attempt(t, a, nil, "lost", "gone", strings.Repeat("g", 20_000))
-	must(t, a.finish(nil))
-	content := read(t, f.Name())
+	outputtest.Must(t, a.finish(nil))
+	content := outputtest.Read(t, f.Name())
 	if len(content) != 2*tarBlock+tarTrailer || strings.Trim(content[2*tarBlock:], "\x00") != "" {
 		t.Errorf("%d bytes, ending in %q", len(content), content[2*tarBlock:])
 	}
@@ -187,13 +187,13 @@ func TestArchive_Trailer(t *testing.T) {
 // What a large member has left in a compressed file is cut off when it is taken back.
 func TestArchive_TakenBack(t *testing.T) {
 	f, err := os.Create(filepath.Join(t.TempDir(), "archive"))
-	must(t, err)
+	outputtest.Must(t, err)
 	a := newTarStream(f, Compression{})
 	a.file = f
 	b := &batches{}
 	attempt(t, a, b, "vanished", "large", strings.Repeat("l", maxBatch+1))
-	must(t, a.finish(b))
-	if got := read(t, f.Name()); got != strings.Repeat("\x00", tarTrailer) {
+	outputtest.Must(t, a.finish(b))
+	if got := outputtest.Read(t, f.Name()); got != strings.Repeat("\x00", tarTrailer) {
 		t.Errorf("%d bytes are in the archive, want the end only", len(got))
 	}
 }

@@ -30,8 +30,8 @@ func (f *appendOnlyFile) WriteAt(p []byte, offset int64) (int, error) {
 func TestProbe(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "copy")
 	tree, err := datatree.New(datatree.Config{Dir: dir, Log: outputtest.Log(t)})
-	must(t, err)
-	must(t, tree.ClaimDirectory(0o700))
+	outputtest.Must(t, err)
+	outputtest.Must(t, tree.ClaimDirectory(0o700))
 	defer tree.Undo()
 	before := outputtest.Tree(t, dir)
 	if anywhere, err := probe(tree); !anywhere || err != nil {
@@ -40,7 +40,7 @@ func TestProbe(t *testing.T) {
 	outputtest.SameTree(t, before, dir)
 
 	f, err := os.Create(filepath.Join(t.TempDir(), "f"))
-	must(t, err)
+	outputtest.Must(t, err)
 	defer f.Close()
 	if writesAnywhere(&appendOnlyFile{File: f}) {
 		t.Error("a file that can only be appended to is taken for an ordinary one")
@@ -52,13 +52,13 @@ func TestProbe(t *testing.T) {
 func TestArchive_AppendOnly(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "copy")
 	tree, err := datatree.New(datatree.Config{Dir: dir, Log: outputtest.Log(t)})
-	must(t, err)
+	outputtest.Must(t, err)
 	a := New(Config{Tree: tree})
-	must(t, a.Claim(t.Context(), 0o700, 1))
+	outputtest.Must(t, a.Claim(t.Context(), 0o700, 1))
 	defer a.Undo()
 	a.appendOnly = true
 	base, err := a.begin("base.tar")
-	must(t, err)
+	outputtest.Must(t, err)
 	stream, is := base.(*tarStream)
 	if !is {
 		t.Fatalf("the archive is a %T", base)
@@ -70,13 +70,13 @@ func TestArchive_AppendOnly(t *testing.T) {
 	attempt(t, base, b, "lost", "large", large)
 	attempt(t, base, b, "", "small", "s")
 	attempt(t, base, b, "", "large", large)
-	must(t, b.flush())
-	must(t, base.finish(b))
-	if got := outputtest.Members(t, strings.NewReader(read(t, dir, "base.tar"+output.IncompleteSuffix))); len(got) != 2 || got["large"] != large {
+	outputtest.Must(t, b.flush())
+	outputtest.Must(t, base.finish(b))
+	if got := outputtest.Members(t, strings.NewReader(outputtest.Read(t, dir, "base.tar"+output.IncompleteSuffix))); len(got) != 2 || got["large"] != large {
 		t.Errorf("%d members", len(got))
 	}
 	entries, err := os.ReadDir(dir)
-	must(t, err)
+	outputtest.Must(t, err)
 	if len(entries) != 2 { // and the marker
 		t.Errorf("there are %v", entries)
 	}

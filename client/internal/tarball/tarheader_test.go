@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"github.com/pgparallel/pgparallel/client/internal/outputtest"
 )
 
 // Go's reader finds in every header what was written into it.
@@ -66,7 +68,7 @@ func TestTarHeader_Fields(t *testing.T) {
 		{8 << 30, "\x80\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00"},
 	} {
 		block, err := tarHeader{name: "base/1/16384", kind: tarRegular, size: test.size, mode: 0o600}.encode()
-		must(t, err)
+		outputtest.Must(t, err)
 		if got := string(block[124:136]); got != test.want {
 			t.Errorf("size %d is %q, want %q", test.size, got, test.want)
 		}
@@ -102,14 +104,14 @@ func TestTarHeader_LongLink(t *testing.T) {
 		a := newTarStream(&out, Compression{})
 		b := &batches{}
 		e, err := newTarEntry(a, b, tarHeader{name: "pg_tblspc/16400", kind: tarSymlink, link: want})
-		must(t, err)
-		must(t, e.Finish(io.Discard))
+		outputtest.Must(t, err)
+		outputtest.Must(t, e.Finish(io.Discard))
 		attempt(t, a, b, "", "behind", "b")
-		must(t, b.flush())
-		must(t, a.finish(b))
+		outputtest.Must(t, b.flush())
+		outputtest.Must(t, a.finish(b))
 		r := tar.NewReader(&out)
 		h, err := r.Next()
-		must(t, err)
+		outputtest.Must(t, err)
 		if h.Typeflag != tar.TypeSymlink || h.Name != "pg_tblspc/16400/" || h.Linkname != want {
 			t.Errorf("%d bytes: %+v", length, h)
 		}

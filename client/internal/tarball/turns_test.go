@@ -42,25 +42,25 @@ func TestTurns(t *testing.T) {
 // A large member does not wait until another that is on its way is complete.
 func TestArchive_LargeMembersDoNotWait(t *testing.T) {
 	f, err := os.CreateTemp(t.TempDir(), "archive")
-	must(t, err)
+	outputtest.Must(t, err)
 	a := newTarStream(f, Compression{Method: CompressionZstd})
 	a.file, a.spill = f, func() (*os.File, error) { return os.CreateTemp(t.TempDir(), "spill") }
 	large := strings.Repeat("l", maxBatch+1)
 	open := func(name string) *tarEntry {
 		e, err := newTarEntry(a, &batches{}, tarHeader{name: name, kind: tarRegular, size: int64(len(large))})
-		must(t, err)
+		outputtest.Must(t, err)
 		return e
 	}
 	first, second, third := open("first"), open("second"), open("third")
 	for _, e := range []*tarEntry{third, second, first} {
 		_, err := e.Add([]byte(large))
-		must(t, err)
+		outputtest.Must(t, err)
 	}
-	must(t, third.Discard())
-	must(t, first.Finish(nil))
-	must(t, second.Finish(nil))
-	must(t, a.finish(&batches{}))
-	got := outputtest.Members(t, outputtest.Unzstd(t, []byte(read(t, f.Name()))))
+	outputtest.Must(t, third.Discard())
+	outputtest.Must(t, first.Finish(nil))
+	outputtest.Must(t, second.Finish(nil))
+	outputtest.Must(t, a.finish(&batches{}))
+	got := outputtest.Members(t, outputtest.Unzstd(t, []byte(outputtest.Read(t, f.Name()))))
 	if len(got) != 2 || got["first"] != large || got["second"] != large {
 		t.Errorf("%d members, with %d and %d bytes", len(got), len(got["first"]), len(got["second"]))
 	}
