@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ func connectError(err error) error {
 			lines = append(lines, line)
 		}
 	}
-	text := strings.Join(lines, "; ")
+	text := strings.Join(withoutFallbacks(lines), "; ")
 	if refused, ok := errors.AsType[*pgconn.PgError](list[len(list)-1]); ok {
 		wire := fromPgconn(refused)
 		if before, ends := strings.CutSuffix(text, wire.Error()); ends {
@@ -100,7 +101,7 @@ func attemptCause(err error) string {
 	case errors.Is(err, context.DeadlineExceeded), pgconn.Timeout(err):
 		return "timeout expired"
 	}
-	return line(err)
+	return cmp.Or(settingText(err), line(err))
 }
 
 // line is the text of an error without its line breaks.
