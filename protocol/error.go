@@ -99,7 +99,7 @@ func (e *Error) severity() string {
 // HasCode reports whether err is, or wraps, an [Error] with one of the SQLSTATEs.
 func HasCode(err error, codes ...string) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && slices.Contains(codes, e.Code)
+	return ok && e != nil && slices.Contains(codes, e.Code)
 }
 
 // NoticeFunc receives what a command has to say besides its result. It is called on

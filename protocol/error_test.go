@@ -42,9 +42,10 @@ func TestHasCode(t *testing.T) {
 		{gone, nil, false},
 		{errors.New("58P01"), []string{protocol.CodeUndefinedFile}, false},
 		{nil, []string{protocol.CodeUndefinedFile}, false},
+		{(*protocol.Error)(nil), []string{""}, false},
 	} {
 		if got := protocol.HasCode(test.err, test.codes...); got != test.want {
-			t.Errorf("HasCode(%v, %v) = %v", test.err, test.codes, got)
+			t.Errorf("HasCode(%#v, %v) = %v", test.err, test.codes, got)
 		}
 	}
 }
