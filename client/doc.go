@@ -20,7 +20,8 @@
 // [Options.Progress]. All of them end before Backup returns.
 //
 // The run knows what the backup is written as by one interface (internal/output), and the
-// server by its connections (internal/wire).
+// server by its connections (internal/wire). WAL that is streamed is received by
+// internal/walstream.
 //
 // # Verification
 //
