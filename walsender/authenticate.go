@@ -24,7 +24,7 @@ func (s *Server) authenticate(ctx context.Context, sess *session, m wire.Startup
 			return protocol.Fatalf(protocol.CodeInvalidAuthorization,
 				"no authentication is configured: connections are taken from the server's own machine only")
 		}
-		sess.grant = Everything
+		sess.grant = Everything()
 		return nil
 	}
 	ctx, release := context.WithTimeout(ctx, s.authTimeout())

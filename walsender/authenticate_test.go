@@ -34,7 +34,7 @@ var backupParameters = map[string]string{"user": "backup", "replication": "true"
 func TestAuthenticate_1_10_Refused(t *testing.T) {
 	addr := serve(t, &walsender.Server{Cluster: newMemCluster(), AuthFailureDelay: -1, Authenticator: authFunc(func(h *walsender.Handshake) (walsender.Grant, error) {
 		err := protocol.Fatalf(protocol.CodeInvalidPassword, "password authentication failed for user %q", h.User)
-		return walsender.Everything, fmt.Errorf("%w (a reason for the log)", err)
+		return walsender.Everything(), fmt.Errorf("%w (a reason for the log)", err)
 	})})
 	wantAnswer(t, rawDial(t, addr).startup(backupParameters),
 		`ErrorResponse FATAL 28P01 password authentication failed for user "backup"`, "EOF")
@@ -46,7 +46,7 @@ func TestAuthenticate_1_10_Handshake(t *testing.T) {
 	config := serverTLS(t)
 	addr := serve(t, &walsender.Server{Cluster: newMemCluster(), TLSConfig: config, Authenticator: authFunc(func(h *walsender.Handshake) (walsender.Grant, error) {
 		seen <- *h
-		return walsender.Everything, nil
+		return walsender.Everything(), nil
 	})})
 	conn, err := tls.Dial("tcp", addr.String(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"postgresql"}})
 	must(t, err)
@@ -86,7 +86,7 @@ func TestAuthenticate_1_10_CertificateOfName(t *testing.T) {
 		},
 		Authenticator: authFunc(func(h *walsender.Handshake) (walsender.Grant, error) {
 			seen <- h.ServerCertificate.Raw
-			return walsender.Everything, nil
+			return walsender.Everything(), nil
 		}),
 	})
 	for name, want := range map[string]*tls.Config{"first.example": first, "second.example": second} {
@@ -104,7 +104,7 @@ func TestAuthenticate_1_10_PeerUID(t *testing.T) {
 	server := &walsender.Server{Cluster: newMemCluster(), Authenticator: authFunc(func(h *walsender.Handshake) (walsender.Grant, error) {
 		uid, err := h.PeerUID()
 		seen <- uid
-		return walsender.Everything, err
+		return walsender.Everything(), err
 	})}
 	dir, err := os.MkdirTemp("/tmp", "pgp")
 	must(t, err)
@@ -133,7 +133,7 @@ func saslServer(h *walsender.Handshake) (walsender.Grant, error) {
 	if err != nil {
 		return walsender.Grant{}, err
 	}
-	return walsender.Everything, h.FinishSASL([]byte(mechanism + "," + string(first) + "," + string(answer)))
+	return walsender.Everything(), h.FinishSASL([]byte(mechanism + "," + string(first) + "," + string(answer)))
 }
 
 func TestAuthenticate_1_10_SASL(t *testing.T) {

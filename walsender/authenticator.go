@@ -17,17 +17,8 @@ import (
 )
 
 // Authenticator decides whether a peer is the role that it says it is, and what it
-// may do (§1.10, §1.11). Package auth has those of a file of rules; one of one's own
-// needs no more than this method:
-//
-//	type onlyCertificates struct{}
-//
-//	func (onlyCertificates) Authenticate(_ context.Context, h *walsender.Handshake) (walsender.Grant, error) {
-//		if h.TLS == nil || len(h.TLS.VerifiedChains) == 0 || h.TLS.PeerCertificates[0].Subject.CommonName != h.User {
-//			return walsender.Grant{}, protocol.Fatalf(protocol.CodeInvalidAuthorization, "a certificate of the role is needed")
-//		}
-//		return walsender.Everything, nil
-//	}
+// may do (§1.10, §1.11). Package auth has the one of a file of rules; one of one's own needs
+// a single method.
 type Authenticator interface {
 	// Authenticate is called once a connection, on its goroutine, for many
 	// connections at once, before AuthenticationOk. ctx ends with the server and
@@ -56,7 +47,7 @@ type Grant struct {
 }
 
 // Everything allows all that there is, to a peer that has proved nothing.
-var Everything = Grant{Backup: true, PassThrough: true, Monitor: true}
+func Everything() Grant { return Grant{Backup: true, PassThrough: true, Monitor: true} }
 
 // maxSASLMessage is PostgreSQL's limit of a message of the exchange
 // (PG_MAX_SASL_MESSAGE_LENGTH), in bytes.

@@ -2,6 +2,7 @@ package walsender_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"net"
@@ -28,6 +29,37 @@ func Example() {
 	}
 	server := &walsender.Server{Cluster: cluster}
 	log.Fatal(server.Serve(listener))
+}
+
+// onlyCertificates lets in who has a certificate of the name of the role.
+type onlyCertificates struct{}
+
+func (onlyCertificates) Authenticate(_ context.Context, h *walsender.Handshake) (walsender.Grant, error) {
+	if h.TLS == nil || len(h.TLS.VerifiedChains) == 0 || h.TLS.PeerCertificates[0].Subject.CommonName != h.User {
+		return walsender.Grant{}, protocol.Fatalf(protocol.CodeInvalidAuthorization, "role %q needs a certificate", h.User)
+	}
+	return walsender.Grant{Backup: true, Identity: h.User, Method: "certificate"}, nil
+}
+
+// An authenticator of one's own: only clients with certificates are let in, and only to
+// take backups.
+func ExampleAuthenticator() {
+	server := &walsender.Server{Cluster: walsendertest.Primary(), Authenticator: onlyCertificates{}}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	served := make(chan error)
+	go func() { served <- server.Serve(listener) }()
+
+	address := listener.Addr().(*net.TCPAddr)
+	_, err = pgconn.Connect(context.Background(), fmt.Sprintf("host=127.0.0.1 port=%d user=bob sslmode=disable replication=true", address.Port))
+	if refused := (*pgconn.PgError)(nil); errors.As(err, &refused) {
+		fmt.Println(refused)
+	}
+	server.Close()
+	<-served
+	// Output: FATAL: role "bob" needs a certificate (SQLSTATE 28000)
 }
 
 // Authorize sees each command before it runs. Here it allows one role to back up.

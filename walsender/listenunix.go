@@ -3,6 +3,7 @@ package walsender
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -28,6 +29,13 @@ var ErrSocketInUse = errors.New("another server is using it")
 // left is taken over; where a live one listens, also a PostgreSQL, the error wraps
 // [ErrSocketInUse].
 func ListenUnix(dir string, port int) (net.Listener, error) {
+	return ListenUnixMode(dir, port, 0o600)
+}
+
+// ListenUnixMode is [ListenUnix] for others than this process's OS user: mode is that of the
+// socket, as PostgreSQL's unix_socket_permissions. Its bits for writing say who can connect.
+// The server then needs an [Authenticator].
+func ListenUnixMode(dir string, port int, mode fs.FileMode) (net.Listener, error) {
 	path := filepath.Join(dir, ".s.PGSQL."+strconv.Itoa(port))
 	if len(path) > maxSocketPath {
 		return nil, fmt.Errorf("unix-domain socket path %q is too long (maximum %d bytes)", path, maxSocketPath)
@@ -36,7 +44,7 @@ func ListenUnix(dir string, port int) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("could not listen on unix socket %q: %w", path, err)
 	}
-	listener, err := bindPrivately(dir, path)
+	listener, err := bindPrivately(dir, path, mode)
 	if err != nil {
 		os.Remove(lock.Name())
 		lock.Close()
@@ -116,7 +124,7 @@ func sameFile(f *os.File) (bool, error) {
 
 // bindPrivately makes the socket in a directory that only we can enter and moves
 // it to its place with its mode set: nobody else can connect in between.
-func bindPrivately(dir, path string) (net.Listener, error) {
+func bindPrivately(dir, path string, mode fs.FileMode) (net.Listener, error) {
 	private, err := os.MkdirTemp(dir, ".s.")
 	if err != nil {
 		return nil, err
@@ -127,7 +135,7 @@ func bindPrivately(dir, path string) (net.Listener, error) {
 		return nil, err
 	}
 	listener.SetUnlinkOnClose(false)
-	err = os.Chmod(filepath.Join(private, "s"), 0o600)
+	err = os.Chmod(filepath.Join(private, "s"), mode.Perm())
 	if err == nil {
 		err = os.Rename(filepath.Join(private, "s"), path)
 	}

@@ -2,6 +2,7 @@ package walsender_test
 
 import (
 	"errors"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -110,5 +111,19 @@ func TestListenUnix_BadDirectory(t *testing.T) {
 	_, err := walsender.ListenUnix("/"+strings.Repeat("x", 100), 5433)
 	if err == nil || !strings.Contains(err.Error(), "too long (maximum 107 bytes)") {
 		t.Errorf("%v, want too long", err)
+	}
+}
+
+func TestListenUnixMode(t *testing.T) {
+	dir, err := os.MkdirTemp("/tmp", "pgp")
+	must(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	for _, mode := range []fs.FileMode{0o777, 0o770, 0o600} {
+		l, err := walsender.ListenUnixMode(dir, 5433, mode)
+		must(t, err)
+		if info, err := os.Stat(l.Addr().String()); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("mode of the socket: %v, %v, want %v", info.Mode(), err, mode)
+		}
+		must(t, l.Close())
 	}
 }

@@ -22,8 +22,7 @@ Options:
   -D, --pgdata=DATADIR   data directory of the cluster
   -k, --socketdir=DIRECTORY
                          directory of the Unix-domain socket (default:
-                         /var/run/postgresql, or /tmp where there is none),
-                         which only the user who runs this can connect to
+                         /var/run/postgresql, or /tmp where there is none)
   -p, --port=PORT        number in the name of the socket (default: 5433)
       --max-wal-senders=NUM
                          number of connections at once (default: 10); a backup
@@ -44,6 +43,9 @@ Options for who may connect:
                          times. * stands for every address of this machine
       --hba=FILE         let in whom these rules let in, which are written as in
                          PostgreSQL's pg_hba.conf
+      --socket-mode=MODE who can connect to the Unix-domain socket, in octal, as
+                         PostgreSQL's unix_socket_permissions (default: 0600,
+                         the user who runs this)
       --users=FILE       users with their passwords, as pgparallel passwd writes
                          them, and pgbouncer's userlist.txt
       --ident=FILE       maps of users, written as in PostgreSQL's pg_ident.conf
@@ -131,7 +133,7 @@ func (c *serveCommand) run(out *console) error {
 	if cluster.Untested() {
 		log.Warn("this version of PostgreSQL is not supported: a backup that succeeds may be worthless", zap.Int("major", cluster.Major()))
 	}
-	listeners, err := listen(c.Socketdir, int(c.Port), c.Listen, c.HBA != "")
+	listeners, err := listen(c.Socketdir, int(c.Port), c.accessOptions)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,8 @@ type accessOptions struct {
 	HBA    string `name:"hba"`
 	Users  string
 	Ident  string
+	// SocketMode is the mode of the Unix socket.
+	SocketMode socketMode `default:"0600"`
 	// AuthQuery asks the running cluster for passwords.
 	AuthQuery string
 
@@ -42,6 +44,8 @@ func (o *accessOptions) check() error {
 		return usagef("--auth requires --listen")
 	case o.HBA == "" && (o.Users != "" || o.Ident != "" || o.AuthQuery != ""):
 		return usagef("--users, --ident and --auth-query require --hba")
+	case o.HBA == "" && o.SocketMode != 0o600:
+		return usagef("--socket-mode requires --hba")
 	case (o.TLSCert == "") != (o.TLSKey == ""):
 		return usagef("--tls-cert and --tls-key require each other")
 	case o.TLSCert != "" && o.TLSSelfSigned != "":

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"strings"
@@ -11,17 +12,17 @@ import (
 
 // listen opens the Unix socket and the TCP addresses. Unless the network is open to
 // those whom rules let in, the addresses must be loopback ones.
-func listen(socketDir string, port int, addresses []string, ruled bool) ([]net.Listener, error) {
+func listen(socketDir string, port int, o accessOptions) ([]net.Listener, error) {
 	if socketDir == "" {
 		socketDir = defaultSocketDir()
 	}
-	socket, err := walsender.ListenUnix(socketDir, port)
+	socket, err := walsender.ListenUnixMode(socketDir, port, fs.FileMode(o.SocketMode))
 	if err != nil {
 		return nil, err
 	}
 	listeners := []net.Listener{socket}
-	for _, address := range addresses {
-		tcp, err := listenTCP(address, ruled)
+	for _, address := range o.Listen {
+		tcp, err := listenTCP(address, o.HBA != "")
 		if err != nil {
 			for _, l := range listeners {
 				l.Close()

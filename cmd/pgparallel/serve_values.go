@@ -40,6 +40,19 @@ func (m *authMethod) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// socketMode is the value of --socket-mode.
+type socketMode uint32
+
+// UnmarshalText reads an octal number.
+func (m *socketMode) UnmarshalText(text []byte) error {
+	value, err := strconv.ParseUint(string(text), 8, 32)
+	if err != nil || value > 0o777 {
+		return usagef("invalid value %q for option --socket-mode: three octal digits, as 0770", text)
+	}
+	*m = socketMode(value)
+	return nil
+}
+
 // senderTimeout is the value of --wal-sender-timeout as a Server has it: 0 for the
 // default, less than 0 for none.
 type senderTimeout time.Duration
