@@ -37,7 +37,9 @@ func (s *session) greet(ctx context.Context, m wire.StartupMessage) error {
 			return err
 		}
 	}
-	return s.out.flush()
+	err = s.out.flush()
+	s.out.rest()
+	return err
 }
 
 // parameters are the session's ParameterStatus messages, in the order in which

@@ -19,8 +19,14 @@ type output struct {
 	total int64 // bytes written, in all
 }
 
-func newOutput(w io.Writer) *output {
-	return &output{w: w, buf: make([]byte, 0, outputSize)}
+func newOutput(w io.Writer) *output { return &output{w: w} }
+
+// rest gives the buffer back, which is empty after a flush: a session that has nothing to
+// say takes little memory.
+func (o *output) rest() {
+	if len(o.buf) == 0 {
+		o.buf = nil
+	}
 }
 
 // bytesSaid counts the bytes of everything said so far, gathered ones included.

@@ -74,7 +74,7 @@ func (r *readAhead) read(ctx context.Context, p []byte) (int, error) {
 	for {
 		r.mu.Lock()
 		n := copy(p, r.unread)
-		r.unread = r.unread[:copy(r.unread, r.unread[n:])]
+		r.drop(n)
 		gone := r.err
 		r.mu.Unlock()
 		if n > 0 {

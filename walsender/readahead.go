@@ -48,7 +48,8 @@ type readAhead struct {
 	room    chan struct{} // holds a token after bytes were taken
 }
 
-// newReadAhead makes a readAhead whose buffer begins with the bytes already read.
+// newReadAhead makes a readAhead whose buffer begins with the bytes already read, and
+// which owns them.
 // The caller runs its fill method in a goroutine, which ends when conn is closed
 // or stop is.
 func newReadAhead(conn io.Reader, raw net.Conn, already []byte, ended func(error)) *readAhead {
@@ -59,7 +60,7 @@ func newReadAhead(conn io.Reader, raw net.Conn, already []byte, ended func(error
 		arrived: make(chan struct{}, 1),
 		room:    make(chan struct{}, 1),
 	}
-	r.unread = append(make([]byte, 0, readAheadSize), already...)
+	r.unread = already
 	return r
 }
 
@@ -183,9 +184,18 @@ func (r *readAhead) take() (kind byte, body []byte, ok bool, err error) {
 	}
 	kind = r.unread[0]
 	body = append([]byte(nil), r.unread[5:length]...)
-	r.unread = r.unread[:copy(r.unread, r.unread[length:])]
+	r.drop(length)
 	signal(r.room)
 	return kind, body, true, nil
+}
+
+// drop forgets the first n bytes, and the buffer once nothing is left in it: a session that
+// waits takes little memory. The lock is held.
+func (r *readAhead) drop(n int) {
+	r.unread = r.unread[:copy(r.unread, r.unread[n:])]
+	if len(r.unread) == 0 {
+		r.unread = nil
+	}
 }
 
 // peek reports the length of the first message, its header included, and whether

@@ -108,9 +108,11 @@ func (s *session) sendCopy(ctx context.Context, c grammar.SendFile, t *transfer)
 // sendContent sends the file's bytes. The buffer is a whole number of pages, so that the
 // file can verify what it reads into it.
 func (s *session) sendContent(ctx context.Context, t *transfer) error {
-	if s.frames == nil {
-		s.frames = wire.NewFrameWriter(s.out, wire.DefaultFrame)
-	}
+	s.frames = s.server.takeFrames(s.out)
+	defer func() {
+		s.server.frames.Put(s.frames)
+		s.frames = nil
+	}()
 	buffer := s.frames.Buffer()
 	for {
 		n, err := io.ReadFull(t.file, buffer)
@@ -124,6 +126,16 @@ func (s *session) sendContent(ctx context.Context, t *transfer) error {
 			return err
 		}
 	}
+}
+
+// takeFrames is a writer of frames that another session may have used before: only those
+// that send a file have one.
+func (s *Server) takeFrames(out *output) *wire.FrameWriter {
+	if frames, ok := s.frames.Get().(*wire.FrameWriter); ok {
+		frames.Reset(out)
+		return frames
+	}
+	return wire.NewFrameWriter(out, wire.DefaultFrame)
 }
 
 // sendPieces sends the first n bytes of the frame buffer in frames that the rate

@@ -87,6 +87,7 @@ type Server struct {
 	ctx      context.Context // ends, with the reason as its cause, when the server does
 	stop     context.CancelCauseFunc
 	sessions sync.WaitGroup
+	frames   sync.Pool // of *wire.FrameWriter
 
 	mu        sync.Mutex
 	closed    bool

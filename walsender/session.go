@@ -32,7 +32,7 @@ type session struct {
 	conn   net.Conn   // it, or TLS over it
 	out    *output
 	in     *readAhead
-	frames *wire.FrameWriter
+	frames *wire.FrameWriter // while a file is sent
 	log    *zap.Logger
 	start  time.Time
 
@@ -249,7 +249,9 @@ func (s *session) ready() error {
 	if s.in.pending() {
 		return nil
 	}
-	return s.out.flush()
+	err := s.out.flush()
+	s.out.rest()
+	return err
 }
 
 // complete says CommandComplete with the command's name (§4).

@@ -16,9 +16,9 @@ import (
 	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
-// startupBuffer holds any startup packet that is read (§7.1) and then some, so
-// that what was sent behind one shows.
-const startupBuffer = 16 << 10
+// startupBuffer is enough for the startup packets of clients, and what is sent behind one
+// shows in it. It is small: nobody has been let in yet.
+const startupBuffer = 2 << 10
 
 // errNotSession ends a connection that was never to become a session: a
 // CancelRequest, or a peer that went away before it said anything.

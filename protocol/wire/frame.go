@@ -34,6 +34,9 @@ func NewFrameWriter(w io.Writer, size int) *FrameWriter {
 	return &FrameWriter{w: w, buf: make([]byte, frameHeader+min(size, MaxFrame))}
 }
 
+// Reset lets a writer be used anew, for another connection, with the buffer that it has.
+func (f *FrameWriter) Reset(w io.Writer) { f.w = w }
+
 // Buffer is where the payload goes, as long as the size that the writer was made
 // with. It is the same memory at each call.
 func (f *FrameWriter) Buffer() []byte { return f.buf[frameHeader:] }

@@ -98,3 +98,13 @@ func BenchmarkFrameWriter(b *testing.B) {
 		}
 	}
 }
+
+// A writer that is used anew writes to its new connection only.
+func TestFrameWriterReset(t *testing.T) {
+	var first, second bytes.Buffer
+	f := wire.NewFrameWriter(&first, 8)
+	f.Reset(&second)
+	if err := f.WriteFrame(0, 8); err != nil || first.Len() != 0 || second.Len() != 5+8 {
+		t.Errorf("wrote %d and %d bytes, %v", first.Len(), second.Len(), err)
+	}
+}
