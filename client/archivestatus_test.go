@@ -20,6 +20,7 @@ import (
 // a standby that runs, whose WAL is fetched or streamed. Nothing is archived yet here, so
 // pg_wal keeps all that the copy writes.
 func TestBackup_5_1_ArchiveHasNoHole(t *testing.T) {
+	t.Parallel()
 	ctx, p := t.Context(), postgres.Require(t)
 	primary := p.NewCluster(t, postgres.InitOptions{WALSegmentSizeMB: 1, Settings: map[string]string{"wal_keep_size": "64MB"}})
 	must(t, primary.Start(ctx))

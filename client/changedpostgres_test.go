@@ -16,6 +16,7 @@ import (
 // What ALTER SYSTEM, a subscriber and an administrator write while the backup runs is in
 // it whole: PostgreSQL starts from the copy, in either format (§5.2).
 func TestBackup_5_2_PostgreSQLStartsFromAChangedCluster(t *testing.T) {
+	t.Parallel()
 	ctx, p := t.Context(), postgres.Require(t)
 	source := p.NewCluster(t, postgres.InitOptions{Checksums: true, WALSegmentSizeMB: 1})
 	must(t, source.Start(ctx))

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgparallel/pgparallel/client/internal/outputtest"
+	"github.com/pgparallel/pgparallel/internal/longtest"
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/livecluster"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
@@ -19,7 +20,19 @@ import (
 
 // PostgreSQL refuses to start from what kill -9 leaves in any step of a backup of a
 // running cluster, until all is there and synchronized.
+func TestBackup_5_6_PostgreSQLRefusesTheResidue_Long(t *testing.T) {
+	longtest.Mark(t)
+	checkResidues(t, stepNames(t)...)
+}
+
+// The steps are those that change what PostgreSQL says.
 func TestBackup_5_6_PostgreSQLRefusesTheResidue(t *testing.T) {
+	t.Parallel()
+	checkResidues(t, "copy files", releaseSteps[0], "release control file", releaseSteps[len(releaseSteps)-1])
+}
+
+func checkResidues(t *testing.T, steps ...string) {
+	t.Helper()
 	ctx, p := t.Context(), postgres.Require(t)
 	source := p.NewCluster(t, postgres.InitOptions{WALSegmentSizeMB: 1, Settings: map[string]string{"wal_keep_size": "64MB"}}) // the checkpoints of the others remove WAL
 	must(t, source.Start(ctx))
@@ -52,7 +65,7 @@ func TestBackup_5_6_PostgreSQLRefusesTheResidue(t *testing.T) {
 		_, err := source.SQL(ctx, "postgres", statement)
 		must(t, err)
 	}
-	for _, name := range stepNames(t) {
+	for _, name := range steps {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // PostgreSQL takes its time to say no
 			checkResidue(t, p, name, dsn, location)

@@ -18,6 +18,7 @@ import (
 // of its source, and one of a cluster in which a database is moved would lose the database:
 // neither backup is a success (§5.12).
 func TestReplay_5_12_PostgreSQL(t *testing.T) {
+	t.Parallel()
 	ctx, p := t.Context(), postgres.Require(t)
 	source := p.NewCluster(t, postgres.InitOptions{WALSegmentSizeMB: 1})
 	must(t, source.Start(ctx))

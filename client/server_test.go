@@ -243,6 +243,7 @@ func TestServer_UnixSocket(t *testing.T) {
 }
 
 func TestServer_PostgreSQLStartsFromTheCopy(t *testing.T) {
+	t.Parallel()
 	ctx, p := t.Context(), postgres.Require(t)
 	source := p.NewCluster(t, postgres.InitOptions{Checksums: true, WALSegmentSizeMB: 1})
 	must(t, source.Start(ctx))

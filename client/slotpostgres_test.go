@@ -18,6 +18,7 @@ import (
 // What a slot of the user's, or of the backup's own, does to the cluster: it protects WAL
 // from the first status on; a limit counts from the checkpoint on; nothing waits for it.
 func TestStreamLive_Slots(t *testing.T) {
+	t.Parallel()
 	ctx, p := t.Context(), postgres.Require(t)
 	c := p.NewCluster(t, postgres.InitOptions{WALSegmentSizeMB: 1, Settings: map[string]string{
 		"max_slot_wal_keep_size": "4MB", "min_wal_size": "2MB", "max_wal_size": "2MB", "log_min_messages": "log",
@@ -57,6 +58,7 @@ func TestStreamLive_Slots(t *testing.T) {
 // The stream is no synchronous standby where anything that streams is one, whatever it has
 // reported (B28): commits wait for the standby alone.
 func TestStreamLive_IsNoSynchronousStandby(t *testing.T) {
+	t.Parallel()
 	ctx, p := t.Context(), postgres.Require(t)
 	c := p.NewCluster(t, postgres.InitOptions{WALSegmentSizeMB: 1, Settings: map[string]string{"wal_keep_size": "64MB"}})
 	must(t, c.Start(ctx))
@@ -102,6 +104,7 @@ func TestStreamLive_IsNoSynchronousStandby(t *testing.T) {
 // Where nothing is passed through, PostgreSQL keeps the WAL as long as it likes. A slow
 // backup ends soon after the first segment is gone (B19).
 func TestStreamLive_NothingKeepsTheWAL(t *testing.T) {
+	t.Parallel()
 	ctx, p := t.Context(), postgres.Require(t)
 	c := p.NewCluster(t, postgres.InitOptions{WALSegmentSizeMB: 1, Settings: map[string]string{"min_wal_size": "2MB", "max_wal_size": "2MB"}})
 	must(t, c.Start(ctx))

@@ -13,6 +13,7 @@ import (
 // PostgreSQL 18 takes slots away that nobody has used for a while, at a checkpoint: no
 // phase of a backup leaves its slot idle, the wait for a spread checkpoint included.
 func TestStreamLive_IdleSlotTimeout(t *testing.T) {
+	t.Parallel()
 	ctx, p := t.Context(), postgres.RequireMajor(t, 18)
 	c := p.NewCluster(t, postgres.InitOptions{WALSegmentSizeMB: 1, Settings: map[string]string{
 		"idle_replication_slot_timeout": "1s", "idle_session_timeout": "1s", "max_slot_wal_keep_size": "4MB",

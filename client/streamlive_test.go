@@ -37,6 +37,7 @@ func answer(t *testing.T, c *postgres.Cluster, sql string) string {
 // A running cluster is streamed from by default. The backup passes PostgreSQL's
 // examination, its WAL included, and PostgreSQL starts from it; the slots are as asked.
 func TestStreamLive(t *testing.T) {
+	t.Parallel()
 	ctx, p := t.Context(), postgres.Require(t)
 	source := p.NewCluster(t, postgres.InitOptions{Checksums: true, WALSegmentSizeMB: 1, Settings: map[string]string{"max_wal_size": "32MB"}})
 	must(t, source.Start(ctx))
@@ -108,6 +109,7 @@ func unpackStreamed(t *testing.T, p postgres.Programs, dir string) string {
 
 // The thread's case d, with a slot that does not exist; and one that is dropped again.
 func TestStreamLive_Fails(t *testing.T) {
+	t.Parallel()
 	ctx, p := t.Context(), postgres.Require(t)
 	source := p.NewCluster(t, postgres.InitOptions{WALSegmentSizeMB: 1})
 	must(t, source.Start(ctx))

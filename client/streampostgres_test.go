@@ -20,6 +20,7 @@ import (
 // The stream of PostgreSQL's own walsender, over the end of a timeline, is what lies in
 // its pg_wal; the slot goes along, and is gone with the connection.
 func TestStream_PostgreSQL(t *testing.T) {
+	t.Parallel()
 	ctx, p := t.Context(), postgres.Require(t)
 	primary := p.NewCluster(t, postgres.InitOptions{WALSegmentSizeMB: 1, Settings: map[string]string{"wal_keep_size": "1GB"}})
 	must(t, primary.Start(ctx))

@@ -70,6 +70,7 @@ func addLargeFiles(t *testing.T, source string) {
 // Archives of every kind are read to their end by the programs that people have, and
 // pass PostgreSQL's own examination.
 func TestTar_Programs(t *testing.T) {
+	t.Parallel()
 	p := postgres.Require(t)
 	source := manyParts(t, filepath.Join(t.TempDir(), "space"))
 	config := serve(t, source, &walsender.Server{})

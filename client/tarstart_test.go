@@ -73,6 +73,7 @@ func unpackAndStart(t *testing.T, p postgres.Programs, dir, suffix, space string
 // A primary that was stopped gives no label: the links are members of base.tar, however
 // far they lead.
 func TestTar_PostgreSQLStartsFromAStoppedPrimary(t *testing.T) {
+	t.Parallel()
 	ctx, p := t.Context(), postgres.Require(t)
 	source, location := withTablespace(t, p)
 	want, err := source.Fingerprint(ctx)
@@ -91,6 +92,7 @@ func TestTar_PostgreSQLStartsFromAStoppedPrimary(t *testing.T) {
 
 // A standby that was stopped gives a label, and with it tablespace_map counts.
 func TestTar_PostgreSQLStartsFromAStoppedStandby(t *testing.T) {
+	t.Parallel()
 	ctx, p := t.Context(), postgres.Require(t)
 	primary, location := withTablespace(t, p)
 	moved := filepath.Join(p.TempDir(t), "standby")
