@@ -15,6 +15,7 @@ import (
 // block, and that the backup has failed, but the backup is there, whole, and as good
 // as the cluster is.
 func TestDamagedPage_WarningFailureAndDataKept(t *testing.T) {
+	t.Parallel()
 	const block = 1234
 	ctx, p := t.Context(), postgres.Require(t)
 	c := p.NewCluster(t, postgres.InitOptions{Checksums: true, WALSegmentSizeMB: 1})

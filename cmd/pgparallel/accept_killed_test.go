@@ -20,6 +20,7 @@ var refusal = regexp.MustCompile(`is not a database cluster directory|is not a v
 // PostgreSQL refuses to start from what is left. Nor does the server suffer: each of
 // the backups that lost their leader makes room for the next.
 func TestKilled_PostgreSQLRefusesWhatIsLeft(t *testing.T) {
+	t.Parallel()
 	cluster, location := small(t)
 	s := serve(t, cluster.Dir)
 	for _, step := range []struct {

@@ -21,6 +21,7 @@ import (
 // manifests are the same bytes, their times included: of a cluster that does not run
 // nothing changes.
 func TestStoppedCluster_WithOneFourAndSixteenJobs(t *testing.T) {
+	t.Parallel()
 	o := newOriginal(t)
 	s := serve(t, o.cluster.Dir, "--max-wal-senders=20")
 	var first []byte
@@ -96,6 +97,7 @@ func (o *original) checkStarted(t *testing.T, c duplicate) {
 // A standby that was stopped gives a label, by which its copy recovers to where it
 // was, and goes on as a standby.
 func TestStandby_StoppedCleanly(t *testing.T) {
+	t.Parallel()
 	ctx, p := t.Context(), postgres.Require(t)
 	primary := p.NewCluster(t, postgres.InitOptions{Checksums: true, WALSegmentSizeMB: 1})
 	must(t, primary.Start(ctx))
@@ -139,6 +141,7 @@ func TestStandby_StoppedCleanly(t *testing.T) {
 // The copy of a cluster that its group may read can be read by its group, whatever
 // the umask is.
 func TestGroupAccess_ClusterMadeWithInitdbG(t *testing.T) {
+	t.Parallel()
 	ctx, p := t.Context(), postgres.Require(t)
 	c := p.NewCluster(t, postgres.InitOptions{Checksums: true, GroupAccess: true, WALSegmentSizeMB: 1})
 	location := p.TempDir(t)

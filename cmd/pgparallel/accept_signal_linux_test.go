@@ -29,6 +29,7 @@ func underWay(t *testing.T, b *process) {
 // Each signal that ends a program has the backup clean up, and a second one at once, as
 // timeout(1) and a terminal that goes away send it, does not disturb it.
 func TestSignal_CleansUp(t *testing.T) {
+	t.Parallel()
 	from := newSample(t)
 	s := serve(t, from.dir)
 	for _, signal := range []unix.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT} {
@@ -47,6 +48,7 @@ func TestSignal_CleansUp(t *testing.T) {
 
 // The slot of a backup that is ended goes, too; nohup keeps one from being ended.
 func TestSignal_HangUp(t *testing.T) {
+	t.Parallel()
 	c, location := small(t)
 	must(t, c.Start(t.Context()))
 	t.Cleanup(func() { must(t, c.Close()) })
@@ -79,6 +81,7 @@ func TestSignal_HangUp(t *testing.T) {
 // still waits for, a server that does not answer here. SIGHUP never does: a terminal that
 // goes away may send several.
 func TestSignal_Second(t *testing.T) {
+	t.Parallel()
 	c, location := small(t)
 	must(t, c.Start(t.Context()))
 	t.Cleanup(func() { must(t, c.Close()) })
@@ -110,6 +113,7 @@ func TestSignal_Second(t *testing.T) {
 // The terminal that a backup runs in goes away: the kernel sends SIGHUP, and writes fail.
 // The backup cleans up. With nohup it goes on, though nobody can read what it says.
 func TestSignal_TerminalGoesAway(t *testing.T) {
+	t.Parallel()
 	from := newSample(t)
 	s := serve(t, from.dir)
 	for _, nohup := range []bool{false, true} {
@@ -141,6 +145,7 @@ func TestSignal_TerminalGoesAway(t *testing.T) {
 
 // Nobody reads what standard error says: the backup goes on.
 func TestPipe_Stderr(t *testing.T) {
+	t.Parallel()
 	from := newSample(t)
 	s := serve(t, from.dir)
 	to := newTarget(t, t.TempDir(), false)
@@ -158,6 +163,7 @@ func TestPipe_Stderr(t *testing.T) {
 
 // A pipe that is full, and that nobody reads, does not keep a signal from ending it.
 func TestPipe_StderrIsFull(t *testing.T) {
+	t.Parallel()
 	from := newSample(t)
 	s := serve(t, from.dir)
 	to := newTarget(t, t.TempDir(), false)
@@ -186,6 +192,7 @@ func TestPipe_StderrIsFull(t *testing.T) {
 
 // Without its report there is no success, and without a reader no need to go on.
 func TestPipe_JSON(t *testing.T) {
+	t.Parallel()
 	from := newSample(t)
 	s := serve(t, from.dir)
 	to := newTarget(t, t.TempDir(), false)
@@ -206,6 +213,7 @@ func TestPipe_JSON(t *testing.T) {
 
 // What was asked for on standard output, and is not there, decides the exit status.
 func TestPipe_FullOutput(t *testing.T) {
+	t.Parallel()
 	from := newSample(t)
 	s := serve(t, from.dir)
 	whole := filepath.Join(t.TempDir(), "whole")
@@ -236,6 +244,7 @@ func TestPipe_FullOutput(t *testing.T) {
 
 // A limit of file sizes is an error like others.
 func TestSignal_FileSize(t *testing.T) {
+	t.Parallel()
 	from := newSample(t)
 	s := serve(t, from.dir)
 	to := newTarget(t, t.TempDir(), false)
@@ -247,6 +256,7 @@ func TestSignal_FileSize(t *testing.T) {
 
 // The server outlives the reader of its log.
 func TestPipe_ServeLog(t *testing.T) {
+	t.Parallel()
 	from := newSample(t)
 	dir := socketDir(t)
 	cmd := command(t, "serve", "-D", from.dir, "-k", dir, "-v")
@@ -273,6 +283,7 @@ func TestPipe_ServeLog(t *testing.T) {
 // ^C at the prompt for a password ends the program, and the terminal shows what is
 // typed again.
 func TestSignal_PasswordPrompt(t *testing.T) {
+	t.Parallel()
 	terminal, other := openTerminal(t)
 	cmd := command(t, "backup", "-D", filepath.Join(t.TempDir(), "copy"), "-h", t.TempDir(), "-W")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = other, other, other

@@ -30,6 +30,7 @@ func small(t *testing.T) (c *postgres.Cluster, location string) {
 // STOP_BACKUP fails, and nothing is left: directories that were not there are not
 // there, those that were are empty and have the mode that they had.
 func TestStarted_StopBackupFailsAndNothingIsLeft(t *testing.T) {
+	t.Parallel()
 	cluster, location := small(t)
 	s := serve(t, cluster.Dir)
 	for _, step := range []string{"SEND_FILE", "STOP_BACKUP"} {

@@ -15,6 +15,7 @@ import (
 // What a file system has no way to do is no failure, but told where names are in danger;
 // what it could not do is one.
 func TestSync_Errors(t *testing.T) {
+	t.Parallel()
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		t.Skip("needs strace")
@@ -52,6 +53,7 @@ func TestSync_Errors(t *testing.T) {
 // Where the file system is not asked as a whole, each file is synchronized, also in
 // directories that are reached through a link.
 func TestSync_ThroughLinks(t *testing.T) {
+	t.Parallel()
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		t.Skip("needs strace")
@@ -102,6 +104,7 @@ func TestSync_ThroughLinks(t *testing.T) {
 // Directories that others own are used as they are, and parents that cannot be read are
 // no obstacle.
 func TestMode_OfOthers(t *testing.T) {
+	t.Parallel()
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make the directories of another user")
 	}

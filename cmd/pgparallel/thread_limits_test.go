@@ -20,6 +20,7 @@ func limited(cmd *exec.Cmd, files int) *exec.Cmd {
 // More connections than the process may have files open: the limit is named, and how
 // many it is enough for.
 func TestThread_TooManyJobsForTheLimitOfOpenFiles(t *testing.T) {
+	t.Parallel()
 	from := newSample(t)
 	s := serve(t, from.dir, "--max-wal-senders=2000")
 	for _, tt := range []struct{ jobs, files, fit int }{
@@ -40,6 +41,7 @@ func TestThread_TooManyJobsForTheLimitOfOpenFiles(t *testing.T) {
 
 // With --min-jobs the backup goes on with the workers that it can have.
 func TestThread_TooManyJobsButFewerAreEnough(t *testing.T) {
+	t.Parallel()
 	from := newSample(t)
 	s := serve(t, from.dir, "--max-wal-senders=2000")
 	to := newTarget(t, reachable(t), false)
@@ -53,6 +55,7 @@ func TestThread_TooManyJobsButFewerAreEnough(t *testing.T) {
 // The server has enough connections for one backup, and for the leader of a second,
 // but not for its workers too. The first is held at a file meanwhile, and completes.
 func TestThread_TwoBackupsAtOnce(t *testing.T) {
+	t.Parallel()
 	from := newSample(t)
 	eachTarget(t, func(t *testing.T, jobs int, to target) {
 		senders := jobs + 2

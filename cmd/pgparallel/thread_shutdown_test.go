@@ -9,6 +9,7 @@ import (
 // The server goes in the middle of a backup: while files are copied slowly, so that
 // every worker is at one, and when all of them are there.
 func TestThread_ServerIsShutDown(t *testing.T) {
+	t.Parallel()
 	from := newSample(t)
 	const farewell = "FATAL: terminating connection due to administrator command"
 	silence := []string{"server closed the connection unexpectedly", "connection reset by peer", "broken pipe", "unexpected EOF"}

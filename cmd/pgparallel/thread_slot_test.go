@@ -8,6 +8,7 @@ import (
 
 // A replication slot that is not there, of a cluster that has no server to have it.
 func TestThread_NoSuchSlot_StoppedCluster(t *testing.T) {
+	t.Parallel()
 	from := newSample(t)
 	s := serve(t, from.dir)
 	eachTarget(t, func(t *testing.T, jobs int, to target) {
@@ -18,6 +19,7 @@ func TestThread_NoSuchSlot_StoppedCluster(t *testing.T) {
 
 // And of one whose server does not know it.
 func TestThread_NoSuchSlot_RunningCluster(t *testing.T) {
+	t.Parallel()
 	c, location := small(t)
 	must(t, c.Start(t.Context()))
 	t.Cleanup(func() { must(t, c.Close()) })

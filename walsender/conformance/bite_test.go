@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pgparallel/pgparallel/internal/longtest"
 	"github.com/pgparallel/pgparallel/walsender/conformance"
 )
 
@@ -22,8 +23,9 @@ var biteCases = flag.String("bites", "", "with -update: find out anew only for t
 
 // TestCheckClient_Bites shows that the kit notices mistakes. testdata/bite.golden says
 // for each mistake of the wrong client which cases it fails; -update finds that out
-// anew, in many minutes (in few with -bites). Without it some of them are tried.
+// anew, in many minutes (in few with -bites). Without it one of them is tried.
 func TestCheckClient_Bites(t *testing.T) {
+	t.Parallel()
 	program := build(t, wrongClient)
 	if *update {
 		writeBites(t, program)
@@ -33,14 +35,27 @@ func TestCheckClient_Bites(t *testing.T) {
 		t.Errorf("%s is not about the mistakes that there are: run the test with -update", biteGolden)
 	}
 	for mistake, ids := range bites {
+		t.Run(mistake, func(t *testing.T) { checkBites(t, program, mistake, ids[len(ids)/2]) })
+	}
+}
+
+// TestCheckClient_BitesAtTheEnds_Long tries more of what testdata/bite.golden says.
+func TestCheckClient_BitesAtTheEnds_Long(t *testing.T) {
+	longtest.Mark(t)
+	program := build(t, wrongClient)
+	for mistake, ids := range readBites(t) {
 		t.Run(mistake, func(t *testing.T) {
-			some := slices.Compact([]string{ids[0], ids[len(ids)/2], ids[len(ids)-1]})
-			for _, result := range check(t, wrongCommand(program, mistake), some).Results {
-				if result.Verdict != conformance.Fail {
-					t.Errorf("%s: %s %s", result.ID, result.Verdict, result.Happened)
-				}
-			}
+			checkBites(t, program, mistake, slices.Compact([]string{ids[0], ids[len(ids)-1]})...)
 		})
+	}
+}
+
+func checkBites(t *testing.T, program, mistake string, ids ...string) {
+	t.Helper()
+	for _, result := range check(t, wrongCommand(program, mistake), ids).Results {
+		if result.Verdict != conformance.Fail {
+			t.Errorf("%s: %s %s", result.ID, result.Verdict, result.Happened)
+		}
 	}
 }
 
@@ -61,8 +76,9 @@ func TestCheckClient_BitesEverywhere(t *testing.T) {
 	}
 }
 
-// TestCheckClient_Right has the same client pass everything when it makes no mistake.
-func TestCheckClient_Right(t *testing.T) {
+// TestCheckClient_Right_Long has the same client pass everything when it makes no mistake.
+func TestCheckClient_Right_Long(t *testing.T) {
+	longtest.Mark(t)
 	allPass(t, check(t, wrongCommand(build(t, wrongClient), ""), nil))
 }
 

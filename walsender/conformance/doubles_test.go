@@ -14,6 +14,7 @@ func TestCheckServer_Double(t *testing.T) {
 		"stopped": walsendertest.Primary(), "running": walsendertest.RunningPrimary(), "standby": walsendertest.Standby(),
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			config, err := walsendertest.NewServer(t, cluster).ConnConfig()
 			if err != nil {
 				t.Fatal(err)

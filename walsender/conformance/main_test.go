@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -30,9 +31,14 @@ func TestMain(m *testing.M) {
 	}))
 }
 
+// building is held while a program is built.
+var building sync.Mutex
+
 // build builds a program of the module, once a run of the tests.
 func build(t *testing.T, pkg string) string {
 	t.Helper()
+	building.Lock()
+	defer building.Unlock()
 	program := filepath.Join(os.Getenv(programs), path.Base(pkg))
 	if _, err := os.Stat(program); err == nil {
 		return program

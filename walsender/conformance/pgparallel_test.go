@@ -9,6 +9,7 @@ import (
 // TestCheckClient_Pgparallel has the client of this project pass every case, SHOULD
 // included.
 func TestCheckClient_Pgparallel(t *testing.T) {
+	t.Parallel()
 	program := build(t, "github.com/pgparallel/pgparallel/cmd/pgparallel")
 	report, err := conformance.CheckClient(t.Context(), conformance.Options{
 		Command: []string{

@@ -19,6 +19,7 @@ import (
 // TestRun has the client of this project pass as a function, in the way in which others
 // would test theirs.
 func TestRun(t *testing.T) {
+	t.Parallel()
 	conformance.Run(t, func(ctx context.Context, target conformance.Target) error {
 		config, err := pgconn.ParseConfig(fmt.Sprintf("host=%s port=%d user=backup sslmode=disable", target.Host, target.Port))
 		if err != nil {
