@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pgparallel/pgparallel/client"
+	"github.com/pgparallel/pgparallel/internal/longtest"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 )
@@ -34,7 +35,7 @@ func forgiven() []walsendertest.Fault {
 		walsendertest.ResetFile(big, 140_000),
 		walsendertest.EOFWithoutCopyDone(big),
 		walsendertest.ErrorInFile(big, 1000, fatal()),
-		walsendertest.Frames(1),
+		walsendertest.Frames(100),
 		walsendertest.Frames(1 << 20),
 		walsendertest.Notices(),
 		walsendertest.LateNotices(),
@@ -80,7 +81,18 @@ func deadly() []walsendertest.Fault {
 }
 
 func TestFault_ClientForgives(t *testing.T) {
-	for _, fault := range forgiven() {
+	checkForgives(t, forgiven()...)
+}
+
+// TestFault_ClientForgivesEachByte_Long sends some million frames.
+func TestFault_ClientForgivesEachByte_Long(t *testing.T) {
+	longtest.Mark(t)
+	checkForgives(t, walsendertest.Frames(1))
+}
+
+func checkForgives(t *testing.T, faults ...walsendertest.Fault) {
+	t.Helper()
+	for _, fault := range faults {
 		t.Run(fault.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				cluster := damaged()
