@@ -15,6 +15,7 @@ type Caller struct {
 	ProcessID       uint32 // of BackendKeyData, and in the log
 	Remote          net.Addr
 	User            string // the role that the startup packet named
+	Identity        string // what the peer has proved to be ([Grant]); empty: nothing
 	ApplicationName string // what the client calls itself; empty if nothing
 }
 
@@ -63,6 +64,7 @@ func (s *session) askOwner(ctx context.Context, text string) error {
 		ProcessID:       s.key.processID,
 		Remote:          s.stall.RemoteAddr(),
 		User:            s.user,
+		Identity:        s.grant.Identity,
 		ApplicationName: s.application,
 	}, text)
 }

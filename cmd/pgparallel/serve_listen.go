@@ -44,11 +44,23 @@ func listenTCP(address string, ruled bool) (net.Listener, error) {
 	if !ruled && !resolved.IP.IsLoopback() {
 		return nil, fmt.Errorf("could not listen on %q: not a loopback address, and whoever can connect can read the cluster: use --hba", address)
 	}
-	listener, err := net.ListenTCP("tcp", resolved)
+	listener, err := net.ListenTCP(family(resolved.IP), resolved)
 	if err != nil {
 		return nil, fmt.Errorf("could not listen on %q: %w", address, err)
 	}
 	return listener, nil
+}
+
+// family is the network to listen on. Go would listen on IPv6 addresses as well where
+// 0.0.0.0 is asked for.
+func family(ip net.IP) string {
+	switch {
+	case ip == nil:
+		return "tcp" // every address of both kinds
+	case ip.To4() != nil:
+		return "tcp4"
+	}
+	return "tcp6"
 }
 
 // defaultSocketDir is where libpq looks for a server, as far as can be told

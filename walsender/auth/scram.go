@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
-	"strings"
 
 	"github.com/xdg-go/scram"
 
@@ -93,30 +92,25 @@ func converse(h *walsender.Handshake, talk *scram.ServerConversation, first []by
 	}
 	outcome, err := talk.Step(string(answer))
 	switch {
+	case unknown != nil && err == nil:
+		return scramError(h.User, scram.ErrInvalidProof, unknown) // no proof is of any use
+	case unknown != nil:
+		return scramError(h.User, outcome, unknown)
 	case err != nil:
-		return scramError(h.User, outcome, joinReason(err, unknown))
-	case unknown != nil || !talk.Valid():
-		return fmt.Errorf("%w: %w", errPassword(h.User), joinReason(unknown, nil))
+		return scramError(h.User, outcome, err)
 	}
 	return h.FinishSASL([]byte(outcome))
-}
-
-func joinReason(err, unknown error) error {
-	if unknown != nil {
-		return unknown
-	}
-	return err
 }
 
 // scramError is what PostgreSQL says of the error that the exchange ended with.
 func scramError(user, outcome string, cause error) error {
 	var wire *protocol.Error
-	switch strings.TrimPrefix(outcome, "e=") {
-	case "invalid-proof":
+	switch outcome {
+	case scram.ErrInvalidProof:
 		wire = errPassword(user)
-	case "channel-bindings-dont-match":
+	case scram.ErrChannelBindingsDontMatch:
 		wire = protocol.Fatalf(protocol.CodeInvalidAuthorization, "SCRAM channel binding check failed")
-	case "server-does-support-channel-binding":
+	case scram.ErrServerDoesSupportChannelBinding:
 		wire = protocol.Fatalf(protocol.CodeInvalidAuthorization, "SCRAM channel binding negotiation error")
 	default:
 		wire = protocol.Fatalf(protocol.CodeProtocolViolation, "malformed SCRAM message")
