@@ -2,20 +2,23 @@ package walsender
 
 import (
 	"cmp"
+	"context"
 
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
-// admit gives the session a process id and a place among max_wal_senders, or
-// returns FATAL 53300 (§1.8).
+// admit gives the session a process id and a place, or returns FATAL 53300 (§1.8).
 func (s *Server) admit(sess *session) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if limit := s.maxWALSenders(); len(s.keys) >= limit {
-		return protocol.Fatalf(protocol.CodeTooManyConnections,
-			"number of requested standby connections exceeds max_wal_senders (currently %d)", limit)
+	if sess.startup.ctx.Err() != nil {
+		return context.Cause(sess.startup.ctx)
 	}
+	if err := s.takePlace(sess); err != nil {
+		return err
+	}
+	s.endStartup(sess.startup)
 	sess.key = newCancelKey()
 	for s.keys[sess.key.processID] != nil {
 		sess.key = newCancelKey()
@@ -24,16 +27,45 @@ func (s *Server) admit(sess *session) error {
 	return nil
 }
 
+// takePlace gives the session a place among max_wal_senders, or, if it may look after the
+// server, one of those that are reserved for that and for nothing else. The lock is held.
+func (s *Server) takePlace(sess *session) error {
+	if len(s.keys)-s.reserved < s.maxWALSenders() {
+		return nil
+	}
+	if s.Authenticator == nil || !sess.grant.Monitor || s.reserved >= s.reservedConnections() {
+		return errTooManySessions(protocol.SeverityFatal, s.maxWALSenders())
+	}
+	s.reserved++
+	sess.reserved = true
+	sess.grant.Backup, sess.grant.PassThrough = false, false
+	return nil
+}
+
+func errTooManySessions(severity string, limit int) *protocol.Error {
+	err := protocol.Errorf(protocol.CodeTooManyConnections,
+		"number of requested standby connections exceeds max_wal_senders (currently %d)", limit)
+	err.Severity = severity
+	return err
+}
+
 // dismiss gives the session's place back, if it was given one.
 func (s *Server) dismiss(sess *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.keys[sess.key.processID] == sess {
 		delete(s.keys, sess.key.processID)
+		if sess.reserved {
+			s.reserved--
+		}
 	}
 }
 
 func (s *Server) maxWALSenders() int { return cmp.Or(max(0, s.MaxWALSenders), DefaultMaxWALSenders) }
+
+func (s *Server) reservedConnections() int {
+	return max(0, cmp.Or(s.ReservedConnections, DefaultReservedConnections))
+}
 
 // cancelCommand serves a CancelRequest (§1.3): it cancels the command that the
 // session runs, if the secret is right. The asker learns nothing either way.

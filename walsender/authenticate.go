@@ -61,6 +61,9 @@ func (s *Server) refuseLate(ctx context.Context, sess *session, err error) error
 	if errors.Is(err, errNotSession) {
 		return err
 	}
+	s.mu.Lock()
+	sess.startup.refused = true
+	s.mu.Unlock()
 	sess.log.Warn("authentication failed", zap.String("user", protocol.Shorten(sess.user, 64)), zap.Error(err))
 	if told, ok := errors.AsType[*protocol.Error](err); ok && strings.HasPrefix(told.Code, "28") {
 		delay := time.NewTimer(cmp.Or(s.AuthFailureDelay, DefaultAuthFailureDelay))

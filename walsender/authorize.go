@@ -43,17 +43,25 @@ func (s *session) checkGrant(text string) error {
 	case nil:
 		unknown := protocol.HasCode(err, protocol.CodeFeatureNotSupported)
 		if _, passes := s.server.Cluster.(PassThrough); unknown && passes && !s.grant.PassThrough {
-			return protocol.Errorf(protocol.CodeInsufficientPrivilege,
-				"permission denied to use PostgreSQL's replication commands")
+			return s.denied("permission denied to use PostgreSQL's replication commands")
 		}
 		return nil
 	case grammar.IdentifySystem, grammar.Show, grammar.TimelineHistory:
 		return nil
 	}
 	if !s.grant.Backup {
-		return protocol.Errorf(protocol.CodeInsufficientPrivilege, "permission denied to take a backup")
+		return s.denied("permission denied to take a backup")
 	}
 	return nil
+}
+
+// denied is the answer to a command that the session may not run, or, from a reserved
+// place, cannot (§1.8).
+func (s *session) denied(message string) error {
+	if s.reserved {
+		return errTooManySessions(protocol.SeverityError, s.server.maxWALSenders())
+	}
+	return protocol.Errorf(protocol.CodeInsufficientPrivilege, "%s", message)
 }
 
 func (s *session) askOwner(ctx context.Context, text string) error {

@@ -81,8 +81,9 @@ func TestLimits_7_1_SenderTimeout(t *testing.T) {
 
 func TestLimits_TooManyConnections(t *testing.T) {
 	addr := serve(t, &walsender.Server{Cluster: newMemCluster(), MaxWALSenders: 1})
-	refusal := make(chan []byte)
-	for range 2*1 + 64 + 1 { // none says a word, and one of them has no place
+	const connections = 2*1 + 64 + 1 // none says a word, and some of them have no place
+	refusal := make(chan []byte, connections)
+	for range connections {
 		conn := rawDial(t, addr).Conn
 		go func() {
 			if said, _ := io.ReadAll(conn); len(said) > 0 {

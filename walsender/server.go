@@ -28,6 +28,8 @@ const (
 	DefaultAuthTimeout   = 60 * time.Second
 
 	DefaultAuthFailureDelay = 500 * time.Millisecond
+
+	DefaultReservedConnections = 3 // PostgreSQL's superuser_reserved_connections
 )
 
 // Server serves a [Cluster] to any number of listeners. Only Cluster is required.
@@ -54,6 +56,12 @@ type Server struct {
 	// MaxWALSenders is how many sessions there may be at once (§1.8); 0 and less
 	// mean DefaultMaxWALSenders.
 	MaxWALSenders int
+
+	// ReservedConnections is how many sessions there may be besides, once MaxWALSenders
+	// are taken, of those to whom an Authenticator has granted Monitor: to look after
+	// the server, not to take part in backups (§1.8). 0 means
+	// DefaultReservedConnections, less than 0 none.
+	ReservedConnections int
 
 	// SenderTimeout closes a session whose peer reads nothing for that long
 	// (wal_sender_timeout, §7.1). 0 means DefaultSenderTimeout, and
@@ -93,7 +101,13 @@ type Server struct {
 	closed    bool
 	listeners map[net.Listener]struct{}
 	conns     map[net.Conn]struct{}
+	left      *sync.Cond          // a connection has gone, or the server is closed
 	keys      map[uint32]*session // the admitted sessions by process id
+	reserved  int                 // how many of them have a reserved place
+	startups  []*startup          // the connections that were not let in yet, the oldest first
+
+	refused       int // connections without a place that the log has not told of
+	refusedLogged time.Time
 }
 
 func (s *Server) init() {
@@ -101,6 +115,7 @@ func (s *Server) init() {
 		s.ctx, s.stop = context.WithCancelCause(context.Background())
 		s.listeners = map[net.Listener]struct{}{}
 		s.conns = map[net.Conn]struct{}{}
+		s.left = sync.NewCond(&s.mu)
 		s.keys = map[uint32]*session{}
 		if s.Backups == nil {
 			s.Backups = sharedstate.NewTable(0)
@@ -136,7 +151,13 @@ func (s *Server) Serve(l net.Listener) error {
 			}
 			return err
 		}
-		go s.ServeConn(s.ctx, conn) // the session logs how it ended
+		// Before a goroutine is there for it, which may not come to run before the next
+		// connections have.
+		if st, err := s.trackConn(conn); err == nil {
+			go s.serveTracked(s.ctx, conn, st) // the session logs how it ended
+		} else {
+			refuse(conn, err)
+		}
 	}
 }
 
@@ -170,11 +191,16 @@ func pause(ctx context.Context, err error) bool {
 // are used: keep them.
 func (s *Server) ServeConn(ctx context.Context, conn net.Conn) (err error) {
 	s.init()
-	if err := s.trackConn(conn); err != nil {
-		s.refuse(conn, err)
+	st, err := s.trackConn(conn)
+	if err != nil {
+		refuse(conn, err)
 		return err
 	}
-	defer s.untrackConn(conn)
+	return s.serveTracked(ctx, conn, st)
+}
+
+func (s *Server) serveTracked(ctx context.Context, conn net.Conn, st *startup) (err error) {
+	defer s.untrackConn(conn, st)
 	defer func() {
 		if p := recover(); p != nil {
 			s.Logger.Error("a session panicked", zap.Any("panic", p), zap.Stack("stack"))
@@ -184,8 +210,8 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn) (err error) {
 	setKeepAlive(conn)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })()
-	return s.serve(ctx, cancel, conn)
+	defer context.AfterFunc(st.ctx, func() { cancel(context.Cause(st.ctx)) })()
+	return s.serve(ctx, cancel, conn, st)
 }
 
 // setKeepAlive sets the TCP keepalives of §7.2.
@@ -236,6 +262,7 @@ func (s *Server) closeListeners() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
+	s.left.Broadcast()
 	for l := range s.listeners {
 		l.Close()
 	}
@@ -272,38 +299,43 @@ func (s *Server) untrackListener(l net.Listener) {
 	l.Close()
 }
 
-func (s *Server) trackConn(conn net.Conn) error {
+// trackConn notes a connection, which costs a file descriptor before it has come to its
+// session. It waits while too many are about to close.
+func (s *Server) trackConn(conn net.Conn) (*startup, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.awaitLeaving()
 	if s.closed {
-		return ErrServerClosed
+		return nil, ErrServerClosed
 	}
-	// Each costs a file descriptor, before it has come to its session, and when it
-	// is to be told that there is no place for one.
-	if len(s.conns) >= 2*s.maxWALSenders()+64 {
-		return protocol.Fatalf(protocol.CodeTooManyConnections, "sorry, too many clients already")
+	st, err := s.beginStartup(conn)
+	if err != nil {
+		s.logRefused(sourceOf(conn.RemoteAddr()))
+		return nil, err
 	}
 	s.conns[conn] = struct{}{}
 	s.sessions.Add(1)
-	return nil
+	return st, nil
 }
 
 // refuse closes a connection for which the server has no place. It tells the peer why if
 // the message can be written at once.
-func (s *Server) refuse(conn net.Conn, err error) {
+func refuse(conn net.Conn, err error) {
 	defer conn.Close()
 	if told := wireError(err); told != nil && told.Code == protocol.CodeTooManyConnections {
-		s.Logger.Warn("too many connections", zap.String("remote", remoteName(conn.RemoteAddr())))
 		if message, err := wire.ErrorResponse(told).Encode(nil); err == nil && conn.SetWriteDeadline(time.Now().Add(hurryTime)) == nil {
 			_, _ = conn.Write(message) // it is closed all the same
 		}
 	}
 }
 
-func (s *Server) untrackConn(conn net.Conn) {
+func (s *Server) untrackConn(conn net.Conn, st *startup) {
 	conn.Close()
+	st.cancel(nil)
 	s.mu.Lock()
+	s.endStartup(st)
 	delete(s.conns, conn)
+	s.left.Signal()
 	s.mu.Unlock()
 	s.sessions.Done()
 }

@@ -40,7 +40,9 @@ type session struct {
 	asked       map[string]string // the parameters of the startup packet
 	user        string
 	application string
-	grant       Grant // what it may do
+	grant       Grant    // what it may do
+	startup     *startup // its place before it was admitted
+	reserved    bool     // its place is one of the reserved ones (§1.8)
 	key         cancelKey
 
 	cluster Cluster // the server's, as the session has it (see reopen)
@@ -326,9 +328,16 @@ func (s *session) awaitReader() (restore func()) {
 // a frame boundary to say it at, on the wire.
 func (s *session) sayGoodbye(err error) {
 	s.log.Info("session ended", zap.Duration("time", time.Since(s.start)), zap.NamedError("reason", err))
+	if s.sayFatal(err) {
+		drain(s.conn)
+	}
+}
+
+// sayFatal says the error as FATAL, and reports whether there was something to say.
+func (s *session) sayFatal(err error) bool {
 	told := wireError(err)
 	if told == nil || s.out == nil {
-		return
+		return false
 	}
 	fatal := *told
 	fatal.Severity = protocol.SeverityFatal
@@ -336,7 +345,7 @@ func (s *session) sayGoodbye(err error) {
 	if s.out.send(wire.ErrorResponse(&fatal)) == nil {
 		_ = s.out.flush() // the peer may be gone: nobody is left to tell
 	}
-	drain(s.conn)
+	return true
 }
 
 // drain closes the writing side and reads on for a moment: closing a TCP connection

@@ -25,22 +25,26 @@ const startupBuffer = 2 << 10
 var errNotSession = errors.New("no session")
 
 // serve runs a connection to its end: startup, admission, session.
-func (s *Server) serve(ctx context.Context, cancel context.CancelCauseFunc, raw net.Conn) error {
+func (s *Server) serve(ctx context.Context, cancel context.CancelCauseFunc, raw net.Conn, st *startup) error {
 	log := s.Logger.With(zap.String("remote", remoteName(raw.RemoteAddr())))
 	stall := &stallConn{Conn: raw, timeout: cmp.Or(s.SenderTimeout, DefaultSenderTimeout)}
-	sess := &session{server: s, stall: stall, log: log, start: time.Now()}
+	sess := &session{server: s, stall: stall, log: log, start: time.Now(), startup: st}
 	// A panic of the Cluster must keep neither the place nor the directory.
 	defer sess.closeCluster()
 	defer s.dismiss(sess)
 	err := s.startup(ctx, sess)
 	if err == nil {
-		err = sess.run(ctx, cancel)
-	} else if !errors.Is(err, errNotSession) {
-		sess.sayGoodbye(err)
+		return sess.run(ctx, cancel)
+	}
+	if pushedOut := context.Cause(ctx); protocol.HasCode(pushedOut, protocol.CodeTooManyConnections) {
+		sess.sayFatal(pushedOut) // and no more: its descriptor is wanted
+		return pushedOut
 	}
 	if errors.Is(err, errNotSession) {
 		return nil
 	}
+	s.leave(st)
+	sess.sayGoodbye(err)
 	return err
 }
 

@@ -39,6 +39,7 @@ func (s *Server) answerSSLRequest(sess *session, in *bufio.Reader) (*bufio.Reade
 // protocol's name.
 func (s *Server) startTLS(sess *session, conn net.Conn, direct bool) (*bufio.Reader, error) {
 	var presented *tls.Certificate
+	sess.out = nil // nothing can be said before the handshake is done
 	secured := tls.Server(conn, sessionTLS(s.TLSConfig, &presented))
 	if err := secured.Handshake(); err != nil {
 		sess.log.Info("could not accept TLS connection", zap.Error(err))
