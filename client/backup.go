@@ -68,6 +68,7 @@ type backup struct {
 	excuses  excuses
 
 	leader      *wire.Conn
+	primary     string // primary_conninfo of the standby that the backup is to be; empty: it is none
 	workers     []*worker
 	cluster     cluster
 	tablespaces []protocol.Tablespace // before START_BACKUP
@@ -99,6 +100,7 @@ func (b *backup) run(ctx context.Context) error {
 		{"identify", b.identify},
 		{"list tablespaces", b.listTablespaces},
 		{"choose WAL method", b.chooseWAL},
+		{"find primary", b.findPrimary},
 		{"open stream", b.openStream},
 		{"connect workers", b.connectWorkers},
 		{"create target", b.createTarget},

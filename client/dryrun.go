@@ -82,7 +82,7 @@ func DryRun(ctx context.Context, o Options) (Plan, error) {
 
 func (b *backup) dryRun(ctx context.Context) (Plan, error) {
 	for _, step := range []func(context.Context) error{
-		b.connect, b.identify, b.listTablespaces, b.chooseWAL, b.openStream, b.connectWorkers,
+		b.connect, b.identify, b.listTablespaces, b.chooseWAL, b.findPrimary, b.openStream, b.connectWorkers,
 	} {
 		if err := step(ctx); err != nil {
 			return Plan{}, err

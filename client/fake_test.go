@@ -48,6 +48,8 @@ type fake struct {
 	frame         int                // payload of a CopyData
 	stock         bool               // does not say that it knows parallel backups
 	access        protocol.WALAccess // where there is no stream; empty: it is not told
+	primary       string             // parallel_backup_primary_conninfo; empty: it is not told
+	walLevel      string             // empty: SHOW does not know it
 	standbys      string             // synchronous_standby_names
 
 	// refuse is the answer to the startup of the k-th connection, from 0.
@@ -274,6 +276,9 @@ func (s *fakeSession) run() {
 		if access != "" {
 			s.backend.Send(&pgproto3.ParameterStatus{Name: protocol.ParameterWAL, Value: string(access)})
 		}
+		if s.primary != "" {
+			s.backend.Send(&pgproto3.ParameterStatus{Name: protocol.ParameterPrimaryConnInfo, Value: s.primary})
+		}
 	}
 	s.send(&pgproto3.BackendKeyData{SecretKey: []byte{1, 2, 3, 4}}, &pgproto3.ReadyForQuery{TxStatus: 'I'})
 	go s.readAhead()
@@ -386,7 +391,11 @@ func (s *fakeSession) answer(command string) {
 		}
 	case "SHOW":
 		s.leads = s.leads || strings.HasSuffix(command, "version_num")
-		values := map[string]string{"data_directory_mode": s.mode, "wal_segment_size": "1MB", "server_version_num": s.version, "synchronous_standby_names": s.standbys}
+		values := map[string]string{"data_directory_mode": s.mode, "wal_segment_size": "1MB", "server_version_num": s.version, "synchronous_standby_names": s.standbys, "wal_level": s.walLevel}
+		if command == "SHOW wal_level" && s.walLevel == "" {
+			s.fail(protocol.Errorf(protocol.CodeUndefinedObject, `unrecognized configuration parameter "wal_level"`))
+			return
+		}
 		s.sendRows([]protocol.Column{{Name: "value", Type: 25}}, protocol.Row{[]byte(values[strings.TrimPrefix(command, "SHOW ")])})
 	case "IDENTIFY_SYSTEM":
 		s.sendRows(protocol.SystemColumns(), s.system().Row())

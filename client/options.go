@@ -61,10 +61,17 @@ type Options struct {
 	Manifest ManifestOptions
 
 	// WriteRecoveryConf has a server that is started from the backup become a
-	// standby of the one that ConnInfo, which is required then, leads to: it adds
-	// [conninfo.Info.PrimaryConnInfo] as primary_conninfo and WAL.Slot, or none, as
-	// primary_slot_name to postgresql.auto.conf, and creates standby.signal.
+	// standby of the PostgreSQL that the backup is one of: it adds primary_conninfo,
+	// and WAL.Slot, or none, as primary_slot_name to postgresql.auto.conf, and creates
+	// standby.signal. Where the server streams no WAL, and PrimaryConnInfo does not
+	// say where else it comes from, the backup is refused before it starts; so it is
+	// where wal_level is minimal.
 	WriteRecoveryConf bool
+
+	// PrimaryConnInfo is the primary_conninfo of WriteRecoveryConf, as it is to be
+	// written. Empty means [conninfo.Info.PrimaryConnInfo] of ConnInfo, which is
+	// required then, with the address of PostgreSQL that the server tells (§5.15).
+	PrimaryConnInfo string
 
 	// Jobs is the number of connections that copy files; 0 means 1. One more
 	// leads the backup.
@@ -192,8 +199,8 @@ func (o Options) withDefaults() (Options, error) {
 	if o.ConnConfig == nil && o.ConnInfo == nil {
 		return o, wrongOption("no server specified", "ConnInfo")
 	}
-	if o.WriteRecoveryConf && o.ConnInfo == nil {
-		return o, wrongOption("%s needs %s, which primary_conninfo is made of", "WriteRecoveryConf", "ConnInfo")
+	if err := o.checkStandby(); err != nil {
+		return o, err
 	}
 	for _, check := range []func(*Options) error{
 		(*Options).checkTarget, (*Options).checkArchive, (*Options).checkWAL, (*Options).checkNumbers,

@@ -61,33 +61,21 @@ func notParallel(err error) error {
 
 // identify asks for what must be known of the cluster.
 func (b *backup) identify(context.Context) error {
-	show := func(name string) (string, error) {
-		value, err := wire.Row(b.leader, grammar.Show{Name: name}.String(), func(r protocol.Row) (string, error) {
-			if len(r) != 1 {
-				return "", fmt.Errorf("result has %d columns, expected 1", len(r))
-			}
-			return string(r[0]), nil
-		})
-		if err != nil {
-			err = fmt.Errorf("could not determine server setting for %s: %w", name, err)
-		}
-		return value, err
-	}
-	mode, err := show("data_directory_mode")
+	mode, err := b.show("data_directory_mode")
 	if err != nil {
 		return err
 	}
 	if b.cluster.directoryMode, err = protocol.ParseDataDirectoryMode(mode); err != nil {
 		return err
 	}
-	size, err := show("wal_segment_size")
+	size, err := b.show("wal_segment_size")
 	if err != nil {
 		return err
 	}
 	if b.cluster.segmentSize, err = protocol.ParseWALSegmentSize(size); err != nil {
 		return err
 	}
-	version, err := show("server_version_num")
+	version, err := b.show("server_version_num")
 	if err != nil {
 		return err
 	}
@@ -98,6 +86,20 @@ func (b *backup) identify(context.Context) error {
 		return fmt.Errorf("could not identify system: %w", err)
 	}
 	return nil
+}
+
+// show asks for a setting.
+func (b *backup) show(name string) (string, error) {
+	value, err := wire.Row(b.leader, grammar.Show{Name: name}.String(), func(r protocol.Row) (string, error) {
+		if len(r) != 1 {
+			return "", fmt.Errorf("result has %d columns, expected 1", len(r))
+		}
+		return string(r[0]), nil
+	})
+	if err != nil {
+		err = fmt.Errorf("could not determine server setting for %s: %w", name, err)
+	}
+	return value, err
 }
 
 // askTablespaces asks for the tablespaces, the data directory left out, whose size

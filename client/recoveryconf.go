@@ -2,15 +2,77 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/conninfo"
 )
 
-// writeRecoveryConf makes a server that is started from the backup a standby of the
-// one that the backup is taken from, as pg_basebackup -R does.
+// checkStandby says which options do not go together with WriteRecoveryConf.
+func (o *Options) checkStandby() error {
+	switch {
+	case o.PrimaryConnInfo != "" && !o.WriteRecoveryConf:
+		return wrongOption("%s requires %s", "PrimaryConnInfo", "WriteRecoveryConf")
+	case o.PrimaryConnInfo != "":
+		if err := conninfo.CheckString(o.PrimaryConnInfo); err != nil {
+			return wrongOption("invalid value for option %s: "+escaped(err.Error()), "PrimaryConnInfo")
+		}
+	case o.WriteRecoveryConf && o.ConnInfo == nil:
+		return wrongOption("%s needs %s, which primary_conninfo is made of", "WriteRecoveryConf", "ConnInfo")
+	}
+	return nil
+}
+
+// findPrimary finds out what the standby that the backup is to be will stream from. What
+// stands in the way of one is known before anything is copied (§5.15).
+func (b *backup) findPrimary(context.Context) error {
+	b.tellOfSlot()
+	if !b.WriteRecoveryConf {
+		return nil
+	}
+	if level, err := b.show("wal_level"); level == "minimal" {
+		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "cannot make a standby: the cluster's wal_level is \"minimal\"").
+			WithHint("Set wal_level to \"replica\" or higher and restart the server before the backup is taken.")
+	} else if err != nil && !protocol.HasCode(err, protocol.CodeUndefinedObject) {
+		return err
+	}
+	access, address := b.walAccess(), b.leader.Parameters[protocol.ParameterPrimaryConnInfo]
+	withDatabase := b.cluster.versionNum >= 170000
+	switch {
+	case b.PrimaryConnInfo != "":
+		b.primary = b.PrimaryConnInfo
+	case access != "" && access != protocol.WALStreamed:
+		return protocol.Errorf(protocol.CodeFeatureNotSupported, "cannot make a standby: server does not stream write-ahead log").
+			WithHint("Say by --primary-conninfo which server the standby is to stream from.")
+	case address == "":
+		b.primary = b.ConnInfo.PrimaryConnInfo(withDatabase)
+		b.events.tell(LevelWarning, "primary_conninfo leads to this server, which did not say where PostgreSQL is")
+	default:
+		primary, err := b.ConnInfo.WithAddress(address)
+		if err != nil {
+			return fmt.Errorf("server names an invalid primary: %w", err)
+		}
+		b.primary = primary.PrimaryConnInfo(withDatabase)
+	}
+	return nil
+}
+
+// tellOfSlot says of a slot that keeps WAL for ever if nobody uses it.
+func (b *backup) tellOfSlot() {
+	switch {
+	case !b.WAL.CreateSlot:
+	case !b.WriteRecoveryConf:
+		b.events.tell(LevelInfo, "replication slot %q stays, and keeps write-ahead log until it is used or dropped", b.WAL.Slot)
+	case b.PrimaryConnInfo != "":
+		b.events.tell(LevelInfo, "replication slot %q is created where the backup comes from: it keeps write-ahead log there unless primary_conninfo leads there, too", b.WAL.Slot)
+	}
+}
+
+// writeRecoveryConf makes a server that is started from the backup a standby, as
+// pg_basebackup -R does.
 func (b *backup) writeRecoveryConf(context.Context) error {
 	if !b.WriteRecoveryConf {
 		if b.listing.Has(output.StandbySignalFile) {
@@ -18,10 +80,7 @@ func (b *backup) writeRecoveryConf(context.Context) error {
 		}
 		return nil
 	}
-	if wal := protocol.WALAccess(b.leader.Parameters[protocol.ParameterWAL]); wal != "" && wal != protocol.WALStreamed {
-		b.events.tell(LevelWarning, "this server streams no WAL: primary_conninfo must be changed before a standby can follow by it")
-	}
-	settings := recoverySettings(b.ConnInfo.PrimaryConnInfo(b.cluster.versionNum >= 170000), b.WAL.Slot)
+	settings := recoverySettings(b.primary, b.WAL.Slot)
 	now := time.Now().Unix()
 	if err := b.out.AppendFile(output.AutoConfFile, []byte(settings), now); err != nil {
 		return err

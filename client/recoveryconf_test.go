@@ -24,6 +24,7 @@ func TestWriteRecoveryConf(t *testing.T) {
 	for _, ofStandby := range []bool{false, true} {
 		for _, archive := range []*ArchiveOptions{nil, {}} {
 			f := newFake(t)
+			f.access, f.primary = protocol.WALStreamed, "host='/pg' port=5431"
 			want := ""
 			if ofStandby {
 				want = old
@@ -41,7 +42,7 @@ func TestWriteRecoveryConf(t *testing.T) {
 				}
 				found = func(name string) string { return outputtest.Members(t, strings.NewReader(archive))[name] }
 			}
-			want += "primary_conninfo = 'user=u host=''/x'' port=5432'\nprimary_slot_name = ''\n"
+			want += "primary_conninfo = 'user=u host=''/pg'' port=5431'\nprimary_slot_name = ''\n"
 			if got := found(output.AutoConfFile); got != want {
 				t.Errorf("postgresql.auto.conf is %q, want %q", got, want)
 			}
@@ -91,22 +92,56 @@ func countMembers(t *testing.T, archive, name string) int {
 	}
 }
 
-// A server that streams nothing leads no standby, which is said.
-func TestWriteRecoveryConf_ServerStreamsNothing(t *testing.T) {
-	for _, wal := range []protocol.WALAccess{"", protocol.WALStreamed, protocol.WALKept, protocol.WALTransient} {
-		f := newFake(t)
-		f.access = wal
-		warned := false
-		_, err := Backup(t.Context(), Options{
-			ConnConfig: f.config(), ConnInfo: connInfo(t, "host=/x"), Dir: filepath.Join(t.TempDir(), "copy"), WAL: WALOptions{Method: WALFetch}, WriteRecoveryConf: true,
-			Log: func(e Event) {
-				warned = warned || e.Level == LevelWarning && strings.Contains(e.Message, "streams no WAL")
-			},
+// What the standby is to stream from is known before the backup starts, or there is none.
+func TestWriteRecoveryConf_5_15_Primary(t *testing.T) {
+	const primary = "host=pg.example port=5431"
+	for name, c := range map[string]struct {
+		access   protocol.WALAccess
+		primary  string // that the server tells
+		walLevel string
+		given    string // by the user
+		want     string // the primary_conninfo
+		failure  string
+	}{
+		"told":                  {access: protocol.WALStreamed, primary: primary, walLevel: "replica", want: "user=u host=pg.example port=5431 sslmode=disable"},
+		"not told":              {access: protocol.WALStreamed, want: "user=u host=''/x'' port=5432 sslmode=disable"},
+		"nothing told":          {want: "user=u host=''/x'' port=5432 sslmode=disable"},
+		"only host and port":    {access: protocol.WALStreamed, primary: primary + " user=mallory passfile=/x", want: "user=u host=pg.example port=5431 sslmode=disable"},
+		"given":                 {access: protocol.WALStreamed, primary: primary, given: "host=other", want: "host=other"},
+		"given, stopped":        {access: protocol.WALKept, given: "service=p", want: "service=p"},
+		"stopped":               {access: protocol.WALKept, failure: "server does not stream"},
+		"no stream":             {access: protocol.WALTransient, failure: "server does not stream"},
+		"minimal":               {access: protocol.WALStreamed, primary: primary, walLevel: "minimal", failure: "wal_level"},
+		"minimal, stopped":      {access: protocol.WALKept, given: "host=other", walLevel: "minimal", failure: "wal_level"},
+		"nonsense":              {access: protocol.WALStreamed, primary: "host=a", failure: "invalid primary"},
+		"a second line":         {access: protocol.WALStreamed, primary: "host='a\nb' port=1", failure: "invalid primary"},
+		"given with two lines":  {given: "host=a\nport=1", failure: "control character"},
+		"given, but no keyword": {given: "hots=a", failure: "hots"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			f.access, f.primary, f.walLevel = c.access, c.primary, c.walLevel
+			dir := filepath.Join(t.TempDir(), "copy")
+			_, err := Backup(t.Context(), Options{
+				ConnConfig: f.config(), ConnInfo: connInfo(t, "host=/x user=u sslmode=disable"), Dir: dir, WAL: WALOptions{Method: WALFetch},
+				WriteRecoveryConf: true, PrimaryConnInfo: c.given,
+			})
+			if c.failure != "" {
+				if err == nil || !strings.Contains(err.Error(), c.failure) || len(f.commandsWith("START_BACKUP")) > 0 {
+					t.Errorf("error is %v, want one with %q ahead of the backup", err, c.failure)
+				}
+				return
+			}
+			must(t, err)
+			want := "primary_conninfo = '" + c.want + "'\nprimary_slot_name = ''\n"
+			if got := read(t, dir, output.AutoConfFile); got != want {
+				t.Errorf("postgresql.auto.conf is %q, want %q", got, want)
+			}
 		})
-		must(t, err)
-		if want := wal == protocol.WALKept || wal == protocol.WALTransient; warned != want {
-			t.Errorf("WAL %q: warned %v", wal, warned)
-		}
+	}
+	_, err := Backup(t.Context(), Options{ConnInfo: connInfo(t, "host=/x"), Dir: t.TempDir(), PrimaryConnInfo: "host=a"})
+	if err == nil || !strings.Contains(err.Error(), "PrimaryConnInfo requires WriteRecoveryConf") {
+		t.Errorf("without WriteRecoveryConf: %v", err)
 	}
 }
 

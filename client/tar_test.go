@@ -212,7 +212,7 @@ func TestRecoveryConf(t *testing.T) {
 	for _, archive := range []*client.ArchiveOptions{nil, {}} {
 		dir := filepath.Join(t.TempDir(), "copy")
 		_, err := client.Backup(t.Context(), client.Options{
-			ConnInfo: info, Dir: dir, Archive: archive, WriteRecoveryConf: true,
+			ConnInfo: info, Dir: dir, Archive: archive, WriteRecoveryConf: true, PrimaryConnInfo: info.PrimaryConnInfo(false),
 		})
 		must(t, err)
 		if archive != nil {

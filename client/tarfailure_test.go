@@ -38,6 +38,7 @@ func TestFormat_5_3_NothingIsLeft(t *testing.T) {
 			t.Run(name+" "+failing, func(t *testing.T) {
 				f := newFake(t)
 				f.failOn(failing, protocol.CodeIOError)
+				f.access = protocol.WALStreamed
 				o := o
 				o.ConnConfig, o.ConnInfo, o.Jobs, o.WAL.Method, o.WriteRecoveryConf = f.config(), connInfo(t, "host=/x"), 3, WALFetch, true
 				if o.Archive == nil {

@@ -83,7 +83,8 @@ func TestTar_PostgreSQLStartsFromAStoppedPrimary(t *testing.T) {
 	for suffix, c := range map[string]client.Compression{"": {}, zstdSuffix: {Method: client.CompressionZstd}} {
 		dir, space := filepath.Join(t.TempDir(), "copy"), filepath.Join(p.TempDir(t), strings.Repeat("new", 50))
 		_, err = client.Backup(ctx, client.Options{
-			ConnConfig: config, Dir: dir, Jobs: 4, Archive: &client.ArchiveOptions{Compression: c}, TablespaceMap: map[string]string{location: space},
+			ConnConfig: config, Dir: dir, Jobs: 4, Archive: &client.ArchiveOptions{Compression: c},
+			TablespaceMap: map[string]string{location: space},
 		})
 		must(t, err)
 		must(t, unpackAndStart(t, p, dir, suffix, space, want).Stop(ctx, postgres.Fast))
@@ -109,8 +110,8 @@ func TestTar_PostgreSQLStartsFromAStoppedStandby(t *testing.T) {
 	for suffix, c := range map[string]client.Compression{"": {}, gzipSuffix: {Method: client.CompressionGzip}} {
 		dir, space := filepath.Join(t.TempDir(), "copy"), filepath.Join(p.TempDir(t), "new")
 		_, err = client.Backup(ctx, client.Options{
-			ConnConfig: config, Dir: dir, Jobs: 4, Archive: &client.ArchiveOptions{Compression: c}, ConnInfo: info, WriteRecoveryConf: c.Method != client.CompressionNone,
-			TablespaceMap: map[string]string{moved: space},
+			ConnConfig: config, Dir: dir, Jobs: 4, Archive: &client.ArchiveOptions{Compression: c}, TablespaceMap: map[string]string{moved: space},
+			WriteRecoveryConf: suffix != "", PrimaryConnInfo: primaryIf(suffix != "", info),
 		})
 		must(t, err)
 		// The link is not there before recovery.
@@ -121,4 +122,12 @@ func TestTar_PostgreSQLStartsFromAStoppedStandby(t *testing.T) {
 		must(t, restored.Promote(ctx))
 		must(t, restored.Stop(ctx, postgres.Fast))
 	}
+}
+
+// primaryIf is a primary_conninfo where there is to be one.
+func primaryIf(standby bool, info *conninfo.Info) string {
+	if !standby {
+		return ""
+	}
+	return info.PrimaryConnInfo(false)
 }

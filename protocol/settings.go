@@ -17,6 +17,7 @@ type Settings struct {
 	DataChecksums     bool        // whether pages carry checksums
 	DataDirectoryMode fs.FileMode // 0700 or 0750
 	InHotStandby      bool        // whether the cluster is in recovery
+	WALLevel          string      // wal_level: "minimal", "replica" or "logical"; empty: not known
 }
 
 // Show is the value of a parameter as PostgreSQL prints it, and whether these
@@ -37,6 +38,8 @@ func (s Settings) Show(name string) (value string, known bool) {
 		return fmt.Sprintf("%04o", s.DataDirectoryMode.Perm()), true
 	case "in_hot_standby":
 		return onOff(s.InHotStandby), true
+	case "wal_level":
+		return s.WALLevel, s.WALLevel != ""
 	}
 	return "", false
 }

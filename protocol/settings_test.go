@@ -11,11 +11,12 @@ import (
 func TestSettingsShow_4_9(t *testing.T) {
 	s := protocol.Settings{
 		ServerVersion: "15", ServerVersionNum: 150000, WALSegmentSize: 16 << 20, BlockSize: 8192,
-		DataChecksums: true, DataDirectoryMode: 0o750,
+		DataChecksums: true, DataDirectoryMode: 0o750, WALLevel: "logical",
 	}
 	want := map[string]string{
 		"server_version": "15", "server_version_num": "150000", "wal_segment_size": "16MB", "block_size": "8192",
 		"data_checksums": "on", "data_directory_mode": "0750", "in_hot_standby": "off",
+		"wal_level": "logical",
 	}
 	got := map[string]string{}
 	for name := range want {
@@ -30,6 +31,9 @@ func TestSettingsShow_4_9(t *testing.T) {
 	}
 	if _, known := s.Show("max_wal_senders"); known {
 		t.Error("max_wal_senders is known")
+	}
+	if _, known := (protocol.Settings{}).Show("wal_level"); known {
+		t.Error("a wal_level that is not known is told")
 	}
 }
 

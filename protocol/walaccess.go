@@ -14,5 +14,8 @@ const (
 	WALTransient WALAccess = "transient"
 )
 
-// ParameterWAL is the name of the parameter that tells a [WALAccess].
-const ParameterWAL = "parallel_backup_wal"
+// Names of parameters at the beginning of a session (§1.5).
+const (
+	ParameterWAL             = "parallel_backup_wal"              // a [WALAccess]
+	ParameterPrimaryConnInfo = "parallel_backup_primary_conninfo" // host and port of the PostgreSQL whose WAL is streamed
+)

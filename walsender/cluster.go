@@ -96,6 +96,12 @@ type RunningCluster interface {
 	// WALAccess tells every session at its beginning how WAL can be had (§1.5). It
 	// returns at once.
 	WALAccess() protocol.WALAccess
+
+	// PrimaryConnInfo is where a standby that is made of a backup finds the PostgreSQL
+	// whose WAL is streamed: a connection string with host and port, as seen from
+	// here, and nothing else (§5.15). Each session is told. Empty: not known. It
+	// returns at once.
+	PrimaryConnInfo() string
 }
 
 // WALSenderConn is a connection to PostgreSQL's walsender that waits for a command:

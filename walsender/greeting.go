@@ -29,6 +29,9 @@ func (s *session) greet(ctx context.Context, m wire.StartupMessage) error {
 	for _, p := range s.parameters(settings, m) {
 		messages = append(messages, &pgproto3.ParameterStatus{Name: p[0], Value: p[1]})
 	}
+	if primary := s.primaryConnInfo(); primary != "" {
+		messages = append(messages, &pgproto3.ParameterStatus{Name: protocol.ParameterPrimaryConnInfo, Value: primary})
+	}
 	messages = append(messages,
 		&pgproto3.BackendKeyData{ProcessID: s.key.processID, SecretKey: s.key.secret[:]},
 		&pgproto3.ReadyForQuery{TxStatus: 'I'})
@@ -76,6 +79,14 @@ func (s *session) walAccess() protocol.WALAccess {
 		return protocol.WALTransient
 	}
 	return access
+}
+
+// primaryConnInfo tells a session that may stream WAL where it comes from.
+func (s *session) primaryConnInfo() string {
+	if s.walAccess() != protocol.WALStreamed {
+		return ""
+	}
+	return s.server.Cluster.(RunningCluster).PrimaryConnInfo()
 }
 
 func orDefault(value, otherwise string) string {

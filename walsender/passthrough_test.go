@@ -38,6 +38,8 @@ func newPassCluster() *passCluster {
 
 func (c *passCluster) WALAccess() protocol.WALAccess { return protocol.WALStreamed }
 
+func (c *passCluster) PrimaryConnInfo() string { return "host='/run' port=5432" }
+
 func (c *passCluster) DialWALSender(_ context.Context, parameters map[string]string) (*walsender.WALSenderConn, error) {
 	if c.refuse != nil {
 		return nil, c.refuse

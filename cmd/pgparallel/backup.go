@@ -24,7 +24,12 @@ Options controlling the output:
   -r, --max-rate=RATE    maximum transfer rate of all connections together
                          (in kB/s, or use suffix "k" or "M")
   -R, --write-recovery-conf
-                         write configuration for replication
+                         write configuration for replication: a standby of
+                         the PostgreSQL that is backed up
+      --primary-conninfo=CONNSTR
+                         what -R writes as primary_conninfo (default: where the
+                         server says PostgreSQL is, with the user, the password
+                         file and the options of this connection)
   -T, --tablespace-mapping=OLDDIR=NEWDIR
                          relocate tablespace in OLDDIR to NEWDIR
       --waldir=WALDIR    location for the write-ahead log directory

@@ -7,11 +7,12 @@ import (
 )
 
 type backupCommand struct {
-	Pgdata            string              `short:"D"`
-	Format            outputFormat        `short:"F"`
-	Jobs              jobCount            `short:"j" default:"1"`
-	MaxRate           transferRate        `short:"r"`
-	WriteRecoveryConf bool                `short:"R"`
+	Pgdata            string       `short:"D"`
+	Format            outputFormat `short:"F"`
+	Jobs              jobCount     `short:"j" default:"1"`
+	MaxRate           transferRate `short:"r"`
+	WriteRecoveryConf bool         `short:"R"`
+	PrimaryConninfo   string
 	TablespaceMapping []tablespaceMapping `short:"T" sep:"none"`
 	Waldir            string
 	WALMethod         walMethod   `name:"wal-method" short:"X"`
@@ -82,6 +83,7 @@ func (c *backupCommand) options(out *console) (client.Options, error) {
 		WAL:               c.wal(c.WALMethod.WALMethod, c.Waldir),
 		Manifest:          client.ManifestOptions{Omit: c.NoManifest, Checksums: c.ManifestChecksums.ChecksumAlgorithm, ForceEncode: c.ManifestForceEncode},
 		WriteRecoveryConf: c.WriteRecoveryConf,
+		PrimaryConnInfo:   c.PrimaryConninfo,
 		Jobs:              int(c.Jobs),
 		MinJobs:           int(c.MinJobs),
 		Label:             c.Label,
@@ -123,7 +125,8 @@ var flagNames = map[string]string{
 	"Label": "--label", "Manifest.Checksums": "--manifest-checksums", "Manifest.ForceEncode": "--manifest-force-encode",
 	"Manifest.Omit": "--no-manifest", "MaxRate": "--max-rate", "MinJobs": "--min-jobs", "NoClean": "--no-clean",
 	"NoEstimateSize": "--no-estimate-size", "NoSync": "--no-sync", "NoVerifyChecksums": "--no-verify-checksums",
-	"TablespaceMap": "--tablespace-mapping", "Timeout": "--timeout", "WAL.CreateSlot": "--create-slot", "WAL.Dir": "--waldir",
+	"PrimaryConnInfo": "--primary-conninfo",
+	"TablespaceMap":   "--tablespace-mapping", "Timeout": "--timeout", "WAL.CreateSlot": "--create-slot", "WAL.Dir": "--waldir",
 	"WAL.Method": "--wal-method", "WAL.NoSlot": "--no-slot", "WAL.Slot": "--slot", "WAL.StatusInterval": "--status-interval",
 	"WriteRecoveryConf": "--write-recovery-conf",
 }

@@ -1,9 +1,79 @@
 package conninfo
 
 import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 )
+
+// Address is a connection string with nothing but the host (a name, an address or a
+// socket directory) and the port.
+func Address(host string, port uint16) string {
+	return "host=" + quoteValue(host) + " port=" + strconv.Itoa(int(port))
+}
+
+// CheckString returns an error where libpq could not read the connection string, or no
+// line of a configuration file could hold it. The error does not show it.
+func CheckString(connString string) error {
+	if strings.IndexFunc(connString, unicode.IsControl) >= 0 {
+		return errors.New("a connection string with a control character")
+	}
+	_, err := parse(connString)
+	return err
+}
+
+// WithAddress is a copy that leads to another server of the same role, options and
+// files: to the host and port of the connection string, of which nothing else is taken.
+// The password file is searched for that server.
+//
+// The string is from the machine that i leads to. So where its host is a socket
+// directory or a loopback address, and i leads to another machine, i's own hosts are
+// kept, and only the port is the other's.
+func (i *Info) WithAddress(connString string) (*Info, error) {
+	if err := CheckString(connString); err != nil {
+		return nil, err
+	}
+	address, err := parse(connString)
+	if err != nil {
+		return nil, err
+	}
+	host, port := address["host"], address["port"]
+	if host == "" || port == "" || strings.Contains(host+port, ",") {
+		return nil, fmt.Errorf("%q does not name one host and one port", connString)
+	}
+	c := *i
+	c.values, c.warnings = maps.Clone(i.values), nil
+	c.values["port"] = value{port, FromProgram}
+	if !isHere(host) || !slices.ContainsFunc(i.servers, server.isElsewhere) {
+		c.values["host"] = value{host, FromProgram}
+		delete(c.values, "hostaddr")
+	}
+	if c.servers, err = c.listServers(); err != nil {
+		return nil, err
+	}
+	c.lookUpPasswords()
+	return &c, nil
+}
+
+// isHere reports whether a host is the machine of whoever names it.
+func isHere(host string) bool {
+	address, err := netip.ParseAddr(host)
+	return isSocket(host) || host == "localhost" || err == nil && address.Unmap().IsLoopback()
+}
+
+// isElsewhere reports whether the server may be on another machine.
+func (s server) isElsewhere() bool {
+	if s.hostaddr != "" {
+		return !isHere(s.hostaddr)
+	}
+	return !isHere(s.host)
+}
 
 // PrimaryConnInfo is a standby's primary_conninfo for the server: whatever the user
 // gave, by whichever way, in the order and with the quoting of pg_basebackup -R

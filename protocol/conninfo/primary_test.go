@@ -72,3 +72,34 @@ func TestPrimaryConnInfo_Password(t *testing.T) {
 	t.Setenv("PGPASSWORD", "variable")
 	expect(resolve(t, "host=a user=u"), "user=u password=variable passfile='"+pass+"' host=a port=5432")
 }
+
+// A connection's address gives way to another one, as that is seen from its server's
+// machine; what the user gave for it stays.
+func TestWithAddress(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
+	pass := write(t, "pgpass", "/pg:5431:*:u:sekret\n")
+	for _, c := range []struct{ from, to, want string }{
+		{"host=/x user=u", "host='/pg' port=5431", "user=u host='/pg' port=5431"},
+		{"host=/x user=u passfile=" + pass, "host='/pg' port=5431", "user=u passfile='" + pass + "' host='/pg' port=5431"},
+		{"host=localhost port=5433 user=u sslmode=require", "host=127.0.0.1 port=5432", "user=u host=127.0.0.1 port=5432 sslmode=require"},
+		{"host=backup port=5433 user=u", "host='/pg' port=5432", "user=u host=backup port=5432"},
+		{"host=backup hostaddr=10.0.0.1 port=5433 user=u", "host=localhost port=5432", "user=u host=backup hostaddr=10.0.0.1 port=5432"},
+		{"host=/x,backup port=5433,5434 user=u", "host='::1' port=5432", "user=u host='/x,backup' port=5432"},
+		{"host=backup hostaddr=10.0.0.1 port=5433 user=u", "host=db port=5432", "user=u host=db port=5432"},
+		{"host=/x user=u", "host=db port=5432 user=mallory sslmode=disable passfile=/etc/passwd", "user=u host=db port=5432"},
+	} {
+		i, err := resolve(t, c.from).WithAddress(c.to)
+		must(t, err)
+		if diff := cmp.Diff(c.want, i.PrimaryConnInfo(true)); diff != "" {
+			t.Errorf("%s at %s (-want +got):\n%s", c.from, c.to, diff)
+		}
+	}
+	for _, wrong := range []string{"", "host=a", "port=1", "host=a port=0", "host=a,b port=1", "host=a port=1,2", "host='a\nb' port=1", "hots=a", "host=a port=x"} {
+		if i, err := resolve(t, "host=/x user=u").WithAddress(wrong); err == nil {
+			t.Errorf("%q: %s", wrong, i.PrimaryConnInfo(true))
+		}
+	}
+	if got, want := Address("/var/run/it's", 5432), `host='/var/run/it\'s' port=5432`; got != want {
+		t.Errorf("an address is %s, want %s", got, want)
+	}
+}

@@ -178,7 +178,17 @@ func (d *Dir) Settings(ctx context.Context) (protocol.Settings, error) {
 		DataChecksums:     c.DataChecksumVersion == checksumsOn,
 		DataDirectoryMode: mode,
 		InHotStandby:      c.State.standby(),
+		WALLevel:          walLevelName(c.WALLevel),
 	}, nil
+}
+
+// walLevelName is the name of pg_control's wal_level (xlog.h); empty: not one of those.
+func walLevelName(level int32) string {
+	names := []string{"minimal", "replica", "logical"}
+	if level < 0 || int(level) >= len(names) {
+		return ""
+	}
+	return names[level]
 }
 
 // recovers reports whether a copy goes through recovery when it starts.

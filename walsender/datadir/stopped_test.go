@@ -289,7 +289,7 @@ func TestStopped_Settings(t *testing.T) {
 		must(t, err)
 		want := protocol.Settings{
 			ServerVersion: "15", ServerVersionNum: 150000, WALSegmentSize: 1 << 20, BlockSize: 8192,
-			DataChecksums: !group, DataDirectoryMode: 0o700, InHotStandby: true,
+			DataChecksums: !group, DataDirectoryMode: 0o700, InHotStandby: true, WALLevel: "replica",
 		}
 		if group {
 			want.DataDirectoryMode = 0o750

@@ -71,18 +71,18 @@ func resolve(flag, connString string, replication bool, log *zap.Logger) ([]*pgc
 }
 
 // connect connects as resolve says, after prepare has made its changes to copies of the
-// configurations. An error is one line.
-func connect(ctx context.Context, configs []*pgconn.Config, prepare func(*pgconn.Config)) (*pgconn.PgConn, error) {
+// configurations. It also returns the copy that it connected with. An error is one line.
+func connect(ctx context.Context, configs []*pgconn.Config, prepare func(*pgconn.Config)) (*pgconn.PgConn, *pgconn.Config, error) {
 	copies := make([]*pgconn.Config, len(configs))
 	for i, config := range configs {
 		copies[i] = config.Copy()
 		prepare(copies[i])
 	}
-	conn, _, err := conninfo.Connect(ctx, copies)
+	conn, used, err := conninfo.Connect(ctx, copies)
 	if err != nil {
-		return nil, fmt.Errorf("could not connect to the running cluster: %w", oneLine(err))
+		return nil, nil, fmt.Errorf("could not connect to the running cluster: %w", oneLine(err))
 	}
-	return conn, nil
+	return conn, used, nil
 }
 
 // oneLine is err with its text on one line.

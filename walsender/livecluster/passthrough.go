@@ -14,12 +14,14 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/conninfo"
 	"github.com/pgparallel/pgparallel/walsender"
 )
 
 // passThrough is how the cluster's own walsender is reached.
 type passThrough struct {
 	configs   []*pgconn.Config // see resolve
+	address   string           // what was connected to, see conninfo.Address; empty: nothing was yet
 	role      string
 	superuser string // the one that is allowed; empty: none
 }
@@ -47,9 +49,10 @@ func (c *Cluster) setPassThrough(ctx context.Context, config Config, found serve
 			zap.String("role", pass.role), zap.String("hint", replicationHint(pass.role)))
 		return nil
 	}
-	conn, err := c.dialWALSender(ctx, pass, nil)
+	conn, used, err := c.dialWALSender(ctx, pass, nil)
 	if err == nil {
 		conn.Close()
+		pass.address = conninfo.Address(used.Host, used.Port)
 		c.pass = pass
 		return nil
 	}
@@ -82,7 +85,7 @@ func (c *Cluster) DialWALSender(ctx context.Context, parameters map[string]strin
 	if c.pass == nil {
 		return nil, errors.ErrUnsupported
 	}
-	conn, err := c.dialWALSender(ctx, c.pass, parameters)
+	conn, _, err := c.dialWALSender(ctx, c.pass, parameters)
 	return conn, c.answer(ctx, err)
 }
 
@@ -94,9 +97,19 @@ func (c *Cluster) WALAccess() protocol.WALAccess {
 	return protocol.WALStreamed
 }
 
-func (c *Cluster) dialWALSender(ctx context.Context, pass *passThrough, parameters map[string]string) (*walsender.WALSenderConn, error) {
+// PrimaryConnInfo tells where the server is to which commands are passed through; empty
+// where none are (§5.15).
+func (c *Cluster) PrimaryConnInfo() string {
+	if c.pass == nil {
+		return ""
+	}
+	return c.pass.address
+}
+
+// dialWALSender also returns the configuration that it connected with.
+func (c *Cluster) dialWALSender(ctx context.Context, pass *passThrough, parameters map[string]string) (*walsender.WALSenderConn, *pgconn.Config, error) {
 	var in io.Reader
-	conn, err := connect(ctx, pass.configs, func(config *pgconn.Config) {
+	conn, used, err := connect(ctx, pass.configs, func(config *pgconn.Config) {
 		for name, value := range parameters {
 			for _, passed := range passedParameters {
 				if strings.EqualFold(name, passed) {
@@ -114,18 +127,18 @@ func (c *Cluster) dialWALSender(ctx context.Context, pass *passThrough, paramete
 		}
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := pass.check(ctx, conn, c); err != nil {
 		conn.Close(ctx)
-		return nil, err
+		return nil, nil, err
 	}
 	hijacked, err := conn.Hijack()
 	if err != nil {
 		conn.Close(ctx)
-		return nil, fmt.Errorf("could not take over the replication connection: %w", err)
+		return nil, nil, fmt.Errorf("could not take over the replication connection: %w", err)
 	}
-	return &walsender.WALSenderConn{Conn: takenOver{hijacked.Conn, in}, Cancel: conn.CancelRequest}, nil
+	return &walsender.WALSenderConn{Conn: takenOver{hijacked.Conn, in}, Cancel: conn.CancelRequest}, used, nil
 }
 
 // check makes sure that the connection is one to this cluster, and that nobody gets a

@@ -26,7 +26,7 @@ type sqlSession struct {
 // openSQL connects and sets the session up. The caller closes it.
 func openSQL(ctx context.Context, configs []*pgconn.Config) (*sqlSession, error) {
 	s := &sqlSession{notice: func(*protocol.Error) {}}
-	conn, err := connect(ctx, configs, func(config *pgconn.Config) {
+	conn, _, err := connect(ctx, configs, func(config *pgconn.Config) {
 		config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { s.notice(fromNotice(n)) }
 	})
 	if err != nil {

@@ -137,21 +137,22 @@ func TestStandby_4_1_WALGone(t *testing.T) {
 	}
 }
 
-// TestStandby_FromBackup makes a standby of a backup: it streams through the server, and
-// catches up.
-func TestStandby_FromBackup(t *testing.T) {
+// TestStandby_5_15_FromBackup makes a standby of a backup: it streams from PostgreSQL, and
+// goes on when the server of the backup is gone.
+func TestStandby_5_15_FromBackup(t *testing.T) {
 	t.Parallel()
 	s := serve(t, newPrimary(t, nil))
 	must(t, s.Pgbench(t.Context(), "postgres", "-q", "-i", "-s", "1"))
 	stop := s.StartLoad(t)
 	dir := filepath.Join(s.Programs.TempDir(t), "copy")
-	info, err := conninfo.Resolve(s.through(), conninfo.Options{Replication: true})
+	info, err := conninfo.Resolve(s.through(), conninfo.Options{Replication: true, Settings: map[string]string{"user": "passer"}})
 	must(t, err)
 	_, err = s.backupTo(t.Context(), t, dir, func(o *client.Options) {
 		o.WriteRecoveryConf, o.ConnInfo = true, info
 	})
 	must(t, err)
 	stop()
+	must(t, s.server.Close())
 	standby := s.Programs.OpenCluster(t, dir)
 	must(t, standby.Start(t.Context()))
 	catchUp(t, s.Cluster, standby)

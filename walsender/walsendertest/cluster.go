@@ -107,6 +107,7 @@ func (c *Cluster) Settings(context.Context) (protocol.Settings, error) {
 		DataChecksums:     !c.sample.NoChecksums,
 		DataDirectoryMode: mode,
 		InHotStandby:      c.sample.standby(),
+		WALLevel:          "replica",
 	}, nil
 }
 
@@ -118,6 +119,9 @@ func (c *Cluster) WALAccess() protocol.WALAccess {
 	}
 	return protocol.WALKept
 }
+
+// PrimaryConnInfo is not known: a Sample has no PostgreSQL.
+func (c *Cluster) PrimaryConnInfo() string { return "" }
 
 // InRecovery reports whether the Sample is a standby.
 func (c *Cluster) InRecovery(context.Context) (bool, error) {

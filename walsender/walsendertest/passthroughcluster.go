@@ -49,6 +49,14 @@ func (l layer) WALAccess() protocol.WALAccess {
 	return protocol.WALKept
 }
 
+// PrimaryConnInfo is the cluster's, if it runs.
+func (l layer) PrimaryConnInfo() string {
+	if running, ok := l.Cluster.(walsender.RunningCluster); ok {
+		return running.PrimaryConnInfo()
+	}
+	return ""
+}
+
 // stopping is a running backup with a Stop that a fault puts in place of its own.
 type stopping struct {
 	protocol.RunningBackup
