@@ -2,7 +2,6 @@ package client
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"maps"
 	"net"
@@ -19,6 +18,7 @@ import (
 	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/protocol/walrecord/walrecordtest"
 	pgwire "github.com/pgparallel/pgparallel/protocol/wire"
 )
@@ -129,10 +129,10 @@ func (f *fake) withWAL(l *walrecordtest.Log) {
 
 // fakeControl is a control file that names the checkpoint.
 func fakeControl(checkpoint protocol.LSN) string {
-	content := make([]byte, 8192)
-	binary.LittleEndian.PutUint32(content[8:], 1300)
-	binary.LittleEndian.PutUint64(content[32:], uint64(checkpoint))
-	return string(content)
+	return string(controlfile.Control{
+		SystemID: 7, Version: 1300, CatalogVersion: 202209061, State: controlfile.StateShutDown, Checkpoint: checkpoint, Redo: checkpoint,
+		Timeline: 1, PrevTimeline: 1, BlockSize: 8192, RelSegSize: 131072, WALBlockSize: 8192, WALSegmentSize: fakeSegment,
+	}.Encode())
 }
 
 // fakeLabel is the label of a backup of a standby.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/client"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/protocol/manifest"
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/datadir"
@@ -65,7 +66,7 @@ func connConfig(t *testing.T, address net.Addr) *pgconn.Config {
 func TestServer_Sample(t *testing.T) {
 	for name, sample := range map[string]walsendertest.Sample{
 		"primary":         {WALSegmentSize: 1 << 20, SmallFiles: 500, Unlogged: true, OddNames: true},
-		"standby":         {WALSegmentSize: 1 << 20, State: datadir.StateShutDownInRecovery, Timeline: 2},
+		"standby":         {WALSegmentSize: 1 << 20, State: controlfile.StateShutDownInRecovery, Timeline: 2},
 		"group access 17": {WALSegmentSize: 1 << 20, GroupAccess: true, Version: 17},
 		"in-place":        {WALSegmentSize: 1 << 20, Tablespaces: []walsendertest.SampleTablespace{{OID: 16400}}, Version: 16},
 	} {

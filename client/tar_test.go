@@ -17,8 +17,8 @@ import (
 
 	"github.com/pgparallel/pgparallel/client"
 	"github.com/pgparallel/pgparallel/protocol/conninfo"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/walsender"
-	"github.com/pgparallel/pgparallel/walsender/datadir"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 )
 
@@ -55,7 +55,7 @@ func copyFile(t *testing.T, from, to string) {
 // manifest says. Tablespaces are unpacked into where the links in base.tar lead, or
 // where tablespace_map says.
 func TestTar_EachCompression(t *testing.T) {
-	for _, state := range []datadir.DBState{datadir.StateShutDown, datadir.StateShutDownInRecovery} {
+	for _, state := range []controlfile.State{controlfile.StateShutDown, controlfile.StateShutDownInRecovery} {
 		source := writeSample(t, walsendertest.Sample{
 			State: state, SmallFiles: 300, Unlogged: true,
 			Tablespaces: []walsendertest.SampleTablespace{{OID: 16400, Location: filepath.Join(t.TempDir(), "space")}},
@@ -85,7 +85,7 @@ func TestTar_EachCompression(t *testing.T) {
 					if last := headers[len(headers)-1].Name; last != "global/pg_control" {
 						t.Errorf("%s is the last member", last)
 					}
-					if state == datadir.StateShutDownInRecovery {
+					if state == controlfile.StateShutDownInRecovery {
 						content, err := os.ReadFile(filepath.Join(unpacked, "tablespace_map"))
 						must(t, err)
 						if want := "16400 " + space + "\n"; string(content) != want {
@@ -181,7 +181,7 @@ func TestTar_5_3_StuckOutput(t *testing.T) {
 func TestTar_TablespaceMapEscapes(t *testing.T) {
 	location := filepath.Join(t.TempDir(), "a\\b\nc\rd")
 	source := writeSample(t, walsendertest.Sample{
-		State:       datadir.StateShutDownInRecovery,
+		State:       controlfile.StateShutDownInRecovery,
 		Tablespaces: []walsendertest.SampleTablespace{{OID: 16400, Location: filepath.Join(t.TempDir(), "space")}},
 	})
 	dir := filepath.Join(t.TempDir(), "copy")

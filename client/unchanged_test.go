@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/client"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/datadir"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
@@ -61,7 +62,7 @@ func TestBackup_5_2_StoppedClusterChanges(t *testing.T) {
 			return os.WriteFile(filepath.Join(path, "../../../notes.txt"), []byte("written meanwhile\n"), 0o600)
 		}, ""},
 	} {
-		for _, state := range []datadir.DBState{datadir.StateShutDown, datadir.StateShutDownInRecovery} {
+		for _, state := range []controlfile.State{controlfile.StateShutDown, controlfile.StateShutDownInRecovery} {
 			t.Run(name+" "+state.String(), func(t *testing.T) {
 				t.Parallel()
 				source := filepath.Join(t.TempDir(), "source")

@@ -8,6 +8,7 @@ import (
 	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/client/internal/walstream"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/protocol/walrecord"
 )
 
@@ -47,7 +48,8 @@ func (b *backup) checkCheckpoint(checkpoint walrecord.Record) error {
 	if err != nil {
 		return err
 	}
-	at, err := controlCheckpoint(content)
+	control, err := controlfile.DecodeForeign(content)
+	at := control.Checkpoint
 	switch {
 	case err != nil:
 		return err

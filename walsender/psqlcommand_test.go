@@ -9,17 +9,17 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/walsender"
-	"github.com/pgparallel/pgparallel/walsender/datadir"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 )
 
 func TestPsql_4_1_StartBackup(t *testing.T) {
 	for _, tt := range []struct {
-		state  datadir.DBState
+		state  controlfile.State
 		script string
 	}{
-		{datadir.StateShutDown, `
+		{controlfile.StateShutDown, `
 A> START_BACKUP
 startptr|tli|backup_label|unique_backup_id
 0/200028|1|NULL|$id
@@ -27,7 +27,7 @@ A> STOP_BACKUP NOWAIT
 startptr|tli|backup_label|stopptr|stoptli
 0/200028|1|NULL|0/2000A0|1
 `},
-		{datadir.StateShutDownInRecovery, `
+		{controlfile.StateShutDownInRecovery, `
 A> START_BACKUP LABEL 'of a standby' FAST
 startptr|tli|backup_label|unique_backup_id
 0/200028|1|START WAL LOCATION: 0/200028 (file 000000010000000000000002)
@@ -54,7 +54,7 @@ LABEL: of a standby
 START TIMELINE: 1
 |0/2000A0|1
 `},
-		{datadir.StateInProduction, `
+		{controlfile.StateInProduction, `
 A> START_BACKUP
 ERROR:  55000: the cluster was not shut down cleanly: its state is "in production"
 HINT:  If its server runs, here or on another host, use --cluster. If it has crashed, start and stop it, or use --crashed when no server runs on this data directory.

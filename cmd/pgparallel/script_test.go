@@ -17,7 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
-	"github.com/pgparallel/pgparallel/walsender/datadir"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 )
 
@@ -103,7 +103,7 @@ func writeSample(ts *testscript.TestScript, neg bool, args []string) {
 	case neg || len(args) == 0:
 		ts.Fatalf("usage: sample DIR [crashed|damaged|tablespace LOCATION]")
 	case len(args) == 2 && args[1] == "crashed":
-		sample.State = datadir.StateInProduction
+		sample.State = controlfile.StateInProduction
 	case len(args) == 2 && args[1] == "damaged":
 		sample.DamagedPages = []walsendertest.DamagedPage{{Path: "base/1/20000", Block: 2}}
 	case len(args) == 3 && args[1] == "tablespace":

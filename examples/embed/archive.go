@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/pgparallel/pgparallel/protocol"
-	"github.com/pgparallel/pgparallel/walsender/datadir"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 )
 
 const controlFile = "global/pg_control"
@@ -22,7 +22,7 @@ const controlFile = "global/pg_control"
 // a backup needs no state.
 type archive struct {
 	files   fs.FS
-	control datadir.Control
+	control controlfile.Control
 	major   int
 	rows    []protocol.File              // what LIST_FILES shows
 	wal     []protocol.File              // what LIST_WAL_FILES shows
@@ -36,10 +36,10 @@ func openArchive(files fs.FS) (*archive, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no data directory: %w", err)
 	}
-	if a.control, err = datadir.DecodeControl(control); err != nil {
+	if a.control, err = controlfile.Decode(control); err != nil {
 		return nil, err
 	}
-	if a.control.State != datadir.StateShutDown {
+	if a.control.State != controlfile.StateShutDown {
 		return nil, fmt.Errorf(`the server was not stopped when the archive was made: its state is "%v"`, a.control.State)
 	}
 	version, err := fs.ReadFile(files, "PG_VERSION")

@@ -16,9 +16,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/pgparallel/pgparallel/client"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/conformance"
-	"github.com/pgparallel/pgparallel/walsender/datadir"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
@@ -124,7 +124,7 @@ func TestOpenArchive_Refused(t *testing.T) {
 		remove string
 		want   string
 	}{
-		"running":         {walsendertest.Sample{State: datadir.StateInProduction}, "", "the server was not stopped"},
+		"running":         {walsendertest.Sample{State: controlfile.StateInProduction}, "", "the server was not stopped"},
 		"tablespace":      {walsendertest.Sample{Tablespaces: []walsendertest.SampleTablespace{{OID: 16400}}}, "", "tablespaces"},
 		"no control file": {walsendertest.Sample{}, controlFile, "no data directory"},
 		"no WAL":          {walsendertest.Sample{}, "pg_wal/000000010000000000000002", "000000010000000000000002 has already been removed"},

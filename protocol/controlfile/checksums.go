@@ -1,4 +1,4 @@
-package datadir
+package controlfile
 
 import (
 	"encoding/binary"
@@ -7,10 +7,10 @@ import (
 	"github.com/pgparallel/pgparallel/protocol/page"
 )
 
-// checksumsOn is the value of [Control.DataChecksumVersion] that says that every page
+// ChecksumsOn is the value of [Control.DataChecksumVersion] that says that every page
 // has a checksum (PG_DATA_CHECKSUM_VERSION). Where checksums can be switched while the
 // server runs, the states in between have others.
-const checksumsOn = 1
+const ChecksumsOn = 1
 
 // littleEndian is the byte order of this machine, which pg_control shares or could not
 // be decoded.
@@ -36,7 +36,7 @@ func (c Control) verifiesPages(littleEndian bool) (verifies bool, warning *proto
 	switch {
 	case c.DataChecksumVersion == 0:
 		return false, nil
-	case c.DataChecksumVersion != checksumsOn:
+	case c.DataChecksumVersion != ChecksumsOn:
 		return false, protocol.Warningf("page checksums are not verified: their state in pg_control is %d, neither off nor on", c.DataChecksumVersion)
 	case c.BlockSize != page.Size:
 		return false, protocol.Warningf("page checksums are not verified: the cluster's block size is %d bytes, not %d", c.BlockSize, page.Size)

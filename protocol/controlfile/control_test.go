@@ -1,4 +1,4 @@
-package datadir
+package controlfile
 
 import (
 	"encoding/binary"
@@ -25,7 +25,7 @@ func drawControl(t *rapid.T) Control {
 		SystemID:            u64.Draw(t, "system"),
 		Version:             rapid.SampledFrom([]uint32{1300, 1700, 1800, 1905}).Draw(t, "version"),
 		CatalogVersion:      u32.Draw(t, "catalog"),
-		State:               DBState(rapid.Int32().Draw(t, "state")),
+		State:               State(rapid.Int32().Draw(t, "state")),
 		Time:                time.Unix(rapid.Int64Range(-1<<40, 1<<40).Draw(t, "time"), 0).UTC(),
 		Checkpoint:          protocol.LSN(u64.Draw(t, "checkpoint")),
 		Redo:                protocol.LSN(u64.Draw(t, "redo")),
@@ -50,7 +50,7 @@ func TestControl_RoundTrip(t *testing.T) {
 		if len(data) != 8192 {
 			t.Fatalf("Encode gave %d bytes", len(data))
 		}
-		got, err := DecodeControl(data)
+		got, err := Decode(data)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -60,6 +60,45 @@ func TestControl_RoundTrip(t *testing.T) {
 	})
 }
 
+// A file is decoded whatever machine and version wrote it; of a version that nothing is known
+// of, what all versions have.
+func TestDecodeForeign(t *testing.T) {
+	want := validControl()
+	want.Time, want.Checkpoint, want.Redo = time.Unix(1800000000, 0).UTC(), 0x2000060, 0x2000028
+	data := want.Encode()
+	got, err := DecodeForeign(data)
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	data[100] ^= 1
+	if _, err := DecodeForeign(data); !errors.Is(err, ErrChecksum) {
+		t.Errorf("with a bit changed: %v", err)
+	}
+	if _, err := DecodeForeign(data[:atFullPageWrites]); err == nil {
+		t.Error("no error for the half of a file")
+	}
+
+	binary.NativeEndian.PutUint32(data[atVersion:], 2100)
+	got, err = DecodeForeign(data)
+	if err != nil || got.SystemID != want.SystemID || got.Version != 2100 || got.Checkpoint != want.Checkpoint || got.WALSegmentSize != 0 {
+		t.Errorf("of an unknown layout: %+v, %v", got, err)
+	}
+
+	swapped := make([]byte, Size)
+	binary.BigEndian.PutUint64(swapped[atSystemID:], 7)
+	binary.BigEndian.PutUint32(swapped[atVersion:], 1300)
+	binary.BigEndian.PutUint64(swapped[atCheckpoint:], 0x2000060)
+	l := layouts[0]
+	for at, v := range map[int]uint32{l.blcksz: 8192, l.relsegSize: 1, l.xlogBlcksz: 8192, l.xlogSegSize: 1 << 20} {
+		binary.BigEndian.PutUint32(swapped[at:], v)
+	}
+	binary.BigEndian.PutUint32(swapped[l.crc:], crc32.Checksum(swapped[:l.crc], castagnoli))
+	got, err = DecodeForeign(swapped)
+	if err != nil || got.SystemID != 7 || got.Checkpoint != 0x2000060 || got.WALSegmentSize != 1<<20 {
+		t.Errorf("of the other byte order: %+v, %v", got, err)
+	}
+}
+
 func validControl() Control {
 	return Control{
 		SystemID: 7300000000000000001, Version: 1300, CatalogVersion: 202209061, State: StateShutDown, Timeline: 1, PrevTimeline: 1,
@@ -67,10 +106,10 @@ func validControl() Control {
 	}
 }
 
-func TestDecodeControl_Errors(t *testing.T) {
-	from13 := controlLayouts[0]
+func TestDecode_Errors(t *testing.T) {
+	from13 := layouts[0]
 	resum := func(data []byte) {
-		l, _ := controlLayoutOf(binary.NativeEndian.Uint32(data[atVersion:]))
+		l, _ := layoutOf(binary.NativeEndian.Uint32(data[atVersion:]))
 		binary.NativeEndian.PutUint32(data[l.crc:], crc32.Checksum(data[:l.crc], castagnoli))
 	}
 	put := func(at int, v uint32) func([]byte) []byte {
@@ -100,7 +139,7 @@ func TestDecodeControl_Errors(t *testing.T) {
 		{"WAL segment size", put(from13.xlogSegSize, 0), "invalid WAL segment size"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := DecodeControl(test.change(validControl().Encode()))
+			_, err := Decode(test.change(validControl().Encode()))
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want one with %q", err, test.want)
 			}
@@ -109,26 +148,26 @@ func TestDecodeControl_Errors(t *testing.T) {
 }
 
 // What follows the checksum is padding, and never looked at.
-func TestDecodeControl_Padding(t *testing.T) {
+func TestDecode_Padding(t *testing.T) {
 	data := validControl().Encode()
 	data[292] = 1
-	if _, err := DecodeControl(data[:293]); err != nil {
+	if _, err := Decode(data[:293]); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestDBState_String(t *testing.T) {
+func TestState_String(t *testing.T) {
 	if got := StateInProduction.String(); got != "in production" {
 		t.Errorf("StateInProduction is %q", got)
 	}
-	for _, s := range []DBState{-1, 7} {
+	for _, s := range []State{-1, 7} {
 		if got := s.String(); !strings.HasPrefix(got, "unrecognized status code") {
 			t.Errorf("state %d is %q", int32(s), got)
 		}
 	}
 }
 
-func FuzzDecodeControl(f *testing.F) {
+func FuzzDecode(f *testing.F) {
 	for _, version := range []uint32{1300, 1700, 1800, 1905} {
 		c := validControl()
 		c.Version = version
@@ -136,16 +175,17 @@ func FuzzDecodeControl(f *testing.F) {
 	}
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c, err := DecodeControl(data)
-		if errors.Is(err, errControlChecksum) { // get past it
-			l, _ := controlLayoutOf(binary.NativeEndian.Uint32(data[atVersion:]))
+		_, _ = DecodeForeign(data)
+		c, err := Decode(data)
+		if errors.Is(err, ErrChecksum) { // get past it
+			l, _ := layoutOf(binary.NativeEndian.Uint32(data[atVersion:]))
 			binary.NativeEndian.PutUint32(data[l.crc:], crc32.Checksum(data[:l.crc], castagnoli))
-			c, err = DecodeControl(data)
+			c, err = Decode(data)
 		}
 		if err != nil {
 			return
 		}
-		again, err := DecodeControl(c.Encode())
+		again, err := Decode(c.Encode())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,11 +1,11 @@
-package datadir
+package controlfile
 
 import "encoding/binary"
 
-// controlLayout is where the fields of pg_control lie in the versions of PostgreSQL
+// layout is where the fields of pg_control lie in the versions of PostgreSQL
 // that share one: offsets in bytes, by the names in catalog/pg_control.h. The fields
 // before pg_control_version, and that one, lie where they are in every version.
-type controlLayout struct {
+type layout struct {
 	version        uint32 // pg_control_version
 	oldest, newest int    // the major versions of PostgreSQL
 
@@ -37,10 +37,10 @@ const (
 	atFullPageWrites = 56
 )
 
-// controlLayouts are the layouts that are known, the oldest first. A field that a
+// layouts are the layouts that are known, the oldest first. A field that a
 // version does not have is at 0.
-var controlLayouts = func() []controlLayout {
-	from13 := controlLayout{
+var layouts = func() []layout {
+	from13 := layout{
 		version: 1300, oldest: 13, newest: 16,
 
 		minRecoveryPoint: 136, minRecoveryPointTLI: 144,
@@ -63,7 +63,7 @@ var controlLayouts = func() []controlLayout {
 	from18.defaultCharSignedness = 256
 	from18.crc = 292
 
-	from19 := controlLayout{
+	from19 := layout{
 		version: 1905, oldest: 19, newest: 19,
 
 		checkpointWALLevel: 60,
@@ -78,25 +78,25 @@ var controlLayouts = func() []controlLayout {
 		defaultCharSignedness: 272,
 		crc:                   308,
 	}
-	return []controlLayout{from13, from17, from18, from19}
+	return []layout{from13, from17, from18, from19}
 }()
 
-// controlLayoutOf is the layout with a pg_control_version, if it is known.
-func controlLayoutOf(version uint32) (controlLayout, bool) {
-	for _, l := range controlLayouts {
+// layoutOf is the layout with a pg_control_version, if it is known.
+func layoutOf(version uint32) (layout, bool) {
+	for _, l := range layouts {
 		if l.version == version {
 			return l, true
 		}
 	}
-	return controlLayout{}, false
+	return layout{}, false
 }
 
-// writtenBy reports whether a major version of PostgreSQL has this layout.
-func (l controlLayout) writtenBy(major int) bool { return l.oldest <= major && major <= l.newest }
+// WrittenBy reports whether a major version of PostgreSQL has this layout.
+func (l layout) WrittenBy(major int) bool { return l.oldest <= major && major <= l.newest }
 
 // encodeBuild writes what depends on how PostgreSQL was built, as it is built
 // everywhere, and what initdb decides.
-func (l controlLayout) encodeBuild(data []byte, checksumVersion uint32) {
+func (l layout) encodeBuild(data []byte, checksumVersion uint32) {
 	const (
 		floatFormat    = 0x4132D68700000000 // 1234567.0
 		maxAlign       = 8

@@ -1,17 +1,17 @@
-package datadir
+package controlfile
 
 import "fmt"
 
-// DBState is the state of the cluster as pg_control has it (catalog/pg_control.h).
+// State is the state of the cluster as pg_control has it (catalog/pg_control.h).
 // It is what the server last wrote, not what it does now: a server that was
 // killed leaves the state it was in.
-type DBState int32
+type State int32
 
-// The states. The texts of [DBState.String] are those of pg_controldata.
+// The states. The texts of [State.String] are those of pg_controldata.
 const (
 	// StateStartup: the server was starting up. From there to
 	// StateInProduction, or to one of the recoveries.
-	StateStartup DBState = iota
+	StateStartup State = iota
 	// StateShutDown: a primary that was stopped with a shutdown checkpoint.
 	// A copy starts without recovery. Left by the next start.
 	StateShutDown
@@ -30,7 +30,7 @@ const (
 )
 
 // String is the state as pg_controldata prints it.
-func (s DBState) String() string {
+func (s State) String() string {
 	names := [...]string{
 		"starting up", "shut down", "shut down in recovery", "shutting down",
 		"in crash recovery", "in archive recovery", "in production",
@@ -41,7 +41,7 @@ func (s DBState) String() string {
 	return names[s]
 }
 
-// standby reports whether the cluster is a standby in this state.
-func (s DBState) standby() bool {
+// Standby reports whether the cluster is a standby in this state.
+func (s State) Standby() bool {
 	return s == StateShutDownInRecovery || s == StateInArchiveRecovery
 }

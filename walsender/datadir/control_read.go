@@ -4,14 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
@@ -25,7 +24,7 @@ const controlData = 512
 // Control reads global/pg_control. A file that the server writes at the same
 // moment is read again; one that stays damaged is XX001, one that cannot be read
 // 58030.
-func (d *Dir) Control(ctx context.Context) (Control, error) {
+func (d *Dir) Control(ctx context.Context) (controlfile.Control, error) {
 	c, _, err := d.readControl(ctx, controlData)
 	return c, controlError(ctx, err)
 }
@@ -62,43 +61,32 @@ func (f controlFile) sameAs(other controlFile) bool {
 
 // readControl reads so many bytes of the file until the checksum fits. The server
 // overwrites the file in place, so a reader can meet half of it.
-func (d *Dir) readControl(ctx context.Context, size int64) (Control, controlFile, error) {
+func (d *Dir) readControl(ctx context.Context, size int64) (controlfile.Control, controlFile, error) {
 	const attempts = 10
+	decode := controlfile.Decode
+	if d.Untested() { // the version may have raised pg_control_version
+		decode = controlfile.DecodeUntested
+	}
 	for attempt := 1; ; attempt++ {
 		data, st, err := d.root.Read(controlName, size)
 		if err != nil {
-			return Control{}, controlFile{}, err
+			return controlfile.Control{}, controlFile{}, err
 		}
-		c, err := d.decodeControl(data)
-		if !errors.Is(err, errControlChecksum) || attempt == attempts {
+		c, err := decode(data)
+		if !errors.Is(err, controlfile.ErrChecksum) || attempt == attempts {
 			return c, controlFile{data, st}, err
 		}
 		select {
 		case <-ctx.Done():
-			return Control{}, controlFile{}, context.Cause(ctx)
+			return controlfile.Control{}, controlFile{}, context.Cause(ctx)
 		case <-time.After(time.Millisecond):
 		}
 	}
 }
 
-// decodeControl is DecodeControl; of an untested version, which may have raised
-// pg_control_version, also the newest layout whose checksum is where one is.
-func (d *Dir) decodeControl(data []byte) (Control, error) {
-	c, err := DecodeControl(data)
-	if !errors.Is(err, errControlVersion) || !d.Untested() {
-		return c, err
-	}
-	for _, layout := range slices.Backward(controlLayouts) {
-		if c, err := layout.decode(data); !errors.Is(err, errControlChecksum) {
-			return c, err
-		}
-	}
-	return c, fmt.Errorf("%w, and none of their layouts", err)
-}
-
 // openControl opens the control file for a backup: read whole, here and now.
 func (d *Dir) openControl(ctx context.Context) (fs.File, error) {
-	_, control, err := d.readControl(ctx, controlSize)
+	_, control, err := d.readControl(ctx, controlfile.Size)
 	if err := controlError(ctx, err); err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
@@ -29,7 +30,7 @@ const (
 type Dir struct {
 	// RecoveryOnRestore says that a copy of the directory replays WAL before it
 	// is used, whatever pg_control says: set it, before the first use, where
-	// the server runs. If it is false, every state but [StateShutDown] means
+	// the server runs. If it is false, every state but [controlfile.StateShutDown] means
 	// recovery. Without recovery the backup holds all forks of unlogged
 	// relations (§4.5), and every page is verified (§4.6).
 	RecoveryOnRestore bool
@@ -115,7 +116,7 @@ func (d *Dir) identify() error {
 		return fmt.Errorf("%q is not a PostgreSQL data directory: no global/pg_control", d.path)
 	case err != nil:
 		return fmt.Errorf("could not read global/pg_control in %q: %w", d.path, pathCause(err))
-	case !c.writtenBy(d.major) && !d.Untested():
+	case !c.WrittenBy(d.major) && !d.Untested():
 		return fmt.Errorf("%q is damaged: PG_VERSION says %d, but pg_control has version %d", d.path, d.major, c.Version)
 	}
 	st, err := d.root.Lstat(".")
@@ -175,9 +176,9 @@ func (d *Dir) Settings(ctx context.Context) (protocol.Settings, error) {
 		ServerVersionNum:  d.major * 10000,
 		WALSegmentSize:    int64(c.WALSegmentSize),
 		BlockSize:         int(c.BlockSize),
-		DataChecksums:     c.DataChecksumVersion == checksumsOn,
+		DataChecksums:     c.DataChecksumVersion == controlfile.ChecksumsOn,
 		DataDirectoryMode: mode,
-		InHotStandby:      c.State.standby(),
+		InHotStandby:      c.State.Standby(),
 		WALLevel:          walLevelName(c.WALLevel),
 	}, nil
 }
@@ -192,7 +193,9 @@ func walLevelName(level int32) string {
 }
 
 // recovers reports whether a copy goes through recovery when it starts.
-func (d *Dir) recovers(c Control) bool { return d.RecoveryOnRestore || c.State != StateShutDown }
+func (d *Dir) recovers(c controlfile.Control) bool {
+	return d.RecoveryOnRestore || c.State != controlfile.StateShutDown
+}
 
 // pathCause strips the path that the message already has.
 func pathCause(err error) error {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 )
 
 // fixture is a data directory with nothing in it but what opening it needs. WAL
@@ -18,7 +19,17 @@ type fixture struct {
 	path string
 }
 
-func newFixture(t testing.TB, c Control) fixture {
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// validControl is the control file of a cluster that was shut down.
+func validControl() controlfile.Control {
+	return controlfile.Control{
+		SystemID: 7300000000000000001, Version: 1300, CatalogVersion: 202209061, State: controlfile.StateShutDown, Timeline: 1, PrevTimeline: 1,
+		BlockSize: 8192, RelSegSize: 131072, WALBlockSize: 8192, WALSegmentSize: 1 << 20, DataChecksumVersion: 1,
+	}
+}
+
+func newFixture(t testing.TB, c controlfile.Control) fixture {
 	t.Helper()
 	f := fixture{t, t.TempDir()}
 	f.write("PG_VERSION", []byte("15\n"))
@@ -49,7 +60,7 @@ func (f fixture) write(name string, content []byte) {
 	f.must(os.WriteFile(f.at(name), content, 0o600))
 }
 
-func (f fixture) control(c Control) { f.write(controlName, c.Encode()) }
+func (f fixture) control(c controlfile.Control) { f.write(controlName, c.Encode()) }
 
 func (f fixture) open() *Dir {
 	f.t.Helper()
@@ -61,7 +72,7 @@ func (f fixture) open() *Dir {
 
 // wal writes whole segments [first, last], with page headers everywhere and the
 // payload, which is one record, from lsn on, stepping over the headers.
-func (f fixture) wal(c Control, tli protocol.Timeline, first, last int, lsn protocol.LSN, payload []byte) {
+func (f fixture) wal(c controlfile.Control, tli protocol.Timeline, first, last int, lsn protocol.LSN, payload []byte) {
 	f.t.Helper()
 	size := int(c.WALSegmentSize)
 	for number := first; number <= last; number++ {
@@ -85,7 +96,7 @@ func (f fixture) wal(c Control, tli protocol.Timeline, first, last int, lsn prot
 	}
 }
 
-func putPageHeader(page []byte, c Control, tli protocol.Timeline, lsn protocol.LSN) {
+func putPageHeader(page []byte, c controlfile.Control, tli protocol.Timeline, lsn protocol.LSN) {
 	order := binary.NativeEndian
 	order.PutUint16(page[0:], 0xD110)
 	order.PutUint32(page[4:], uint32(tli))

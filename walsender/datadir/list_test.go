@@ -17,6 +17,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/internal/longtest"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 )
 
 // listing is what Files yields, as "type path", and the notices.
@@ -35,7 +36,7 @@ func listing(t testing.TB, d *Dir, tablespace string) (rows, notices []string) {
 }
 
 // tree makes a data directory with one of everything.
-func tree(t testing.TB, c Control) (fixture, string) {
+func tree(t testing.TB, c controlfile.Control) (fixture, string) {
 	f, location := newFixture(t, c), t.TempDir()
 	for _, name := range []string{
 		"base/5/PG_VERSION", "base/5/16384", "base/5/16384_fsm", "base/5/16384.1", "base/5/16384_init", "base/5/16385", "base/5/t3_16390",

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/internal/longtest"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/walsender/datadir"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
@@ -18,7 +19,7 @@ func TestMajor_Control(t *testing.T) {
 	testControl(t, postgres.Require(t))
 }
 
-// TestMajors_Control_Long is TestMajor_Control for all versions.
+// TestMajors_Control_Long is TestMajor_controlfile.Control for all versions.
 func TestMajors_Control_Long(t *testing.T) {
 	longtest.Mark(t)
 	for _, major := range postgres.Majors() {
@@ -56,7 +57,7 @@ func testControl(t *testing.T, p postgres.Programs) {
 }
 
 // No cluster has another value in every field. A file that Encode makes has: what
-// pg_controldata reads there, DecodeControl reads by the same table.
+// pg_controldata reads there, controlfile.Decode reads by the same table.
 func TestMajors_ControlFields(t *testing.T) {
 	for _, major := range postgres.Majors() {
 		t.Run(fmt.Sprint(major), func(t *testing.T) { testControlFields(t, postgres.RequireMajor(t, major)) })
@@ -65,9 +66,9 @@ func TestMajors_ControlFields(t *testing.T) {
 
 func testControlFields(t *testing.T, p postgres.Programs) {
 	dir := p.TempDir(t)
-	control := datadir.Control{
+	control := controlfile.Control{
 		SystemID: 7300000000000000001, Version: map[int]uint32{17: 1700, 18: 1800, 19: 1905}[p.Major], CatalogVersion: 202700001,
-		State: datadir.StateInArchiveRecovery, Time: time.Unix(1800000000, 0),
+		State: controlfile.StateInArchiveRecovery, Time: time.Unix(1800000000, 0),
 		Checkpoint: 0x1_1000_0028, Redo: 0x1_0F00_0060, Timeline: 5, PrevTimeline: 4, FullPageWrites: true,
 		MinRecoveryPoint: 0x2_0200_0001, MinRecoveryTimeline: 6,
 		BackupStartPoint: 0x3_0300_0002, BackupEndPoint: 0x4_0400_0003, BackupEndRequired: true,
@@ -75,7 +76,7 @@ func testControlFields(t *testing.T, p postgres.Programs) {
 	}
 	must(t, os.Mkdir(filepath.Join(dir, "global"), 0o755))
 	must(t, os.WriteFile(filepath.Join(dir, "global/pg_control"), control.Encode(), 0o644))
-	decoded, err := datadir.DecodeControl(control.Encode())
+	decoded, err := controlfile.Decode(control.Encode())
 	must(t, err)
 	cluster := p.OpenCluster(t, dir)
 	compareFields(t, cluster, decoded)
@@ -113,7 +114,7 @@ func compareControl(t *testing.T, c *postgres.Cluster) {
 }
 
 // compareFields compares what was decoded with what pg_controldata says.
-func compareFields(t *testing.T, c *postgres.Cluster, got datadir.Control) {
+func compareFields(t *testing.T, c *postgres.Cluster, got controlfile.Control) {
 	t.Helper()
 	oracle, err := c.ControlData(t.Context())
 	must(t, err)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
@@ -19,7 +20,7 @@ import (
 // the file has now, or where it was truncated; global/pg_control is read here
 // and now, whole and with its checksum right.
 //
-// A file of a relation is a walsender.VerifiedFile where [Control.VerifiesPages] and
+// A file of a relation is a walsender.VerifiedFile where [controlfile.Control.VerifiesPages] and
 // o.VerifyChecksums asks for it. A WAL segment is a walsender.CheckedFile.
 //
 // Errors: 22023 for a path against the rules, 42501 for one that no listing
@@ -197,7 +198,7 @@ func (d *Dir) checkOutsideTablespaces(name string) error {
 // checkFork answers that a fork is gone where its relation is unlogged. The relation may
 // have become unlogged since the listing, and a copy with the init fork and an old fork
 // does not start.
-func (d *Dir) checkFork(c Control, at *resolvedPath, name string) error {
+func (d *Dir) checkFork(c controlfile.Control, at *resolvedPath, name string) error {
 	if !at.unlogged || !d.recovers(c) {
 		return nil
 	}

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 )
 
 func TestOpen_4_6_Errors(t *testing.T) {
@@ -104,12 +105,12 @@ func TestOpen_4_6_Control(t *testing.T) {
 	d := f.open()
 	file, err := d.Open(t.Context(), controlName, protocol.OpenOptions{})
 	f.must(err)
-	f.write(controlName, make([]byte, controlSize))
+	f.write(controlName, make([]byte, controlfile.Size))
 	got, err := io.ReadAll(file)
 	f.must(err)
 	info, err := file.Stat()
 	f.must(err)
-	if !bytes.Equal(got, c.Encode()) || info.Size() != controlSize {
+	if !bytes.Equal(got, c.Encode()) || info.Size() != controlfile.Size {
 		t.Error("pg_control is not what it was")
 	}
 	if _, err := d.Control(t.Context()); code(err) != protocol.CodeDataCorrupted {
@@ -125,7 +126,7 @@ func TestOpen_4_6_Control(t *testing.T) {
 	go func() { // ends with the receive below
 		done <- os.WriteFile(f.at(controlName), c.Encode(), 0o600)
 	}()
-	for err = errControlChecksum; err != nil; {
+	for err = controlfile.ErrChecksum; err != nil; {
 		_, err = d.Control(t.Context())
 	}
 	f.must(<-done)
@@ -154,7 +155,7 @@ func TestOpenDir_Errors(t *testing.T) {
 		{"too new", with(func(f fixture) { f.write("PG_VERSION", []byte("20\n")) }), "supported are 13 to 19"},
 		{"strange", with(func(f fixture) { f.write("PG_VERSION", []byte("9.6\n")) }), `"9.6"`},
 		{"no pg_control", with(func(f fixture) { f.must(os.Remove(f.at(controlName))) }), "no global/pg_control"},
-		{"damaged pg_control", with(func(f fixture) { f.write(controlName, bytes.Repeat([]byte{1}, controlSize)) }), "version 16843009"},
+		{"damaged pg_control", with(func(f fixture) { f.write(controlName, bytes.Repeat([]byte{1}, controlfile.Size)) }), "version 16843009"},
 		{"torn pg_control", with(func(f fixture) {
 			data := validControl().Encode()
 			data[30] ^= 1
@@ -198,9 +199,9 @@ func TestOpenDir_NewestMajor(t *testing.T) {
 		f := newFixture(t, c)
 		f.write("PG_VERSION", fmt.Appendln(nil, test.major))
 		data := c.Encode()
+		const atVersion, atCRC = 8, 308 // in the layout of 1905
 		binary.NativeEndian.PutUint32(data[atVersion:], uint32(test.version))
-		layout := controlLayouts[len(controlLayouts)-1]
-		binary.NativeEndian.PutUint32(data[layout.crc:], crc32.Checksum(data[:layout.crc], castagnoli))
+		binary.NativeEndian.PutUint32(data[atCRC:], crc32.Checksum(data[:atCRC], castagnoli))
 		if test.damage >= 0 {
 			data[test.damage] ^= 1
 		}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/protocol/page"
 )
 
@@ -40,7 +41,7 @@ const (
 	replayedLive                  // the server may be writing the page at this moment
 )
 
-func newVerifiedFile(d *Dir, c Control, f *file, at *resolvedPath, o protocol.OpenOptions) *verifiedFile {
+func newVerifiedFile(d *Dir, c controlfile.Control, f *file, at *resolvedPath, o protocol.OpenOptions) *verifiedFile {
 	return &verifiedFile{
 		file:       f,
 		dir:        d,
@@ -53,13 +54,13 @@ func newVerifiedFile(d *Dir, c Control, f *file, at *resolvedPath, o protocol.Op
 }
 
 // replay tells what a start of the copy will do.
-func (d *Dir) replay(c Control) replayed {
+func (d *Dir) replay(c controlfile.Control) replayed {
 	switch {
 	case d.RecoveryOnRestore:
 		return replayedLive
 	case !d.recovers(c):
 		return notReplayed
-	case c.shutDownStandby():
+	case c.ShutDownStandby():
 		return replayedCold
 	}
 	return replayedCrash

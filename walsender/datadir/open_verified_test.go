@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/protocol/page"
 )
 
@@ -160,7 +161,7 @@ func TestVerify_4_6_WithoutRecovery(t *testing.T) {
 // says so.
 func TestVerify_4_6_Crashed(t *testing.T) {
 	c := validControl()
-	c.State = StateInProduction
+	c.State = controlfile.StateInProduction
 	f := newFixture(t, c)
 	f.wal(c, 1, 3, 3, 0, nil)
 	data := append(pages(0, 1, 1), pages(1, 1, 3<<20)...)
@@ -190,35 +191,6 @@ func TestVerify_4_6_SwitchedOff(t *testing.T) {
 	f.control(c)
 	if _, err := io.ReadAll(bufio.NewReaderSize(file, page.Size)); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestVerifiesPages_4_6(t *testing.T) {
-	for _, test := range []struct {
-		change       func(*Control)
-		littleEndian bool
-		verifies     bool
-		warning      string
-	}{
-		{func(*Control) {}, true, true, ""},
-		{func(c *Control) { c.DataChecksumVersion = 0 }, true, false, ""},
-		{func(c *Control) { c.DataChecksumVersion = 0 }, false, false, ""},
-		{func(c *Control) { c.DataChecksumVersion = 2 }, true, false,
-			"page checksums are not verified: their state in pg_control is 2, neither off nor on"},
-		{func(c *Control) { c.BlockSize = 16384 }, true, false,
-			"page checksums are not verified: the cluster's block size is 16384 bytes, not 8192"},
-		{func(*Control) {}, false, false, "page checksums are not verified: this machine is big-endian"},
-	} {
-		c := validControl()
-		test.change(&c)
-		verifies, warning := c.verifiesPages(test.littleEndian)
-		got := ""
-		if warning != nil {
-			got = warning.Message
-		}
-		if verifies != test.verifies || got != test.warning {
-			t.Errorf("verifies %v, warning %q, expected %v, %q", verifies, got, test.verifies, test.warning)
-		}
 	}
 }
 
@@ -268,7 +240,7 @@ func TestVerify_4_6_Tablespace(t *testing.T) {
 }
 
 func TestVerify_4_6_WhichFiles(t *testing.T) {
-	verified := func(name string, c Control, asked bool) bool {
+	verified := func(name string, c controlfile.Control, asked bool) bool {
 		f := newFixture(t, c)
 		f.write(name, nil)
 		file, err := f.open().Open(t.Context(), name, protocol.OpenOptions{VerifyChecksums: asked})

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 )
 
 // place is a kind of directory in a data directory: where a name lies decides
@@ -53,7 +54,7 @@ type rules struct {
 	version string // the cluster's directory in a tablespace: PG_15_202209061
 }
 
-func newRules(major int, c Control) rules {
+func newRules(major int, c controlfile.Control) rules {
 	return rules{major: major, version: fmt.Sprintf("PG_%d_%d", major, c.CatalogVersion)}
 }
 

@@ -5,13 +5,14 @@ import (
 	"strings"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 )
 
 // CheckName judges the path of a file by its names alone, before anybody looks at the
 // disk, in a cluster of PostgreSQL's major version with the control file c. It is 22023
 // for a path against the rules, and 42501 for one that no listing of such a cluster
 // shows (§4.5, §4.7).
-func CheckName(name string, major int, c Control) error {
+func CheckName(name string, major int, c controlfile.Control) error {
 	if err := protocol.CheckPath(name); err != nil {
 		return err
 	}
@@ -22,7 +23,7 @@ func CheckName(name string, major int, c Control) error {
 }
 
 // checkWALName is [CheckName] in pg_wal: segments, history files and the directories.
-func (r rules) checkWALName(name string, c Control) error {
+func (r rules) checkWALName(name string, c controlfile.Control) error {
 	_, _, isSegment := protocol.ParseWALFileName(name, int64(c.WALSegmentSize))
 	if !isSegment && !protocol.IsHistoryFileName(name) && !slices.Contains(r.walDirectories(), name) {
 		return notPart(walDirectory + "/" + name)

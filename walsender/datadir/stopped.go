@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 )
 
 // Options say how a stopped cluster is treated.
@@ -61,7 +62,7 @@ func (s *Stopped) Identify(ctx context.Context) (protocol.System, error) {
 	if end, err := s.recordEnd(c, c.Checkpoint); err == nil {
 		system.XLogPos = end
 	}
-	if c.State.standby() && c.MinRecoveryPoint > system.XLogPos {
+	if c.State.Standby() && c.MinRecoveryPoint > system.XLogPos {
 		system.Timeline, system.XLogPos = c.MinRecoveryTimeline, c.MinRecoveryPoint
 	}
 	return system, nil
@@ -70,16 +71,16 @@ func (s *Stopped) Identify(ctx context.Context) (protocol.System, error) {
 // InRecovery reports whether pg_control now tells of a standby.
 func (s *Stopped) InRecovery(ctx context.Context) (bool, error) {
 	c, err := s.Control(ctx)
-	return c.State.standby(), err
+	return c.State.Standby(), err
 }
 
 // StartBackup begins a backup of the cluster as it lies there; there is no
 // checkpoint to wait for. The state in pg_control decides what the backup is
 // (§4.1):
 //
-//   - [StateShutDown]: no label. The copy starts without recovery, from the
+//   - [controlfile.StateShutDown]: no label. The copy starts without recovery, from the
 //     shutdown checkpoint, whose WAL is all it needs.
-//   - [StateShutDownInRecovery], where the data is consistent: a label of a
+//   - [controlfile.StateShutDownInRecovery], where the data is consistent: a label of a
 //     standby. WAL from the redo position to the minimum recovery point.
 //   - any other: 55000, unless [Options.Crashed] allows it. Then there is no
 //     label, and no known end of WAL.
@@ -89,7 +90,7 @@ func (s *Stopped) InRecovery(ctx context.Context) (bool, error) {
 // backup needs and that is not there is 58P01.
 func (s *Stopped) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.StartPoint, protocol.RunningBackup, error) {
 	var none protocol.StartPoint
-	c, file, err := s.readControl(ctx, controlSize)
+	c, file, err := s.readControl(ctx, controlfile.Size)
 	if err := controlError(ctx, err); err != nil {
 		return none, nil, err
 	}
@@ -112,7 +113,7 @@ func (s *Stopped) StartBackup(ctx context.Context, r protocol.BackupRequest) (pr
 // checkStopped refuses a cluster that runs or may run. It also refuses one that is itself
 // a backup: its backup_label would be left out, and the copy would be corrupt without any
 // sign of it. It returns postmaster.pid, which a crash leaves behind.
-func (s *Stopped) checkStopped(c Control) ([]byte, error) {
+func (s *Stopped) checkStopped(c controlfile.Control) ([]byte, error) {
 	postmaster, err := s.postmaster()
 	if err != nil {
 		return nil, err
@@ -142,9 +143,9 @@ func (s *Stopped) checkStopped(c Control) ([]byte, error) {
 	case postmaster != nil:
 		return nil, refused("the cluster is running, or has crashed: postmaster.pid exists").
 			WithHint("Stop the server, or use --cluster to back up a running one. If it has crashed, or this is a snapshot of it, use --crashed when no server runs on this data directory.")
-	case c.State == StateShutDown, c.shutDownStandby():
+	case c.State == controlfile.StateShutDown, c.ShutDownStandby():
 		return nil, nil
-	case c.State == StateShutDownInRecovery:
+	case c.State == controlfile.StateShutDownInRecovery:
 		return nil, refused("the cluster was shut down in recovery before its data was consistent").
 			WithHint("Start the server, let it finish its recovery or, as a standby, reach a consistent state, and stop it.")
 	}
@@ -154,16 +155,16 @@ func (s *Stopped) checkStopped(c Control) ([]byte, error) {
 
 // plan decides what the backup's STOP_BACKUP will say, and makes sure that the
 // WAL it needs is there.
-func (s *Stopped) plan(ctx context.Context, c Control, label string) (protocol.BackupStop, error) {
+func (s *Stopped) plan(ctx context.Context, c controlfile.Control, label string) (protocol.BackupStop, error) {
 	b := protocol.BackupStop{StartPtr: c.Redo, Timeline: c.Timeline, StopTimeline: c.Timeline}
 	end, err := s.recordEnd(c, c.Checkpoint)
 	if err != nil {
 		return b, err
 	}
 	switch {
-	case c.State == StateShutDown:
+	case c.State == controlfile.StateShutDown:
 		b.StopPtr = end
-	case c.shutDownStandby():
+	case c.ShutDownStandby():
 		b.StopPtr = end
 		if c.MinRecoveryPoint > end {
 			b.StopPtr, b.StopTimeline = c.MinRecoveryPoint, c.MinRecoveryTimeline
@@ -184,7 +185,7 @@ func (s *Stopped) checkWAL(ctx context.Context, start, end protocol.LSN) error {
 
 // standbyLabel is the backup_label of a standby that was shut down: recovery then
 // goes to the minimum recovery point of pg_control.
-func standbyLabel(c Control, major int, label string, now time.Time) string {
+func standbyLabel(c controlfile.Control, major int, label string, now time.Time) string {
 	return protocol.BackupLabel{
 		StartPtr:      c.Redo,
 		WALFile:       protocol.WALFileName(c.Timeline, c.Redo, int64(c.WALSegmentSize)),

@@ -5,6 +5,7 @@ import (
 	"context"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 )
 
 // stoppedBackup is a backup of a stopped cluster, with what must not have changed at
@@ -50,7 +51,7 @@ func (b *stoppedBackup) checkUnchanged(ctx context.Context) error {
 	if same, err := b.cluster.samePath(); err != nil || !same {
 		return changed("the data directory was replaced")
 	}
-	_, file, err := b.cluster.readControl(ctx, controlSize)
+	_, file, err := b.cluster.readControl(ctx, controlfile.Size)
 	if err := controlError(ctx, err); err != nil {
 		return err
 	}

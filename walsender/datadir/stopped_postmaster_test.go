@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/walsender/datadir"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
@@ -43,7 +44,7 @@ func TestStopped_4_1_StalePostmaster(t *testing.T) {
 		"all processes": {func(dir string) string { return "-1\n" + dir + "\n" }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, dir := sample(t, walsendertest.Sample{State: datadir.StateInProduction}, datadir.Options{})
+			_, dir := sample(t, walsendertest.Sample{State: controlfile.StateInProduction}, datadir.Options{})
 			must(t, os.WriteFile(dir+"/postmaster.pid", []byte(test.text(dir)), 0o600))
 			_, _, err := open(t, dir, datadir.Options{}).StartBackup(t.Context(), request(nil))
 			wantCode(t, err, protocol.CodeObjectNotInPrerequisite)

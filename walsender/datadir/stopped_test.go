@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/datadir"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
@@ -96,17 +97,17 @@ func TestStopped_4_1_ShutDown(t *testing.T) {
 // The state of a standby that was shut down is not enough: a label would make a
 // cluster look consistent that is not.
 func TestStopped_4_1_ShutDownBeforeConsistency(t *testing.T) {
-	for name, change := range map[string]func(*datadir.Control){
-		"primary stopped in crash recovery":  func(c *datadir.Control) { c.MinRecoveryPoint, c.MinRecoveryTimeline = 0, 0 },
-		"restored, backup's end not reached": func(c *datadir.Control) { c.BackupStartPoint = redo },
-		"restored, backup's end required":    func(c *datadir.Control) { c.BackupEndRequired = true },
+	for name, change := range map[string]func(*controlfile.Control){
+		"primary stopped in crash recovery":  func(c *controlfile.Control) { c.MinRecoveryPoint, c.MinRecoveryTimeline = 0, 0 },
+		"restored, backup's end not reached": func(c *controlfile.Control) { c.BackupStartPoint = redo },
+		"restored, backup's end required":    func(c *controlfile.Control) { c.BackupEndRequired = true },
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, dir := sample(t, walsendertest.Sample{State: datadir.StateShutDownInRecovery}, datadir.Options{})
+			_, dir := sample(t, walsendertest.Sample{State: controlfile.StateShutDownInRecovery}, datadir.Options{})
 			path := filepath.Join(dir, "global/pg_control")
 			data, err := os.ReadFile(path)
 			must(t, err)
-			control, err := datadir.DecodeControl(data)
+			control, err := controlfile.Decode(data)
 			must(t, err)
 			change(&control)
 			must(t, os.WriteFile(path, control.Encode(), 0o600))
@@ -127,7 +128,7 @@ func TestStopped_4_1_ShutDownBeforeConsistency(t *testing.T) {
 }
 
 func TestStopped_4_1_Standby(t *testing.T) {
-	c, _ := sample(t, walsendertest.Sample{State: datadir.StateShutDownInRecovery, Timeline: 3}, datadir.Options{})
+	c, _ := sample(t, walsendertest.Sample{State: controlfile.StateShutDownInRecovery, Timeline: 3}, datadir.Options{})
 	start, backup, err := c.StartBackup(t.Context(), request(nil))
 	must(t, err)
 	stop, err := backup.Stop(t.Context(), true, nil)
@@ -154,8 +155,8 @@ func TestStopped_4_1_Standby(t *testing.T) {
 }
 
 func TestStopped_4_1_OtherStates(t *testing.T) {
-	for _, state := range []datadir.DBState{
-		datadir.StateShuttingDown, datadir.StateInCrashRecovery, datadir.StateInArchiveRecovery, datadir.StateInProduction,
+	for _, state := range []controlfile.State{
+		controlfile.StateShuttingDown, controlfile.StateInCrashRecovery, controlfile.StateInArchiveRecovery, controlfile.StateInProduction,
 	} {
 		c, dir := sample(t, walsendertest.Sample{State: state}, datadir.Options{})
 		_, _, err := c.StartBackup(t.Context(), request(nil))
@@ -173,7 +174,7 @@ func TestStopped_4_1_OtherStates(t *testing.T) {
 }
 
 func TestStopped_4_1_Refused(t *testing.T) {
-	for _, state := range []datadir.DBState{datadir.StateShutDown, datadir.StateShutDownInRecovery} {
+	for _, state := range []controlfile.State{controlfile.StateShutDown, controlfile.StateShutDownInRecovery} {
 		for _, name := range []string{"postmaster.pid", "backup_label"} {
 			c, dir := sample(t, walsendertest.Sample{State: state}, datadir.Options{})
 			must(t, os.WriteFile(filepath.Join(dir, name), nil, 0o600))
@@ -198,7 +199,7 @@ func TestStopped_4_1_Changed(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			control, err := datadir.DecodeControl(data)
+			control, err := controlfile.Decode(data)
 			control.Time = control.Time.Add(1e9)
 			if err != nil {
 				return err
@@ -270,7 +271,7 @@ func TestStopped_4_6_BlockSize(t *testing.T) {
 	c, dir := sample(t, walsendertest.Sample{}, datadir.Options{})
 	data, err := os.ReadFile(dir + "/global/pg_control")
 	must(t, err)
-	control, err := datadir.DecodeControl(data)
+	control, err := controlfile.Decode(data)
 	must(t, err)
 	control.BlockSize = 16384
 	must(t, os.WriteFile(dir+"/global/pg_control", control.Encode(), 0o600))
@@ -284,7 +285,7 @@ func TestStopped_4_6_BlockSize(t *testing.T) {
 
 func TestStopped_Settings(t *testing.T) {
 	for _, group := range []bool{false, true} {
-		c, dir := sample(t, walsendertest.Sample{GroupAccess: group, NoChecksums: group, State: datadir.StateShutDownInRecovery}, datadir.Options{})
+		c, dir := sample(t, walsendertest.Sample{GroupAccess: group, NoChecksums: group, State: controlfile.StateShutDownInRecovery}, datadir.Options{})
 		got, err := c.Settings(t.Context())
 		must(t, err)
 		want := protocol.Settings{

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
@@ -96,7 +97,7 @@ func (d *Dir) openWALDirectory() (*beneath.Dir, error) {
 }
 
 // walSegments finds the segments of the range, in order.
-func walSegments(ctx context.Context, wal *beneath.Dir, c Control, names []string, start, end protocol.LSN) ([]segment, error) {
+func walSegments(ctx context.Context, wal *beneath.Dir, c controlfile.Control, names []string, start, end protocol.LSN) ([]segment, error) {
 	size := protocol.LSN(c.WALSegmentSize)
 	var found []segment
 	if end != 0 && start >= end {
@@ -126,7 +127,7 @@ func walSegments(ctx context.Context, wal *beneath.Dir, c Control, names []strin
 }
 
 // checkGaps holds the sorted segments against the range that they are to cover.
-func checkGaps(segments []segment, c Control, start, end protocol.LSN) error {
+func checkGaps(segments []segment, c controlfile.Control, start, end protocol.LSN) error {
 	size := protocol.LSN(c.WALSegmentSize)
 	if end != 0 && start == end {
 		return nil

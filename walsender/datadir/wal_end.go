@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/protocol/walrecord"
 )
 
@@ -14,7 +15,7 @@ const longestCheckpoint = 4096
 // recordEnd is the position after the checkpoint record at lsn, where the next
 // record would begin: for a cluster that was shut down, the end of its WAL. WAL
 // that is not there is 58P01, a record that is none XX001.
-func (d *Dir) recordEnd(c Control, lsn protocol.LSN) (protocol.LSN, error) {
+func (d *Dir) recordEnd(c controlfile.Control, lsn protocol.LSN) (protocol.LSN, error) {
 	damaged := protocol.Errorf(protocol.CodeDataCorrupted, "there is no valid checkpoint record at %v", lsn)
 	if lsn == 0 {
 		return 0, damaged
@@ -41,7 +42,7 @@ func (d *Dir) recordEnd(c Control, lsn protocol.LSN) (protocol.LSN, error) {
 // walReader reads WAL from one segment into the next.
 type walReader struct {
 	dir     *Dir
-	control Control
+	control controlfile.Control
 
 	file  *walFile     // the open segment, or nil
 	start protocol.LSN // where it starts

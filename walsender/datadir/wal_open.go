@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
@@ -47,7 +48,7 @@ func (d *Dir) openWAL(ctx context.Context, name string) (fs.File, error) {
 }
 
 // openSegment opens a segment that holds what its name promises.
-func (d *Dir) openSegment(c Control, name string) (*walFile, error) {
+func (d *Dir) openSegment(c controlfile.Control, name string) (*walFile, error) {
 	wal, err := d.openWALDirectory()
 	if err != nil {
 		return nil, err
@@ -75,7 +76,7 @@ type walFile struct {
 	*file
 	dir     *beneath.Dir
 	segment string // its name in dir
-	control Control
+	control controlfile.Control
 }
 
 // Check makes sure that the segment's name still is the file that is read, and

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
@@ -16,7 +17,7 @@ import (
 // pg_wal knows it: a page of it that belongs there, at the position or in a segment
 // behind it. Segments that were recycled, or allocated in advance, have other pages or
 // none.
-func (d *Dir) walReached(c Control, lsn protocol.LSN) (bool, error) {
+func (d *Dir) walReached(c controlfile.Control, lsn protocol.LSN) (bool, error) {
 	wal, err := d.openWALDirectory()
 	if err != nil {
 		return false, err
@@ -44,7 +45,7 @@ func (d *Dir) walReached(c Control, lsn protocol.LSN) (bool, error) {
 
 // holdsPage reports whether the file is the segment of its name and has the page of WAL
 // that begins at page. A file that is gone has none.
-func holdsPage(wal *beneath.Dir, name string, c Control, start, page protocol.LSN) (bool, error) {
+func holdsPage(wal *beneath.Dir, name string, c controlfile.Control, start, page protocol.LSN) (bool, error) {
 	fd, st, err := wal.Open(name)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EISDIR), errors.Is(err, beneath.ErrSpecial):

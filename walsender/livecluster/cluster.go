@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/walsender/datadir"
 )
 
@@ -208,7 +209,7 @@ func (c *Cluster) Settings(ctx context.Context) (protocol.Settings, error) {
 // state changes together with pg_is_in_recovery(): that is cheap enough for every file.
 func (c *Cluster) InRecovery(ctx context.Context) (bool, error) {
 	control, err := c.Control(ctx)
-	return control.State == datadir.StateInArchiveRecovery || control.State == datadir.StateShutDownInRecovery, err
+	return control.State == controlfile.StateInArchiveRecovery || control.State == controlfile.StateShutDownInRecovery, err
 }
 
 // Identify tells the system identifier, and the timeline and the position up to which

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/pgparallel/pgparallel/protocol"
-	"github.com/pgparallel/pgparallel/walsender/datadir"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 )
 
 // Cluster is a [Sample] in memory, to be served: a walsender.Cluster, a WALLister, a
@@ -19,10 +19,10 @@ import (
 //
 // The state of the Sample decides what its backups are:
 //
-//   - [datadir.StateShutDown], the default: no backup_label (§4.1).
-//   - [datadir.StateShutDownInRecovery], [datadir.StateInArchiveRecovery]: the
+//   - [controlfile.StateShutDown], the default: no backup_label (§4.1).
+//   - [controlfile.StateShutDownInRecovery], [controlfile.StateInArchiveRecovery]: the
 //     label of a standby.
-//   - [datadir.StateInProduction]: a primary that runs, and the label of one.
+//   - [controlfile.StateInProduction]: a primary that runs, and the label of one.
 //   - any other: 55000.
 //
 // Every file was last modified at the same time, and labels name that too, so that
@@ -47,14 +47,14 @@ type Cluster struct {
 var sampleTime = time.Date(2026, time.January, 2, 3, 4, 5, 0, time.UTC)
 
 // Primary is a small cluster that was shut down: its backups have no label.
-func Primary() *Cluster { return &Cluster{Sample: Sample{State: datadir.StateShutDown}} }
+func Primary() *Cluster { return &Cluster{Sample: Sample{State: controlfile.StateShutDown}} }
 
 // RunningPrimary is a small primary that runs: its backups have a label.
-func RunningPrimary() *Cluster { return &Cluster{Sample: Sample{State: datadir.StateInProduction}} }
+func RunningPrimary() *Cluster { return &Cluster{Sample: Sample{State: controlfile.StateInProduction}} }
 
 // Standby is a small standby that runs: its backups have a label. The fault
 // [Promotion] promotes it.
-func Standby() *Cluster { return &Cluster{Sample: Sample{State: datadir.StateInArchiveRecovery}} }
+func Standby() *Cluster { return &Cluster{Sample: Sample{State: controlfile.StateInArchiveRecovery}} }
 
 // build makes the tree at the first use. An error is one of the Sample.
 func (c *Cluster) build() error {
@@ -67,7 +67,7 @@ func (c *Cluster) build() error {
 		}
 		c.tree = memTree{files: map[string]content{}}
 		c.sample.write(&c.tree)
-		if c.sample.State != datadir.StateShutDown {
+		if c.sample.State != controlfile.StateShutDown {
 			c.tree.remove(unloggedFork)
 		}
 		c.tree.file("global/pg_control", c.sample.control().Encode())
@@ -114,7 +114,7 @@ func (c *Cluster) Settings(context.Context) (protocol.Settings, error) {
 // WALAccess says of a Sample that runs that its WAL may be gone before a client fetches it
 // (§1.5), as a client has to expect; it stays all the same, unless a fault takes it away.
 func (c *Cluster) WALAccess() protocol.WALAccess {
-	if s := c.Sample.State; s == datadir.StateInProduction || s == datadir.StateInArchiveRecovery {
+	if s := c.Sample.State; s == controlfile.StateInProduction || s == controlfile.StateInArchiveRecovery {
 		return protocol.WALTransient
 	}
 	return protocol.WALKept

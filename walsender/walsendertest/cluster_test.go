@@ -17,6 +17,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/datadir"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
@@ -144,7 +145,7 @@ func codeOf(err error) string {
 
 // A Cluster answers as the same Sample does from disk, to the byte.
 func TestCluster_AsFromDisk(t *testing.T) {
-	for name, state := range map[string]datadir.DBState{"shut down": datadir.StateShutDown, "standby": datadir.StateShutDownInRecovery} {
+	for name, state := range map[string]controlfile.State{"shut down": controlfile.StateShutDown, "standby": controlfile.StateShutDownInRecovery} {
 		t.Run(name, func(t *testing.T) {
 			sample := rich(t.TempDir())
 			sample.State, sample.RelationPages = state, 20
@@ -192,7 +193,7 @@ func TestCluster_4_1_Labels(t *testing.T) {
 			t.Errorf("label is %+v, %d backups run", label, tt.cluster.Backups())
 		}
 	}
-	crashed := &walsendertest.Cluster{Sample: walsendertest.Sample{State: datadir.StateInCrashRecovery}}
+	crashed := &walsendertest.Cluster{Sample: walsendertest.Sample{State: controlfile.StateInCrashRecovery}}
 	if _, _, err := crashed.StartBackup(t.Context(), protocol.BackupRequest{}); codeOf(err) != protocol.CodeObjectNotInPrerequisite {
 		t.Errorf("a backup of a crashed cluster: %v", err)
 	}

@@ -5,7 +5,7 @@ import (
 	"sync"
 
 	"github.com/pgparallel/pgparallel/protocol"
-	"github.com/pgparallel/pgparallel/walsender/datadir"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 )
 
 // StartBackup begins a backup at the checkpoint, which is done already.
@@ -55,11 +55,11 @@ func (b *memBackup) Lost() <-chan *protocol.BackupLostError { return nil }
 func (c *Cluster) label(text string) (string, error) {
 	from := "standby"
 	switch c.sample.State {
-	case datadir.StateShutDown:
+	case controlfile.StateShutDown:
 		return "", nil
-	case datadir.StateInProduction:
+	case controlfile.StateInProduction:
 		from = "primary"
-	case datadir.StateShutDownInRecovery, datadir.StateInArchiveRecovery:
+	case controlfile.StateShutDownInRecovery, controlfile.StateInArchiveRecovery:
 	default:
 		return "", protocol.Errorf(protocol.CodeObjectNotInPrerequisite,
 			`the cluster was not shut down cleanly: its state is "%v"`, c.sample.State)

@@ -5,7 +5,7 @@ import (
 	"math/bits"
 
 	"github.com/pgparallel/pgparallel/protocol"
-	"github.com/pgparallel/pgparallel/walsender/datadir"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 )
 
 // Sample describes a data directory. The zero value is a primary of PostgreSQL 15
@@ -22,10 +22,10 @@ type Sample struct {
 	Version int
 	// SystemID is the system identifier; 0 means 7300000000000000001.
 	SystemID uint64
-	// State is what pg_control says; 0 means [datadir.StateShutDown]. The state of
+	// State is what pg_control says; 0 means [controlfile.StateShutDown]. The state of
 	// a standby comes with standby.signal and a minimum recovery point: the end of
 	// the WAL. No state comes with a postmaster.pid.
-	State datadir.DBState
+	State controlfile.State
 	// Timeline is the one of the checkpoint; 0 means 1. Segment 1 is on the
 	// timeline before it, and the history files are there, where it is not 1.
 	Timeline protocol.Timeline
@@ -158,7 +158,7 @@ func (s Sample) complete() (Sample, error) {
 		s.SystemID = 7300000000000000001
 	}
 	if s.State == 0 {
-		s.State = datadir.StateShutDown
+		s.State = controlfile.StateShutDown
 	}
 	if s.Timeline == 0 {
 		s.Timeline = 1

@@ -14,8 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/protocol/page"
-	"github.com/pgparallel/pgparallel/walsender/datadir"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
@@ -42,7 +42,7 @@ func TestSample_PostgreSQLAccepts(t *testing.T) {
 	for name, sample := range map[string]walsendertest.Sample{
 		"zero value":   {Version: p.Major},
 		"shut down":    rich(p.TempDir(t)),
-		"in recovery":  {Version: p.Major, State: datadir.StateShutDownInRecovery, WALSegmentSize: 64 << 20},
+		"in recovery":  {Version: p.Major, State: controlfile.StateShutDownInRecovery, WALSegmentSize: 64 << 20},
 		"no checksums": {Version: p.Major, NoChecksums: true, WALSegmentSize: 1 << 20},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -85,7 +85,7 @@ func checkControl(t *testing.T, p postgres.Programs, dir string, sample walsende
 		"Data page checksum version":           "1",
 		"Blocks per segment of large relation": "131072",
 	}
-	if sample.State == datadir.StateShutDownInRecovery {
+	if sample.State == controlfile.StateShutDownInRecovery {
 		want["Database cluster state"] = "shut down in recovery"
 		want["Minimum recovery ending location"] = fmt.Sprintf("0/%X", 2*size+160)
 	}
@@ -117,7 +117,7 @@ func checkWAL(t *testing.T, p postgres.Programs, dir string, sample walsendertes
 			t.Errorf("pg_waldump %s: %v, want a record %s\n%s", filepath.Base(segment), err, want[i], out)
 		}
 	}
-	c, err := datadir.DecodeControl(read(t, filepath.Join(dir, "global/pg_control")))
+	c, err := controlfile.Decode(read(t, filepath.Join(dir, "global/pg_control")))
 	must(t, err)
 	out, err := p.Run(t.Context(), "pg_waldump", "--quiet", "-p", filepath.Join(dir, "pg_wal"),
 		"-t", fmt.Sprint(c.Timeline), "-s", c.Redo.String(), "-e", (c.Redo + 120).String())
@@ -128,7 +128,7 @@ func checkWAL(t *testing.T, p postgres.Programs, dir string, sample walsendertes
 
 func checkPages(t *testing.T, p postgres.Programs, dir string, sample walsendertest.Sample) {
 	t.Helper()
-	if sample.NoChecksums || sample.State == datadir.StateInProduction {
+	if sample.NoChecksums || sample.State == controlfile.StateInProduction {
 		return
 	}
 	out, err := p.Run(t.Context(), "pg_checksums", "--check", "-D", dir)
@@ -259,7 +259,7 @@ func TestSample_Versions(t *testing.T) {
 	for version := 13; version <= 19; version++ {
 		dir := filepath.Join(t.TempDir(), "data")
 		must(t, walsendertest.Sample{Version: version, WALSegmentSize: 1 << 20}.Write(dir))
-		c, err := datadir.DecodeControl(read(t, dir+"/global/pg_control"))
+		c, err := controlfile.Decode(read(t, dir+"/global/pg_control"))
 		must(t, err)
 		if got := string(read(t, dir+"/PG_VERSION")); got != fmt.Sprintln(version) {
 			t.Errorf("PG_VERSION of %d is %q", version, got)

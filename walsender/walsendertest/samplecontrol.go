@@ -1,7 +1,7 @@
 package walsendertest
 
 import (
-	"github.com/pgparallel/pgparallel/walsender/datadir"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 )
 
 // catalogVersions are the catalog versions of the releases, by major version.
@@ -14,8 +14,8 @@ var walMagics = map[int]uint16{
 	13: 0xD106, 14: 0xD10D, 15: 0xD110, 16: 0xD113, 17: 0xD116, 18: 0xD118, 19: 0xD122,
 }
 
-func (s Sample) control() datadir.Control {
-	c := datadir.Control{
+func (s Sample) control() controlfile.Control {
+	c := controlfile.Control{
 		SystemID:       s.SystemID,
 		Version:        1300,
 		CatalogVersion: catalogVersions[s.Version],

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pgparallel/pgparallel/walsender/datadir"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 )
 
 // writeFrame writes what every data directory has, whatever its databases are.
@@ -48,7 +48,7 @@ func (s Sample) versionFile() []byte { return fmt.Appendln(nil, s.Version) }
 
 // standby reports whether the state is one that only a standby has.
 func (s Sample) standby() bool {
-	return s.State == datadir.StateShutDownInRecovery || s.State == datadir.StateInArchiveRecovery
+	return s.State == controlfile.StateShutDownInRecovery || s.State == controlfile.StateInArchiveRecovery
 }
 
 func (s Sample) writeTablespace(w tree, t SampleTablespace) {

@@ -6,7 +6,7 @@ import (
 	"hash/crc32"
 
 	"github.com/pgparallel/pgparallel/protocol"
-	"github.com/pgparallel/pgparallel/walsender/datadir"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 )
 
 // The formats are those of access/xlog_internal.h and access/xlogrecord.h.
@@ -35,7 +35,7 @@ func (s Sample) checkpointEnd() protocol.LSN { return s.checkpointLSN() + (check
 // endLSN is the end of the WAL: of the checkpoint, or of the backup that a cluster which
 // runs has begun with it.
 func (s Sample) endLSN() protocol.LSN {
-	if s.State == datadir.StateInProduction {
+	if s.State == controlfile.StateInProduction {
 		return s.checkpointEnd() + (backupEndRecord+7)&^7
 	}
 	return s.checkpointEnd()
@@ -52,7 +52,7 @@ func (s Sample) writeWAL(w tree) {
 	first := s.segmentName(s.previousTimeline(), 1)
 	s.writeSegment(w, first, s.previousTimeline(), 1, s.switchRecord(), true)
 	records := s.checkpointRecord()
-	if s.State == datadir.StateInProduction {
+	if s.State == controlfile.StateInProduction {
 		records = append(records, make([]byte, s.checkpointEnd()-s.checkpointLSN()-checkpointRecord)...)
 		records = append(records, s.backupEndRecord()...)
 	}

@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"github.com/pgparallel/pgparallel/protocol"
-	"github.com/pgparallel/pgparallel/walsender/datadir"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 )
 
@@ -18,10 +18,10 @@ func Cases() []Case {
 }
 
 // running is a primary that runs: its backups have a label.
-const running = datadir.StateInProduction
+const running = controlfile.StateInProduction
 
 // standby is a standby that runs.
-const standby = datadir.StateInArchiveRecovery
+const standby = controlfile.StateInArchiveRecovery
 
 // always are faults that do not depend on the site.
 func always(faults ...walsendertest.Fault) func(site) []walsendertest.Fault {

@@ -6,9 +6,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/conformance/internal/rule"
-	"github.com/pgparallel/pgparallel/walsender/datadir"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 )
 
@@ -22,7 +22,7 @@ type Case struct {
 
 // scenario is the server and the target that a client meets.
 type scenario struct {
-	state    datadir.DBState                   // of the cluster; 0 is one that was shut down
+	state    controlfile.State                 // of the cluster; 0 is one that was shut down
 	sample   func(*walsendertest.Sample, site) // changes to the cluster; may be nil
 	faults   func(site) []walsendertest.Fault  // may be nil
 	anyFault bool                              // one of the faults is enough, else all have to happen

@@ -7,9 +7,9 @@ import (
 	"strings"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/protocol/wire"
 	"github.com/pgparallel/pgparallel/walsender/conformance/internal/rule"
-	"github.com/pgparallel/pgparallel/walsender/datadir"
 )
 
 func fileCases() []Case {
@@ -39,7 +39,7 @@ func fileCases() []Case {
 			p.start()
 			a := p.done("SEND_FILE ('%s') NOVERIFY_CHECKSUMS", controlFile)
 			t.want(a.size == 8192, "8192 bytes", "%d", a.size)
-			control, err := datadir.DecodeControl(a.head)
+			control, err := controlfile.Decode(a.head)
 			t.want(err == nil, "a pg_control whose CRC is right", "%v", err)
 			t.want(control.SystemID == system, fmt.Sprintf("the system identifier of IDENTIFY_SYSTEM, %d", system), "%d", control.SystemID)
 			p.stop()
