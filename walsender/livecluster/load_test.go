@@ -12,8 +12,7 @@ import (
 // TestBackup_UnderLoad takes backups one after the other while everything changes, and
 // starts each of them. PGPARALLEL_LOAD_BACKUPS is how many; 3 unless it is set.
 func TestBackup_UnderLoad(t *testing.T) {
-	t.Parallel()
-	backups := 3
+	backups := 3 // not beside other tests: the slot must be there before the load's checkpoints remove the WAL
 	if n, err := strconv.Atoi(os.Getenv("PGPARALLEL_LOAD_BACKUPS")); err == nil {
 		backups = n
 	}
