@@ -253,7 +253,6 @@ func (p *hbaParser) option(r *rule, name, value string) {
 
 // checkMethod refuses a method that is not there, or cannot work in this line.
 func (p *hbaParser) checkMethod(r *rule) {
-	certain := r.method == methodCert || r.method == methodPeer
 	switch r.method {
 	case methodReject, methodTrust, methodCert, methodPeer, methodSCRAM, methodSCRAMPlus:
 	case "md5", "password":
@@ -261,6 +260,24 @@ func (p *hbaParser) checkMethod(r *rule) {
 	default:
 		p.errorf("invalid authentication method %q", r.method)
 	}
+	if r.method == methodPeer && r.connection != "local" {
+		p.errorf("peer authentication is only supported on local sockets")
+	}
+	if strings.HasPrefix(r.method, methodSCRAM) && p.config.Users == "" && p.config.Lookup == nil {
+		p.errorf("%s needs passwords, and none are configured", r.method)
+	}
+	if r.method == methodTrust && r.connection != "local" && !r.addresses.isLocal() && !r.insecure {
+		p.errorf("trust lets everybody in who can send packets from these addresses: say insecure=1 behind it if that is meant")
+	}
+	if r.insecure && r.method != methodTrust {
+		p.errorf("insecure is an option of trust")
+	}
+	p.checkTLS(r)
+	p.checkIdentity(r)
+}
+
+// checkTLS refuses what needs TLS in a line that may be without, or without an authority.
+func (p *hbaParser) checkTLS(r *rule) {
 	if r.connection != "hostssl" {
 		switch {
 		case r.method == methodCert:
@@ -274,30 +291,22 @@ func (p *hbaParser) checkMethod(r *rule) {
 	if (r.method == methodCert || r.clientCert != "") && p.config.TLS && !p.config.ClientCA {
 		p.errorf("client certificates can only be checked if a root certificate store is available")
 	}
+}
+
+// checkIdentity refuses options about a name that the method does not bring.
+func (p *hbaParser) checkIdentity(r *rule) {
 	if r.method == methodCert && r.clientCert == "verify-ca" {
 		p.errorf(`clientcert only accepts "verify-full" when using "cert" authentication`)
-	}
-	if r.method == methodPeer && r.connection != "local" {
-		p.errorf("peer authentication is only supported on local sockets")
-	}
-	if r.usermap != "" {
-		switch _, known := p.maps[r.usermap]; {
-		case !certain && r.clientCert != "verify-full":
-			p.errorf(`authentication option "map" is only valid for authentication methods peer and cert`)
-		case !known:
-			p.errorf("there is no map %q", r.usermap)
-		}
 	}
 	if r.clientName != "" && r.method != methodCert && r.clientCert == "" {
 		p.errorf(`clientname can only be configured for "hostssl" rows with clientcert or the method cert`)
 	}
-	if strings.HasPrefix(r.method, methodSCRAM) && p.config.Users == "" && p.config.Lookup == nil {
-		p.errorf("%s needs passwords, and none are configured", r.method)
+	if r.usermap == "" {
+		return
 	}
-	if r.method == methodTrust && r.connection != "local" && !r.addresses.isLocal() && !r.insecure {
-		p.errorf("trust lets everybody in who can send packets from these addresses: say insecure=1 behind it if that is meant")
-	}
-	if r.insecure && r.method != methodTrust {
-		p.errorf("insecure is an option of trust")
+	if r.method != methodCert && r.method != methodPeer && r.clientCert != "verify-full" {
+		p.errorf(`authentication option "map" is only valid for authentication methods peer and cert`)
+	} else if _, known := p.maps[r.usermap]; !known {
+		p.errorf("there is no map %q", r.usermap)
 	}
 }

@@ -3,6 +3,7 @@ package auth_test
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -154,5 +155,15 @@ func TestRules_Needs(t *testing.T) {
 	_, err := auth.Open(auth.Config{HBA: write(t, "hba.conf", "hostssl replication all all cert"), TLS: true})
 	if err == nil || !strings.Contains(err.Error(), "a root certificate store is available") {
 		t.Errorf("cert without an authority: %v", err)
+	}
+}
+
+// TestTrust lets everybody in from everywhere, by name only.
+func TestTrust(t *testing.T) {
+	l, err := net.Listen("tcp", "0.0.0.0:0")
+	must(t, err)
+	serveOn(t, &walsender.Server{Authenticator: auth.Trust{}}, l)
+	if err := connect(t, fmt.Sprintf("host=127.0.0.1 port=%d user=anybody sslmode=disable replication=true", l.Addr().(*net.TCPAddr).Port)); err != nil {
+		t.Error(err)
 	}
 }

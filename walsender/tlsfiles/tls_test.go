@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -18,9 +19,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"go.uber.org/goleak"
 
+	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/tlsfiles"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -161,6 +165,42 @@ func TestTLS_Reload(t *testing.T) {
 		if err, name := handshake(t, config, &tls.Config{}); err != nil || name != step.want {
 			t.Errorf("after %s as %s the certificate of %q is shown, %v", step.from, step.to, name, err)
 		}
+	}
+}
+
+// TestTLS_Reload_Session goes on with a session that began under the old certificate.
+func TestTLS_Reload_Session(t *testing.T) {
+	dir := t.TempDir()
+	a := newAuthority(t, dir, "root")
+	a.issue(t, "server", 2)
+	files, err := tlsfiles.Open(a.files())
+	must(t, err)
+	server := &walsender.Server{Cluster: walsendertest.Primary(), TLSConfig: files.Config()}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(l) }() // ends with Close
+	t.Cleanup(func() {
+		server.Close()
+		<-done
+	})
+	words := fmt.Sprintf("host=127.0.0.1 port=%d user=backup replication=true sslmode=verify-ca sslrootcert=", l.Addr().(*net.TCPAddr).Port)
+	before, err := pgconn.Connect(t.Context(), words+filepath.Join(dir, "root.crt"))
+	must(t, err)
+	defer before.Close(t.Context())
+	old := filepath.Join(dir, "old.crt")
+	must(t, os.Rename(filepath.Join(dir, "root.crt"), old))
+	newAuthority(t, dir, "root").issue(t, "server", 2)
+	must(t, files.Reload())
+	if _, err := before.Exec(t.Context(), "IDENTIFY_SYSTEM").ReadAll(); err != nil {
+		t.Errorf("the session does not go on: %v", err)
+	}
+	after, err := pgconn.Connect(t.Context(), words+filepath.Join(dir, "root.crt"))
+	must(t, err)
+	must(t, after.Close(t.Context()))
+	if after, err := pgconn.Connect(t.Context(), words+old); err == nil {
+		must(t, after.Close(t.Context()))
+		t.Error("the old certificate is shown still")
 	}
 }
 
