@@ -41,7 +41,7 @@ func askPassword(ctx context.Context, options *client.Options, out *console) err
 	} else {
 		defer terminal.Close()
 	}
-	password, err := readPassword(ctx, in, prompt, terminal)
+	password, err := readPassword(ctx, in, prompt, terminal, "Password: ")
 	if err != nil {
 		return fmt.Errorf("could not read password: %w", err)
 	}
@@ -49,10 +49,10 @@ func askPassword(ctx context.Context, options *client.Options, out *console) err
 	return nil
 }
 
-// readPassword asks for a line, which the terminal, where there is one, does not show.
-// The end of ctx ends it; the terminal then shows again what is typed.
-func readPassword(ctx context.Context, in io.Reader, prompt io.Writer, terminal *os.File) (string, error) {
-	fmt.Fprint(prompt, "Password: ")
+// readPassword asks for a line, which the terminal, where there is one, does not show. It
+// hides it before it asks: somebody may type at once. The end of ctx ends it; the terminal
+// then shows again what is typed.
+func readPassword(ctx context.Context, in io.Reader, out io.Writer, terminal *os.File, prompt string) (string, error) {
 	if terminal != nil {
 		show, err := hideInput(int(terminal.Fd()))
 		if err != nil {
@@ -60,9 +60,10 @@ func readPassword(ctx context.Context, in io.Reader, prompt io.Writer, terminal 
 		}
 		defer func() {
 			show()
-			fmt.Fprintln(prompt)
+			fmt.Fprintln(out)
 		}()
 	}
+	fmt.Fprint(out, prompt)
 	line, err := readLine(ctx, in)
 	if err != nil && (err != io.EOF || line == "") {
 		return "", err

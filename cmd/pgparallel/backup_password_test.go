@@ -16,12 +16,12 @@ import (
 func TestReadPassword(t *testing.T) {
 	for in, want := range map[string]string{"secret\n": "secret", "se cret\r\n": "se cret", "no end": "no end", "\n": ""} {
 		var prompt bytes.Buffer
-		got, err := readPassword(t.Context(), strings.NewReader(in), &prompt, nil)
+		got, err := readPassword(t.Context(), strings.NewReader(in), &prompt, nil, "Password: ")
 		if err != nil || got != want || prompt.String() != "Password: " {
 			t.Errorf("%q: got %q, %v, after %q", in, got, err, prompt.String())
 		}
 	}
-	if _, err := readPassword(t.Context(), strings.NewReader(""), io.Discard, nil); err != io.EOF {
+	if _, err := readPassword(t.Context(), strings.NewReader(""), io.Discard, nil, ""); err != io.EOF {
 		t.Errorf("nothing to read: error is %v", err)
 	}
 }

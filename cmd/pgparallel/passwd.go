@@ -45,7 +45,7 @@ type passwdCommand struct {
 func (*passwdCommand) usage() string { return passwdUsage }
 
 func (c *passwdCommand) run(out *console) error {
-	password, err := newPassword(context.Background(), out)
+	password, err := newPassword(context.Background(), out, c.User)
 	if err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (n *scramIterations) UnmarshalText(text []byte) error {
 }
 
 // newPassword asks for a password twice at a terminal, else it reads a line.
-func newPassword(ctx context.Context, out *console) (string, error) {
+func newPassword(ctx context.Context, out *console, user string) (string, error) {
 	if _, err := unix.IoctlGetTermios(int(os.Stdin.Fd()), getTermios); err != nil {
 		line, err := readLine(ctx, os.Stdin)
 		if err != nil && (err != io.EOF || line == "") {
@@ -79,11 +79,11 @@ func newPassword(ctx context.Context, out *console) (string, error) {
 		}
 		return strings.TrimRight(line, "\r\n"), nil
 	}
-	first, err := readPassword(ctx, os.Stdin, out.stderr, os.Stdin)
+	first, err := readPassword(ctx, os.Stdin, out.stderr, os.Stdin, fmt.Sprintf("Enter new password for user %q: ", user))
 	if err != nil {
 		return "", fmt.Errorf("could not read password: %w", err)
 	}
-	again, err := readPassword(ctx, os.Stdin, out.stderr, os.Stdin)
+	again, err := readPassword(ctx, os.Stdin, out.stderr, os.Stdin, "Enter it again: ")
 	if err != nil {
 		return "", fmt.Errorf("could not read password: %w", err)
 	}
