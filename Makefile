@@ -11,7 +11,7 @@ RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 # How many tests of a package run at a time: they wait for PostgreSQL more than they work.
 PARALLEL ?= 4
 
-# The long tests end in _Long (package internal/longtest).
+# The long tests end in _Long (package walsender/walsendertest/longtest).
 LONG := PGPARALLEL_LONG=1 PGPARALLEL_SOAK=$(SOAKTIME) .ci/in-memory $(GO) test $(RACE) -parallel $(PARALLEL) -count=1 -v -timeout 60m
 
 # The platforms that it has to compile for, besides this one. The last is big-endian.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/pgparallel/pgparallel/internal/longtest"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest/longtest"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
 

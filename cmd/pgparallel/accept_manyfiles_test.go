@@ -12,8 +12,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/pgparallel/pgparallel/internal/longtest"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest/longtest"
 )
 
 // A cluster of many small files is listed and backed up, and the server's memory does not

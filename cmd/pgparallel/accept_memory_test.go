@@ -8,9 +8,9 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/pgparallel/pgparallel/internal/longtest"
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest/longtest"
 )
 
 // The program lists a million files, plans what to do with them, and stays small.

@@ -26,7 +26,7 @@ var layers = map[string][]string{
 	"protocol/walrecord/walrecordtest":         {"protocol"},
 	"protocol/wire":                            {"protocol"},
 	"grammar":                                  {"protocol"},
-	"internal/longtest":                        {},
+	"walsender/walsendertest/longtest":         {},
 	"sharedstate":                              {"protocol"},
 	"client/internal/output":                   {"protocol", "protocol/manifest"},
 	"client/internal/datatree":                 {"client/internal/output", "protocol", "protocol/manifest"},

@@ -21,9 +21,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/pgparallel/pgparallel/client"
-	"github.com/pgparallel/pgparallel/internal/longtest"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest/longtest"
 )
 
 // The environment of the soaks: for how long, and from which seed on.

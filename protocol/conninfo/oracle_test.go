@@ -11,7 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
-	"github.com/pgparallel/pgparallel/internal/longtest"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest/longtest"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
 

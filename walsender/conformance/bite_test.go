@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pgparallel/pgparallel/internal/longtest"
 	"github.com/pgparallel/pgparallel/walsender/conformance"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest/longtest"
 )
 
 const (

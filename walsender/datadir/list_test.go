@@ -15,9 +15,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
-	"github.com/pgparallel/pgparallel/internal/longtest"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/controlfile"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest/longtest"
 )
 
 // listing is what Files yields, as "type path", and the notices.

@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pgparallel/pgparallel/internal/longtest"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/walsender/datadir"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest/longtest"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
 

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/pgparallel/pgparallel/client"
-	"github.com/pgparallel/pgparallel/internal/longtest"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest/longtest"
 )
 
 // backUp takes a backup of the server with three workers, and returns where to.

@@ -50,7 +50,7 @@ func TestMakefile(t *testing.T) {
 		},
 		".ci/run": {"make test", "make check-long SOAKTIME=45s"},
 	} {
-		text, err := os.ReadFile("../../" + file)
+		text, err := os.ReadFile("../../../" + file)
 		if err != nil {
 			t.Fatal(err)
 		}
