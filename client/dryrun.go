@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/heap"
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/client/internal/datatree"
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
 // Plan is what [Backup] would do now. The cluster may change until it does.
@@ -82,7 +84,7 @@ func DryRun(ctx context.Context, o Options) (Plan, error) {
 
 func (b *backup) dryRun(ctx context.Context) (Plan, error) {
 	for _, step := range []func(context.Context) error{
-		b.connect, b.identify, b.listTablespaces, b.chooseWAL, b.findPrimary, b.openStream, b.connectWorkers,
+		b.connect, b.identify, b.listTablespaces, b.chooseWAL, b.findPrimary, b.checkBackup, b.openStream, b.connectWorkers,
 	} {
 		if err := step(ctx); err != nil {
 			return Plan{}, err
@@ -101,6 +103,22 @@ func (b *backup) dryRun(ctx context.Context) (Plan, error) {
 		Spaces: b.plannedSpaces(targets), Workers: b.plannedWorkers(), WAL: b.WAL.Method, Slot: b.WAL.Slot,
 	}
 	return p, p.planDirectories([]string{b.WAL.Dir, b.Dir}, b.Force)
+}
+
+// checkBackup asks a server whether START_BACKUP would succeed now. One that passes
+// commands through is not asked: PostgreSQL would log an error.
+func (b *backup) checkBackup(context.Context) error {
+	if b.walAccess() != protocol.WALKept {
+		return nil
+	}
+	_, err := b.show(protocol.ParameterCheck)
+	if protocol.HasCode(err, protocol.CodeUndefinedObject) {
+		return nil // the server does not know it
+	}
+	if refused, ok := errors.AsType[*protocol.Error](err); ok {
+		return fmt.Errorf("could not initiate base backup: %w", refused)
+	}
+	return err
 }
 
 // plannedSpaces sums up the files by the directories that they belong to.

@@ -392,8 +392,8 @@ func (s *fakeSession) answer(command string) {
 	case "SHOW":
 		s.leads = s.leads || strings.HasSuffix(command, "version_num")
 		values := map[string]string{"data_directory_mode": s.mode, "wal_segment_size": "1MB", "server_version_num": s.version, "synchronous_standby_names": s.standbys, "wal_level": s.walLevel}
-		if command == "SHOW wal_level" && s.walLevel == "" {
-			s.fail(protocol.Errorf(protocol.CodeUndefinedObject, `unrecognized configuration parameter "wal_level"`))
+		if name := strings.TrimPrefix(command, "SHOW "); name == "wal_level" && s.walLevel == "" || name == protocol.ParameterCheck {
+			s.fail(protocol.Errorf(protocol.CodeUndefinedObject, "unrecognized configuration parameter %q", name))
 			return
 		}
 		s.sendRows([]protocol.Column{{Name: "value", Type: 25}}, protocol.Row{[]byte(values[strings.TrimPrefix(command, "SHOW ")])})

@@ -19,3 +19,7 @@ const (
 	ParameterWAL             = "parallel_backup_wal"              // a [WALAccess]
 	ParameterPrimaryConnInfo = "parallel_backup_primary_conninfo" // host and port of the PostgreSQL whose WAL is streamed
 )
+
+// ParameterCheck is what SHOW answers with the error of a START_BACKUP, if it were sent
+// now, or with "ok" (§4.9).
+const ParameterCheck = "parallel_backup_check"

@@ -16,7 +16,8 @@ import (
 // An error that is a *[protocol.Error] is the answer to the peer. Any other
 // reaches the peer as XX000 with a fixed text, and the log with its own. The
 // cluster's further abilities are optional interfaces: [WALLister],
-// [Historian], [PassThrough], [RunningCluster], [Reopener]. A command whose ability is absent is answered with 0A000.
+// [Historian], [PassThrough], [RunningCluster], [Reopener],
+// [BackupChecker]. A command whose ability is absent is answered with 0A000.
 type Cluster interface {
 	// Which cluster it is.
 
@@ -102,6 +103,13 @@ type RunningCluster interface {
 	// here, and nothing else (§5.15). Each session is told. Empty: not known. It
 	// returns at once.
 	PrimaryConnInfo() string
+}
+
+// BackupChecker is a [Cluster] that knows before a backup whether one can be taken.
+type BackupChecker interface {
+	// CheckBackup returns the error that StartBackup would return now, as far as it
+	// can be known without one (§4.9).
+	CheckBackup(ctx context.Context) error
 }
 
 // WALSenderConn is a connection to PostgreSQL's walsender that waits for a command:

@@ -12,6 +12,19 @@ import (
 	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
+// unavailableOr is refusal, or 57P03 where the cluster takes no sessions now: a probe such as
+// pg_isready asks for no replication, and is to learn of the cluster all the same.
+func (s *session) unavailableOr(ctx context.Context, refusal error) error {
+	err := s.reopen(ctx)
+	if err == nil {
+		_, err = s.cluster.Settings(ctx)
+	}
+	if protocol.HasCode(err, protocol.CodeCannotConnectNow) {
+		return err
+	}
+	return refusal
+}
+
 // greet says what follows a successful authentication (§1.5), up to ReadyForQuery.
 func (s *session) greet(ctx context.Context, m wire.StartupMessage) error {
 	err := s.reopen(ctx)

@@ -10,6 +10,12 @@ import (
 
 // show answers SHOW (§4.9).
 func (s *session) show(ctx context.Context, c grammar.Show) error {
+	if checker, ok := s.cluster.(BackupChecker); ok && c.Name == protocol.ParameterCheck {
+		if err := checker.CheckBackup(ctx); err != nil {
+			return err
+		}
+		return s.result("SHOW", protocol.SettingColumns(c.Name), protocol.Row{[]byte("ok")})
+	}
 	value, known := strconv.Itoa(s.server.maxWALSenders()), c.Name == "max_wal_senders"
 	if !known {
 		settings, err := s.cluster.Settings(ctx)

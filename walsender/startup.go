@@ -69,7 +69,7 @@ func (s *Server) startup(ctx context.Context, sess *session) error {
 		}
 	}
 	if _, err := message.Replication(); err != nil {
-		return err
+		return sess.unavailableOr(ctx, err)
 	}
 	sess.asked = message.Parameters
 	sess.user = message.Parameters["user"]

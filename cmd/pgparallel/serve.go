@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/datadir"
 	"github.com/pgparallel/pgparallel/walsender/livecluster"
@@ -25,9 +27,10 @@ Options:
                          /var/run/postgresql, or /tmp where there is none)
   -p, --port=PORT        number in the name of the socket (default: 5433)
       --max-wal-senders=NUM
-                         number of connections at once (default: 10); a backup
-                         needs its --jobs, one to lead it, and one for a stream
-                         of the WAL. PostgreSQL's setting has no part in this
+                         number of connections at once (default: with --cluster
+                         PostgreSQL's max_wal_senders, else 10); a backup needs
+                         its --jobs, one to lead it, and one for a stream of
+                         the WAL
       --wal-sender-timeout=TIME
                          close a connection whose client reads nothing for so
                          long (default: 60s, and 1h while a file is sent); 0
@@ -69,6 +72,7 @@ Options for a running cluster:
       --auth-query=SQL   ask the server of --cluster for the passwords of roles
                          that are not in --users: a query with the role as $1,
                          as pgbouncer's auth_query
+      --wait             wait for PostgreSQL where it is not started yet
 
 Other options:
   -V, --version          output version information, then exit
@@ -89,7 +93,7 @@ type serveCommand struct {
 	Pgdata        string        `short:"D" env:"PGDATA"`
 	Socketdir     string        `short:"k"`
 	Port          portNumber    `short:"p" default:"5433"`
-	MaxWALSenders senderCount   `name:"max-wal-senders" default:"10"`
+	MaxWALSenders senderCount   `name:"max-wal-senders"`
 	SenderTimeout senderTimeout `name:"wal-sender-timeout"`
 	Crashed       bool
 	NewestMajor   int
@@ -98,6 +102,7 @@ type serveCommand struct {
 	accessOptions `embed:""`
 
 	Cluster              string
+	Wait                 bool
 	Passthrough          string
 	PassthroughSuperuser string
 }
@@ -112,6 +117,8 @@ func (c *serveCommand) run(out *console) error {
 		return usagef("--crashed is for a cluster that does not run, --cluster for one that does")
 	case c.Cluster == "" && (c.Passthrough != "" || c.PassthroughSuperuser != ""):
 		return usagef("--passthrough and --passthrough-superuser require --cluster")
+	case c.Cluster == "" && c.Wait:
+		return usagef("--wait requires --cluster")
 	case c.Cluster == "" && c.AuthQuery != "":
 		return usagef("--auth-query requires --cluster")
 	}
@@ -156,14 +163,52 @@ type servedCluster interface {
 // the stopped one.
 func (c *serveCommand) open(log *zap.Logger) (servedCluster, error) {
 	if c.Cluster == "" {
-		return datadir.Open(c.Pgdata, datadir.Options{Crashed: c.Crashed, DirOptions: datadir.DirOptions{NewestMajor: c.NewestMajor}})
+		stopped, err := datadir.Open(c.Pgdata, datadir.Options{Crashed: c.Crashed, DirOptions: datadir.DirOptions{NewestMajor: c.NewestMajor}})
+		if err != nil {
+			return nil, err
+		}
+		warnOfRefusal(stopped, log)
+		return stopped, nil
 	}
-	return livecluster.Open(context.Background(), c.Pgdata, livecluster.Config{
+	live, err := c.openRunning(livecluster.Config{
 		ConnString:           c.Cluster,
 		PassThrough:          c.Passthrough,
 		PassThroughSuperuser: c.PassthroughSuperuser,
 		AuthQuery:            c.AuthQuery,
 		NewestMajor:          c.NewestMajor,
 		Logger:               log,
-	})
+	}, log)
+	if err == nil && c.MaxWALSenders == 0 {
+		c.MaxWALSenders = senderCount(live.MaxWALSenders())
+	}
+	return live, err
+}
+
+// warnOfRefusal says at once what each START_BACKUP will be answered with, unless the
+// cluster changes.
+func warnOfRefusal(stopped *datadir.Stopped, log *zap.Logger) {
+	err := stopped.CheckBackup(context.Background())
+	if err == nil {
+		return
+	}
+	fields := []zap.Field{zap.Error(err)}
+	if refused, ok := errors.AsType[*protocol.Error](err); ok && refused.Hint != "" {
+		fields = append(fields, zap.String("hint", refused.Hint))
+	}
+	log.Warn("no backup can be taken now", fields...)
+}
+
+// openRunning opens the running cluster. With --wait, one that does not run yet is tried
+// again each second; a signal ends that as it ends any program.
+func (c *serveCommand) openRunning(config livecluster.Config, log *zap.Logger) (*livecluster.Cluster, error) {
+	for waiting := false; ; waiting = true {
+		live, err := livecluster.Open(context.Background(), c.Pgdata, config)
+		if !c.Wait || !errors.Is(err, livecluster.ErrUnavailable) {
+			return live, err
+		}
+		if !waiting {
+			log.Info("waiting for the server of the cluster", zap.Error(err))
+		}
+		time.Sleep(time.Second)
+	}
 }

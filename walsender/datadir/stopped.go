@@ -89,25 +89,35 @@ func (s *Stopped) InRecovery(ctx context.Context) (bool, error) {
 // does, unless [Options.Crashed] is set and no server runs on the directory. WAL that the
 // backup needs and that is not there is 58P01.
 func (s *Stopped) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.StartPoint, protocol.RunningBackup, error) {
-	var none protocol.StartPoint
+	c, b, err := s.begin(ctx, r.Label)
+	if err != nil {
+		return protocol.StartPoint{}, nil, err
+	}
+	c.WarnUnverified(r.Notice)
+	return protocol.StartPoint{StartPtr: b.stop.StartPtr, Timeline: b.stop.Timeline, Label: b.stop.Label}, b, nil
+}
+
+// CheckBackup returns the error that StartBackup would return now.
+func (s *Stopped) CheckBackup(ctx context.Context) error {
+	_, _, err := s.begin(ctx, "")
+	return err
+}
+
+// begin is a backup of the cluster as it lies there, and its pg_control.
+func (s *Stopped) begin(ctx context.Context, label string) (controlfile.Control, *stoppedBackup, error) {
 	c, file, err := s.readControl(ctx, controlfile.Size)
 	if err := controlError(ctx, err); err != nil {
-		return none, nil, err
+		return c, nil, err
 	}
 	postmaster, err := s.checkStopped(c)
 	if err != nil {
-		return none, nil, err
+		return c, nil, err
 	}
 	if err := s.CheckPath(); err != nil {
-		return none, nil, err
+		return c, nil, err
 	}
-	stop, err := s.plan(ctx, c, r.Label)
-	if err != nil {
-		return none, nil, err
-	}
-	c.WarnUnverified(r.Notice)
-	start := protocol.StartPoint{StartPtr: stop.StartPtr, Timeline: stop.Timeline, Label: stop.Label}
-	return start, &stoppedBackup{cluster: s, control: file, postmaster: postmaster, stop: stop}, nil
+	stop, err := s.plan(ctx, c, label)
+	return c, &stoppedBackup{cluster: s, control: file, postmaster: postmaster, stop: stop}, err
 }
 
 // checkStopped refuses a cluster that runs or may run. It also refuses one that is itself

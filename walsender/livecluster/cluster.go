@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"go.uber.org/zap"
@@ -36,6 +37,8 @@ type source struct {
 
 	authQuery string
 	asking    chan struct{} // holds one while LookupPassword asks
+
+	probing chan struct{} // holds one while current asks
 
 	mu      sync.Mutex
 	closed  bool
@@ -80,7 +83,7 @@ func newCluster(dir string, config Config) (*Cluster, error) {
 	d.RecoveryOnRestore = true
 	return &Cluster{d, &source{
 		path: dir, log: log, sql: sql, running: make(map[*backup]struct{}),
-		authQuery: config.AuthQuery, asking: make(chan struct{}, 1),
+		authQuery: config.AuthQuery, asking: make(chan struct{}, 1), probing: make(chan struct{}, 1),
 	}}, nil
 }
 
@@ -105,8 +108,19 @@ func (c *Cluster) check(ctx context.Context, config Config) error {
 	return c.setPassThrough(ctx, config, found)
 }
 
+// ErrUnavailable is wrapped by an error of [Open] that waiting may mend: no server runs on
+// the data directory, it cannot be reached, or it takes no connections yet.
+var ErrUnavailable = errors.New("the server is not available")
+
 // startError is an error of Open: one line, the hint included.
 func startError(err error) error {
+	if isUnavailable(err) {
+		return lineError{startLine(err).Error(), ErrUnavailable}
+	}
+	return startLine(err)
+}
+
+func startLine(err error) error {
 	told, ok := errors.AsType[*protocol.Error](err)
 	switch {
 	case !ok:
@@ -152,19 +166,40 @@ func (c *Cluster) known() (server, error) {
 	return c.server, nil
 }
 
-// current is the server that runs now. It is asked only if it is not the one that was
-// asked last: PostgreSQL may have been restarted, as another minor version perhaps.
+// trustedFor is how long a server is taken to be there after its last answer. The sessions of
+// a backup come all at once: one question answers for all.
+const trustedFor = time.Second
+
+// current is the server that runs now. It may have been restarted, as another minor version
+// perhaps, or be gone: postmaster.pid outlives a server that was killed. Where it answers
+// that it takes no further connections it is there.
 func (c *Cluster) current(ctx context.Context) (server, error) {
+	select {
+	case c.probing <- struct{}{}:
+		defer func() { <-c.probing }()
+	case <-ctx.Done():
+		return server{}, context.Cause(ctx)
+	}
 	known, err := c.known()
-	if err != nil || known.versionNum != 0 {
+	if err != nil || known.versionNum != 0 && time.Since(known.asked) < trustedFor {
 		return known, err
 	}
 	s, found, err := c.connect(ctx)
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && known.versionNum != 0 && refused.Code != protocol.CodeCannotConnectNow {
+		return known, nil
+	}
 	if err != nil {
 		return server{}, err
 	}
 	s.close()
 	return found, nil
+}
+
+// MaxWALSenders is max_wal_senders of the server, as it was last asked.
+func (c *Cluster) MaxWALSenders() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.server.senders
 }
 
 // Reopen is the cluster in the directory that the path leads to now, as by
@@ -191,7 +226,7 @@ func (c *Cluster) Close() error {
 }
 
 // Settings tells what the data directory says, with the version of the server that
-// runs.
+// runs. 57P03 says that none does, or that it takes no connections now.
 func (c *Cluster) Settings(ctx context.Context) (protocol.Settings, error) {
 	settings, err := c.Dir.Settings(ctx)
 	if err != nil {

@@ -31,8 +31,20 @@ func (c *Cluster) answer(ctx context.Context, err error) error {
 		return err
 	}
 	c.log.Error("no connection to the running cluster", zap.Error(err))
+	if isUnavailable(err) {
+		return protocol.Errorf(protocol.CodeCannotConnectNow, "the cluster's server cannot be reached").
+			WithHint("The log of this server has the details.")
+	}
 	return protocol.Errorf(protocol.CodeConnectionFailure, "no connection to the running cluster").
 		WithHint("The log of this server has the details.")
+}
+
+// isUnavailable reports whether there is no server to connect to, or none that takes
+// connections now.
+func isUnavailable(err error) bool {
+	_, connecting := errors.AsType[*pgconn.ConnectError](err)
+	_, refused := errors.AsType[*pgconn.PgError](err)
+	return connecting && !refused || isCode(err, protocol.CodeCannotConnectNow) || protocol.HasCode(err, protocol.CodeCannotConnectNow)
 }
 
 func isConnectionError(err error) bool {

@@ -2,6 +2,7 @@ package livecluster_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -173,7 +174,7 @@ func TestBackup_ClusterDown(t *testing.T) {
 	s := serve(t, newPrimary(t, nil))
 	session := replicate(t, s.through())
 	must(t, s.Stop(t.Context(), postgres.Fast))
-	for text, code := range map[string]string{"START_BACKUP": "08006", "SHOW work_mem": "08006"} {
+	for text, code := range map[string]string{"START_BACKUP": "57P03", "SHOW work_mem": "57P03"} {
 		_, err := command(t, session, text)
 		expectCode(t, err, code)
 	}
@@ -184,6 +185,50 @@ func TestBackup_ClusterDown(t *testing.T) {
 	must(t, s.Start(t.Context()))
 	row(t, session, "START_BACKUP FAST")
 	row(t, session, "STOP_BACKUP")
+}
+
+// A server that was killed leaves its postmaster.pid. Who connects then learns it at once:
+// pg_isready, and libpq, which goes on to the next of its hosts.
+func TestGreeting_1_5_ServerKilled(t *testing.T) {
+	t.Parallel()
+	s, other := serve(t, newPrimary(t, nil)), newForeignPrimary(t)
+	psql := func() (string, error) {
+		conninfo := strings.NewReplacer("host='", "host='"+s.dir+",", "port=", "port=5433,").Replace(other.ConnString("postgres")) + " replication=1"
+		return s.Programs.Run(t.Context(), "psql", "-XAtc", "IDENTIFY_SYSTEM", conninfo)
+	}
+	here, err := psql()
+	must(t, err)
+	pidFile := filepath.Join(s.Dir, "postmaster.pid")
+	left, err := os.ReadFile(pidFile)
+	must(t, err)
+	must(t, s.Stop(t.Context(), postgres.Immediate))
+	must(t, os.WriteFile(pidFile, left, 0o600))
+	must(t, s.Programs.Own(pidFile))
+	wait(t, "a new session is refused", func() bool {
+		conn, err := pgconn.Connect(t.Context(), s.through()+" replication=true")
+		if err == nil {
+			closeConn(conn)
+			return false
+		}
+		if e := expectCode(t, err, "57P03"); e.Severity != "FATAL" {
+			t.Errorf("a new session ends with %v", err)
+		}
+		return true
+	})
+	out, err := s.Programs.Run(t.Context(), "pg_isready", "-h", s.dir, "-p", "5433")
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
+		t.Errorf("pg_isready says %q, %v, want that connections are rejected", out, err)
+	}
+	if s.Programs.Major >= 14 { // libpq
+		if there, err := psql(); err != nil || there == here {
+			t.Errorf("libpq does not go on to the other host: %q, %v", there, err)
+		}
+	}
+	must(t, os.Remove(pidFile))
+	must(t, s.Start(t.Context()))
+	if back, err := psql(); err != nil || strings.Split(back, "|")[0] != strings.Split(here, "|")[0] {
+		t.Errorf("after the start: %q, %v", back, err)
+	}
 }
 
 // TestServerProcess is the process of TestBackup_ServerKilled.

@@ -68,7 +68,7 @@ func TestOpen_Password(t *testing.T) {
 	expectCode(t, err, "28P01")
 	must(t, c.Stop(t.Context(), postgres.Fast))
 	_, err = command(t, idle, "START_BACKUP")
-	expectCode(t, err, "08006")
+	expectCode(t, err, "57P03")
 	if text := log.String(); strings.Contains(text, "sesame") {
 		t.Errorf("the log tells the password:\n%s", text)
 	}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pgparallel/pgparallel/protocol"
 )
@@ -22,6 +23,7 @@ type server struct {
 
 	directory  string     // of the data directory on which it was found to run
 	postmaster postmaster // the file there
+	asked      time.Time  // when it answered
 }
 
 // identify asks the server who it is, and makes sure that it is the one that runs on
@@ -31,7 +33,7 @@ func (c *Cluster) identify(ctx context.Context, s *sqlSession) (server, error) {
 	if err != nil {
 		return server{}, err
 	}
-	found.directory = c.Directory()
+	found.directory, found.asked = c.Directory(), time.Now()
 	if found.postmaster, err = c.readPostmaster(); err != nil {
 		return server{}, err
 	}
