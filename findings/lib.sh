@@ -33,6 +33,14 @@ as_owner() {
     "${prefix[@]}" "$@"
 }
 
+# use_major takes the programs of another major than 15: those that are installed, or that the
+# tests fetch, from Debian, into a cache folder.
+use_major() {
+    local found
+    found=$("$(dirname "${BASH_SOURCE[0]}")/../walsender/walsendertest/postgres/fetch" "$1")
+    bin=${found##* }
+}
+
 sql() { as_owner "$bin/psql" -XqAt -c "$1"; }
 
 # start_server makes a cluster in $work/data with the arguments for initdb and the settings

@@ -115,8 +115,9 @@ func openLZ4(level int) (compressor, error) {
 		lz4.Fast, lz4.Level1, lz4.Level2, lz4.Level3, lz4.Level4, lz4.Level5, lz4.Level6, lz4.Level7, lz4.Level8, lz4.Level9,
 	}
 	w := lz4.NewWriter(io.Discard)
-	// No goroutines: the workers are parallel.
-	err := w.Apply(lz4.CompressionLevelOption(levels[min(max(level-2, 0), len(levels)-1)]), lz4.ConcurrencyOption(1))
+	// No goroutines: the workers are parallel. A checksum, so that lz4 -t finds damage.
+	err := w.Apply(lz4.CompressionLevelOption(levels[min(max(level-2, 0), len(levels)-1)]),
+		lz4.ConcurrencyOption(1), lz4.ChecksumOption(true))
 	return w, err
 }
 
@@ -124,5 +125,6 @@ func openZstd(level int) (compressor, error) {
 	if level == 0 {
 		level = 3 // Zstandard's own default
 	}
-	return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)), zstd.WithEncoderConcurrency(1))
+	return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)),
+		zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(true)) // as in openLZ4
 }
