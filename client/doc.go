@@ -25,6 +25,7 @@
 //
 // # Verification
 //
-// [Verify] compares a backup with its backup_manifest, as pg_verifybackup does,
-// with several goroutines and without PostgreSQL at hand.
+// [Verify] compares a backup, a data directory or archives, with its backup_manifest, as
+// pg_verifybackup does, and reads its WAL, with several goroutines and without PostgreSQL
+// at hand. internal/verify/doc.go says how.
 package client

@@ -14,49 +14,33 @@ import (
 
 // checkRecords makes sure that the copy will find in its WAL what it needs: the checkpoint
 // that it begins with, records in a row up to its end, and, where its label is that of a
-// primary, the record that ends the backup (§5.12).
+// primary, the record that ends the backup (§5.12). Where a server without a label looks for
+// the checkpoint, pg_control says.
 func (b *backup) checkRecords(r *walrecord.Run) error {
-	stop := b.stopped.StopPtr
-	switch checkpoint := r.Checkpoint; {
-	case r.Err() != nil && (r.End() < stop || stop == 0 && checkpoint.Start == 0):
-		return notOfBackup("%w", r.Err())
-	case r.End() < stop:
-		return notOfBackup("its records end at %v, before the end of the backup at %v", r.End(), stop)
-	case checkpoint.Start == 0:
-		return notOfBackup("it has no checkpoint that begins at %v", b.stopped.StartPtr)
-	}
+	need := walrecord.Backup{Start: b.stopped.StartPtr, Stop: b.stopped.StopPtr}
 	if b.stopped.Label == "" {
-		return b.checkCheckpoint(r.Checkpoint)
+		content, err := b.out.ControlFile()
+		if err != nil {
+			return err
+		}
+		control, err := controlfile.DecodeForeign(content)
+		if err != nil {
+			return err
+		}
+		need.Checkpoint, need.Source = control.Checkpoint, output.ControlFile
+	} else {
+		label, err := protocol.ParseBackupLabel(b.stopped.Label)
+		if err != nil {
+			return err
+		}
+		need.Checkpoint, need.Source = label.Checkpoint, "the label"
+		need.Ends = label.Method == "streamed" && label.From != "standby"
 	}
-	label, err := protocol.ParseBackupLabel(b.stopped.Label)
-	if err != nil {
-		return err
+	if err := r.Check(need); err != nil {
+		return notOfBackup("%w", err)
 	}
-	if r.Checkpoint.Start != label.Checkpoint {
-		return notOfBackup("the checkpoint that begins at %v is at %v, and the label has it at %v", label.StartPtr, r.Checkpoint.Start, label.Checkpoint)
-	}
-	if end := r.BackupEnd; label.Method == "streamed" && label.From != "standby" && (end.Start == 0 || end.End > stop) {
-		return notOfBackup("there is no record before %v that ends the backup which started at %v", stop, label.StartPtr)
-	}
-	return nil
-}
-
-// checkCheckpoint holds the checkpoint against pg_control, where a server without a label
-// looks for it.
-func (b *backup) checkCheckpoint(checkpoint walrecord.Record) error {
-	content, err := b.out.ControlFile()
-	if err != nil {
-		return err
-	}
-	control, err := controlfile.DecodeForeign(content)
-	at := control.Checkpoint
-	switch {
-	case err != nil:
-		return err
-	case at != checkpoint.Start:
-		return notOfBackup("the checkpoint that begins at %v is at %v, and %s has it at %v", b.stopped.StartPtr, checkpoint.Start, output.ControlFile, at)
-	case b.stopped.StopPtr != 0 && !checkpoint.IsShutdown():
-		return notOfBackup("the checkpoint at %v is not the one of a shutdown", at)
+	if b.stopped.Label == "" && need.Stop != 0 && !r.Checkpoint.IsShutdown() {
+		return notOfBackup("the checkpoint at %v is not the one of a shutdown", need.Checkpoint)
 	}
 	return nil
 }
@@ -94,16 +78,10 @@ func newWALRecords(source walrecord.Source, need walstream.Need, list *output.Fi
 
 // join is the run of all.
 func (w *walRecords) join() *walrecord.Run {
-	all := w.runs[w.first]
-	if all == nil {
-		return walrecord.NewRun(w.source, w.first, w.start)
+	if all := walrecord.JoinAll(w.runs, w.first); all != nil {
+		return all
 	}
-	for {
-		next := w.runs[all.Next()]
-		if next == nil || next == all || all.Join(next) != nil {
-			return all
-		}
-	}
+	return walrecord.NewRun(w.source, w.first, w.start)
 }
 
 // recordSink is a sink that reads the records of the segments which go into another.

@@ -32,7 +32,9 @@ func TestForeignOptions(t *testing.T) {
 		ours := map[string]bool{}
 		for _, flag := range node.AllFlags(false) {
 			for _, f := range flag {
-				ours["--"+f.Name] = true
+				for _, name := range append(f.Aliases, f.Name) {
+					ours["--"+name] = true
+				}
 			}
 		}
 		chosen := node.Target.Addr().Interface().(command)

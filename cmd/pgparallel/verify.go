@@ -12,25 +12,52 @@ Usage:
   pgparallel verify [OPTION]... BACKUPDIR
 
 Options:
+  -e, --exit-on-error         exit immediately on error
+  -F, --format=p|t            backup format (plain, tar); default: what BACKUPDIR holds
   -i, --ignore=RELATIVE_PATH  ignore indicated path
-  -j, --jobs=NUM              read this many files at once (default: 1)
+  -j, --jobs=NUM              read this many files, or archives, at once (default: 1)
+  -m, --manifest-path=PATH    use specified path for manifest
+  -n, --no-parse-wal          do not try to parse WAL files
   -P, --progress              show progress information
   -q, --quiet                 do not print any output, except for errors
   -s, --skip-checksums        skip checksum verification
+  -w, --wal-path=PATH         use specified path for WAL files
+      --wal-directory=PATH    (same as --wal-path)
   -V, --version               output version information, then exit
   -?, --help                  show this help, then exit
 
-The WAL of the backup is not read; pg_verifybackup does that. Nor are the
-archives of -F t: unpack them first.
+The options are those of pg_verifybackup, -j besides. Archives (-F t) are read as
+they are, compressed by gzip, lz4 or zstd or not; nothing is unpacked.
 `
 
+// backupFormat is the value of -F.
+type backupFormat client.BackupFormat
+
+// UnmarshalText is called by the parser.
+func (f *backupFormat) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case "p", "plain":
+		*f = backupFormat(client.FormatPlain)
+	case "t", "tar":
+		*f = backupFormat(client.FormatTar)
+	default:
+		return usagef(`invalid backup format %q, must be "plain" or "tar"`, text)
+	}
+	return nil
+}
+
 type verifyCommand struct {
-	Ignore        []string `short:"i" sep:"none"`
-	Jobs          jobCount `short:"j" default:"1"`
-	Progress      bool     `short:"P"`
-	Quiet         bool     `short:"q"`
-	SkipChecksums bool     `short:"s"`
-	Backupdir     string   `arg:"" optional:""`
+	ExitOnError   bool         `short:"e"`
+	Format        backupFormat `short:"F"`
+	Ignore        []string     `short:"i" sep:"none"`
+	Jobs          jobCount     `short:"j" default:"1"`
+	ManifestPath  string       `short:"m"`
+	NoParseWal    bool         `short:"n" name:"no-parse-wal"`
+	Progress      bool         `short:"P"`
+	Quiet         bool         `short:"q"`
+	SkipChecksums bool         `short:"s"`
+	WALPath       string       `short:"w" name:"wal-path" aliases:"wal-directory"`
+	Backupdir     string       `arg:"" optional:""`
 }
 
 func (*verifyCommand) usage() string { return verifyUsage }
@@ -48,6 +75,9 @@ func (c *verifyCommand) run(out *console) error {
 	}
 	for _, problem := range report.Problems {
 		out.error(errors.New(problem.Message))
+		if problem.Hint != "" {
+			out.hint(problem.Hint)
+		}
 	}
 	if len(report.Problems) > 0 {
 		return errReported
@@ -61,7 +91,10 @@ func (c *verifyCommand) run(out *console) error {
 func (c *verifyCommand) verify(out *console) (client.Report, error) {
 	ctx, release := untilInterrupted(out)
 	defer release()
-	options := client.VerifyOptions{Jobs: int(c.Jobs), SkipChecksums: c.SkipChecksums, Ignore: c.Ignore}
+	options := client.VerifyOptions{
+		Format: client.BackupFormat(c.Format), Jobs: int(c.Jobs), SkipChecksums: c.SkipChecksums, Ignore: c.Ignore, FirstOnly: c.ExitOnError,
+		ManifestPath: c.ManifestPath, SkipWAL: c.NoParseWal, WALPath: c.WALPath,
+	}
 	if c.Progress {
 		line := newProgressLine(out)
 		defer line.finish()

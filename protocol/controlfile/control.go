@@ -181,6 +181,12 @@ func (l layout) decodeFields(data []byte, order binary.ByteOrder) Control {
 	return c
 }
 
+// IsKnown reports whether the layout of the file's version is known.
+func (c Control) IsKnown() bool {
+	_, known := layoutOf(c.Version)
+	return known
+}
+
 // WrittenBy reports whether a server of that major version writes such a file.
 func (c Control) WrittenBy(major int) bool {
 	l, known := layoutOf(c.Version)

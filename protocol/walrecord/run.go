@@ -281,9 +281,12 @@ func (r *Run) beginPage(start protocol.LSN, header []byte) {
 	r.pageEnd = start + r.blockSize
 	h := decodePageHeader(header, r.order)
 	if r.start >= start { // the backup begins in this page, or in a later one
-		if page := r.start - r.start%r.blockSize; page > start {
+		switch page := r.start - r.start%r.blockSize; {
+		case page > start:
 			r.skipTo(page)
-		} else {
+		case r.start == start+protocol.LSN(len(header)) && h.info&pageContinues != 0:
+			r.fail(start, "the page continues a record where the first one should begin")
+		default:
 			r.resume = r.start
 		}
 		return

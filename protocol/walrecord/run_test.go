@@ -64,6 +64,7 @@ func TestRun_Invalid(t *testing.T) {
 		at     protocol.LSN // 0: somewhere
 		want   string
 	}{
+		{"the start is continued", func(b []byte) { b[2] |= pageContinues }, nil, 0x100000, "where the first one should begin"},
 		{"a bit", func(b []byte) { b[0x50100] ^= 1 }, nil, 0x140178, "checksum"},
 		{"a bit of a header", func(b []byte) { b[0x40104] ^= 1 }, nil, 0x140100, "checksum"},
 		{"zeros", func(b []byte) { clear(b[0x40100:0x41000]) }, nil, 0x140100, "record length 0"},

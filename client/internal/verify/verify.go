@@ -1,210 +1,158 @@
-package client
+package verify
 
 import (
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
 
-	"golang.org/x/sync/errgroup"
-
-	"github.com/pgparallel/pgparallel/client/internal/datatree"
 	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
 
-// verification is a verification in progress.
-type verification struct {
-	VerifyOptions
-	dir      string
-	files    []manifest.File // the largest first
-	byPath   map[string]int  // index in files of those that were not seen on disk
-	usable   []bool          // by index: is there, with the right size
-	progress progress
+// Config says how to verify a backup. All but the functions may be zero.
+type Config struct {
+	Format        Format
+	Jobs          int      // goroutines; 0 means 1
+	SkipChecksums bool     // only names and sizes are compared
+	Ignore        []string // paths, relative to the backup, that are ignored with all that they hold
+	ManifestPath  string   // empty: backup_manifest in the backup
+	SkipWAL       bool     // the WAL is not read
+	WALPath       string   // a directory or an archive with the WAL; empty: in the backup
+	FirstOnly     bool     // the first problem ends the verification
 
-	mu     sync.Mutex
-	report Report
+	// Expect is told once how much there is to verify, and Done what has been verified
+	// since the last call. Done is called by several goroutines.
+	Expect func(files, bytes int64)
+	Done   func(files, bytes int64)
 }
 
-func newVerification(dir string, o VerifyOptions) (*verification, error) {
-	f, err := os.Open(filepath.Join(dir, output.ManifestFile))
+// Kind says what is wrong with a backup.
+type Kind int
+
+// The kinds of problems.
+const (
+	Missing  Kind = iota // in the manifest, not in the backup
+	Extra                // in the backup, not in the manifest
+	Size                 // another size
+	Checksum             // another checksum
+	Read                 // could not be read, or is no file
+	System               // pg_control is damaged, or another cluster's
+	WAL                  // the WAL is not there, not whole or not the backup's
+)
+
+// Problem is something that is wrong with a backup.
+type Problem struct {
+	Kind    Kind
+	Path    string // relative to the backup, with slashes
+	Message string // in pg_verifybackup's words
+	Hint    string // what there is to do; mostly empty
+}
+
+// Report is what a verification has found.
+type Report struct {
+	Files    int64     // files of the manifest that were looked at
+	Bytes    int64     // bytes that were read for their checksums
+	Problems []Problem // sorted by path; none: the backup is as it was taken
+}
+
+// errEnough ends a verification that is to end with the first problem.
+var errEnough = errors.New("a problem was found")
+
+// verification is a verification in progress.
+type verification struct {
+	Config
+	dir      string
+	layout   layout
+	manifest *manifest.Manifest
+	files    *files
+
+	stop func(error) // ends the verification early
+
+	mu       sync.Mutex
+	problems []Problem
+}
+
+// Run verifies the backup in dir. Its error says that there was nothing to compare, or is
+// that of ctx.
+func Run(ctx context.Context, dir string, c Config) (Report, error) {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	c.Jobs = max(c.Jobs, 1)
+	v := &verification{Config: c, dir: dir, stop: stop}
+	if err := v.open(); err != nil {
+		return Report{}, err
+	}
+	for _, step := range []func(context.Context) error{v.readFiles, v.checkControl, v.checkWAL} {
+		err := step(ctx)
+		if errors.Is(context.Cause(ctx), errEnough) {
+			break
+		}
+		if err != nil {
+			return Report{}, err
+		}
+	}
+	slices.SortStableFunc(v.problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Kind, b.Kind))
+	})
+	return Report{Files: v.files.count, Bytes: v.files.bytes.Load(), Problems: v.problems}, nil
+}
+
+// open finds out what there is to verify, and by what.
+func (v *verification) open() error {
+	var err error
+	if v.layout, err = findLayout(v.dir, v.Format); err != nil {
+		return err
+	}
+	if v.ManifestPath == "" {
+		v.ManifestPath = filepath.Join(v.dir, output.ManifestFile)
+	}
+	if v.manifest, err = readManifest(v.ManifestPath); err != nil {
+		return err
+	}
+	v.files = newFiles(v.manifest.Files, v.ignored)
+	v.Expect(v.files.count, v.files.toSum(v.SkipChecksums))
+	return nil
+}
+
+func readManifest(path string) (*manifest.Manifest, error) {
+	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("could not open file %q: %w", filepath.Join(dir, output.ManifestFile), output.Cause(err))
+		return nil, fmt.Errorf("could not open file %q: %w", path, output.Cause(err))
 	}
 	defer f.Close()
 	m, err := manifest.Read(f)
 	if err != nil {
-		return nil, fmt.Errorf("could not read file %q: %w", f.Name(), err)
+		return nil, fmt.Errorf("could not read file %q: %w", path, err)
 	}
-	slices.SortStableFunc(m.Files, func(a, b manifest.File) int { return cmp.Compare(b.Size, a.Size) })
-	if o.Jobs <= 0 {
-		o.Jobs = 1
-	}
-	if o.Progress == nil {
-		o.Progress = func(Progress) {}
-	}
-	v := &verification{VerifyOptions: o, dir: dir, files: m.Files, byPath: make(map[string]int, len(m.Files)), usable: make([]bool, len(m.Files))}
-	for i, f := range m.Files {
-		v.byPath[f.Path] = i
-		if !v.ignored(f.Path) {
-			v.report.Files++
-		}
-	}
-	v.progress.totalFiles.Store(v.report.Files)
-	return v, nil
+	return m, nil
 }
 
-// ignored reports whether a path is none of the verification's business.
-func (v *verification) ignored(path string) bool {
-	for _, parent := range []string{output.ManifestFile, "pg_wal", "postgresql.auto.conf", "recovery.signal", "standby.signal"} {
-		if datatree.Within(path, parent) {
-			return true
-		}
+// readFiles compares all files with the manifest.
+func (v *verification) readFiles(ctx context.Context) error {
+	if v.layout.format == Tar {
+		return v.readArchives(ctx)
 	}
-	return slices.ContainsFunc(v.Ignore, func(parent string) bool { return datatree.Within(path, parent) })
+	return v.readDirectory(ctx)
 }
 
-// walk compares what is on disk, below the directory and through the links of the
-// tablespaces, with the manifest: names and sizes.
-func (v *verification) walk(ctx context.Context, path string) error {
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
-	entries, err := os.ReadDir(filepath.Join(v.dir, path))
-	if err != nil {
-		if path == "" {
-			return fmt.Errorf("could not open directory %q: %w", v.dir, output.Cause(err))
-		}
-		v.problem(ProblemRead, path, "could not open directory %q: %v", path, output.Cause(err))
-		return nil
-	}
-	for _, entry := range entries {
-		child := entry.Name()
-		if path != "" {
-			child = path + "/" + child
-		}
-		if v.ignored(child) {
-			continue
-		}
-		// Not the entry's own information: links are followed, as
-		// PostgreSQL itself does.
-		info, err := os.Stat(filepath.Join(v.dir, child))
-		switch {
-		case err != nil:
-			v.problem(ProblemRead, child, "could not stat file or directory %q: %v", child, output.Cause(err))
-		case info.IsDir():
-			if err := v.walk(ctx, child); err != nil {
-				return err
-			}
-		case !info.Mode().IsRegular():
-			v.problem(ProblemRead, child, "%q is not a file or directory", child)
-		default:
-			v.compareSize(child, info)
-		}
-	}
-	return nil
-}
-
-func (v *verification) compareSize(path string, info fs.FileInfo) {
-	i, listed := v.byPath[path]
-	if !listed {
-		v.problem(ProblemExtra, path, "%q is present on disk but not in the manifest", path)
-		return
-	}
-	delete(v.byPath, path)
-	if f := v.files[i]; info.Size() != f.Size {
-		v.problem(ProblemSize, path, "%q has size %d on disk but size %d in the manifest", path, info.Size(), f.Size)
-		return
-	}
-	v.usable[i] = true
-	v.progress.totalBytes.Add(info.Size())
-}
-
-func (v *verification) reportMissing() {
-	for path := range v.byPath {
-		if !v.ignored(path) {
-			v.problem(ProblemMissing, path, "%q is present in the manifest but not on disk", path)
-		}
-	}
-}
-
-// compareChecksums reads the files that are as long as they should be.
-func (v *verification) compareChecksums(ctx context.Context) error {
-	defer v.progress.report(v.Progress)()
-	group, ctx := errgroup.WithContext(ctx)
-	next := make(chan int)
-	group.Go(func() error {
-		defer close(next)
-		for i := range v.files {
-			if !v.usable[i] || v.files[i].Algorithm == manifest.ChecksumNone {
-				continue
-			}
-			select {
-			case next <- i:
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-		}
-		return nil
-	})
-	for range v.Jobs {
-		group.Go(func() error {
-			buffer := make([]byte, 128<<10)
-			for i := range next {
-				if err := v.compareChecksum(ctx, v.files[i], buffer); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
-	return group.Wait()
-}
-
-// compareChecksum reads one file. Its error is only ctx's.
-func (v *verification) compareChecksum(ctx context.Context, listed manifest.File, buffer []byte) error {
-	f, err := os.Open(filepath.Join(v.dir, listed.Path))
-	if err != nil {
-		v.problem(ProblemRead, listed.Path, "could not open file %q: %v", listed.Path, output.Cause(err))
-		return nil
-	}
-	defer f.Close()
-	sum := listed.Algorithm.New()
-	var read int64
-	for {
-		n, err := f.Read(buffer)
-		sum.Write(buffer[:n])
-		read += int64(n)
-		v.progress.bytes.Add(int64(n))
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			v.problem(ProblemRead, listed.Path, "could not read file %q: %v", listed.Path, output.Cause(err))
-			return nil
-		}
-		if err := context.Cause(ctx); err != nil {
-			return err
-		}
-	}
-	switch {
-	case read != listed.Size:
-		v.problem(ProblemSize, listed.Path, "file %q should contain %d bytes, but read %d bytes", listed.Path, listed.Size, read)
-	case string(sum.Sum(nil)) != string(listed.Checksum):
-		v.problem(ProblemChecksum, listed.Path, "checksum mismatch for file %q", listed.Path)
-	}
-	v.progress.files.Add(1)
-	return nil
-}
-
-func (v *verification) problem(kind ProblemKind, path, format string, args ...any) {
+// problem notes what is wrong. It may be called by several goroutines.
+func (v *verification) problem(p Problem) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.report.Problems = append(v.report.Problems, Problem{Kind: kind, Path: path, Message: fmt.Sprintf(format, args...)})
+	if v.FirstOnly && len(v.problems) > 0 {
+		return
+	}
+	v.problems = append(v.problems, p)
+	if v.FirstOnly {
+		v.stop(errEnough)
+	}
+}
+
+func (v *verification) problemf(kind Kind, path, format string, args ...any) {
+	v.problem(Problem{Kind: kind, Path: path, Message: fmt.Sprintf(format, args...)})
 }
