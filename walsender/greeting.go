@@ -25,8 +25,9 @@ func (s *session) unavailableOr(ctx context.Context, refusal error) error {
 	return refusal
 }
 
-// greet says what follows a successful authentication (§1.5), up to ReadyForQuery.
-func (s *session) greet(ctx context.Context, m wire.StartupMessage) error {
+// greet says what follows a successful authentication (§1.5), up to ReadyForQuery, with a
+// warning in it unless that is nil.
+func (s *session) greet(ctx context.Context, m wire.StartupMessage, warning *protocol.Error) error {
 	err := s.reopen(ctx)
 	var settings protocol.Settings
 	if err == nil {
@@ -44,6 +45,9 @@ func (s *session) greet(ctx context.Context, m wire.StartupMessage) error {
 	}
 	if primary := s.primaryConnInfo(); primary != "" {
 		messages = append(messages, &pgproto3.ParameterStatus{Name: protocol.ParameterPrimaryConnInfo, Value: primary})
+	}
+	if warning != nil {
+		messages = append(messages, wire.NoticeResponse(warning))
 	}
 	messages = append(messages,
 		&pgproto3.BackendKeyData{ProcessID: s.key.processID, SecretKey: s.key.secret[:]},

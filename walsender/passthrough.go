@@ -96,7 +96,9 @@ func (s *session) passThrough(ctx context.Context, text string) (done bool, err 
 	if err := s.out.flush(); err != nil {
 		return true, err
 	}
-	err = checkTarget(text)
+	if err = checkTarget(text); err == nil {
+		err = s.checkLogical(text)
+	}
 	if err == nil {
 		err = s.openUpstream(ctx)
 	}

@@ -453,3 +453,59 @@ func TestRunningBackup_3_5_Lost(t *testing.T) {
 		t.Errorf("answer %q", got)
 	}
 }
+
+// Logical replication and SQL are refused here, not by PostgreSQL in words about a
+// connection that the client did not ask for; physical replication passes either way.
+func TestPassThrough_4_9_Logical(t *testing.T) {
+	const logical = "ErrorResponse ERROR 0A000 logical replication is not passed through"
+	const sql = "ErrorResponse ERROR 0A000 SQL is not passed through"
+	for _, asked := range []string{"true", "database"} {
+		cluster := newPassCluster()
+		c := rawDial(t, serve(t, &walsender.Server{Cluster: cluster}))
+		c.startup(map[string]string{"user": "bob", "replication": asked})
+		for text, want := range map[string]string{
+			"CREATE_REPLICATION_SLOT s LOGICAL test_decoding":               logical,
+			`CREATE_REPLICATION_SLOT "s" TEMPORARY LOGICAL "test_decoding"`: logical,
+			"START_REPLICATION SLOT s LOGICAL 0/0":                          logical,
+			"SELECT pg_catalog.set_config('search_path', '', false)":        sql,
+			"(SELECT 1)": sql,
+		} {
+			if want == sql && asked == "true" {
+				continue // PostgreSQL's answer fits
+			}
+			if got := c.query(text); !strings.HasPrefix(got[0], want+" | hint: Connect to PostgreSQL itself") {
+				t.Errorf("%s, %s: answer %q", asked, text, got)
+			}
+		}
+		c.Send("SHOW a")
+		u := cluster.upstream(t)
+		u.query("SHOW a")
+		u.say(readyForQuery)
+		c.answer()
+		for _, text := range []string{"CREATE_REPLICATION_SLOT logical PHYSICAL", "START_REPLICATION SLOT logical 0/0", `START_REPLICATION SLOT "LOGICAL" PHYSICAL 0/0`} {
+			c.Send(text)
+			u.query(text)
+			u.say(complete("DONE"), readyForQuery)
+			c.answer()
+		}
+	}
+}
+
+// What options set and PostgreSQL's walsender is to know gets there; of the rest the client
+// is told.
+func TestPassThrough_1_4_Options(t *testing.T) {
+	cluster := newPassCluster()
+	c := rawDial(t, serve(t, &walsender.Server{Cluster: cluster}))
+	greeting := c.startup(map[string]string{"user": "bob", "replication": "true", "options": "-c wal_sender_timeout=5s -c search_path=x"})
+	if !slices.Contains(greeting, "NoticeResponse WARNING 0A000 options of the connection have no effect: search_path") {
+		t.Errorf("greeting %q", greeting)
+	}
+	c.Send("SHOW a")
+	u := cluster.upstream(t)
+	if got := u.parameters["wal_sender_timeout"]; got != "5s" {
+		t.Errorf("wal_sender_timeout is %q", got)
+	}
+	u.query("SHOW a")
+	u.say(readyForQuery)
+	c.answer()
+}

@@ -7,7 +7,8 @@ import (
 )
 
 // checkTarget refuses a BASE_BACKUP that would write on the server: the option
-// TARGET, PostgreSQL 15 and later, with anything but the client as its value. It
+// TARGET, PostgreSQL 15 and later, with anything but client, or blackhole, which
+// writes nothing, as its value. It
 // looks for the option wherever a name can stand, in the grammars of all versions,
 // and refuses what it does not understand.
 func checkTarget(text string) error {
@@ -25,9 +26,9 @@ func checkTarget(text string) error {
 		case !t.isName() || !strings.EqualFold(t.value, "target"):
 			continue
 		}
-		if value, ok := l.next(); !ok || value.kind != '\'' && !value.isName() || value.lowered() != "client" {
+		if value, ok := l.next(); !ok || value.kind != '\'' && !value.isName() || value.lowered() != "client" && value.lowered() != "blackhole" {
 			return protocol.Errorf(protocol.CodeFeatureNotSupported,
-				"BASE_BACKUP with a target other than the client is not passed through")
+				"BASE_BACKUP with a target other than client and blackhole is not passed through")
 		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// TestCheckTarget lets a BASE_BACKUP pass that writes to the client only.
+// TestCheckTarget lets a BASE_BACKUP pass that writes to the client, or nowhere.
 func TestCheckTarget(t *testing.T) {
 	for _, text := range []string{
 		"IDENTIFY_SYSTEM",
@@ -15,6 +15,8 @@ func TestCheckTarget(t *testing.T) {
 		"BASE_BACKUP LABEL 'x' PROGRESS FAST NOWAIT MAX_RATE 32 TABLESPACE_MAP;",
 		"BASE_BACKUP ( LABEL 'pg_basebackup base backup',  PROGRESS,  CHECKPOINT 'fast',  MANIFEST 'yes',  TARGET 'client')",
 		"BASE_BACKUP (TARGET client)",
+		"BASE_BACKUP ( TARGET 'blackhole')",
+		"BASE_BACKUP (target BLACKHOLE)",
 		"BASE_BACKUP (TARGET CLIENT)",
 		`BASE_BACKUP ("target" "client")`,
 		"BASE_BACKUP (LABEL 'TARGET ''server''')",
@@ -28,7 +30,7 @@ func TestCheckTarget(t *testing.T) {
 	}
 	for text, code := range map[string]string{
 		"BASE_BACKUP ( TARGET 'server', TARGET_DETAIL '/x')":        protocol.CodeFeatureNotSupported,
-		"BASE_BACKUP ( TARGET 'blackhole')":                         protocol.CodeFeatureNotSupported,
+		"BASE_BACKUP ( TARGET 'Blackhole')":                         protocol.CodeFeatureNotSupported,
 		"BASE_BACKUP(target server)":                                protocol.CodeFeatureNotSupported,
 		"\n\vBASE_BACKUP\t(\fTaRgEt\r'server')":                     protocol.CodeFeatureNotSupported,
 		`BASE_BACKUP ("target" 'server')`:                           protocol.CodeFeatureNotSupported,
@@ -69,7 +71,8 @@ func FuzzCheckTarget(f *testing.F) {
 			t.Errorf("%q is refused", text)
 		}
 		quoted := strings.ContainsAny(text, `'"`)
-		if err == nil && !quoted && strings.HasPrefix(lower, "base_backup (target ") && !strings.HasPrefix(lower, "base_backup (target client") {
+		if err == nil && !quoted && strings.HasPrefix(lower, "base_backup (target ") && !strings.HasPrefix(lower, "base_backup (target client") &&
+			!strings.HasPrefix(lower, "base_backup (target blackhole") {
 			t.Errorf("%q is let through", text)
 		}
 	})

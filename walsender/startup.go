@@ -72,6 +72,7 @@ func (s *Server) startup(ctx context.Context, sess *session) error {
 		return sess.unavailableOr(ctx, err)
 	}
 	sess.asked = message.Parameters
+	ignored := takeOptions(sess.asked)
 	sess.user = message.Parameters["user"]
 	sess.application = message.Parameters["application_name"]
 	if err := s.authenticate(ctx, sess, message, in); err != nil {
@@ -82,7 +83,7 @@ func (s *Server) startup(ctx context.Context, sess *session) error {
 	if err := s.admit(sess); err != nil {
 		return err
 	}
-	if err := sess.greet(ctx, message); err != nil {
+	if err := sess.greet(ctx, message, ignoredOptions(ignored)); err != nil {
 		return err
 	}
 	return sess.stall.SetReadDeadline(time.Time{})

@@ -27,9 +27,9 @@ type passThrough struct {
 }
 
 // passedParameters are the parameters of a client's startup packet that the connection
-// to PostgreSQL gets too. The parameter options is left out: with it a client could
-// change any setting that the role of the pass-through may change.
-var passedParameters = []string{"application_name", "DateStyle", "TimeZone"}
+// to PostgreSQL gets too, those among them that its options set (§1.4). Any other could
+// change a setting that the role of the pass-through may change.
+var passedParameters = []string{"application_name", "DateStyle", "TimeZone", "wal_sender_timeout"}
 
 // setPassThrough makes sure that commands can be passed through. Without a connection
 // string of its own the pass-through is optional: a refusal by PostgreSQL goes to the

@@ -59,7 +59,7 @@ func TestPassThrough_Tools(t *testing.T) {
 			t.Errorf("SHOW answers %q", out)
 		}
 		out, err := s.Programs.Run(t.Context(), "psql", "-XAt", through+" replication=database", "-c", "SELECT 1")
-		if err == nil || !strings.Contains(err.Error(), "cannot execute SQL commands in WAL sender for physical replication") {
+		if err == nil || !strings.Contains(err.Error(), "SQL is not passed through") {
 			t.Errorf("SQL answers %q, %v", out, err)
 		}
 	})
@@ -69,6 +69,15 @@ func TestPassThrough_Tools(t *testing.T) {
 		expectCode(t, err, "0A000")
 		_, err = command(t, conn, "SHOW wal_segment_size")
 		must(t, err)
+		if s.Programs.Major >= 15 {
+			run(t, s, "pg_basebackup", "-d", through, "-t", "blackhole", "-X", "none", "-c", "fast")
+		}
+	})
+	t.Run("pg_recvlogical", func(t *testing.T) {
+		out, err := s.Programs.Run(t.Context(), "pg_recvlogical", "-d", through, "--slot", "x", "--create-slot", "-P", "test_decoding")
+		if err == nil || !strings.Contains(err.Error(), "SQL is not passed through") || !strings.Contains(err.Error(), "Connect to PostgreSQL itself") {
+			t.Errorf("logical replication answers %q, %v", out, err)
+		}
 	})
 }
 
@@ -89,16 +98,19 @@ func expectCode(t testing.TB, err error, code string) *pgconn.PgError {
 }
 
 // TestPassThrough_Parameters looks at what of a client's startup packet reaches
-// PostgreSQL: its name, and no setting.
+// PostgreSQL: its name, and no setting but those for its walsender (§1.4).
 func TestPassThrough_Parameters(t *testing.T) {
 	t.Parallel()
 	s := serve(t, newPrimary(t, nil))
-	conn := replicate(t, s.through()+" application_name=wanderer options='-c work_mem=7MB'")
+	conn := replicate(t, s.through()+" application_name=wanderer options='-c work_mem=7MB -c wal_sender_timeout=7s'")
 	if got := row(t, conn, "SHOW application_name"); got != "wanderer" {
 		t.Errorf("application_name is %q", got)
 	}
 	if got := row(t, conn, "SHOW work_mem"); got != "4MB" {
 		t.Errorf("work_mem is %q", got)
+	}
+	if got := row(t, conn, "SHOW wal_sender_timeout"); got != "7s" {
+		t.Errorf("wal_sender_timeout is %q", got)
 	}
 	if got := row(t, conn, "SHOW is_superuser"); got != "off" {
 		t.Errorf("is_superuser is %q", got)
