@@ -102,9 +102,9 @@ func (a *authority) files() tlsfiles.Files {
 	return tlsfiles.Files{Certificate: filepath.Join(a.dir, "server.crt"), Key: filepath.Join(a.dir, "server.key")}
 }
 
-// handshake is one between the two configurations: the server's error, and the name that
-// the client saw.
-func handshake(t testing.TB, server, client *tls.Config) (err error, name string) {
+// handshake is one between the two configurations: the name that the client saw, and the
+// server's error.
+func handshake(t testing.TB, server, client *tls.Config) (name string, err error) {
 	t.Helper()
 	here, there := net.Pipe()
 	ended := make(chan error, 1)
@@ -120,7 +120,7 @@ func handshake(t testing.TB, server, client *tls.Config) (err error, name string
 		_, _ = io.Copy(io.Discard, c) // with TLS 1.3 the server judges later
 	}
 	here.Close()
-	return <-ended, name
+	return name, <-ended
 }
 
 func TestTLS_Versions(t *testing.T) {
@@ -130,7 +130,7 @@ func TestTLS_Versions(t *testing.T) {
 	files, err := tlsfiles.Open(a.files())
 	must(t, err)
 	for version, ok := range map[uint16]bool{tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
-		err, _ := handshake(t, files.Config(), &tls.Config{MinVersion: version, MaxVersion: version})
+		_, err := handshake(t, files.Config(), &tls.Config{MinVersion: version, MaxVersion: version})
 		if (err == nil) != ok {
 			t.Errorf("%s: %v", tls.VersionName(version), err)
 		}
@@ -162,7 +162,7 @@ func TestTLS_Reload(t *testing.T) {
 		if err := files.Reload(); (err == nil) != step.ok {
 			t.Errorf("%s as %s: %v", step.from, step.to, err)
 		}
-		if err, name := handshake(t, config, &tls.Config{}); err != nil || name != step.want {
+		if name, err := handshake(t, config, &tls.Config{}); err != nil || name != step.want {
 			t.Errorf("after %s as %s the certificate of %q is shown, %v", step.from, step.to, name, err)
 		}
 	}
@@ -240,7 +240,7 @@ func TestTLS_ClientCertificates(t *testing.T) {
 			if test.client != nil {
 				client.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return test.client, nil }
 			}
-			err, _ = handshake(t, files.Config(), client)
+			_, err = handshake(t, files.Config(), client)
 			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 				t.Errorf("handshake: %v, want %q", err, test.want)
 			}
@@ -291,7 +291,7 @@ func TestSelfSigned(t *testing.T) {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(root)
 	for _, name := range []string{"localhost", "127.0.0.1"} {
-		err, _ := handshake(t, served.Config(), &tls.Config{VerifyConnection: func(s tls.ConnectionState) error {
+		_, err := handshake(t, served.Config(), &tls.Config{VerifyConnection: func(s tls.ConnectionState) error {
 			_, err := s.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: pool, DNSName: name})
 			return err
 		}})
