@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,7 +50,8 @@ func RunKilledBackup() bool {
 	if old := os.Getenv(killedOld); old != "" {
 		o.TablespaceMap = map[string]string{old: os.Getenv(killedNew)}
 	}
-	Backup(context.Background(), o)
+	_, err = Backup(context.Background(), o)
+	fmt.Println("the backup ended before it was killed:", err)
 	return true
 }
 

@@ -34,13 +34,16 @@ func TestBackup_5_6_PostgreSQLRefusesTheResidue(t *testing.T) {
 func checkResidues(t *testing.T, steps ...string) {
 	t.Helper()
 	ctx, p := t.Context(), postgres.Require(t)
-	source := p.NewCluster(t, postgres.InitOptions{WALSegmentSizeMB: 1, Settings: map[string]string{"wal_keep_size": "64MB"}}) // the checkpoints of the others remove WAL
+	source := p.NewCluster(t, postgres.InitOptions{WALSegmentSizeMB: 1, Settings: map[string]string{
+		"wal_keep_size":   "64MB", // the checkpoints of the others remove WAL
+		"max_wal_senders": "40",
+	}})
 	must(t, source.Start(ctx))
 	live, err := livecluster.Open(ctx, source.Dir, livecluster.Config{
 		ConnString: source.ConnString("postgres"), PassThroughSuperuser: "postgres",
 	})
 	must(t, err)
-	server := &walsender.Server{Cluster: live}
+	server := &walsender.Server{Cluster: live, MaxWALSenders: 40} // several at a time
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	served := make(chan struct{})
