@@ -92,11 +92,12 @@ func (p place) own(t *testing.T) {
 func (p place) verify(t *testing.T, target place, options ...string) {
 	t.Helper()
 	target.own(t)
-	succeed(t, command(t, "verify", target.dir))
+	options = append(options, target.dir)
+	succeed(t, command(t, append([]string{"verify"}, options...)...))
 	if !p.programs.Has("pg_verifybackup") {
 		return
 	}
-	if _, err := p.programs.Run(t.Context(), "pg_verifybackup", append(options, target.dir)...); err != nil {
+	if _, err := p.programs.Run(t.Context(), "pg_verifybackup", options...); err != nil {
 		t.Errorf("%v", err)
 	}
 }

@@ -109,13 +109,14 @@ type fieldSet uint
 func (s fieldSet) has(field int) bool { return s&(1<<field) != 0 }
 
 // object reads an object with fields of these names, each at most once, and
-// returns which there were. read reads the value of a field.
-func (l *lexer) object(kind string, names []string, read func(field int)) (given fieldSet) {
+// returns which there were. read reads the value of a field. complaint is about a field of
+// another name, which it is followed by.
+func (l *lexer) object(kind, complaint string, names []string, read func(field int)) (given fieldSet) {
 	l.list('{', '}', func() {
 		name := l.text()
 		field := slices.IndexFunc(names, func(s string) bool { return s == string(name) })
 		if field < 0 {
-			l.fail("unrecognized %s field %q", kind, protocol.Shorten(string(name), 64))
+			l.fail("%s: %q", complaint, protocol.Shorten(string(name), 64))
 			return
 		}
 		if given.has(field) {
@@ -128,16 +129,27 @@ func (l *lexer) object(kind string, names []string, read func(field int)) (given
 	return given
 }
 
-func (l *lexer) number() uint64 {
+// number reads a number without sign and fraction; complaint is about another value, which
+// it is followed by.
+func (l *lexer) number(complaint string) uint64 {
+	if l.token() == '"' {
+		l.fail("%s: %q", complaint, protocol.Shorten(l.string(), 64))
+		return 0
+	}
 	l.buf = l.buf[:0]
-	for c := l.token(); c >= '0' && c <= '9' && len(l.buf) <= 20; c = l.ahead() {
+	for c := l.ahead(); isOfScalar(c) && len(l.buf) <= 20; c = l.ahead() {
 		l.buf = append(l.buf, l.next())
 	}
 	n, err := strconv.ParseUint(string(l.buf), 10, 64)
 	if err != nil || (len(l.buf) > 1 && l.buf[0] == '0') {
-		l.fail("invalid number %q", l.buf)
+		l.fail("%s: %s", complaint, l.buf)
 	}
 	return n
+}
+
+// isOfScalar reports whether a character may be one of a number, or of a name such as null.
+func isOfScalar(c byte) bool {
+	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' || c == '-' || c == '+' || c == '.'
 }
 
 func (l *lexer) string() string { return string(l.text()) }

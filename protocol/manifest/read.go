@@ -52,7 +52,7 @@ func (p *parser) manifest() {
 		checksum
 	)
 	names := []string{"PostgreSQL-Backup-Manifest-Version", "System-Identifier", "Files", "WAL-Ranges", "Manifest-Checksum"}
-	given := p.object("top-level", names, func(field int) {
+	given := p.object("top-level", "unrecognized top-level field", names, func(field int) {
 		if p.m.Version == 0 && field != version {
 			p.fail("expected version indicator")
 		}
@@ -60,7 +60,7 @@ func (p *parser) manifest() {
 		case version:
 			p.version()
 		case systemID:
-			p.m.SystemID = p.number()
+			p.m.SystemID = p.number("system identifier in manifest not an integer")
 		case files:
 			p.list('[', ']', p.file)
 		case walRanges:
@@ -85,13 +85,13 @@ func (p *parser) manifest() {
 }
 
 func (p *parser) version() {
-	switch p.number() {
+	switch n := p.number("manifest version not an integer"); n {
 	case version1:
 		p.m.Version = version1
 	case version2:
 		p.m.Version = version2
 	default:
-		p.fail("unexpected manifest version")
+		p.fail("unexpected manifest version: %d", n)
 	}
 }
 
@@ -106,12 +106,12 @@ func (p *parser) file() {
 	)
 	names := []string{"Path", "Encoded-Path", "Size", "Last-Modified", "Checksum-Algorithm", "Checksum"}
 	f := File{Algorithm: ChecksumNone}
-	given := p.object("file", names, func(field int) {
+	given := p.object("file", "unexpected file field", names, func(field int) {
 		switch field {
 		case path:
 			f.Path = p.string()
 		case encodedPath:
-			f.Path = string(p.hex(func(string) error { return errors.New("could not decode file name") }))
+			f.Path = string(p.hex(func(text string) error { return fmt.Errorf("could not decode file name: %q", text) }))
 		case size:
 			f.Size = p.size()
 		case modTime:
@@ -163,10 +163,10 @@ func (p *parser) walRange() {
 	)
 	names := []string{"Timeline", "Start-LSN", "End-LSN"}
 	var r WALRange
-	given := p.object("WAL range", names, func(field int) {
+	given := p.object("WAL range", "unexpected WAL range field", names, func(field int) {
 		switch field {
 		case timeline:
-			n := p.number()
+			n := p.number("timeline is not an integer")
 			if n == 0 || n > math.MaxUint32 {
 				p.fail("timeline %d is out of range", n)
 			}
@@ -199,7 +199,7 @@ func (p *parser) hex(complain func(text string) error) []byte {
 }
 
 func (p *parser) size() int64 {
-	n := p.number()
+	n := p.number("file size is not an integer")
 	if n > math.MaxInt64 {
 		p.fail("file size %d is out of range", n)
 	}
@@ -224,9 +224,10 @@ func (p *parser) algorithm() ChecksumAlgorithm {
 }
 
 func (p *parser) lsn(complaint string) protocol.LSN {
-	lsn, err := protocol.ParseLSN(string(p.text()))
+	text := p.string()
+	lsn, err := protocol.ParseLSN(text)
 	if err != nil {
-		p.fail("%s", complaint)
+		p.fail("%s: %q", complaint, protocol.Shorten(text, 64))
 	}
 	return lsn
 }
