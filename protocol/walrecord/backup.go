@@ -22,11 +22,12 @@ type Backup struct {
 // Check reports what is missing in a run whose records count from b.Start on. It is the
 // *[Error] of the run where that hides what is needed.
 func (r *Run) Check(b Backup) error {
+	if err := r.Reach(b.Stop); err != nil {
+		return err
+	}
 	switch checkpoint, end := r.Checkpoint, r.BackupEnd; {
-	case r.err != nil && (r.end < b.Stop || b.Stop == 0 && checkpoint.Start == 0):
+	case checkpoint.Start == 0 && b.Stop == 0 && r.err != nil:
 		return r.err
-	case r.end < b.Stop:
-		return fmt.Errorf("its records end at %v, before the end of the backup at %v", r.end, b.Stop)
 	case checkpoint.Start == 0:
 		return fmt.Errorf("it has no checkpoint that begins at %v", b.Start)
 	case b.Checkpoint != 0 && checkpoint.Start != b.Checkpoint:
@@ -35,6 +36,17 @@ func (r *Run) Check(b Backup) error {
 		return fmt.Errorf("there is no record before %v that ends the backup which started at %v", b.Stop, b.Start)
 	}
 	return nil
+}
+
+// Reach reports why the records of a run do not lead to a position, as Check does.
+func (r *Run) Reach(stop protocol.LSN) error {
+	switch {
+	case r.end >= stop:
+		return nil
+	case r.err != nil:
+		return r.err
+	}
+	return fmt.Errorf("its records end at %v, before the end of the backup at %v", r.end, stop)
 }
 
 // JoinAll joins runs, which are found by where they begin, from the one at begin on, as far

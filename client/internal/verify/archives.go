@@ -132,7 +132,7 @@ func walkArchive(ctx context.Context, name string, visit func(name string, size 
 	defer f.Close()
 	r, err := decompress(name, f)
 	if err != nil {
-		return err
+		return readable(err)
 	}
 	if closer, ok := r.(io.Closer); ok && r != io.Reader(f) {
 		defer closer.Close()

@@ -46,7 +46,7 @@ func (v *verification) checkWAL(ctx context.Context) error {
 		return nil
 	}
 	for _, c := range chains {
-		v.judge(c)
+		v.judge(c, len(chains) == 1)
 	}
 	return nil
 }
@@ -258,12 +258,12 @@ func (c *chain) takeFile(ctx context.Context, path string, buffer []byte) error 
 	return nil
 }
 
-// judge tells what is wrong with a chain that was read.
-func (v *verification) judge(c *chain) {
+// judge tells what is wrong with a chain that was read, of several or the only one.
+func (v *verification) judge(c *chain, only bool) {
 	p := Problem{Kind: WAL, Path: output.WALFolder}
 	err := c.checkHistory()
 	if err == nil {
-		err = v.checkRecords(c)
+		err = v.checkRecords(c, only)
 	}
 	if err == nil {
 		return
@@ -306,7 +306,7 @@ func (c *chain) checkHistory() error {
 }
 
 // checkRecords holds the records of a chain against what recovery looks for in them.
-func (v *verification) checkRecords(c *chain) error {
+func (v *verification) checkRecords(c *chain, only bool) error {
 	first := c.start() - c.start()%protocol.LSN(c.source.SegmentSize)
 	run := walrecord.JoinAll(c.runs, first)
 	next := first
@@ -330,6 +330,9 @@ func (v *verification) checkRecords(c *chain) error {
 	label, err := protocol.ParseBackupLabel(string(v.files.kept[output.LabelFile]))
 	if err != nil {
 		return run.Check(need)
+	}
+	if label.StartPtr != need.Start && !only {
+		return run.Reach(need.Stop) // it is another chain that the backup begins with
 	}
 	if label.StartPtr != need.Start {
 		return fmt.Errorf("the manifest has it begin at %v, and the label at %v", need.Start, label.StartPtr)
