@@ -3,6 +3,9 @@ package client
 import (
 	"context"
 	"fmt"
+	"maps"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,8 +85,13 @@ func (b *backup) writeRecoveryConf(context.Context) error {
 	}
 	settings := recoverySettings(b.primary, b.WAL.Slot)
 	now := time.Now().Unix()
-	if err := b.out.AppendFile(output.AutoConfFile, []byte(settings), now); err != nil {
+	whole, err := b.out.AppendFile(output.AutoConfFile, []byte(settings), now)
+	if err != nil {
 		return err
+	}
+	if targets := recoveryTargets(string(whole)); len(targets) > 0 {
+		b.events.tell(LevelWarning, "%q sets %s: unless that is removed, the standby recovers up to there only, or does not start",
+			output.AutoConfFile, strings.Join(targets, ", "))
 	}
 	if b.listing.Has(output.StandbySignalFile) { // of a standby it comes with the rest
 		return nil
@@ -98,4 +106,19 @@ func recoverySettings(connInfo, slot string) string {
 	quoted := strings.NewReplacer(`'`, `''`, `\`, `\\`).Replace(connInfo)
 	return "primary_conninfo = '" + quoted + "'\n" +
 		"primary_slot_name = '" + slot + "'\n" // its name needs no quoting
+}
+
+// recoveryTarget is a line that sets where recovery ends; with ” it takes that back.
+var recoveryTarget = regexp.MustCompile(`(?im)^[ \t]*(recovery_target(?:_lsn|_name|_time|_xid)?)[ \t]*(?:=|[ \t])[ \t]*'?([^'\s]?)`)
+
+// recoveryTargets is which settings of postgresql.auto.conf end recovery. The server of the
+// backup need not know of them: pg_createsubscriber of 17 and 18 leaves one there, which is
+// without effect until a copy recovers.
+func recoveryTargets(conf string) []string {
+	set := map[string]bool{}
+	for _, line := range recoveryTarget.FindAllStringSubmatch(conf, -1) {
+		set[strings.ToLower(line[1])] = line[2] != "" // the last line counts
+	}
+	maps.DeleteFunc(set, func(_ string, is bool) bool { return !is })
+	return slices.Sorted(maps.Keys(set))
 }

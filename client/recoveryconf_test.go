@@ -76,6 +76,47 @@ func TestRecoverySettings(t *testing.T) {
 	}
 }
 
+// The last line of a setting counts, and those that say how recovery ends are no target.
+func TestRecoveryTargets(t *testing.T) {
+	for conf, want := range map[string][]string{
+		"": nil,
+		"recovery_target_timeline = 'latest'\nrecovery_target_action = promote\nrecovery_target_inclusive = false\n": nil,
+		"recovery_target = ''\nrecovery_target_name = ''\n#recovery_target_lsn = '0/3'\n":                            nil,
+		"recovery_target_lsn = '0/3000358'\nrecovery_target_lsn = ''\n":                                              nil,
+		"recovery_target_xid =\nport = 1\n":                                                                          nil,
+		"recovery_target_time = ''\nrecovery_target_lsn = '0/3000358'\n":                                             {"recovery_target_lsn"},
+		"port = 1\n\tRecovery_Target_XID 700\nrecovery_target='immediate'":                                           {"recovery_target", "recovery_target_xid"},
+	} {
+		if diff := cmp.Diff(want, recoveryTargets(conf)); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", conf, diff)
+		}
+	}
+}
+
+// What pg_createsubscriber of PostgreSQL 17 and 18 leaves on its server keeps a copy from
+// becoming a standby: the backup says so, in either format.
+func TestWriteRecoveryConf_WarnsOfRecoveryTarget(t *testing.T) {
+	for _, archive := range []*ArchiveOptions{nil, {}} {
+		for conf, want := range map[string]bool{"recovery_target_lsn = ''\n": false, "recovery_target_lsn = '0/3000358'\n": true} {
+			f := newFake(t)
+			f.access, f.primary = protocol.WALStreamed, "host=pg.example port=5431"
+			f.files[output.AutoConfFile] = conf
+			told := false
+			_, err := Backup(t.Context(), Options{
+				ConnConfig: f.config(), ConnInfo: connInfo(t, "host=/x user=u"), Dir: filepath.Join(t.TempDir(), "copy"), Archive: archive,
+				WAL: WALOptions{Method: WALFetch}, WriteRecoveryConf: true,
+				Log: func(e Event) {
+					told = told || e.Level == LevelWarning && strings.Contains(e.Message, "recovery_target_lsn")
+				},
+			})
+			must(t, err)
+			if told != want {
+				t.Errorf("%q: a warning: %v, want %v", conf, told, want)
+			}
+		}
+	}
+}
+
 // countMembers is how often a name is in an archive.
 func countMembers(t *testing.T, archive, name string) int {
 	t.Helper()

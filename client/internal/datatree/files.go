@@ -120,6 +120,16 @@ func (t *Tree) append(path string, content []byte) error {
 	return nil
 }
 
+// read is the content of a file.
+func (t *Tree) read(path string) ([]byte, error) {
+	root, rest := t.locate(path)
+	content, err := root.ReadFile(rest)
+	if err != nil {
+		return nil, fmt.Errorf("could not read file %q: %w", path, output.Cause(err))
+	}
+	return content, nil
+}
+
 // Remove removes a file.
 func (t *Tree) Remove(path string) error {
 	root, rest := t.locate(path)

@@ -212,21 +212,17 @@ func (t *Tree) WALSink() (output.Sink, error) {
 func (t *Tree) FinalSize(f *output.File, _ int64) int64 { return f.Size }
 
 // ControlFile reads global/pg_control under the name that it has until the end.
-func (t *Tree) ControlFile() ([]byte, error) {
-	root, name := t.locate(output.ControlFileHeld)
-	content, err := root.ReadFile(name)
-	if err != nil {
-		return nil, fmt.Errorf("could not read file %q: %w", output.ControlFileHeld, output.Cause(err))
-	}
-	return content, nil
-}
+func (t *Tree) ControlFile() ([]byte, error) { return t.read(output.ControlFileHeld) }
 
 // WriteFile creates a file, whose time is that of its creation.
 func (t *Tree) WriteFile(path string, content []byte, _ int64) error { return t.write(path, content) }
 
 // AppendFile adds to any file.
-func (t *Tree) AppendFile(path string, content []byte, _ int64) error {
-	return t.append(path, content)
+func (t *Tree) AppendFile(path string, content []byte, _ int64) ([]byte, error) {
+	if err := t.append(path, content); err != nil {
+		return nil, err
+	}
+	return t.read(path)
 }
 
 // TablespaceMap is empty: there are links.

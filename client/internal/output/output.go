@@ -54,9 +54,10 @@ type Output interface {
 	// WriteFile adds a file of the client's own. modTime is in Unix seconds, here and
 	// below, and of interest to archives only.
 	WriteFile(path string, content []byte, modTime int64) error
-	// AppendFile adds content to a file that the server may have sent, or creates it. The
-	// output must have been made to expect that of path.
-	AppendFile(path string, content []byte, modTime int64) error
+	// AppendFile adds content to a file that the server may have sent, or creates it, and
+	// returns what the file holds then. The output must have been made to expect that of
+	// path.
+	AppendFile(path string, content []byte, modTime int64) ([]byte, error)
 	// EnsureDirectory creates a directory that the listing may not have.
 	EnsureDirectory(path string) error
 	// TablespaceMap is the content of the file tablespace_map, by which recovery finds

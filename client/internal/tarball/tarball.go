@@ -106,12 +106,13 @@ func (a *Archives) WriteFile(path string, content []byte, modTime int64) error {
 }
 
 // AppendFile adds a file that has been kept in memory, with what it is to have besides.
-func (a *Archives) AppendFile(path string, content []byte, modTime int64) error {
+func (a *Archives) AppendFile(path string, content []byte, modTime int64) ([]byte, error) {
 	h := a.held[path]
 	if h == nil {
-		return fmt.Errorf("file %q is in its archive already", path)
+		return nil, fmt.Errorf("file %q is in its archive already", path)
 	}
-	return a.unhold(path, path, append(h.content, content...), modTime)
+	whole := append(h.content, content...)
+	return whole, a.unhold(path, path, whole, modTime)
 }
 
 // unhold adds a file that has been kept in memory, under its path.
