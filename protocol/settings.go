@@ -10,7 +10,7 @@ import (
 // Settings are the facts of a cluster that SHOW (§4.9) and the parameters at the
 // start of a session tell.
 type Settings struct {
-	ServerVersion     string      // as in PG_VERSION: "15"
+	ServerVersion     string      // "15.18"; where the minor version is not known it is 0: "15.0"
 	ServerVersionNum  int         // 150000
 	WALSegmentSize    int64       // bytes
 	BlockSize         int         // bytes

@@ -54,6 +54,14 @@ func (b *Backup) SetTotal(bytes int64) { b.counts.bytesTotal.Store(bytes) }
 // with XX001 when there were any (§4.3).
 func (b *Backup) AddChecksumFailures(n int) { b.counts.checksumFailures.Add(int64(n)) }
 
+// Status is the backup as monitoring shows it. It stays readable when the backup is over,
+// with the last state that it had.
+func (b *Backup) Status() Status {
+	b.table.mu.Lock()
+	defer b.table.mu.Unlock()
+	return b.status()
+}
+
 // status is called with the table's lock held.
 func (b *Backup) status() Status {
 	return Status{

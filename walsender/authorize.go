@@ -12,9 +12,12 @@ import (
 
 // Caller is the session that asks for a command, as [Server.Authorize] sees it.
 type Caller struct {
-	ProcessID       uint32 // of BackendKeyData, and in the log
-	Remote          net.Addr
-	User            string // the role that the startup packet named
+	ProcessID uint32 // of BackendKeyData, and in the log
+	Remote    net.Addr
+	// User is the role that the startup packet named. Without a [Server.Authenticator] it
+	// is what the client claims, and proves nothing; with one, the Authenticator has let
+	// the peer in as that role.
+	User            string
 	Identity        string // what the peer has proved to be ([Grant]); empty: nothing
 	ApplicationName string // what the client calls itself; empty if nothing
 }
@@ -68,11 +71,15 @@ func (s *session) askOwner(ctx context.Context, text string) error {
 	if s.server.Authorize == nil {
 		return nil
 	}
-	return s.server.Authorize(ctx, Caller{
+	return s.server.Authorize(ctx, s.caller(), text)
+}
+
+func (s *session) caller() Caller {
+	return Caller{
 		ProcessID:       s.key.processID,
 		Remote:          s.stall.RemoteAddr(),
 		User:            s.user,
 		Identity:        s.grant.Identity,
 		ApplicationName: s.application,
-	}, text)
+	}
 }

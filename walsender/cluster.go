@@ -13,8 +13,10 @@ import (
 // known about it. Its methods are called from many goroutines at once, and return
 // soon after their ctx has ended: the session waits for them.
 //
-// An error that is a *[protocol.Error] is the answer to the peer. Any other
-// reaches the peer as XX000 with a fixed text, and the log with its own. The
+// An error that is a *[protocol.Error] is the answer to the peer. Where a file was asked
+// for, fs.ErrNotExist is 58P01 and fs.ErrPermission 58030. Any other
+// reaches the peer as XX000 with a fixed text, and the log with its own, and so does a row
+// that no cluster can have: the log names the method that it came from. The
 // cluster's further abilities are optional interfaces: [WALLister],
 // [Historian], [PassThrough], [RunningCluster], [Reopener],
 // [BackupChecker]. A command whose ability is absent is answered with 0A000.

@@ -14,6 +14,10 @@
 //	…
 //	log.Fatal(server.Serve(listener))
 //
+// Whoever writes a Cluster finds out what it lacks by "pgparallel conform --server", which
+// tries a server case by case, or by [conformance.CheckServer] in a Go test. Server.BackupEnded
+// and Server.SessionEnded tell a program what became of each backup and each session.
+//
 // # How a session runs
 //
 // Each connection has two goroutines. One runs the commands, one after the other,
@@ -36,4 +40,6 @@
 // from its own machine only, and it is up to its owner that all users of the machine
 // are trusted, or that only the right one can open the socket ([ListenUnix] makes such a
 // one). Package auth has an Authenticator that goes by rules as pg_hba.conf has them.
+//
+// [conformance.CheckServer]: https://pkg.go.dev/github.com/pgparallel/pgparallel/walsender/conformance
 package walsender

@@ -3,6 +3,7 @@ package walsender
 import (
 	"context"
 	"errors"
+	"io/fs"
 
 	"github.com/pgparallel/pgparallel/protocol"
 )
@@ -38,6 +39,22 @@ func answerable(ctx context.Context, err error) error {
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	return err
+}
+
+// fileError is the answer to an error of a [Cluster] about a file: one that is not there
+// (fs.ErrNotExist) and one that may not be read (fs.ErrPermission) have PostgreSQL's words
+// and the SQLSTATEs of §4.6. Every other error is what it was.
+func fileError(name string, err error) error {
+	if _, told := errors.AsType[*protocol.Error](err); told {
+		return err
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return protocol.Errorf(protocol.CodeUndefinedFile, "could not open file \"%s\": No such file or directory", protocol.Shorten(name, 1024))
+	case errors.Is(err, fs.ErrPermission):
+		return protocol.Errorf(protocol.CodeIOError, "could not open file \"%s\": Permission denied", protocol.Shorten(name, 1024))
 	}
 	return err
 }

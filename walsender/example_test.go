@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"log"
 	"net"
-	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/datadir"
@@ -62,12 +62,20 @@ func ExampleAuthenticator() {
 	// Output: FATAL: role "bob" needs a certificate (SQLSTATE 28000)
 }
 
-// Authorize sees each command before it runs. Here it allows one role to back up.
+// Authorize sees each command before it runs. Here it allows one role to back up: by
+// START_BACKUP and JOIN_BACKUP, and by PostgreSQL's own BASE_BACKUP, which a cluster with a
+// pass-through would run. The text is parsed, as the server does it: blanks and letters
+// in lower case change nothing. Who may call himself "backup" is up to an Authenticator.
 func ExampleServer_authorize() {
 	server := &walsender.Server{
 		Cluster: walsendertest.Primary(),
 		Authorize: func(_ context.Context, s walsender.Caller, command string) error {
-			if strings.HasPrefix(strings.ToUpper(command), "START_BACKUP") && s.User != "backup" {
+			switch grammar.Verb(command) {
+			case "START_BACKUP", "JOIN_BACKUP", "BASE_BACKUP":
+			default:
+				return nil
+			}
+			if s.User != "backup" {
 				return protocol.Errorf(protocol.CodeInsufficientPrivilege, "role %q may not take backups", s.User)
 			}
 			return nil
@@ -86,7 +94,7 @@ func ExampleServer_authorize() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for _, command := range []string{"IDENTIFY_SYSTEM", "START_BACKUP FAST"} {
+	for _, command := range []string{"IDENTIFY_SYSTEM", " start_backup fast", "BASE_BACKUP"} {
 		_, err := conn.Exec(ctx, command).ReadAll()
 		fmt.Printf("%s: %v\n", command, err)
 	}
@@ -98,6 +106,7 @@ func ExampleServer_authorize() {
 	fmt.Println(<-served)
 	// Output:
 	// IDENTIFY_SYSTEM: <nil>
-	// START_BACKUP FAST: ERROR: role "bob" may not take backups (SQLSTATE 42501)
+	//  start_backup fast: ERROR: role "bob" may not take backups (SQLSTATE 42501)
+	// BASE_BACKUP: ERROR: role "bob" may not take backups (SQLSTATE 42501)
 	// walsender: server closed
 }

@@ -33,6 +33,9 @@ func (s *session) greet(ctx context.Context, m wire.StartupMessage, warning *pro
 	if err == nil {
 		settings, err = s.cluster.Settings(ctx)
 	}
+	if err == nil {
+		err = impossible("Settings", checkSettings(settings))
+	}
 	if err != nil {
 		if _, told := errors.AsType[*protocol.Error](err); !told {
 			s.log.Error("could not read the cluster's settings", zap.Error(err))

@@ -9,6 +9,9 @@ import (
 // identifySystem answers IDENTIFY_SYSTEM (§4.9).
 func (s *session) identifySystem(ctx context.Context) error {
 	system, err := s.cluster.Identify(ctx)
+	if err == nil {
+		err = impossible("Identify", checkSystem(system))
+	}
 	if err != nil {
 		return err
 	}

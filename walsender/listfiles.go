@@ -8,5 +8,5 @@ import (
 
 // listFiles answers LIST_FILES (§4.5).
 func (s *session) listFiles(ctx context.Context, c grammar.ListFiles) error {
-	return s.files(ctx, "LIST_FILES", s.cluster.Files(ctx, c.Tablespace, s.notice))
+	return s.files(ctx, "LIST_FILES", "Files", s.cluster.Files(ctx, c.Tablespace, s.notice))
 }

@@ -18,7 +18,7 @@ func (s *session) listWALFiles(ctx context.Context, c grammar.ListWALFiles) erro
 	if err != nil {
 		return err
 	}
-	return s.files(ctx, "LIST_WAL_FILES", lister.WALFiles(ctx, start, end))
+	return s.files(ctx, "LIST_WAL_FILES", "WALFiles", lister.WALFiles(ctx, start, end))
 }
 
 func (s *session) walRange(c grammar.ListWALFiles) (start, end protocol.LSN, err error) {

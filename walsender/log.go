@@ -12,6 +12,18 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
+// defaultLogger is the log of a server that was given none: what an operator must see.
+func defaultLogger() *zap.Logger {
+	config := zap.NewProductionConfig()
+	config.Level = zap.NewAtomicLevelAt(zap.WarnLevel)
+	config.Sampling = nil // it would drop lines of which many are alike
+	log, err := config.Build()
+	if err != nil { // standard error cannot be opened
+		return zap.NewNop()
+	}
+	return log
+}
+
 // logCommand writes the line of a command: what it was, how it ended, how many
 // bytes the answer had and how long it took.
 func (s *session) logCommand(command grammar.Command, began time.Time, bytes int64, err error) {

@@ -14,9 +14,9 @@ const outputSize = 64 << 10
 // output gathers what a session says. Messages are encoded straight into its
 // buffer: pgproto3's Backend would copy them, and drops its buffer at each flush.
 type output struct {
-	w     io.Writer
-	buf   []byte
-	total int64 // bytes written, in all
+	w    io.Writer
+	buf  []byte
+	said int64 // bytes handed in so far; those that a lost connection drops are among them
 }
 
 func newOutput(w io.Writer) *output { return &output{w: w} }
@@ -30,7 +30,7 @@ func (o *output) rest() {
 }
 
 // bytesSaid counts the bytes of everything said so far, gathered ones included.
-func (o *output) bytesSaid() int64 { return o.total + int64(len(o.buf)) }
+func (o *output) bytesSaid() int64 { return o.said }
 
 // send appends a message and writes when much has gathered.
 func (o *output) send(m pgproto3.BackendMessage) error {
@@ -38,6 +38,7 @@ func (o *output) send(m pgproto3.BackendMessage) error {
 	if err != nil {
 		return fmt.Errorf("encoding %T: %w", m, err)
 	}
+	o.said += int64(len(buf) - len(o.buf))
 	o.buf = buf
 	if len(o.buf) >= outputSize/2 {
 		return o.flush()
@@ -48,6 +49,7 @@ func (o *output) send(m pgproto3.BackendMessage) error {
 // Write appends a small p and writes a large one directly, after what has
 // gathered. It is what frames are written to.
 func (o *output) Write(p []byte) (int, error) {
+	o.said += int64(len(p))
 	if len(o.buf)+len(p) <= outputSize {
 		o.buf = append(o.buf, p...)
 		return len(p), nil
@@ -74,7 +76,6 @@ func (o *output) flush() error {
 
 func (o *output) write(p []byte) (int, error) {
 	n, err := o.w.Write(p)
-	o.total += int64(n)
 	if err != nil {
 		err = lostError{err}
 	}

@@ -21,9 +21,9 @@ func (s *session) result(tag string, columns []protocol.Column, rows ...protocol
 	return s.complete(tag)
 }
 
-// files answers with a listing, row by row as it is found. An error before the
-// first row is the whole answer.
-func (s *session) files(ctx context.Context, tag string, files iter.Seq2[protocol.File, error]) error {
+// files answers with a listing of the cluster's method, row by row as it is found. An error
+// before the first row is the whole answer.
+func (s *session) files(ctx context.Context, tag, method string, files iter.Seq2[protocol.File, error]) error {
 	described := false
 	describe := func() error {
 		if described {
@@ -40,6 +40,9 @@ func (s *session) files(ctx context.Context, tag string, files iter.Seq2[protoco
 			return context.Cause(ctx)
 		}
 		if err := describe(); err != nil {
+			return err
+		}
+		if err := impossible(method, checkFile(file)); err != nil {
 			return err
 		}
 		if err := s.out.send(wire.DataRow(file.Row())); err != nil {

@@ -84,7 +84,7 @@ func (s *session) sendCopy(ctx context.Context, c grammar.SendFile, t *transfer)
 	}
 	file, err := s.cluster.Open(ctx, c.Path, options)
 	if err != nil {
-		return err
+		return fileError(c.Path, err)
 	}
 	defer file.Close()
 	defer s.awaitReader()()

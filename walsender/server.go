@@ -86,9 +86,18 @@ type Server struct {
 	// once, and ends soon after ctx. Without it everything is allowed.
 	Authorize func(ctx context.Context, c Caller, command string) error
 
-	// Logger gets a line a session and a command: SEND_FILE and the LIST
-	// commands at Debug where they succeed, the others at Info, errors that are
-	// the server's own at Error. Ids of backups are cut. Nil: no log.
+	// BackupEnded is told of each backup at its end, and SessionEnded of each session
+	// that was admitted. They are called on the session's goroutine, many at once, and
+	// must return quickly. Nil: nobody is told.
+	BackupEnded  func(BackupEnd)
+	SessionEnded func(SessionEnd)
+
+	// Logger gets a line a session, a command and a backup: SEND_FILE and the LIST
+	// commands at Debug where they succeed, the others at Info, backups that failed or
+	// have damaged pages at Warn, errors that are the server's own at Error. Ids of
+	// backups are cut. Nil: zap's production logger, to standard error, of Warn and
+	// above; [zap.NewNop] for no log. The example of a Server's Logger shows how a log/slog.Handler
+	// gets the lines.
 	Logger *zap.Logger
 
 	once     sync.Once
@@ -121,7 +130,7 @@ func (s *Server) init() {
 			s.Backups = sharedstate.NewTable(0)
 		}
 		if s.Logger == nil {
-			s.Logger = zap.NewNop()
+			s.Logger = defaultLogger()
 		}
 	})
 }

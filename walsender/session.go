@@ -61,10 +61,10 @@ type session struct {
 // run serves the session's messages until the peer says goodbye or the session is
 // ended. ctx is the session's; cancel ends it.
 func (s *session) run(ctx context.Context, cancel context.CancelCauseFunc) (err error) {
-	s.log = s.log.With(zap.Uint32("pid", s.key.processID), zap.String("user", s.user),
+	s.log = s.log.With(zap.Uint32("session", s.key.processID), zap.String("user", s.user),
 		zap.String("application_name", s.application))
 	s.log.Info("session started")
-	s.member.log = s.log
+	s.member.log, s.member.ended = s.log, s.backupEnded
 	s.end = cancel
 	s.in = newReadAhead(s.conn, s.stall.Conn, s.already, s.peerEnded)
 	filled := make(chan struct{})
@@ -81,7 +81,7 @@ func (s *session) run(ctx context.Context, cancel context.CancelCauseFunc) (err 
 	defer func() { cancel(err) }()
 	defer s.closeUpstream()
 	defer func() { s.sayGoodbye(err) }()
-	defer s.member.leave()
+	defer func() { s.member.leave(err) }()
 	for {
 		kind, body, err := s.in.next(ctx)
 		if err != nil {
@@ -327,7 +327,7 @@ func (s *session) awaitReader() (restore func()) {
 // sayGoodbye ends the session in the log and, where there is something to say and
 // a frame boundary to say it at, on the wire.
 func (s *session) sayGoodbye(err error) {
-	s.log.Info("session ended", zap.Duration("time", time.Since(s.start)), zap.NamedError("reason", err))
+	s.sessionEnded(err)
 	if s.sayFatal(err) {
 		drain(s.conn)
 	}

@@ -1,6 +1,7 @@
 package walsender
 
 import (
+	"cmp"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -36,7 +37,8 @@ const (
 // membership is a session's part in a backup. The session's goroutine uses it; only
 // leads may be called from others.
 type membership struct {
-	log *zap.Logger
+	log   *zap.Logger
+	ended func(b *sharedstate.Backup, why error) // is told of the end of a backup that the session led
 
 	mu    sync.Mutex
 	state sessionState // written under mu
@@ -60,15 +62,16 @@ func (m *membership) enter(b *sharedstate.Backup, state sessionState) {
 	}
 }
 
-// leave takes the session out of its backup, if it is in one. A led backup is aborted,
-// which does nothing where it has ended; a joined one goes on.
-func (m *membership) leave() {
+// leave takes the session out of its backup, if it is in one. A led backup is aborted
+// because of why; a joined one goes on.
+func (m *membership) leave(why error) {
 	switch m.state {
 	case leading:
 		m.backup.Abort()
 		if m.led != nil {
 			m.led.Abort()
 		}
+		m.ended(m.backup, cmp.Or(why, errLeaderLeft))
 	case joined:
 		m.backup.Leave()
 	}
@@ -143,7 +146,7 @@ func (m *membership) noticeEnd() error {
 		err = abortedBy(lost, m.backup)
 	}
 	m.over = err
-	m.leave()
+	m.leave(err)
 	return err
 }
 

@@ -30,7 +30,7 @@ func (s *session) startBackup(ctx context.Context, c grammar.StartBackup) error 
 	s.lead(b)
 	start, err := s.enterBackupMode(ctx, b, c)
 	if err != nil {
-		s.member.leave()
+		s.member.leave(err)
 		return err
 	}
 	row := protocol.BackupStart{StartPoint: start, ID: b.ID}
@@ -59,6 +59,9 @@ func (s *session) enterBackupMode(ctx context.Context, b *sharedstate.Backup, c 
 		return start, err
 	}
 	s.member.watch(led)
+	if err := impossible("StartBackup", checkStart(start)); err != nil {
+		return start, err
+	}
 	inRecovery, err := s.cluster.InRecovery(ctx)
 	if err != nil {
 		return start, err

@@ -30,12 +30,13 @@ func (s *session) stopBackup(ctx context.Context, c grammar.StopBackup) error {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		s.member.leave()
+		s.member.leave(err)
 		return abortedBy(err, b)
 	}
 	failures := b.Counters().ChecksumFailures
 	b.End()
 	s.member.becomeIdle()
+	s.backupEnded(b, nil)
 	if err := s.result("STOP_BACKUP", protocol.BackupStopColumns(), stop.Row()); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package walsender
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
@@ -20,7 +21,7 @@ func (s *session) timelineHistory(ctx context.Context, c grammar.TimelineHistory
 	}
 	history, err := historian.TimelineHistory(ctx, c.Timeline)
 	if err != nil {
-		return err
+		return fileError(fmt.Sprintf("pg_wal/%08X.history", uint32(c.Timeline)), err)
 	}
 	if err := s.out.send(wire.DataRow(history.Row())); err != nil {
 		return err

@@ -157,7 +157,7 @@ func (d *Dir) ReadFile(name string) ([]byte, error) {
 }
 
 // Settings tells what PG_VERSION, pg_control and the mode of the directory say.
-// The version is the major one alone.
+// The minor version is not known there: it is 0, as 15.0.
 func (d *Dir) Settings(ctx context.Context) (protocol.Settings, error) {
 	c, err := d.Control(ctx)
 	if err != nil {
@@ -172,7 +172,7 @@ func (d *Dir) Settings(ctx context.Context) (protocol.Settings, error) {
 		mode = 0o750
 	}
 	return protocol.Settings{
-		ServerVersion:     strconv.Itoa(d.major),
+		ServerVersion:     strconv.Itoa(d.major) + ".0",
 		ServerVersionNum:  d.major * 10000,
 		WALSegmentSize:    int64(c.WALSegmentSize),
 		BlockSize:         int(c.BlockSize),

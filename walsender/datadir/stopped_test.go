@@ -289,7 +289,7 @@ func TestStopped_Settings(t *testing.T) {
 		got, err := c.Settings(t.Context())
 		must(t, err)
 		want := protocol.Settings{
-			ServerVersion: "15", ServerVersionNum: 150000, WALSegmentSize: 1 << 20, BlockSize: 8192,
+			ServerVersion: "15.0", ServerVersionNum: 150000, WALSegmentSize: 1 << 20, BlockSize: 8192,
 			DataChecksums: !group, DataDirectoryMode: 0o700, InHotStandby: true, WALLevel: "replica",
 		}
 		if group {

@@ -100,7 +100,7 @@ func (c *Cluster) Settings(context.Context) (protocol.Settings, error) {
 		mode = 0o750
 	}
 	return protocol.Settings{
-		ServerVersion:     fmt.Sprint(c.sample.Version),
+		ServerVersion:     fmt.Sprintf("%d.0", c.sample.Version),
 		ServerVersionNum:  c.sample.Version * 10000,
 		WALSegmentSize:    int64(c.sample.WALSegmentSize),
 		BlockSize:         pageSize,

@@ -47,8 +47,8 @@ func ExampleServer_faults() {
 	}
 	fmt.Println("did not happen:", server.Unused())
 	// Output:
-	// 15
-	// 15
+	// 15.0
+	// 15.0
 	// FATAL 53300
 	// did not happen: [CutFile("base/5/20001", 1000)]
 }

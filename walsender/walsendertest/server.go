@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"go.uber.org/zap"
 
 	"github.com/pgparallel/pgparallel/walsender"
 )
@@ -47,7 +48,7 @@ type Server struct {
 	TLS bool
 
 	// Config is the server itself, for its further fields: MaxWALSenders,
-	// SenderTimeout, Backups, Logger. Cluster is set by Start; TLSConfig is not
+	// SenderTimeout, Backups, Logger (nil: no log). Cluster is set by Start; TLSConfig is not
 	// used. Its Shutdown tells clients that the server goes (§1.9).
 	Config walsender.Server
 
@@ -109,6 +110,9 @@ func (s *Server) StartTest(t TB) {
 func (s *Server) Start() error {
 	if s.Cluster == nil {
 		s.Cluster = Primary()
+	}
+	if s.Config.Logger == nil {
+		s.Config.Logger = zap.NewNop() // the transcript tells
 	}
 	if err := s.build(); err != nil {
 		return fmt.Errorf("starting a test server: %w", err)

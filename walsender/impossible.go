@@ -1,0 +1,61 @@
+package walsender
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+// impossible is an error about what a method of a [Cluster] has returned and no cluster
+// has: it is found here, by the method's name, and not by a client that can only wonder.
+func impossible(method string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("the Cluster's method %s has returned what no cluster has: %w", method, err)
+}
+
+// checkFile checks a row of a listing, but for its path: that is for the client to
+// distrust (§5.9), and tests of clients serve hostile ones.
+func checkFile(f protocol.File) error {
+	switch {
+	case f.Type != protocol.TypeFile && f.Type != protocol.TypeDirectory && f.Type != protocol.TypeLink:
+		return fmt.Errorf("type %q of %q", f.Type, protocol.Shorten(f.Path, 256))
+	case f.Size < 0:
+		return fmt.Errorf("size %d of %q", f.Size, protocol.Shorten(f.Path, 256))
+	}
+	return nil
+}
+
+// checkSystem checks the answer to IDENTIFY_SYSTEM.
+func checkSystem(s protocol.System) error {
+	if s.Timeline == 0 {
+		return errors.New("timeline 0")
+	}
+	return nil
+}
+
+// checkStart checks where a backup starts.
+func checkStart(p protocol.StartPoint) error {
+	if p.Timeline == 0 || p.StartPtr == 0 {
+		return fmt.Errorf("start point %v on timeline %d", p.StartPtr, p.Timeline)
+	}
+	return nil
+}
+
+// checkSettings checks what becomes parameters and answers to SHOW.
+func checkSettings(s protocol.Settings) error {
+	size, _ := s.Show("wal_segment_size")
+	if _, err := protocol.ParseWALSegmentSize(size); err != nil {
+		return err
+	}
+	mode, _ := s.Show("data_directory_mode")
+	if _, err := protocol.ParseDataDirectoryMode(mode); err != nil {
+		return err
+	}
+	if s.ServerVersion == "" || s.ServerVersionNum < 1 {
+		return fmt.Errorf("server_version %q, server_version_num %d", s.ServerVersion, s.ServerVersionNum)
+	}
+	return nil
+}

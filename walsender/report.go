@@ -1,0 +1,95 @@
+package walsender
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/sharedstate"
+)
+
+// errLeaderLeft is why a backup ends whose leader says goodbye without STOP_BACKUP.
+var errLeaderLeft = errors.New("its leader left without STOP_BACKUP")
+
+// BackupEnd is what became of a backup ([Server.BackupEnded]).
+type BackupEnd struct {
+	// Status has the backup's counters, as they are at the end. WAL that is fetched after
+	// STOP_BACKUP is not among them. Its ID is cut: nobody joins the backup any more.
+	sharedstate.Status
+	Duration time.Duration // from START_BACKUP on
+	// Err is why the backup was aborted; nil: STOP_BACKUP has succeeded, though pages may
+	// be damaged (Counters.ChecksumFailures).
+	Err error
+}
+
+// SessionEnd is what became of a session ([Server.SessionEnded]).
+type SessionEnd struct {
+	Caller
+	BytesSent int64         // everything that was said to the peer
+	Duration  time.Duration // from the connection on
+	// Err is why the session ended; nil: the peer said goodbye.
+	Err error
+}
+
+// backupEnded tells of the end of a backup: in one line of the log, and by the hook.
+func (s *session) backupEnded(b *sharedstate.Backup, why error) {
+	e := BackupEnd{Status: b.Status(), Duration: time.Since(b.Began), Err: why}
+	fields := []zap.Field{
+		zap.String("backup", e.ID), zap.String("label", protocol.Shorten(e.Label, 64)),
+		zap.Int64("files", e.FilesSent), zap.Int64("bytes", e.BytesSent), zap.Duration("time", e.Duration.Round(time.Millisecond)),
+		zap.String("rate", rate(e.BytesSent, e.Duration)), zap.Int64("sessions", 1+e.SessionsJoined), zap.Int64("checksum_failures", e.ChecksumFailures),
+	}
+	switch {
+	case why != nil:
+		s.log.Warn("backup failed", append(fields, zap.NamedError("reason", withoutAddress(why)))...)
+	case e.ChecksumFailures > 0:
+		s.log.Warn("backup completed, with damaged pages", fields...)
+	default:
+		s.log.Info("backup completed", fields...)
+	}
+	if s.server.BackupEnded != nil {
+		s.server.BackupEnded(e)
+	}
+}
+
+// rate is how fast so many bytes were sent.
+func rate(bytes int64, took time.Duration) string {
+	return fmt.Sprintf("%.1f MB/s", float64(bytes)/1e6/max(took.Seconds(), 0.001))
+}
+
+// sessionEnded tells of the end of a session. One that was not admitted is in the log
+// alone.
+func (s *session) sessionEnded(err error) {
+	fields := []zap.Field{zap.Duration("time", time.Since(s.start))}
+	switch {
+	case err == nil:
+	case errors.Is(err, errPeerGone), errors.Is(err, errUpstreamEnded):
+		// Many clients end so, pg_basebackup for one; what a backup lost by it, the backup's line says.
+		fields = append(fields, zap.String("reason", "client closed the connection"))
+	default:
+		fields = append(fields, zap.NamedError("reason", withoutAddress(err)))
+	}
+	if protocol.HasCode(err, protocol.CodeTooManyConnections) {
+		s.log.Warn("session refused", fields...)
+		return
+	}
+	s.log.Info("session ended", fields...)
+	if s.server.SessionEnded != nil && s.end != nil {
+		s.server.SessionEnded(SessionEnd{Caller: s.caller(), BytesSent: s.out.bytesSaid(), Duration: time.Since(s.start), Err: err})
+	}
+}
+
+// withoutAddress is an error whose text has no path of a socket in it.
+func withoutAddress(err error) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		if isLost(err) {
+			return lostError{op.Err}
+		}
+		return op.Err
+	}
+	return err
+}

@@ -1,0 +1,122 @@
+package walsender_test
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"strings"
+	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender"
+)
+
+// A backup's end is a line of the log and a call, with what was counted, whether it ended
+// well or not; and so is a session's.
+func TestServer_Ends(t *testing.T) {
+	core, logs := observer.New(zap.DebugLevel)
+	backups, sessions := make(chan walsender.BackupEnd, 10), make(chan walsender.SessionEnd, 10)
+	addr := serve(t, &walsender.Server{
+		Cluster: newMemCluster(), Logger: zap.New(core),
+		BackupEnded:  func(e walsender.BackupEnd) { backups <- e },
+		SessionEnded: func(e walsender.SessionEnd) { sessions <- e },
+	})
+	c, worker := connect(t, addr, "bob"), connect(t, addr, "bob")
+	id := value(t, c.query("START_BACKUP LABEL 'nightly'"), 3)
+	worker.query("JOIN_BACKUP '" + id + "'")
+	worker.query("SEND_FILE ('PG_VERSION')")
+	c.query("SEND_FILE ('global/pg_control')")
+	c.query("STOP_BACKUP")
+	e := <-backups
+	if e.Err != nil || e.ID != id[:8] || e.Owner != "bob" || e.Label != "nightly" || e.FilesSent != 2 || e.BytesSent == 0 || e.SessionsJoined != 1 || e.Duration <= 0 {
+		t.Errorf("the backup ended as %+v", e)
+	}
+	c.query("START_BACKUP")
+	c.Conn.Close()
+	if e := <-backups; e.Err == nil {
+		t.Errorf("a backup whose leader is gone ended as %+v", e)
+	}
+	if e := <-sessions; e.User != "bob" || e.BytesSent == 0 || e.Duration <= 0 || e.ProcessID == 0 {
+		t.Errorf("the session ended as %+v", e)
+	}
+	want := map[string]zapcore.Level{"backup completed": zap.InfoLevel, "backup failed": zap.WarnLevel}
+	for _, entry := range logs.All() {
+		if level, told := want[entry.Message]; told && level == entry.Level {
+			delete(want, entry.Message)
+			if fields := entry.ContextMap(); fields["backup"] == nil || fields["files"] == nil || fields["rate"] == nil || fields["sessions"] == nil || fields["session"] == nil {
+				t.Errorf("%s: %v", entry.Message, fields)
+			}
+		}
+		if strings.Contains(fmt.Sprint(entry.ContextMap()), id) {
+			t.Errorf("the log has the id of the backup: %v", entry)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("the log lacks %v", want)
+	}
+}
+
+// nonsense is a cluster whose answers no cluster gives.
+type nonsense struct {
+	*memCluster
+	settings func(*protocol.Settings)
+	system   protocol.System
+	open     error
+}
+
+func (n nonsense) Settings(ctx context.Context) (protocol.Settings, error) {
+	s, err := n.memCluster.Settings(ctx)
+	if n.settings != nil {
+		n.settings(&s)
+	}
+	return s, err
+}
+
+func (n nonsense) Identify(context.Context) (protocol.System, error) { return n.system, nil }
+
+func (n nonsense) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs.File, error) {
+	if n.open != nil {
+		return nil, &fs.PathError{Op: "open", Path: "/secret/" + name, Err: n.open}
+	}
+	return n.memCluster.Open(ctx, name, o)
+}
+
+// What a Cluster must not return is found by the server, and the log names the method.
+func TestServer_ImpossibleAnswers(t *testing.T) {
+	for method, cluster := range map[string]nonsense{
+		"Identify": {memCluster: newMemCluster()},
+		"Settings": {memCluster: newMemCluster(), settings: func(s *protocol.Settings) { s.DataDirectoryMode = 0 }},
+	} {
+		core, logs := observer.New(zap.ErrorLevel)
+		c := rawDial(t, serve(t, &walsender.Server{Cluster: cluster, Logger: zap.New(core)}))
+		got := c.startup(map[string]string{"user": "bob", "replication": "true"})
+		if method != "Settings" {
+			got = c.query("IDENTIFY_SYSTEM")
+		}
+		if told := strings.Join(got, "\n"); !strings.Contains(told, "XX000 internal error of the server, see its log") {
+			t.Errorf("%s: answer %q", method, got)
+		}
+		if !strings.Contains(fmt.Sprint(logs.All()), "method "+method+" has returned") {
+			t.Errorf("%s: the log says %v", method, logs.All())
+		}
+	}
+}
+
+// A file that is not there, or may not be read, is so by its SQLSTATE, whatever the
+// Cluster calls it, and its place on the server stays there.
+func TestSendFile_4_6_FileErrors(t *testing.T) {
+	for open, want := range map[error]string{
+		fs.ErrNotExist:   `ErrorResponse ERROR 58P01 could not open file "PG_VERSION": No such file or directory`,
+		fs.ErrPermission: `ErrorResponse ERROR 58030 could not open file "PG_VERSION": Permission denied`,
+	} {
+		c := connect(t, serve(t, &walsender.Server{Cluster: nonsense{memCluster: newMemCluster(), open: open}}), "bob")
+		c.query("START_BACKUP")
+		if got := c.query("SEND_FILE ('PG_VERSION')"); got[0] != want {
+			t.Errorf("answer %q", got)
+		}
+	}
+}
