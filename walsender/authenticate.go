@@ -66,12 +66,11 @@ func (s *Server) refuseLate(ctx context.Context, sess *session, err error) error
 	s.mu.Unlock()
 	sess.log.Warn("authentication failed", zap.String("user", protocol.Shorten(sess.user, 64)), zap.Error(err))
 	if told, ok := errors.AsType[*protocol.Error](err); ok && strings.HasPrefix(told.Code, "28") {
-		delay := time.NewTimer(cmp.Or(s.AuthFailureDelay, DefaultAuthFailureDelay))
-		defer delay.Stop()
-		select {
-		case <-delay.C:
-		case <-ctx.Done():
+		wrong := 1
+		if told.Code == protocol.CodeInvalidPassword {
+			wrong = s.guesses.count("password", sess.startup.address, sess.user)
 		}
+		s.holdBack(ctx, wrong)
 	}
 	return err
 }

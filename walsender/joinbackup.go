@@ -8,7 +8,8 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// joinBackup answers JOIN_BACKUP (§4.2). The fifth wrong id ends the session.
+// joinBackup answers JOIN_BACKUP (§4.2). The fifth wrong id ends the session, and further
+// ones in other sessions of its address or role are answered late.
 func (s *session) joinBackup(ctx context.Context, c grammar.JoinBackup) error {
 	if err := s.member.requireIdle(); err != nil {
 		return err
@@ -18,16 +19,20 @@ func (s *session) joinBackup(ctx context.Context, c grammar.JoinBackup) error {
 	}
 	b, err := s.server.Backups.Join(c.ID, s.user, s.cluster.Directory())
 	if err != nil {
-		return s.countWrongID(err)
+		return s.countWrongID(ctx, err)
 	}
 	s.member.enter(b, joined)
 	return s.complete("JOIN_BACKUP")
 }
 
-func (s *session) countWrongID(err error) error {
+func (s *session) countWrongID(ctx context.Context, err error) error {
 	wrong, ok := errors.AsType[*protocol.Error](err)
 	if !ok || wrong.Code != protocol.CodeUndefinedObject {
 		return err
+	}
+	s.server.holdBack(ctx, s.server.guesses.count("id", s.startup.address, s.user)-maxWrongIDs)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	s.member.wrongIDs++
 	if s.member.wrongIDs < maxWrongIDs {

@@ -75,7 +75,9 @@ type Server struct {
 
 	// AuthFailureDelay is how long the refusal of an [Authenticator] is held back, so
 	// that passwords cannot be tried fast; 0 means DefaultAuthFailureDelay, less
-	// than 0 none.
+	// than 0 none. It doubles, up to 16 times as long, with each further wrong password
+	// (28P01) of the address or the role of late, of which one is forgotten every 10
+	// seconds. Wrong ids of backups beyond the fifth are answered as late (§4.2).
 	AuthFailureDelay time.Duration
 
 	// Authorize is asked before each command, with its text as it was sent, which
@@ -105,6 +107,7 @@ type Server struct {
 	stop     context.CancelCauseFunc
 	sessions sync.WaitGroup
 	frames   sync.Pool // of *wire.FrameWriter
+	guesses  guesses
 
 	mu        sync.Mutex
 	closed    bool
