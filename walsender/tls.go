@@ -42,7 +42,9 @@ func (s *Server) startTLS(sess *session, conn net.Conn, direct bool) (*bufio.Rea
 	sess.out = nil // nothing can be said before the handshake is done
 	secured := tls.Server(conn, sessionTLS(s.TLSConfig, &presented))
 	if err := secured.Handshake(); err != nil {
-		sess.log.Info("could not accept TLS connection", zap.Error(err))
+		if sess.startup.ctx.Err() == nil { // of those that were pushed out the log tells together
+			sess.log.Info("could not accept TLS connection", zap.Error(err))
+		}
 		return nil, errNotSession
 	}
 	if direct && secured.ConnectionState().NegotiatedProtocol != alpn {
