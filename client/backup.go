@@ -137,6 +137,7 @@ func (b *backup) run(ctx context.Context) error {
 
 // begin begins a step, unless the backup is over.
 func (b *backup) begin(ctx context.Context, step string) error {
+	b.progress.begin(step)
 	b.step(step)
 	return ctx.Err()
 }

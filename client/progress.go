@@ -8,10 +8,28 @@ import (
 // Progress is how far a backup has come. WAL files do not count: their number is
 // known only when all else is copied.
 type Progress struct {
+	Phase      Phase // what the backup does or waits for
 	Bytes      int64 // received so far
 	TotalBytes int64 // to receive: estimated by the server at first, then as listed
 	Files      int64 // received whole so far
 	TotalFiles int64 // to receive; 0 until the server has listed them
+}
+
+// Phase is a part of a backup that may take long.
+type Phase string
+
+// The phases, in their order.
+const (
+	PhasePrepare    Phase = "prepare"    // connections, the lists of tablespaces, the target
+	PhaseCheckpoint Phase = "checkpoint" // the server's, with which the backup begins
+	PhaseCopy       Phase = "copy"       // the files
+	PhaseWAL        Phase = "wal"        // the backup is stopped, and its WAL arrives
+	PhaseSync       Phase = "sync"       // what was written reaches the disk
+)
+
+// phaseOf are the phases by the steps that begin them.
+var phaseOf = map[string]Phase{
+	"connect": PhasePrepare, "start backup": PhaseCheckpoint, "start stream": PhaseCopy, "stop backup": PhaseWAL, "write label": PhaseSync,
 }
 
 const progressInterval = 200 * time.Millisecond
@@ -20,10 +38,20 @@ const progressInterval = 200 * time.Millisecond
 type progress struct {
 	bytes, totalBytes atomic.Int64
 	files, totalFiles atomic.Int64
+	phase             atomic.Value // of a Phase; none before the first step
+}
+
+// begin notes the step that begins.
+func (p *progress) begin(step string) {
+	if phase, begins := phaseOf[step]; begins {
+		p.phase.Store(phase)
+	}
 }
 
 func (p *progress) snapshot() Progress {
+	phase, _ := p.phase.Load().(Phase) // empty: none yet
 	return Progress{
+		Phase:      phase,
 		Bytes:      p.bytes.Load(),
 		TotalBytes: p.totalBytes.Load(),
 		Files:      p.files.Load(),

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"path/filepath"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -28,4 +29,25 @@ func TestProgress_Report(t *testing.T) {
 			t.Errorf("goes back: %v", told)
 		}
 	})
+}
+
+// Each phase begins with a step of the backup, and the last is told at its end.
+func TestProgress_Phases(t *testing.T) {
+	f := newFake(t)
+	steps := map[string]bool{}
+	var last Progress
+	_, err := Backup(t.Context(), Options{
+		ConnConfig: f.config(), Dir: filepath.Join(t.TempDir(), "copy"),
+		Progress: func(p Progress) { last = p },
+		step:     func(name string) { steps[name] = true },
+	})
+	must(t, err)
+	for step := range phaseOf {
+		if !steps[step] {
+			t.Errorf("no step is called %q", step)
+		}
+	}
+	if last.Phase != PhaseSync {
+		t.Errorf("the last phase is %q", last.Phase)
+	}
 }

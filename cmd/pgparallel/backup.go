@@ -157,6 +157,13 @@ func (c *backupCommand) backup(ctx context.Context, out *console, options client
 	lines := newJSONLines(out)
 	var progress []func(client.Progress)
 	if c.JSON {
+		log := options.Log
+		options.Log = func(e client.Event) {
+			log(e)
+			if e.Level == client.LevelWarning {
+				lines.warning(e)
+			}
+		}
 		progress = append(progress, func(p client.Progress) {
 			lines.progress(p)
 			if err := out.outputError(); err != nil {

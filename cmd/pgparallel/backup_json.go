@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/pgparallel/pgparallel/client"
@@ -13,13 +15,16 @@ import (
 // jsonLines writes what --json is for: objects that programs read, each in a line of
 // standard output. Their member "event" says which one it is:
 //
-//	progress  how far the backup is; once a second at the most, and at its end
+//	progress  what the backup does and how far it is; once a second, also while it waits, at
+//	          each new phase and at the end of the copy
+//	warning   what a person is warned of on standard error
 //	result    of a backup that is complete
 //	plan      of --dry-run
 //	error     of whatever failed; the last line, with an exit status that is not 0
 //
 // Sizes are in bytes, positions as PostgreSQL prints them. Members may be added.
 type jsonLines struct {
+	mu      sync.Mutex // an event of the log may come at any time
 	encoder *json.Encoder
 	began   time.Time
 	shownAt time.Time
@@ -31,18 +36,48 @@ func newJSONLines(out *console) *jsonLines {
 }
 
 type jsonProgress struct {
-	Event      string `json:"event"`
-	Bytes      int64  `json:"bytes"`
-	TotalBytes int64  `json:"total_bytes"` // an estimate until the files are listed
-	Files      int64  `json:"files"`
-	TotalFiles int64  `json:"total_files"` // 0 until then
+	Event      string       `json:"event"`
+	Phase      client.Phase `json:"phase"`
+	Seconds    float64      `json:"seconds"` // since the backup began
+	Bytes      int64        `json:"bytes"`
+	TotalBytes int64        `json:"total_bytes"` // an estimate until the files are listed
+	Files      int64        `json:"files"`
+	TotalFiles int64        `json:"total_files"` // 0 until then
 }
 
 func (l *jsonLines) progress(p client.Progress) {
-	if p != l.shown && time.Since(l.shownAt) >= time.Second || p.TotalFiles > 0 && p.Files == p.TotalFiles && p != l.shown {
-		l.encoder.Encode(jsonProgress{"progress", p.Bytes, max(p.TotalBytes, p.Bytes), p.Files, p.TotalFiles})
-		l.shown, l.shownAt = p, time.Now()
+	copied := p.TotalFiles > 0 && p.Files == p.TotalFiles && p != l.shown
+	if time.Since(l.shownAt) < time.Second && p.Phase == l.shown.Phase && !copied {
+		return
 	}
+	l.write(jsonProgress{"progress", p.Phase, l.seconds(), p.Bytes, max(p.TotalBytes, p.Bytes), p.Files, p.TotalFiles})
+	l.shown, l.shownAt = p, time.Now()
+}
+
+// seconds is the time since the beginning, to the millisecond.
+func (l *jsonLines) seconds() float64 {
+	return float64(time.Since(l.began).Milliseconds()) / 1000
+}
+
+type jsonWarning struct {
+	Event    string `json:"event"`
+	Message  string `json:"message"`
+	SQLState string `json:"sqlstate,omitempty"` // where the server warns
+	Hint     string `json:"hint,omitempty"`
+}
+
+func (l *jsonLines) warning(e client.Event) {
+	line := jsonWarning{Event: "warning", Message: e.Message}
+	if e.Notice != nil {
+		line.SQLState, line.Hint = e.Notice.Code, e.Notice.Hint
+	}
+	l.write(line)
+}
+
+func (l *jsonLines) write(line any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_ = l.encoder.Encode(line) // the console keeps the error (see backup)
 }
 
 type jsonResult struct {
@@ -64,16 +99,24 @@ type jsonResult struct {
 
 func (l *jsonLines) result(r client.Result, o client.Options, badChecksums bool) {
 	line := jsonResult{
-		Event: "result", Directory: o.Dir, SystemID: r.SystemID,
+		Event: "result", Directory: absolute(o.Dir), SystemID: r.SystemID,
 		StartLSN: r.StartPtr.String(), StartTimeline: uint32(r.Timeline), StopTimeline: uint32(r.StopTimeline),
 		BackupLabel: r.HasLabel, Files: r.Files, Bytes: r.Bytes, WALFiles: r.WALFiles, Vanished: r.Vanished,
-		BadChecksums: badChecksums, Seconds: time.Since(l.began).Seconds(),
+		BadChecksums: badChecksums, Seconds: l.seconds(),
 	}
 	if r.StopPtr != 0 {
 		stop := r.StopPtr.String()
 		line.StopLSN = &stop
 	}
-	l.encoder.Encode(line)
+	l.write(line)
+}
+
+// absolute is a directory by its whole name, where that can be known.
+func absolute(dir string) string {
+	if whole, err := filepath.Abs(dir); err == nil {
+		return whole
+	}
+	return dir
 }
 
 type jsonError struct {
@@ -89,7 +132,7 @@ func (l *jsonLines) error(err error, hint string) {
 	if refused, ok := errors.AsType[*protocol.Error](err); ok {
 		line.SQLState, line.Detail, line.Hint = refused.Code, refused.Detail, cmp.Or(refused.Hint, hint)
 	}
-	l.encoder.Encode(line)
+	l.write(line)
 }
 
 type jsonPlan struct {
@@ -131,5 +174,5 @@ func (l *jsonLines) plan(p client.Plan) {
 	for _, w := range p.Workers {
 		line.Workers = append(line.Workers, jsonWorker(w))
 	}
-	l.encoder.Encode(line)
+	l.write(line)
 }
