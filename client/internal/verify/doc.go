@@ -10,7 +10,8 @@
 //	archives.go  or reads the archives; both give each file to
 //	files.go     which compares it with the manifest
 //	control.go   pg_control is of the system that the manifest names
-//	wal.go       the WAL leads from the start of the backup to its end
+//	wal.go       the WAL leads from the start of the backup to its end (which segments
+//	             that takes: walchain.go; from where they are read: walread.go)
 //
 // What is wrong with the backup becomes a [Problem]; an error is only what leaves nothing to
 // compare. The memory that a verification takes grows with the manifest, not with the

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/client/internal/verify"
 	"github.com/pgparallel/pgparallel/protocol/manifest"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest/longtest"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
 
@@ -285,37 +286,53 @@ func unshareTablespaces(t *testing.T, b backup) {
 
 // PostgreSQL is the oracle: what pg_verifybackup finds good is good, and what it finds spoilt
 // is spoilt, in a data directory.
-func TestPostgreSQL_Plain(t *testing.T) {
-	for _, major := range []int{15, 17} {
-		t.Run(fmt.Sprint(major), func(t *testing.T) {
-			t.Parallel()
-			p := postgres.RequireMajor(t, major)
-			clusters := sources(t, p)
-			good := backup{dir: take(t, clusters[0]), foreign: take(t, clusters[1])}
-			compare(t, p, good, plainDamages, nil, verify.Config{Jobs: 2, Expect: ignore, Done: ignore})
-		})
+func TestPostgreSQL_Plain(t *testing.T) { testPlain(t, 15) }
+
+// TestPostgreSQL_Plain_Long is TestPostgreSQL_Plain for the other versions that have the
+// program.
+func TestPostgreSQL_Plain_Long(t *testing.T) {
+	longtest.Mark(t)
+	for _, major := range []int{13, 17, 18, 19} {
+		t.Run(fmt.Sprint(major), func(t *testing.T) { testPlain(t, major) })
 	}
 }
 
+func testPlain(t *testing.T, major int) {
+	t.Parallel()
+	p := postgres.RequireMajor(t, major)
+	clusters := sources(t, p)
+	good := backup{dir: take(t, clusters[0]), foreign: take(t, clusters[1])}
+	compare(t, p, good, plainDamages, nil, verify.Config{Jobs: 2, Expect: ignore, Done: ignore})
+}
+
 // In archives it is the judge from 18 on, of the WAL in them from 19 on.
-func TestPostgreSQL_Tar(t *testing.T) {
-	for _, test := range []struct {
-		major    int
-		compress string
-	}{{18, "none"}, {18, "client-zstd"}, {19, "client-lz4"}, {19, "client-gzip"}} {
-		t.Run(fmt.Sprint(test.major, " ", test.compress), func(t *testing.T) {
-			t.Parallel()
-			p := postgres.RequireMajor(t, test.major)
-			clusters := sources(t, p)
-			suffix := map[string]string{"client-zstd": ".zst", "client-lz4": ".lz4", "client-gzip": ".gz"}[test.compress]
-			good := backup{dir: take(t, clusters[0], "-F", "t", "-Z", test.compress), foreign: take(t, clusters[1], "-F", "t", "-Z", test.compress), suffix: suffix}
-			var args []string
-			if test.major < 19 {
-				args = []string{"-n"}
-			}
-			compare(t, p, good, tarDamages, args, verify.Config{Jobs: 2, SkipWAL: len(args) > 0, Expect: ignore, Done: ignore})
-		})
+func TestPostgreSQL_Tar(t *testing.T) { testTar(t, 19, "client-zstd") }
+
+// TestPostgreSQL_Tar_Long is TestPostgreSQL_Tar for all compressions.
+func TestPostgreSQL_Tar_Long(t *testing.T) {
+	longtest.Mark(t)
+	for _, major := range []int{18, 19} {
+		for compress := range suffixes {
+			t.Run(fmt.Sprint(major, " ", compress), func(t *testing.T) { testTar(t, major, compress) })
+		}
 	}
+}
+
+// suffixes are those of archives, by what pg_basebackup is told.
+var suffixes = map[string]string{"none": "", "client-gzip": ".gz", "client-lz4": ".lz4", "client-zstd": ".zst"}
+
+func testTar(t *testing.T, major int, compress string) {
+	t.Parallel()
+	p := postgres.RequireMajor(t, major)
+	clusters := sources(t, p)
+	good := backup{
+		dir: take(t, clusters[0], "-F", "t", "-Z", compress), foreign: take(t, clusters[1], "-F", "t", "-Z", compress), suffix: suffixes[compress],
+	}
+	var args []string
+	if major < 19 {
+		args = []string{"-n"}
+	}
+	compare(t, p, good, tarDamages, args, verify.Config{Jobs: 2, SkipWAL: len(args) > 0, Expect: ignore, Done: ignore})
 }
 
 func ignore(int64, int64) {}

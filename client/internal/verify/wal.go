@@ -4,13 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
@@ -21,9 +17,6 @@ import (
 
 // whereWAL is the hint where segments are missing.
 const whereWAL = "Say where the write-ahead log is with -w/--wal-path, or leave it out with -n/--no-parse-wal if recovery takes it from an archive."
-
-// maxHistory is more than any history file has, in bytes.
-const maxHistory = 1 << 20
 
 // checkWAL makes sure that the WAL which the manifest names is there, whole and of this
 // cluster and these timelines, and has what recovery looks for: the checkpoint that it
@@ -66,196 +59,6 @@ func (v *verification) walSource() (walrecord.Source, error) {
 		s.Major, _ = strconv.Atoi(strings.TrimSpace(string(v.files.kept["PG_VERSION"])))
 	}
 	return s, nil
-}
-
-// chain is WAL in a row that leads through one timeline or several.
-type chain struct {
-	ranges []manifest.WALRange // the newest first; each begins where the one behind it ends
-	source walrecord.Source
-
-	mu      sync.Mutex
-	runs    map[protocol.LSN]*walrecord.Run // of the segments that were read, by where they begin
-	sizes   map[string]int64                // of segments that are not whole
-	history *string                         // of the newest timeline
-}
-
-// chains are the ranges of the manifest. Mostly they are one chain.
-func (v *verification) chains(source walrecord.Source) (chains []*chain) {
-	for _, r := range v.manifest.WALRanges {
-		if n := len(chains); n > 0 && chains[n-1].start() == r.End {
-			chains[n-1].ranges = append(chains[n-1].ranges, r)
-			continue
-		}
-		chains = append(chains, &chain{ranges: []manifest.WALRange{r}, runs: map[protocol.LSN]*walrecord.Run{}, sizes: map[string]int64{}})
-	}
-	for _, c := range chains {
-		c.source = source
-		c.source.Timeline = func(at protocol.LSN) protocol.Timeline { return c.timeline(at + 1) }
-	}
-	return chains
-}
-
-func (c *chain) start() protocol.LSN { return c.ranges[len(c.ranges)-1].Start }
-
-func (c *chain) stop() protocol.LSN { return c.ranges[0].End }
-
-// timeline is the one that holds the byte before end.
-func (c *chain) timeline(end protocol.LSN) protocol.Timeline {
-	for _, r := range c.ranges {
-		if r.Start < end {
-			return r.Timeline
-		}
-	}
-	return c.ranges[len(c.ranges)-1].Timeline
-}
-
-// segment is the name of the segment that begins at a position. Of two timelines with this
-// segment the newer has all that the older has up to where it was left.
-func (c *chain) segment(begin protocol.LSN) string {
-	end := min(begin+protocol.LSN(c.source.SegmentSize), c.stop())
-	return protocol.WALFileName(c.timeline(end), begin, c.source.SegmentSize)
-}
-
-// wants reports where a segment begins that belongs to the chain.
-func (c *chain) wants(name string) (begin protocol.LSN, wanted bool) {
-	size := protocol.LSN(c.source.SegmentSize)
-	_, begin, segment := protocol.ParseWALFileName(name, c.source.SegmentSize)
-	wanted = segment && begin >= c.start()-c.start()%size && begin < c.stop() && c.segment(begin) == name
-	return begin, wanted
-}
-
-// wantsHistory reports whether a file says how the timelines of the chain came about.
-func (c *chain) wantsHistory(name string) bool {
-	return len(c.ranges) > 1 && name == protocol.HistoryFileName(c.ranges[0].Timeline)
-}
-
-// take reads a file of pg_wal, if the chain needs it. Its error is that of reading.
-func (c *chain) take(name string, size int64, r io.Reader, buffer []byte) error {
-	if c.wantsHistory(name) {
-		content, err := io.ReadAll(io.LimitReader(r, maxHistory))
-		text := string(content)
-		c.history = &text
-		return err
-	}
-	begin, wanted := c.wants(name)
-	if !wanted {
-		return nil
-	}
-	run := walrecord.NewRun(c.source, begin, c.start())
-	if size == c.source.SegmentSize {
-		if _, err := io.CopyBuffer(run, r, buffer); err != nil && run.Err() == nil {
-			return err
-		}
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if size != c.source.SegmentSize {
-		c.sizes[name] = size
-		return nil
-	}
-	c.runs[begin] = run
-	return nil
-}
-
-// readWAL has the chains take what there is.
-func (v *verification) readWAL(ctx context.Context, chains []*chain) error {
-	if v.WALPath != "" {
-		info, err := os.Stat(v.WALPath)
-		if err != nil {
-			return fmt.Errorf("could not open directory %q: %w", v.WALPath, output.Cause(err))
-		}
-		if !info.IsDir() {
-			return readWALArchive(ctx, v.WALPath, chains)
-		}
-		if l, err := findLayout(v.WALPath, Any); err == nil && l.format == Tar {
-			return readWALArchive(ctx, filepath.Join(v.WALPath, l.walArchive()), chains)
-		}
-		return v.readWALDirectory(ctx, chains, v.WALPath, filepath.Join(v.WALPath, output.WALFolder))
-	}
-	if v.layout.format == Tar {
-		name := v.layout.walArchive()
-		if name == "" {
-			return nil
-		}
-		return readWALArchive(ctx, filepath.Join(v.dir, name), chains)
-	}
-	return v.readWALDirectory(ctx, chains, filepath.Join(v.dir, output.WALFolder))
-}
-
-// walArchive is the archive with the WAL: pg_wal.tar, or else base.tar; empty: neither is
-// there.
-func (l layout) walArchive() string {
-	base := ""
-	for _, a := range l.archives {
-		switch {
-		case a.wal:
-			return a.name
-		case a.prefix() == "":
-			base = a.name
-		}
-	}
-	return base
-}
-
-// readWALArchive reads the WAL in an archive, which may have it below pg_wal.
-func readWALArchive(ctx context.Context, archive string, chains []*chain) error {
-	buffer := make([]byte, 128<<10)
-	err := walkArchive(ctx, archive, func(name string, size int64, r io.Reader) error {
-		name = strings.TrimPrefix(name, output.WALFolder+"/")
-		for _, c := range chains {
-			if err := c.take(name, size, contextReader{ctx, r}, buffer); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("could not read archive %q: %w", filepath.Base(archive), err)
-	}
-	return nil
-}
-
-// readWALDirectory reads the WAL in the first of the directories that has each file.
-func (v *verification) readWALDirectory(ctx context.Context, chains []*chain, dirs ...string) error {
-	type file struct {
-		chain *chain
-		path  string
-	}
-	var wanted []file
-	for _, dir := range dirs {
-		entries, err := os.ReadDir(dir)
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("could not open directory %q: %w", dir, output.Cause(err))
-		}
-		for _, entry := range entries {
-			for _, c := range chains {
-				_, segment := c.wants(entry.Name())
-				if !segment && !c.wantsHistory(entry.Name()) || slices.ContainsFunc(wanted, func(f file) bool { return f.chain == c && filepath.Base(f.path) == entry.Name() }) {
-					continue
-				}
-				wanted = append(wanted, file{c, filepath.Join(dir, entry.Name())})
-			}
-		}
-	}
-	return v.each(ctx, len(wanted), func(ctx context.Context, i int, buffer []byte) error {
-		return wanted[i].chain.takeFile(ctx, wanted[i].path, buffer)
-	})
-}
-
-func (c *chain) takeFile(ctx context.Context, path string, buffer []byte) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("could not open file %q: %w", path, output.Cause(err))
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("could not stat file %q: %w", path, output.Cause(err))
-	}
-	if err := c.take(filepath.Base(path), info.Size(), contextReader{ctx, f}, buffer); err != nil {
-		return fmt.Errorf("could not read file %q: %w", path, output.Cause(err))
-	}
-	return nil
 }
 
 // judge tells what is wrong with a chain that was read, of several or the only one.
