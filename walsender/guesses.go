@@ -16,6 +16,9 @@ const (
 	// maxDoublings bounds the delay, to 16 times the first: a client that gives up before
 	// the answer cannot tell its user that the password is wrong.
 	maxDoublings = 4
+	// maxIDDoublings is the same for wrong ids of backups, which are long enough by
+	// themselves.
+	maxIDDoublings = 2
 	// maxGuessers bounds the memory that guessing costs the server.
 	maxGuessers = 4096
 )

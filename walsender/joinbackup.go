@@ -30,7 +30,8 @@ func (s *session) countWrongID(ctx context.Context, err error) error {
 	if !ok || wrong.Code != protocol.CodeUndefinedObject {
 		return err
 	}
-	s.server.holdBack(ctx, s.server.guesses.count("id", s.startup.address, s.user)-maxWrongIDs)
+	guesses := s.server.guesses.count("id", s.startup.address, s.user) - maxWrongIDs
+	s.server.holdBack(ctx, min(guesses, maxIDDoublings+1)) // not for long: the session keeps its place
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

@@ -77,7 +77,8 @@ type Server struct {
 	// that passwords cannot be tried fast; 0 means DefaultAuthFailureDelay, less
 	// than 0 none. It doubles, up to 16 times as long, with each further wrong password
 	// (28P01) of the address or the role of late, of which one is forgotten every 10
-	// seconds. Wrong ids of backups beyond the fifth are answered as late (§4.2).
+	// seconds. Wrong ids of backups beyond the fifth are held back, too, up to 4 times
+	// as long (§4.2).
 	AuthFailureDelay time.Duration
 
 	// Authorize is asked before each command, with its text as it was sent, which

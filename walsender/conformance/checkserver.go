@@ -15,7 +15,8 @@ type ServerOptions struct {
 	// Config leads to the server, by [pgconn.ParseConfig]. The server must allow at
 	// least 4 sessions at a time (max_wal_senders), and have a cluster that can be
 	// backed up; nothing in that is changed. Nobody else should take a backup
-	// meanwhile.
+	// meanwhile. A server that slows down who guesses ids (§4.2) answers the cases about
+	// that late, which is no fault.
 	Config *pgconn.Config
 
 	// Select, NotSupported, KnownFailing, Strict and Done are those of [Options].
