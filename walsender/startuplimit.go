@@ -24,6 +24,9 @@ const (
 	refusalLogInterval = 10 * time.Second
 )
 
+// localSource is the address of all Unix sockets.
+const localSource = "local"
+
 // startup is a connection that was not let in yet.
 type startup struct {
 	conn    net.Conn
@@ -59,10 +62,12 @@ func (s *Server) beginStartup(conn net.Conn) (*startup, error) {
 		}
 		s.pushOut(oldest)
 	case len(s.startups) >= 2*limit:
-		most := s.startups[0].address
-		for address, n := range count {
-			if n > count[most] {
-				most = address
+		// Never one of a Unix socket, which the network cannot reach: whoever looks after
+		// the server gets in there whatever comes from elsewhere.
+		most := ""
+		for _, other := range s.startups {
+			if other.address != localSource && count[other.address] > count[most] {
+				most = other.address
 			}
 		}
 		s.pushOut(slices.IndexFunc(s.startups, func(other *startup) bool { return other.address == most }))
@@ -127,7 +132,7 @@ func (s *Server) logRefused(address string) {
 func sourceOf(address net.Addr) string {
 	tcp, ok := address.(*net.TCPAddr)
 	if !ok {
-		return "local"
+		return localSource
 	}
 	ip := tcp.AddrPort().Addr().Unmap()
 	if ip.Is6() {
