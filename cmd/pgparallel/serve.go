@@ -72,6 +72,9 @@ Options for a running cluster:
       --auth-query=SQL   ask the server of --cluster for the passwords of roles
                          that are not in --users: a query with the role as $1,
                          as pgbouncer's auth_query
+      --auth-passthrough let the server of --passthrough verify the passwords of
+                         roles that are not in --users: they log in there with
+                         scram-sha-256, without channel binding
       --wait             wait for PostgreSQL where it is not started yet
 
 Other options:
@@ -119,17 +122,15 @@ func (c *serveCommand) run(out *console) error {
 		return usagef("--passthrough and --passthrough-superuser require --cluster")
 	case c.Cluster == "" && c.Wait:
 		return usagef("--wait requires --cluster")
-	case c.Cluster == "" && c.AuthQuery != "":
-		return usagef("--auth-query requires --cluster")
+	case c.Cluster == "" && (c.AuthQuery != "" || c.AuthPassthrough):
+		return usagef("--auth-query and --auth-passthrough require --cluster")
 	}
 	if err := c.accessOptions.check(); err != nil {
 		return err
 	}
 	log := newLog(out.stderr, c.Verbose)
 	var cluster servedCluster
-	access, err := c.accessOptions.open(log, out, func(ctx context.Context, role string) (string, int, error) {
-		return cluster.(*livecluster.Cluster).LookupPassword(ctx, role)
-	})
+	access, err := c.accessOptions.open(log, out, func() clusterRoles { return cluster.(*livecluster.Cluster) })
 	if err != nil {
 		return err
 	}
@@ -175,6 +176,7 @@ func (c *serveCommand) open(log *zap.Logger) (servedCluster, error) {
 		PassThrough:          c.Passthrough,
 		PassThroughSuperuser: c.PassthroughSuperuser,
 		AuthQuery:            c.AuthQuery,
+		AuthPassThrough:      c.AuthPassthrough,
 		NewestMajor:          c.NewestMajor,
 		Logger:               log,
 	}, log)

@@ -24,6 +24,8 @@ type accessOptions struct {
 	SocketMode socketMode `default:"0600"`
 	// AuthQuery asks the running cluster for passwords.
 	AuthQuery string
+	// AuthPassthrough has the running cluster verify passwords.
+	AuthPassthrough bool
 
 	TLSCert       string `name:"tls-cert"`
 	TLSKey        string `name:"tls-key"`
@@ -42,8 +44,10 @@ func (o *accessOptions) check() error {
 		return usagef("--listen requires --hba, or --auth=trust on a loopback address")
 	case len(o.Listen) == 0 && o.Auth != "":
 		return usagef("--auth requires --listen")
-	case o.HBA == "" && (o.Users != "" || o.Ident != "" || o.AuthQuery != ""):
-		return usagef("--users, --ident and --auth-query require --hba")
+	case o.HBA == "" && (o.Users != "" || o.Ident != "" || o.AuthQuery != "" || o.AuthPassthrough):
+		return usagef("--users, --ident, --auth-query and --auth-passthrough require --hba")
+	case o.AuthQuery != "" && o.AuthPassthrough:
+		return usagef("--auth-query and --auth-passthrough cannot be used together")
 	case o.HBA == "" && o.SocketMode != 0o600:
 		return usagef("--socket-mode requires --hba")
 	case (o.TLSCert == "") != (o.TLSKey == ""):
@@ -64,11 +68,15 @@ type access struct {
 	doors *auth.Authenticator // nil: the owner of the socket, or everybody on this machine
 }
 
-// passwordLookup asks the running cluster for a password.
-type passwordLookup = func(ctx context.Context, role string) (rolpassword string, iterations int, err error)
+// clusterRoles is the running cluster as the one that knows roles and their passwords.
+type clusterRoles interface {
+	LookupPassword(ctx context.Context, role string) (rolpassword string, iterations int, err error)
+	AuthenticatePeer(ctx context.Context, h *walsender.Handshake) error
+}
 
-// open reads the files. All that is wrong with them is told at once.
-func (o *accessOptions) open(log *zap.Logger, out *console, lookup passwordLookup) (a access, err error) {
+// open reads the files. All that is wrong with them is told at once. roles is called for
+// a peer, not before.
+func (o *accessOptions) open(log *zap.Logger, out *console, roles func() clusterRoles) (a access, err error) {
 	files := tlsfiles.Files{Certificate: o.TLSCert, Key: o.TLSKey, CA: o.TLSCA, CRL: o.TLSCRL}
 	if o.TLSSelfSigned != "" {
 		made, err := selfSigned(o.TLSSelfSigned, &files)
@@ -85,19 +93,26 @@ func (o *accessOptions) open(log *zap.Logger, out *console, lookup passwordLooku
 	if files.Certificate != "" {
 		a.tls, tlsErr = tlsfiles.Open(files)
 	}
-	if o.AuthQuery == "" {
-		lookup = nil
-	}
 	if o.HBA != "" {
-		a.doors, authErr = auth.Open(auth.Config{
-			HBA: o.HBA, Users: o.Users, Ident: o.Ident, Lookup: lookup, TLS: files.Certificate != "", ClientCA: files.CA != "",
-		})
+		config := auth.Config{HBA: o.HBA, Users: o.Users, Ident: o.Ident, TLS: files.Certificate != "", ClientCA: files.CA != ""}
+		o.askCluster(&config, roles)
+		a.doors, authErr = auth.Open(config)
 	}
 	if err := errors.Join(tlsErr, authErr); err != nil {
 		return a, reportAll(err, out)
 	}
 	a.warnIgnored(log)
 	return a, nil
+}
+
+// askCluster has the running cluster answer for roles that are not in the users file.
+func (o *accessOptions) askCluster(config *auth.Config, roles func() clusterRoles) {
+	if o.AuthQuery != "" {
+		config.Lookup = func(ctx context.Context, role string) (string, int, error) { return roles().LookupPassword(ctx, role) }
+	}
+	if o.AuthPassthrough {
+		config.PassThrough = func(ctx context.Context, h *walsender.Handshake) error { return roles().AuthenticatePeer(ctx, h) }
+	}
 }
 
 // selfSigned makes the files, or finds them.

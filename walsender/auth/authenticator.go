@@ -27,6 +27,14 @@ type Config struct {
 	// a role that does not exist is answered with them, unless the users file has a
 	// password, whose are taken then. It is called from many goroutines at once.
 	Lookup func(ctx context.Context, role string) (rolpassword string, iterations int, err error)
+	// PassThrough has a running PostgreSQL verify a peer whose role is not in the users
+	// file, where the method is scram-sha-256: it hands the exchange through, and
+	// returns nil once the peer has proved to be the role (livecluster's
+	// [AuthenticatePeer]). Its errors are those of an Authenticator. It excludes Lookup,
+	// and is called from many goroutines at once.
+	//
+	// [AuthenticatePeer]: https://pkg.go.dev/github.com/pgparallel/pgparallel/walsender/livecluster#Cluster.AuthenticatePeer
+	PassThrough func(ctx context.Context, h *walsender.Handshake) error
 	// TLS and ClientCA say whether the server has a certificate, and one to check
 	// clients' certificates with: rules that need it are refused without.
 	TLS, ClientCA bool
@@ -41,8 +49,12 @@ type Authenticator struct {
 
 var _ walsender.Authenticator = (*Authenticator)(nil)
 
-// Open reads the files. The error joins all that is wrong with any line of them.
+// Open reads the files. The error joins all that is wrong with any line of them, or says
+// that the configuration contradicts itself.
 func Open(c Config) (*Authenticator, error) {
+	if c.Lookup != nil && c.PassThrough != nil {
+		return nil, errors.New("auth: Lookup and PassThrough exclude each other")
+	}
 	a := &Authenticator{config: c}
 	return a, a.Reload()
 }
@@ -163,6 +175,9 @@ func (p *policy) verifier(ctx context.Context, role string) (v Verifier, unknown
 		return *u.verifier, nil, nil
 	} else if found {
 		return p.mock.verifier(role), fmt.Errorf("user %q has no password assigned", role), nil
+	}
+	if p.config.PassThrough != nil {
+		return p.mock.verifier(role), fmt.Errorf("role %q is not in the users file, and the exchange cannot be handed through to PostgreSQL with channel binding: write scram-sha-256", role), nil
 	}
 	if p.config.Lookup == nil {
 		return p.mock.verifier(role), fmt.Errorf("role %q does not exist", role), nil

@@ -33,5 +33,8 @@
 //
 // Only SCRAM-SHA-256 is spoken, from verifiers: the server never has a password, and
 // nobody who reads its files has one. A role that does not exist takes the same
-// messages as one that does.
+// messages as one that does. Verifiers are those of the users file, of a query
+// ([Config].Lookup), or nowhere but in PostgreSQL, which then verifies the peer itself
+// ([Config].PassThrough): without channel binding, by which a peer can tell the roles of
+// the users file from the others.
 package auth

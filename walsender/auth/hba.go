@@ -263,9 +263,7 @@ func (p *hbaParser) checkMethod(r *rule) {
 	if r.method == methodPeer && r.connection != "local" {
 		p.errorf("peer authentication is only supported on local sockets")
 	}
-	if strings.HasPrefix(r.method, methodSCRAM) && p.config.Users == "" && p.config.Lookup == nil {
-		p.errorf("%s needs passwords, and none are configured", r.method)
-	}
+	p.checkPasswords(r)
 	if r.method == methodTrust && r.connection != "local" && !r.addresses.isLocal() && !r.insecure {
 		p.errorf("trust lets everybody in who can send packets from these addresses: say insecure=1 behind it if that is meant")
 	}
@@ -274,6 +272,17 @@ func (p *hbaParser) checkMethod(r *rule) {
 	}
 	p.checkTLS(r)
 	p.checkIdentity(r)
+}
+
+// checkPasswords refuses a method for which there are no passwords.
+func (p *hbaParser) checkPasswords(r *rule) {
+	switch {
+	case !strings.HasPrefix(r.method, methodSCRAM), p.config.Users != "", p.config.Lookup != nil:
+	case p.config.PassThrough == nil:
+		p.errorf("%s needs passwords, and none are configured", r.method)
+	case r.method == methodSCRAMPlus:
+		p.errorf("%s needs passwords of this server's own: the exchange cannot be handed through to PostgreSQL with channel binding", r.method)
+	}
 }
 
 // checkTLS refuses what needs TLS in a line that may be without, or without an authority.

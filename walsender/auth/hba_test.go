@@ -152,7 +152,17 @@ func TestRules_Needs(t *testing.T) {
 			t.Errorf("%s: %v, want %s", text, err, want)
 		}
 	}
-	_, err := auth.Open(auth.Config{HBA: write(t, "hba.conf", "hostssl replication all all cert"), TLS: true})
+	through := func(context.Context, *walsender.Handshake) error { return nil }
+	_, err := auth.Open(auth.Config{HBA: write(t, "hba.conf", "local replication all scram-sha-256\nhostssl replication all all scram-sha-256-plus"), PassThrough: through, TLS: true})
+	if text := errorText(err); !strings.HasPrefix(text, "line 2 of ") || !strings.HasSuffix(text, "the exchange cannot be handed through to PostgreSQL with channel binding") {
+		t.Errorf("channel binding, handed through: %v", err)
+	}
+	lookup := func(context.Context, string) (string, int, error) { return "", 0, nil }
+	_, err = auth.Open(auth.Config{HBA: write(t, "hba.conf", "local replication all scram-sha-256"), PassThrough: through, Lookup: lookup})
+	if err == nil || !strings.Contains(err.Error(), "Lookup and PassThrough exclude each other") {
+		t.Errorf("two who know the passwords: %v", err)
+	}
+	_, err = auth.Open(auth.Config{HBA: write(t, "hba.conf", "hostssl replication all all cert"), TLS: true})
 	if err == nil || !strings.Contains(err.Error(), "a root certificate store is available") {
 		t.Errorf("cert without an authority: %v", err)
 	}

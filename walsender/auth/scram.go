@@ -29,6 +29,9 @@ func errPassword(user string) *protocol.Error {
 // scram asks for the password of the role (RFC 5802, 7677; auth-scram.c). mustBind
 // takes it over a bound channel only.
 func (p *policy) scram(ctx context.Context, h *walsender.Handshake, mustBind bool) error {
+	if _, known := p.users.byName[h.User]; !known && !mustBind && p.config.PassThrough != nil {
+		return p.config.PassThrough(ctx, h)
+	}
 	v, unknown, err := p.verifier(ctx, h.User)
 	if err != nil {
 		return fmt.Errorf("%w: %w", protocol.Fatalf(protocol.CodeCannotConnectNow, "could not look up the password of the role"), err)

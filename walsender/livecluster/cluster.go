@@ -38,6 +38,9 @@ type source struct {
 	authQuery string
 	asking    chan struct{} // holds one while LookupPassword asks
 
+	authServers []*pgconn.Config // where AuthenticatePeer has peers verified
+	verifying   chan struct{}    // holds one for each of them
+
 	probing chan struct{} // holds one while current asks
 
 	mu      sync.Mutex
@@ -83,7 +86,7 @@ func newCluster(dir string, config Config) (*Cluster, error) {
 	d.RecoveryOnRestore = true
 	return &Cluster{d, &source{
 		path: dir, log: log, sql: sql, running: make(map[*backup]struct{}),
-		authQuery: config.AuthQuery, asking: make(chan struct{}, 1), probing: make(chan struct{}, 1),
+		authQuery: config.AuthQuery, asking: make(chan struct{}, 1), verifying: make(chan struct{}, authPlaces), probing: make(chan struct{}, 1),
 	}}, nil
 }
 

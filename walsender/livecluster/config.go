@@ -38,6 +38,10 @@ type Config struct {
 	// is asked.
 	AuthQuery string
 
+	// AuthPassThrough says that [Cluster.AuthenticatePeer] will be used: a connection
+	// string that does not go with it is refused by [Open].
+	AuthPassThrough bool
+
 	// NewestMajor is that of [datadir.DirOptions].
 	NewestMajor int
 

@@ -116,16 +116,16 @@ func newSwitchedProxy(t testing.TB, target *postgres.Cluster) *switchedProxy {
 			if err != nil {
 				return
 			}
-			serving.Go(func() { p.pass(client) })
+			serving.Go(func() { passOn(client, p.target.Load()) })
 		}
 	})
 	return p
 }
 
-// pass serves one connection until both ends are closed.
-func (p *switchedProxy) pass(client net.Conn) {
+// passOn passes one connection on to the cluster until both ends are closed.
+func passOn(client net.Conn, c *postgres.Cluster) {
 	defer client.Close()
-	server, err := net.Dial("unix", filepath.Join(p.target.Load().SocketDir, ".s.PGSQL.5432"))
+	server, err := net.Dial("unix", filepath.Join(c.SocketDir, ".s.PGSQL.5432"))
 	if err != nil {
 		return
 	}

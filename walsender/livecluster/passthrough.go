@@ -43,6 +43,11 @@ func (c *Cluster) setPassThrough(ctx context.Context, config Config, found serve
 	if err != nil {
 		return err
 	}
+	if c.authServers = configs; config.AuthPassThrough {
+		if err := checkAuthPassThrough(flag, configs); err != nil {
+			return err
+		}
+	}
 	pass := &passThrough{configs: configs, role: configs[0].User, superuser: config.PassThroughSuperuser}
 	if config.PassThrough == "" && !found.replicates { // nothing is tried: it would be a FATAL in PostgreSQL's log
 		c.log.Info("no commands are passed through to the cluster: the role lacks REPLICATION",
@@ -155,19 +160,20 @@ func (p *passThrough) check(ctx context.Context, conn *pgconn.PgConn, c *Cluster
 	if len(results) != 1 || len(results[0].Rows) != 1 || string(results[0].Rows[0][0]) != strconv.FormatUint(c.SystemID(), 10) {
 		return passesElsewhere()
 	}
-	return p.prove(ctx, conn, c)
+	return c.proveProcess(ctx, conn.Conn(), conn.PID(), p.role)
 }
 
-// prove makes sure that the connection's process is one of the server that runs on the
-// data directory, and not of a copy: the postmaster itself is at the other end of the
-// Unix socket, or the server knows the process as one of its own.
-func (p *passThrough) prove(ctx context.Context, conn *pgconn.PgConn, c *Cluster) error {
+// proveProcess makes sure that the process at the other end of the connection, which is a
+// session of the role, is one of the server that runs on the data directory, and not of a
+// copy: the postmaster itself is at the other end of the Unix socket, or the server knows
+// the process as one of its own.
+func (c *Cluster) proveProcess(ctx context.Context, conn net.Conn, process uint32, role string) error {
 	known, err := c.known()
 	if err != nil {
 		return err
 	}
 	// The first process of a container says nothing: each container has one.
-	if pid := peerPID(conn.Conn()); pid > 1 && pid == known.postmaster.pid {
+	if pid := peerPID(conn); pid > 1 && pid == known.postmaster.pid {
 		return nil
 	}
 	s, _, err := c.connect(ctx)
@@ -177,7 +183,7 @@ func (p *passThrough) prove(ctx context.Context, conn *pgconn.PgConn, c *Cluster
 	defer s.close()
 	// What every role may see of every session.
 	row, err := s.row(ctx, fmt.Sprintf("SELECT count(*) FROM pg_stat_activity WHERE pid = %d AND usename = %s",
-		conn.PID(), literal(p.role)))
+		process, literal(role)))
 	if err != nil {
 		return err
 	}
