@@ -13,21 +13,21 @@ Usage:
 
 Options:
   -e, --exit-on-error         exit immediately on error
-  -F, --format=p|t            backup format (plain, tar); default: what BACKUPDIR holds
+  -F, --format=p|t            backup format (plain, tar; default: what it is)
   -i, --ignore=RELATIVE_PATH  ignore indicated path
-  -j, --jobs=NUM              read this many files, or archives, at once (default: 1)
+  -j, --jobs=NUM              files, or archives, to read at once (default: 1)
   -m, --manifest-path=PATH    use specified path for manifest
   -n, --no-parse-wal          do not try to parse WAL files
   -P, --progress              show progress information
   -q, --quiet                 do not print any output, except for errors
   -s, --skip-checksums        skip checksum verification
-  -w, --wal-path=PATH         use specified path for WAL files
-      --wal-directory=PATH    (same as --wal-path)
+  -w, --wal-path=PATH         use specified path for WAL files; up to 18 the
+                              name is --wal-directory, which is taken, too
   -V, --version               output version information, then exit
   -?, --help                  show this help, then exit
 
-The options are those of pg_verifybackup, -j besides. Archives (-F t) are read as
-they are, compressed by gzip, lz4 or zstd or not; nothing is unpacked.
+The options are those of pg_verifybackup, -j besides. Archives (-F t) are read
+as they are, compressed by gzip, lz4 or zstd or not; nothing is unpacked.
 `
 
 // backupFormat is the value of -F.
