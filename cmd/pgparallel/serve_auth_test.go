@@ -16,7 +16,7 @@ func TestServe_AuthPassthrough(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(cluster.Dir, "pg_hba.conf"),
 		[]byte("local all,replication postgres trust\nlocal replication all scram-sha-256\n"), 0o600))
 	must(t, cluster.Start(t.Context()))
-	sql(t, cluster, "CREATE ROLE nightly LOGIN REPLICATION PASSWORD 'secret'")
+	sql(t, cluster, "SET password_encryption = 'scram-sha-256'; CREATE ROLE nightly LOGIN REPLICATION PASSWORD 'secret'")
 	hba := filepath.Join(t.TempDir(), "hba.conf")
 	must(t, os.WriteFile(hba, []byte("local replication all scram-sha-256\n"), 0o600))
 	s := serve(t, cluster.Dir, "--cluster="+cluster.ConnString("postgres"), "--passthrough-superuser=postgres", "--hba="+hba, "--auth-passthrough")

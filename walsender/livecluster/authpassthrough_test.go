@@ -25,7 +25,7 @@ import (
 )
 
 // verifiedRoles are the roles that PostgreSQL judges.
-const verifiedRoles = `CREATE ROLE good LOGIN REPLICATION PASSWORD 'secret' VALID UNTIL 'infinity';
+const verifiedRoles = `SET password_encryption = 'scram-sha-256'; CREATE ROLE good LOGIN REPLICATION PASSWORD 'secret' VALID UNTIL 'infinity';
 	CREATE ROLE "größe 1" LOGIN REPLICATION PASSWORD 'secret';
 	CREATE ROLE expired LOGIN REPLICATION PASSWORD 'secret' VALID UNTIL '2001-01-01';
 	CREATE ROLE ordinary LOGIN PASSWORD 'secret';
@@ -194,7 +194,7 @@ func TestAuthPassThrough_1_10(t *testing.T) {
 	if text := doors.log.String(); strings.Contains(text, "secret") || strings.Contains(text, "p=") {
 		t.Errorf("the log has a secret:\n%s", text)
 	}
-	sql(t, c, "ALTER ROLE good PASSWORD 'changed'")
+	sql(t, c, "SET password_encryption = 'scram-sha-256'; ALTER ROLE good PASSWORD 'changed'")
 	must(t, logins(c)["pgconn"](t, doors.as(doors.plain, "good", "changed")))
 	wait(t, "PostgreSQL's sessions end", func() bool {
 		return sql(t, c, "SELECT count(*) FROM pg_stat_activity WHERE usename IN ('good', 'own')") == "0"
@@ -207,7 +207,7 @@ func TestAuthPassThrough_Clone(t *testing.T) {
 	t.Parallel()
 	c := newVerifier(t)
 	clone := newClone(t, c)
-	sql(t, clone, "ALTER ROLE good PASSWORD 'cloned'")
+	sql(t, clone, "SET password_encryption = 'scram-sha-256'; ALTER ROLE good PASSWORD 'cloned'")
 	proxy := newSwitchedProxy(t, c)
 	config := configFor(t, c)
 	config.PassThrough = fmt.Sprintf("host=%s port=5432 user=passer", proxy.dir)
