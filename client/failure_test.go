@@ -274,7 +274,7 @@ func TestBackup_UnknownServer(t *testing.T) {
 		f.stock = true
 		f.failOn("LIST_TABLESPACES", code)
 		err := expectFailure(t, Options{ConnConfig: f.config(), Jobs: 5}, "server does not support parallel base backups")
-		if e, ok := errors.AsType[*protocol.Error](err); !ok || !strings.Contains(e.Hint, "pg_basebackup") {
+		if e, ok := errors.AsType[*protocol.Error](err); !ok || !strings.Contains(e.Hint, "pg_basebackup") || !strings.HasSuffix(e.Hint, "(its default port is 5433).") {
 			t.Errorf("no hint in %v", err)
 		}
 		if f.dialed() != 2 {

@@ -52,7 +52,7 @@ func notParallel(err error) error {
 	switch e.Code {
 	case protocol.CodeFeatureNotSupported, protocol.CodeSyntaxError, protocol.CodeInternalError: // the last is PostgreSQL 13's
 		unsupported := protocol.Errorf(protocol.CodeFeatureNotSupported, "server does not support parallel base backups").
-			WithHint("Connect to \"pgparallel serve\", or use pg_basebackup with this server.")
+			WithHint("Use pg_basebackup with this server, or connect to \"pgparallel serve\" (its default port is 5433).")
 		unsupported.Detail = "The server says: " + e.Message
 		return unsupported
 	}

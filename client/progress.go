@@ -9,7 +9,7 @@ import (
 // known only when all else is copied.
 type Progress struct {
 	Phase      Phase // what the backup does or waits for
-	Bytes      int64 // received so far
+	Bytes      int64 // received so far; never less than before, though what is sent again counts once in [Result]
 	TotalBytes int64 // to receive: estimated by the server at first, then as listed
 	Files      int64 // received whole so far
 	TotalFiles int64 // to receive; 0 until the server has listed them
@@ -59,10 +59,17 @@ func (p *progress) snapshot() Progress {
 	}
 }
 
-// report starts the goroutine that calls tell. The goroutine ends with a last call
-// when the returned function is called, which returns after it.
-func (p *progress) report(tell func(Progress)) (stop func()) {
+// report starts the goroutine that calls show. The goroutine ends with a last call
+// when the returned function is called, which returns after it. What is told never goes
+// back: the bytes of a file that did not become whole are taken off the count.
+func (p *progress) report(show func(Progress)) (stop func()) {
 	quit, done := make(chan struct{}), make(chan struct{})
+	var most int64
+	tell := func(now Progress) {
+		most = max(most, now.Bytes)
+		now.Bytes = most
+		show(now)
+	}
 	go func() {
 		defer close(done)
 		ticker := time.NewTicker(progressInterval)

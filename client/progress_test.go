@@ -31,6 +31,23 @@ func TestProgress_Report(t *testing.T) {
 	})
 }
 
+// A file that did not become whole is taken off the count, and not off what was told.
+func TestProgress_NeverGoesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p progress
+		var told []int64
+		stop := p.report(func(p Progress) { told = append(told, p.Bytes) })
+		for _, bytes := range []int64{100, 300, 0, 200, 400, 0} { // the last as at an interrupt
+			p.bytes.Store(bytes)
+			time.Sleep(progressInterval)
+		}
+		stop()
+		if !slices.IsSorted(told) || told[len(told)-1] != 400 {
+			t.Errorf("told %v", told)
+		}
+	})
+}
+
 // Each phase begins with a step of the backup, and the last is told at its end.
 func TestProgress_Phases(t *testing.T) {
 	f := newFake(t)
