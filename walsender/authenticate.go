@@ -27,11 +27,12 @@ func (s *Server) authenticate(ctx context.Context, sess *session, m wire.Startup
 		sess.grant = Everything()
 		return nil
 	}
-	ctx, release := context.WithTimeout(ctx, s.authTimeout())
+	ctx, release := context.WithTimeoutCause(ctx, s.authTimeout(), protocol.Fatalf(protocol.CodeQueryCanceled,
+		"canceling authentication due to timeout"))
 	defer release()
 	grant, err := s.Authenticator.Authenticate(ctx, newHandshake(sess, m, in))
 	if err != nil {
-		return s.refuseLate(ctx, sess, err)
+		return s.refuseLate(ctx, sess, interrupted(ctx, err))
 	}
 	sess.grant = grant
 	if grant.Identity != "" {
@@ -39,6 +40,15 @@ func (s *Server) authenticate(ctx context.Context, sess *session, m wire.Startup
 			zap.String("identity", grant.Identity), zap.String("method", grant.Method))
 	}
 	return nil
+}
+
+// interrupted is the error of an Authenticator, with the reason for the peer where it has
+// none of its own and ctx has ended: by AuthTimeout, or with the server.
+func interrupted(ctx context.Context, err error) error {
+	if _, told := errors.AsType[*protocol.Error](err); told || ctx.Err() == nil || errors.Is(err, errNotSession) {
+		return err
+	}
+	return fmt.Errorf("%w (%w)", context.Cause(ctx), err)
 }
 
 func newHandshake(sess *session, m wire.StartupMessage, in *bufio.Reader) *Handshake {

@@ -9,8 +9,11 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/wire"
@@ -38,6 +41,47 @@ func TestAuthenticate_1_10_Refused(t *testing.T) {
 	})})
 	wantAnswer(t, rawDial(t, addr).startup(backupParameters),
 		`ErrorResponse FATAL 28P01 password authentication failed for user "backup"`, "EOF")
+}
+
+// A time-out of what an Authenticator asks is none of the server's: the peer learns that
+// something is wrong, the log what it is.
+func TestAuthenticate_1_10_ForeignContext(t *testing.T) {
+	for _, ended := range []error{context.DeadlineExceeded, context.Canceled} {
+		core, logs := observer.New(zap.WarnLevel)
+		addr := serve(t, &walsender.Server{Cluster: newMemCluster(), Logger: zap.New(core), Authenticator: authFunc(func(*walsender.Handshake) (walsender.Grant, error) {
+			return walsender.Grant{}, fmt.Errorf("ldap directory.example: %w", ended)
+		})})
+		wantAnswer(t, rawDial(t, addr).startup(backupParameters), "ErrorResponse FATAL XX000 internal error of the server, see its log", "EOF")
+		if lines := logs.FilterMessage("authentication failed").All(); len(lines) != 1 || lines[0].ContextMap()["error"] != "ldap directory.example: "+ended.Error() {
+			t.Errorf("the log has %v", logs.All())
+		}
+	}
+}
+
+// slowAuthenticator waits until its time is over.
+type slowAuthenticator struct{ asked chan struct{} }
+
+func (a slowAuthenticator) Authenticate(ctx context.Context, _ *walsender.Handshake) (walsender.Grant, error) {
+	close(a.asked)
+	<-ctx.Done()
+	return walsender.Grant{}, fmt.Errorf("ldap directory.example: %w", ctx.Err())
+}
+
+// The context that an Authenticator is given ends with AuthTimeout and with the server:
+// the peer is told which.
+func TestAuthenticate_1_10_OwnContext(t *testing.T) {
+	a := slowAuthenticator{make(chan struct{})}
+	addr := serve(t, &walsender.Server{Cluster: newMemCluster(), Authenticator: a, AuthTimeout: time.Millisecond * 200})
+	wantAnswer(t, rawDial(t, addr).startup(backupParameters), "ErrorResponse FATAL 57014 canceling authentication due to timeout", "EOF")
+
+	a = slowAuthenticator{make(chan struct{})}
+	server := &walsender.Server{Cluster: newMemCluster(), Authenticator: a}
+	addr = serve(t, server)
+	go func() { // ends with Shutdown
+		<-a.asked
+		_ = server.Shutdown(context.Background())
+	}()
+	wantAnswer(t, rawDial(t, addr).startup(backupParameters), "ErrorResponse FATAL 57P01 terminating connection due to administrator command", "EOF")
 }
 
 // TestAuthenticate_1_10_Handshake shows what an Authenticator sees of a connection.

@@ -17,16 +17,27 @@ import (
 )
 
 // Authenticator decides whether a peer is the role that it says it is, and what it
-// may do (§1.10, §1.11). Package auth has the one of a file of rules; one of one's own needs
-// a single method.
+// may do (§1.10, §1.11). Package [auth] has the one of a file of rules ([auth.Open]); one of
+// one's own needs a single method.
+//
+// A [Handshake] has SASL and nothing else ([Handshake.StartSASL]): a password in clear
+// text cannot be asked for (§1.10), so that a directory which wants to see the password,
+// such as LDAP, cannot be asked. For SCRAM-SHA-256, [auth.ParseVerifier] reads what a
+// password is checked against.
+//
+// [auth]: https://pkg.go.dev/github.com/pgparallel/pgparallel/walsender/auth
+// [auth.Open]: https://pkg.go.dev/github.com/pgparallel/pgparallel/walsender/auth#Open
+// [auth.ParseVerifier]: https://pkg.go.dev/github.com/pgparallel/pgparallel/walsender/auth#ParseVerifier
 type Authenticator interface {
 	// Authenticate is called once a connection, on its goroutine, for many
 	// connections at once, before AuthenticationOk. ctx ends with the server and
 	// with [Server.AuthTimeout]; what the peer is asked ends then by itself. The
 	// handshake is of no use after the return.
 	//
-	// A *[protocol.Error] in the error is what the peer is told, as FATAL, after
-	// [Server.AuthFailureDelay]; the whole error goes to the log. Errors of the
+	// A *[protocol.Error] in the error is what the peer is told, as FATAL; one of class
+	// 28 after [Server.AuthFailureDelay]. Any other error is told as XX000 "internal error
+	// of the server, see its log", also one that wraps an error of some context; once ctx
+	// itself has ended, as 57014 or 57P01. The whole error goes to the log. Errors of the
 	// handshake's methods are returned as they are.
 	Authenticate(ctx context.Context, h *Handshake) (Grant, error)
 }

@@ -3,6 +3,7 @@ package walsender
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 
 	"github.com/pgparallel/pgparallel/protocol"
@@ -10,7 +11,9 @@ import (
 
 // wireError is what the peer is told of err, or nil where there is nothing to be
 // told: no error, or no peer. What is not meant for the wire is XX000 with a fixed
-// text: file names and the like stay here.
+// text: file names and the like stay here. So is an error of a context: it does not tell
+// whose has ended, the server's or one of a Cluster, an Authenticator or an owner. Where
+// the session's has ended its cause is the error ([answerable]).
 func wireError(err error) *protocol.Error {
 	told, ok := errors.AsType[*protocol.Error](err)
 	switch {
@@ -19,8 +22,6 @@ func wireError(err error) *protocol.Error {
 		return nil
 	case ok:
 		return told
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return errShutdown()
 	default:
 		return protocol.Errorf(protocol.CodeInternalError, "internal error of the server, see its log")
 	}
@@ -29,6 +30,15 @@ func wireError(err error) *protocol.Error {
 // errShutdown ends the sessions of a server that is shut down (§1.9).
 func errShutdown() *protocol.Error {
 	return protocol.Fatalf(protocol.CodeAdminShutdown, "terminating connection due to administrator command")
+}
+
+// endedBy is the cause that ends a session's context, of what ended the context around
+// it. Unless that has words for the peer, the server is going (§1.9).
+func endedBy(cause error) error {
+	if _, told := errors.AsType[*protocol.Error](cause); told {
+		return cause
+	}
+	return fmt.Errorf("%w (%w)", errShutdown(), cause)
 }
 
 // answerable is the error to answer a command with. A command that was ended from

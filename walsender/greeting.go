@@ -36,7 +36,7 @@ func (s *session) greet(ctx context.Context, m wire.StartupMessage, warning *pro
 	if err == nil {
 		err = impossible("Settings", checkSettings(settings))
 	}
-	if err != nil {
+	if err = answerable(ctx, err); err != nil {
 		if _, told := errors.AsType[*protocol.Error](err); !told {
 			s.log.Error("could not read the cluster's settings", zap.Error(err))
 		}

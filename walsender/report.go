@@ -62,9 +62,13 @@ func rate(bytes int64, took time.Duration) string {
 }
 
 // sessionEnded tells of the end of a session. One that was not admitted is in the log
-// alone.
+// alone, and a client that was turned away is a warning, unless the log has one of it.
 func (s *session) sessionEnded(err error) {
 	fields := []zap.Field{zap.Duration("time", time.Since(s.start))}
+	admitted := s.end != nil
+	if !admitted && s.user != "" {
+		fields = append(fields, zap.String("user", protocol.Shorten(s.user, 64)))
+	}
 	switch {
 	case err == nil:
 	case errors.Is(err, errPeerGone), errors.Is(err, errUpstreamEnded):
@@ -73,12 +77,14 @@ func (s *session) sessionEnded(err error) {
 	default:
 		fields = append(fields, zap.NamedError("reason", withoutAddress(err)))
 	}
-	if protocol.HasCode(err, protocol.CodeTooManyConnections) {
+	shutdown := protocol.HasCode(err, protocol.CodeAdminShutdown)
+	turnedAway := !admitted && s.user != "" && wireError(err) != nil && !s.startup.refused && !shutdown
+	if turnedAway || protocol.HasCode(err, protocol.CodeTooManyConnections) {
 		s.log.Warn("session refused", fields...)
 		return
 	}
 	s.log.Info("session ended", fields...)
-	if s.server.SessionEnded != nil && s.end != nil {
+	if s.server.SessionEnded != nil && admitted {
 		s.server.SessionEnded(SessionEnd{Caller: s.caller(), BytesSent: s.out.bytesSaid(), Duration: time.Since(s.start), Err: err})
 	}
 }

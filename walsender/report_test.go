@@ -60,6 +60,36 @@ func TestServer_Ends(t *testing.T) {
 	}
 }
 
+// down is a cluster whose PostgreSQL does not run.
+type down struct{ *memCluster }
+
+func (down) Settings(context.Context) (protocol.Settings, error) {
+	return protocol.Settings{}, protocol.Errorf(protocol.CodeCannotConnectNow, "the cluster's server cannot be reached")
+}
+
+// A client that is turned away is a warning with its user, and only one.
+func TestServer_TurnedAway(t *testing.T) {
+	for _, test := range []struct {
+		server *walsender.Server
+		want   string
+	}{
+		{&walsender.Server{Cluster: down{newMemCluster()}}, "session refused"},
+		{&walsender.Server{Cluster: newMemCluster(), AuthFailureDelay: -1, Authenticator: authFunc(func(*walsender.Handshake) (walsender.Grant, error) {
+			return walsender.Grant{}, protocol.Fatalf(protocol.CodeInvalidPassword, "wrong")
+		})}, "authentication failed"},
+	} {
+		core, logs := observer.New(zap.WarnLevel)
+		test.server.Logger = zap.New(core)
+		c := rawDial(t, serve(t, test.server))
+		c.startup(map[string]string{"user": "bob", "replication": "true"})
+		test.server.Close() // the log is complete then
+		lines := logs.FilterLevelExact(zap.WarnLevel).All()
+		if len(lines) != 1 || lines[0].Message != test.want || lines[0].ContextMap()["user"] != "bob" {
+			t.Errorf("the log has %v, want one line %q", lines, test.want)
+		}
+	}
+}
+
 // nonsense is a cluster whose answers no cluster gives.
 type nonsense struct {
 	*memCluster

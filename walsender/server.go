@@ -221,10 +221,13 @@ func (s *Server) serveTracked(ctx context.Context, conn net.Conn, st *startup) (
 		}
 	}()
 	setKeepAlive(conn)
-	ctx, cancel := context.WithCancelCause(ctx)
+	// Whatever ends the session's context gives the peer a reason.
+	sess, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
-	defer context.AfterFunc(st.ctx, func() { cancel(context.Cause(st.ctx)) })()
-	return s.serve(ctx, cancel, conn, st)
+	for _, around := range []context.Context{ctx, st.ctx} {
+		defer context.AfterFunc(around, func() { cancel(endedBy(context.Cause(around))) })()
+	}
+	return s.serve(sess, cancel, conn, st)
 }
 
 // setKeepAlive sets the TCP keepalives of §7.2.

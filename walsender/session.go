@@ -143,7 +143,7 @@ func (s *session) refuseExtended() error {
 // session.
 func (s *session) query(ctx context.Context, text string) error {
 	if refused := s.authorize(ctx, text); refused != nil {
-		return s.answer(refused)
+		return s.answer(answerable(ctx, refused))
 	}
 	command, invalid := grammar.Parse(text)
 	if passed, ok := s.passedText(text, command, invalid); ok {

@@ -2,6 +2,7 @@ package walsender_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -395,6 +396,23 @@ func TestServer_Authorize(t *testing.T) {
 	got := c.query("SHOW block_size")
 	wantAnswer(t, got[len(got)-2:], "CommandComplete SHOW", ready)
 	wantAnswer(t, asked, "backup: START_BACKUP", "backup: FOO", "backup: SHOW block_size")
+}
+
+// Errors of a Cluster and of the owner that come of contexts of their own do not end the
+// session: its context goes on.
+func TestSession_4_ForeignContext(t *testing.T) {
+	const internal, ready = "ErrorResponse ERROR XX000 internal error of the server, see its log", "ReadyForQuery I"
+	cluster := newMemCluster()
+	cluster.stopErr = fmt.Errorf("asking the cluster: %w", context.DeadlineExceeded)
+	c := connect(t, serve(t, &walsender.Server{Cluster: cluster, Authorize: func(_ context.Context, _ walsender.Caller, command string) error {
+		if command == "SHOW block_size" {
+			return fmt.Errorf("asking the owner: %w", context.Canceled)
+		}
+		return nil
+	}}), "backup")
+	wantAnswer(t, c.query("SHOW block_size"), internal, ready)
+	c.query("START_BACKUP")
+	wantAnswer(t, c.query("STOP_BACKUP"), internal, ready)
 }
 
 func TestServeConn_ContextEndsSession(t *testing.T) {

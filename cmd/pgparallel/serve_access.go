@@ -156,7 +156,7 @@ func (a access) protect(server *walsender.Server) {
 // reload reads the files again; what is wrong leaves the old ones in force.
 func (a access) reload(log *zap.Logger) {
 	if a.tls != nil {
-		a.told(log, "the certificate", a.tls.Reload())
+		a.told(log, "the certificate and its key", a.tls.Reload())
 	}
 	if a.doors != nil {
 		a.told(log, "the rules of who may connect", a.doors.Reload())
@@ -172,7 +172,7 @@ func (access) told(log *zap.Logger, what string, err error) {
 	for _, one := range flatten(err) {
 		log.Error(one.Error())
 	}
-	log.Error(what + " was not changed, because of errors in the files")
+	log.Error(what + " were not changed, because of errors in the files")
 }
 
 // warnIgnored tells of rules that fit no replication connection, which is easily

@@ -140,8 +140,8 @@ func (p *policy) authenticate(ctx context.Context, h *walsender.Handshake) (wals
 		grant.Identity, grant.Method = identity, r.method
 		return grant, nil
 	}
-	return walsender.Grant{}, protocol.Fatalf(protocol.CodeInvalidAuthorization,
-		"no pg_hba.conf entry for replication connection from host %q, user %q, %s", hostName(h), h.User, encryption(h))
+	return walsender.Grant{}, fmt.Errorf("%w (no line of %q fits)", protocol.Fatalf(protocol.CodeInvalidAuthorization,
+		"no pg_hba.conf entry for replication connection from host %q, user %q, %s", hostName(h), h.User, encryption(h)), p.config.HBA)
 }
 
 // because adds the rule that decided, for the log.

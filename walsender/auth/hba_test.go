@@ -77,6 +77,8 @@ host    replication     "+admins"       192.0.2.0/24            trust insecure=1
 		}
 		if text := errorText(err); !strings.HasPrefix(text, test.err) || (test.err == "") != (text == "") {
 			t.Errorf("%s from %s: %s, want %s", test.user, test.remote, text, test.err)
+		} else if strings.HasPrefix(text, "no pg_hba.conf entry") && !strings.HasSuffix(text, `/hba.conf" fits)`) {
+			t.Errorf("%s from %s: the log does not name the file: %s", test.user, test.remote, text)
 		}
 	}
 }
