@@ -59,6 +59,9 @@ func (b *backup) findPrimary(context.Context) error {
 			return fmt.Errorf("server names an invalid primary: %w", err)
 		}
 		b.primary = primary.PrimaryConnInfo(withDatabase)
+		if caveat := primary.Caveat(b.ConnInfo); caveat != "" {
+			b.events.tell(LevelWarning, "primary_conninfo leads to %s; --primary-conninfo says otherwise", caveat)
+		}
 	}
 	return nil
 }

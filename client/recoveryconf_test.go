@@ -186,6 +186,31 @@ func TestWriteRecoveryConf_5_15_Primary(t *testing.T) {
 	}
 }
 
+// A connection over the network may have met what the primary does not meet: the backup
+// says so, once.
+func TestWriteRecoveryConf_5_15_WarnsOfSettings(t *testing.T) {
+	for connString, want := range map[string]bool{
+		"host=backup user=u": false, "host=/x user=u require_auth=none": false, "host=backup user=u sslmode=verify-full": true,
+	} {
+		f := newFake(t)
+		f.access, f.primary = protocol.WALStreamed, "host=pg.example port=5431"
+		told := 0
+		_, err := Backup(t.Context(), Options{
+			ConnConfig: f.config(), ConnInfo: connInfo(t, connString), Dir: filepath.Join(t.TempDir(), "copy"), WAL: WALOptions{Method: WALFetch},
+			WriteRecoveryConf: true,
+			Log: func(e Event) {
+				if e.Level == LevelWarning && strings.HasPrefix(e.Message, `primary_conninfo leads to PostgreSQL at pg.example:5431 as role "u": sslmode `) {
+					told++
+				}
+			},
+		})
+		must(t, err)
+		if (told == 1) != want || told > 1 {
+			t.Errorf("%s: %d warnings", connString, told)
+		}
+	}
+}
+
 // Without -R, the copy of a standby is one too, and is said to be (B37).
 func TestWriteRecoveryConf_NoticeOfStandby(t *testing.T) {
 	for _, ofStandby := range []bool{false, true} {

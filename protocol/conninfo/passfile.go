@@ -12,6 +12,22 @@ import (
 // defaultHost is what a password file calls the default socket directory.
 const defaultHost = "localhost"
 
+// MissingPasswords names the password file, and for each server that there is no password
+// for what the file was searched for: HOST:PORT:DATABASE:USER, escaped as in the file.
+func (i *Info) MissingPasswords() (file string, entries []string) {
+	for _, s := range i.servers {
+		if s.password != "" {
+			continue
+		}
+		fields := []string{s.passwordHost(), s.portText, i.text("dbname"), i.text("user")}
+		for k := range fields {
+			fields[k] = strings.NewReplacer(`\`, `\\`, `:`, `\:`).Replace(fields[k])
+		}
+		entries = append(entries, strings.Join(fields, ":"))
+	}
+	return i.text("passfile"), entries
+}
+
 // readPasswordFile is the password for a connection (fe-connect.c, passwordFromFile).
 // A file that cannot be opened holds none. One that others can read or write is
 // ignored, which is what the warning says.

@@ -78,7 +78,8 @@ func (s server) isElsewhere() bool {
 // PrimaryConnInfo is a standby's primary_conninfo for the server: whatever the user
 // gave, by whichever way, in the order and with the quoting of pg_basebackup -R
 // (recovery_gen.c); besides user, host and port, which are always in it. What is left
-// to libpq's defaults is left to those of the standby. A password that came from the
+// to libpq's defaults is left to those of the standby, and what only TLS can meet is left
+// out where the server is reached by a Unix-domain socket. A password that came from the
 // password file is not in it, but the file's name. withDatabase adds the database that
 // the user named, which a standby of 17 and later synchronizes slots by; others refuse
 // it. Paths are absolute.
@@ -95,6 +96,66 @@ func (i *Info) PrimaryConnInfo(withDatabase bool) string {
 	return strings.Join(pairs, " ")
 }
 
+// Caveat is what the user should know of PrimaryConnInfo where i is from's
+// [Info.WithAddress], one line without an end: whatever from's own server has met, over
+// the network, may not hold at i's. That is what TLS and authentication are asked for,
+// and the password, if the password file has none for i's server. Empty: nothing.
+func (i *Info) Caveat(from *Info) string {
+	if !slices.ContainsFunc(from.servers, func(s server) bool { return !s.isUnix() }) {
+		return ""
+	}
+	var caveats []string
+	if demands := i.demands(); len(demands) > 0 {
+		caveats = append(caveats, strings.Join(demands, ", ")+" of this connection must hold there, too")
+	}
+	if file, _ := i.MissingPasswords(); from.text("password") == "" && from.HasPassword() && !i.HasPassword() {
+		caveats = append(caveats, fmt.Sprintf("password file %q needs a line for %s", file, i.where()))
+	}
+	if len(caveats) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("PostgreSQL at %s as role %q: %s", i.where(), i.text("user"), strings.Join(caveats, "; "))
+}
+
+// demands are the keywords of PrimaryConnInfo that a server can fail to meet.
+func (i *Info) demands() []string {
+	var demands []string
+	for _, k := range keywords {
+		text := i.primaryValue(k)
+		switch k.Name {
+		case "require_auth":
+			if text != "" {
+				demands = append(demands, k.Name)
+			}
+		case "channel_binding", "sslmode", "sslnegotiation", "sslcert", "sslcertmode", "sslrootcert":
+			lenient := slices.Contains([]string{"", "disable", "allow", "prefer", "postgres"}, text)
+			if !lenient && !i.onlySockets() {
+				demands = append(demands, k.Name)
+			}
+		}
+	}
+	return demands
+}
+
+// where is the servers by host and port, as a line of the password file has them.
+func (i *Info) where() string {
+	list := make([]string, len(i.servers))
+	for k, s := range i.servers {
+		list[k] = s.passwordHost() + ":" + s.portText
+	}
+	return strings.Join(list, ", ")
+}
+
+func (i *Info) onlySockets() bool {
+	return !slices.ContainsFunc(i.servers, func(s server) bool { return !s.isUnix() })
+}
+
+// needsTLS reports whether libpq refuses a connection without TLS because of a value.
+// That is not so with sslmode: a Unix-domain socket is exempt from it.
+func needsTLS(keyword, text string) bool {
+	return (keyword == "channel_binding" || keyword == "sslcertmode") && text == "require"
+}
+
 // primaryValue is what a standby has to be told of a keyword; empty means nothing.
 func (i *Info) primaryValue(k Keyword) string {
 	text := i.text(k.Name)
@@ -108,7 +169,7 @@ func (i *Info) primaryValue(k Keyword) string {
 			return ""
 		}
 	default:
-		if !i.given(k.Name) {
+		if !i.given(k.Name) || needsTLS(k.Name, text) && i.onlySockets() {
 			return ""
 		}
 	}
@@ -121,11 +182,14 @@ func (i *Info) primaryValue(k Keyword) string {
 }
 
 // hosts are the hosts as they were given, and the socket directory that was found to
-// be meant where one was left out.
+// be meant where one was left out. One that is a socket directory beside an address, which
+// counts, is left out.
 func (i *Info) hosts() string {
 	hosts := make([]string, len(i.servers))
 	for k, s := range i.servers {
-		hosts[k] = s.host
+		if hosts[k] = s.host; s.hostaddr != "" && isSocket(s.host) {
+			hosts[k] = ""
+		}
 	}
 	if list := strings.Join(hosts, ","); strings.Trim(list, ",") != "" {
 		return list

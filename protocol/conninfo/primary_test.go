@@ -86,6 +86,11 @@ func TestWithAddress(t *testing.T) {
 		{"host=backup hostaddr=10.0.0.1 port=5433 user=u", "host=localhost port=5432", "user=u host=backup hostaddr=10.0.0.1 port=5432"},
 		{"host=/x,backup port=5433,5434 user=u", "host='::1' port=5432", "user=u host='/x,backup' port=5432"},
 		{"host=backup hostaddr=10.0.0.1 port=5433 user=u", "host=db port=5432", "user=u host=db port=5432"},
+		{"host=backup hostaddr=10.0.0.1 user=u", "host='/pg' port=5432", "user=u host=backup hostaddr=10.0.0.1 port=5432"},
+		{"host=localhost hostaddr=127.0.0.1 user=u", "host='/pg' port=5432", "user=u host='/pg' port=5432"},
+		{"host=/x hostaddr=10.0.0.1 user=u", "host=localhost port=5432", "user=u hostaddr=10.0.0.1 port=5432"},
+		{"host=localhost user=u sslmode=require channel_binding=require sslcertmode=require", "host='/pg' port=5432", "user=u host='/pg' port=5432 sslmode=require"},
+		{"host=localhost user=u channel_binding=require", "host=db port=5432", "user=u channel_binding=require host=db port=5432"},
 		{"host=/x user=u", "host=db port=5432 user=mallory sslmode=disable passfile=/etc/passwd", "user=u host=db port=5432"},
 	} {
 		i, err := resolve(t, c.from).WithAddress(c.to)
@@ -101,5 +106,32 @@ func TestWithAddress(t *testing.T) {
 	}
 	if got, want := Address("/var/run/it's", 5432), `host='/var/run/it\'s' port=5432`; got != want {
 		t.Errorf("an address is %s, want %s", got, want)
+	}
+}
+
+// What may not hold at another server of the same name is said where the connection was
+// over the network; a password that the file has for both is no matter.
+func TestCaveat(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
+	pass := write(t, "pgpass", "backup:5433:*:u:sekret\n*:*:*:both:sekret\n")
+	for _, c := range []struct{ from, to, want string }{
+		{"host=backup port=5433 user=u", "host=db port=5432", ""},
+		{"host=backup port=5433 user=u sslmode=prefer channel_binding=prefer", "host=db port=5432", ""},
+		{"host=/x port=5433 user=u require_auth=none", "host=/pg port=5432", ""},
+		{"host=backup port=5433 user=both passfile=" + pass, "host=db port=5432", ""},
+		{"host=backup port=5433 user=u password=x passfile=" + pass, "host=db port=5432", ""},
+		{"host=localhost user=u sslmode=require channel_binding=require", "host=/pg port=5432", ""},
+		{"host=backup port=5433 user=u sslmode=verify-full sslrootcert=/r channel_binding=require", "host=/pg port=5432",
+			`PostgreSQL at backup:5432 as role "u": channel_binding, sslmode, sslrootcert of this connection must hold there, too`},
+		{"host=backup port=5433 user=u sslmode=require passfile=" + pass, "host=db port=5432",
+			`PostgreSQL at db:5432 as role "u": sslmode of this connection must hold there, too;` +
+				` password file "` + pass + `" needs a line for db:5432`},
+	} {
+		from := resolve(t, c.from)
+		to, err := from.WithAddress(c.to)
+		must(t, err)
+		if diff := cmp.Diff(c.want, to.Caveat(from)); diff != "" {
+			t.Errorf("%s at %s (-want +got):\n%s", c.from, c.to, diff)
+		}
 	}
 }

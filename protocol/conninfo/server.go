@@ -105,6 +105,14 @@ func (s server) socket() string {
 	return strings.TrimSuffix(s.host, "/") + "/.s.PGSQL." + strconv.Itoa(int(s.port))
 }
 
+// passwordHost is what the password file calls the server's host.
+func (s server) passwordHost() string {
+	if s.name() == defaultSocketDir() {
+		return defaultHost
+	}
+	return s.name()
+}
+
 // lookUpPasswords finds the passwords of a connection that has none in the password
 // file. It may hold another one for each server.
 func (i *Info) lookUpPasswords() {
@@ -117,12 +125,8 @@ func (i *Info) lookUpPasswords() {
 		if s.password = password; password != "" {
 			continue
 		}
-		host := s.name()
-		if host == defaultSocketDir() {
-			host = defaultHost
-		}
 		var warning string
-		s.password, warning = readPasswordFile(i.text("passfile"), host, s.portText, i.text("dbname"), i.text("user"))
+		s.password, warning = readPasswordFile(i.text("passfile"), s.passwordHost(), s.portText, i.text("dbname"), i.text("user"))
 		if k == 0 && warning != "" {
 			i.warnings = append(i.warnings, warning)
 		}
