@@ -145,6 +145,9 @@ func (c *backupCommand) hint(err error) string {
 	if space, ok := errors.AsType[*client.TablespaceError](err); ok {
 		return fmt.Sprintf("Use -T %s=NEWDIR to relocate the tablespace.", strings.ReplaceAll(space.Location, "=", `\=`))
 	}
+	if missing, ok := errors.AsType[*noPasswordError](err); ok {
+		return missing.hint()
+	}
 	if c.Force && errors.Is(err, client.ErrNotEmpty) {
 		return "--force removes only what a killed backup has left."
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/client"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/conninfo"
 )
 
 // withPassword does something that connects, with a password from the user where that
@@ -24,13 +26,45 @@ func (o connectionOptions) withPassword(ctx context.Context, options *client.Opt
 	}
 	given := options.ConnInfo.HasPassword()
 	err := do()
-	if given || o.NoPassword || o.Password || !protocol.HasCode(err, protocol.CodeInvalidPassword) {
+	if given || o.Password || !protocol.HasCode(err, protocol.CodeInvalidPassword) {
 		return err
 	}
-	if err := askPassword(ctx, options, out); err != nil {
-		return err
+	if o.NoPassword {
+		return &noPasswordError{err, options.ConnInfo}
+	}
+	asked := askPassword(ctx, options, out)
+	if errors.Is(asked, io.EOF) { // there is nobody to ask
+		return &noPasswordError{err, options.ConnInfo}
+	}
+	if asked != nil {
+		return asked
 	}
 	return do()
+}
+
+// noPasswordError is the refusal of a connection that had no password to give: a server
+// takes that for a wrong one.
+type noPasswordError struct {
+	refused error
+	info    *conninfo.Info
+}
+
+func (e *noPasswordError) Error() string {
+	const message = "no password supplied"
+	if refused, ok := errors.AsType[*protocol.Error](e.refused); ok {
+		if before, ends := strings.CutSuffix(e.refused.Error(), refused.Error()); ends {
+			return before + message
+		}
+	}
+	return message
+}
+
+func (e *noPasswordError) Unwrap() error { return e.refused }
+
+// hint is where a password was looked for.
+func (e *noPasswordError) hint() string {
+	file, entries := e.info.MissingPasswords()
+	return fmt.Sprintf("PGPASSWORD is not set, and password file %q has no line for %s.", file, strings.Join(entries, " or "))
 }
 
 func askPassword(ctx context.Context, options *client.Options, out *console) error {

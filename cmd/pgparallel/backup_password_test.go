@@ -37,7 +37,6 @@ func TestWithPassword_DoesNotAsk(t *testing.T) {
 	}{
 		"success":           {},
 		"other error":       {err: errors.New("no")},
-		"never":             {o: connectionOptions{NoPassword: true}, err: wrong},
 		"there is one":      {password: "x", err: wrong},
 		"refused otherwise": {err: &protocol.Error{Code: protocol.CodeTooManyConnections}},
 	} {
@@ -51,5 +50,27 @@ func TestWithPassword_DoesNotAsk(t *testing.T) {
 		if calls != 1 || err != c.err {
 			t.Errorf("%s: %d attempts, error %v", name, calls, err)
 		}
+	}
+}
+
+// A connection that has no password to give, and nobody to ask, is not told of a wrong one.
+func TestWithPassword_NoneSupplied(t *testing.T) {
+	t.Setenv("PGPASSWORD", "")
+	refused := &protocol.Error{Severity: "FATAL", Code: protocol.CodeInvalidPassword, Message: "password authentication failed"}
+	info, err := conninfo.Resolve("host=::1 port=5433 user=u passfile=/none", conninfo.Options{Replication: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &backupCommand{}
+	c.NoPassword = true
+	options := client.Options{ConnInfo: info}
+	err = c.withPassword(t.Context(), &options, &console{stderr: io.Discard}, func() error {
+		return fmt.Errorf("connection to server failed: %w", refused)
+	})
+	if err == nil || err.Error() != "connection to server failed: no password supplied" || !protocol.HasCode(err, protocol.CodeInvalidPassword) {
+		t.Errorf("error is %v", err)
+	}
+	if got, want := c.hint(err), `PGPASSWORD is not set, and password file "/none" has no line for \:\:1:5433:replication:u.`; got != want {
+		t.Errorf("hint is %s, want %s", got, want)
 	}
 }
