@@ -127,10 +127,14 @@ func (c *conformCommand) check(out *console) (conformance.Report, error) {
 	if c.Server != "" {
 		return c.checkServer(ctx, out, known, unsupported)
 	}
-	return conformance.CheckClient(ctx, conformance.Options{
+	report, err := conformance.CheckClient(ctx, conformance.Options{
 		Command: c.client, Select: c.Cases, KnownFailing: known, NotSupported: unsupported,
 		Strict: c.Strict, Parallel: int(c.Parallel), Timeout: c.Timeout.duration(), Seed: c.seed(), Trace: c.Trace,
 	})
+	if wrong, ok := errors.AsType[*conformance.NoClientError](err); ok {
+		return report, &usageError{wrong.Error()}
+	}
+	return report, err
 }
 
 func (c *conformCommand) checkServer(ctx context.Context, out *console, known, unsupported []string) (conformance.Report, error) {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/pgparallel/pgparallel/walsender"
 )
 
@@ -72,4 +74,38 @@ func defaultSocketDir() string {
 		return distributions
 	}
 	return "/tmp"
+}
+
+// described is where the listener listens, in PostgreSQL's words. Those have none for a
+// socket of both families.
+func described(l net.Listener) string {
+	tcp, ok := l.Addr().(*net.TCPAddr)
+	switch {
+	case !ok:
+		return fmt.Sprintf("Unix socket %q", l.Addr().String())
+	case servesBothFamilies(l):
+		return fmt.Sprintf("all addresses (IPv4 and IPv6), port %d", tcp.Port)
+	case tcp.IP.To4() == nil:
+		return fmt.Sprintf("IPv6 address %q, port %d", tcp.IP.String(), tcp.Port)
+	}
+	return fmt.Sprintf("IPv4 address %q, port %d", tcp.IP.String(), tcp.Port)
+}
+
+// servesBothFamilies reports whether the socket takes connections over IPv4 and IPv6. Its
+// address does not tell: it is :: as well where that was asked for, and IPv6 alone.
+func servesBothFamilies(l net.Listener) bool {
+	tcp, ok := l.(*net.TCPListener)
+	if !ok || !tcp.Addr().(*net.TCPAddr).IP.Equal(net.IPv6unspecified) {
+		return false
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return false
+	}
+	both := false
+	err = raw.Control(func(fd uintptr) {
+		only, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_V6ONLY)
+		both = err == nil && only == 0
+	})
+	return err == nil && both
 }

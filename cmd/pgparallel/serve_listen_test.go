@@ -22,17 +22,17 @@ func TestListen(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	listeners, err := listen(dir, 5433, accessOptions{HBA: "hba.conf", SocketMode: 0o600, Listen: []string{"127.0.0.1:0", "[::1]:0", "*:0", "0.0.0.0:0"}})
+	listeners, err := listen(dir, 5433, accessOptions{HBA: "hba.conf", SocketMode: 0o600, Listen: []string{"127.0.0.1:0", "[::1]:0", "*:0", "[::]:0", "0.0.0.0:0"}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got []string
 	for _, l := range listeners {
-		words, _, _ := strings.Cut(described(l.Addr()), ", port")
+		words, _, _ := strings.Cut(described(l), ", port")
 		got = append(got, words)
 		l.Close()
 	}
-	want := []string{`Unix socket "` + dir + `/.s.PGSQL.5433"`, `IPv4 address "127.0.0.1"`, `IPv6 address "::1"`, `IPv6 address "::"`, `IPv4 address "0.0.0.0"`}
+	want := []string{`Unix socket "` + dir + `/.s.PGSQL.5433"`, `IPv4 address "127.0.0.1"`, `IPv6 address "::1"`, `all addresses (IPv4 and IPv6)`, `IPv6 address "::"`, `IPv4 address "0.0.0.0"`}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("addresses (-want +got):\n%s", diff)
 	}

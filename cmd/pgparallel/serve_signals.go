@@ -27,7 +27,7 @@ func serveUntilSignal(server *walsender.Server, listeners []net.Listener, access
 
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
-		log.Info(fmt.Sprintf("listening on %s", described(l.Addr())))
+		log.Info(fmt.Sprintf("listening on %s", described(l)))
 		go func() { failed <- server.Serve(l) }() // ends when the server is shut down
 	}
 	log.Info("ready to serve base backups")
@@ -75,16 +75,4 @@ func shutDown(server *walsender.Server, s os.Signal, more <-chan os.Signal, log 
 		}
 	}()
 	_ = server.Shutdown(patience) // it tells that patience has ended
-}
-
-// described is the address in PostgreSQL's words.
-func described(address net.Addr) string {
-	if tcp, ok := address.(*net.TCPAddr); ok {
-		family := "IPv4"
-		if tcp.IP.To4() == nil {
-			family = "IPv6"
-		}
-		return fmt.Sprintf("%s address %q, port %d", family, tcp.IP.String(), tcp.Port)
-	}
-	return fmt.Sprintf("Unix socket %q", address.String())
 }

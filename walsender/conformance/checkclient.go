@@ -14,13 +14,21 @@ import (
 	"github.com/pgparallel/pgparallel/walsender/conformance/internal/rule"
 )
 
+// NoClientError says that [Options] name no client, or more than one, a program that is not
+// there, or one that is not told {port} or {dir}.
+type NoClientError struct{ Reason error }
+
+func (e *NoClientError) Error() string { return e.Reason.Error() }
+
+func (e *NoClientError) Unwrap() error { return e.Reason }
+
 // CheckClient runs the cases that o selects, and returns when all are judged. The error
-// says that there was no run: o is not right, nothing is selected, ctx ended. That cases
-// fail is no error: see [Report.OK].
+// says that there was no run: o names no client that can be run ([*NoClientError]), nothing
+// is selected ([ErrNothingSelected]), ctx ended. That cases fail is no error: see [Report.OK].
 func CheckClient(ctx context.Context, o Options) (Report, error) {
 	client, err := o.client()
 	if err != nil {
-		return Report{}, err
+		return Report{}, &NoClientError{err}
 	}
 	if err := checkSelection(Cases(), o.Select, o.NotSupported, o.KnownFailing); err != nil {
 		return Report{}, err

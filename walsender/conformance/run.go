@@ -20,9 +20,17 @@ type T[Self any] interface {
 //
 //	func TestConformance(t *testing.T) {
 //		conformance.Run(t, func(ctx context.Context, target conformance.Target) error {
-//			return backup(ctx, target.Host, target.Port, target.Dir, target.Jobs)
+//			return backup(ctx, options{
+//				Host: target.Host, Port: target.Port, Dir: target.Dir,
+//				Jobs: target.Jobs, MinJobs: target.MinJobs,
+//				WithoutWAL:    target.WAL == "none",
+//				TablespaceMap: map[string]string{target.TablespaceOld: target.TablespaceNew},
+//			})
 //		})
 //	}
+//
+// A client that lacks what a case needs, such as the map of tablespaces, returns
+// [ErrNotSupported] for it, and the subtest is skipped. Target.Case names the case.
 //
 // Cases of SHOULD count. Those that kill the client are skipped: run the kit against
 // your program for them. For anything else there is [CheckClient].

@@ -140,5 +140,9 @@ func TestCheckClient_Options(t *testing.T) {
 		if _, err := conformance.CheckClient(t.Context(), o); err == nil || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)
 		}
+		_, err := conformance.CheckClient(t.Context(), o)
+		if _, noClient := errors.AsType[*conformance.NoClientError](err); noClient != strings.Contains(want, "client") {
+			t.Errorf("%v: about the client: %v", err, noClient)
+		}
 	}
 }
