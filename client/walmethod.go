@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -83,7 +84,14 @@ func (b *backup) chooseWAL(context.Context) error {
 		return protocol.Errorf(protocol.CodeFeatureNotSupported, "server does not stream write-ahead log").
 			WithHint("%s", withoutStream(access))
 	case access == protocol.WALTransient:
-		b.events.tell(LevelWarning, "write-ahead log is fetched at the end of the backup, and nothing but wal_keep_size keeps it until then: server does not stream it")
+		reason := "server does not stream it"
+		switch denied, err := b.isStreamDenied(); {
+		case err != nil:
+			return err
+		case denied:
+			reason = "the role may take backups, but not stream it"
+		}
+		b.events.tell(LevelWarning, "write-ahead log is fetched at the end of the backup, and nothing but wal_keep_size keeps it until then: %s", reason)
 	case b.WAL.Method == WALDefault:
 		b.events.tell(LevelVerbose, "write-ahead log is fetched at the end of the backup: server does not stream it")
 	}
@@ -96,10 +104,21 @@ func (b *backup) walAccess() protocol.WALAccess {
 	return protocol.WALAccess(b.leader.Parameters[protocol.ParameterWAL])
 }
 
+// isStreamDenied reports whether it is the session's rule that keeps WAL from being
+// streamed (§1.11): such a session is refused any command of PostgreSQL's own. What is
+// asked never reaches PostgreSQL where the server's WAL is [protocol.WALTransient].
+func (b *backup) isStreamDenied() (bool, error) {
+	err := b.leader.Rows("READ_REPLICATION_SLOT pgparallel", func(protocol.Row) error { return nil })
+	if _, refused := errors.AsType[*protocol.Error](err); err != nil && !refused {
+		return false, err
+	}
+	return protocol.HasCode(err, protocol.CodeInsufficientPrivilege), nil
+}
+
 // withoutStream is what there is to do about a server that does not stream.
 func withoutStream(access protocol.WALAccess) string {
 	if access == protocol.WALTransient {
-		return "Give \"pgparallel serve\" a role with REPLICATION by --passthrough, or have the write-ahead log fetched."
+		return "Give \"pgparallel serve\" a role with REPLICATION by --passthrough and this role a rule without commands=backup, or have the write-ahead log fetched."
 	}
 	return "A stopped cluster has neither a stream nor replication slots: leave them out, and the write-ahead log is fetched."
 }
