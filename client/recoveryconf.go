@@ -106,7 +106,7 @@ func (b *backup) writeRecoveryConf(context.Context) error {
 // Without a slot there must be none: one that the source streams through itself would be
 // inherited, and is another's.
 func recoverySettings(connInfo, slot string) string {
-	quoted := strings.NewReplacer(`'`, `''`, `\`, `\\`).Replace(connInfo)
+	quoted := strings.NewReplacer(`'`, `''`, `\`, `\\`, "\n", `\n`).Replace(connInfo) // guc-file.l: no line ends within quotes
 	return "primary_conninfo = '" + quoted + "'\n" +
 		"primary_slot_name = '" + slot + "'\n" // its name needs no quoting
 }
