@@ -48,7 +48,11 @@ func (b *backup) findPrimary(context.Context) error {
 	case b.PrimaryConnInfo != "":
 		b.primary = b.PrimaryConnInfo
 	case access != "" && access != protocol.WALStreamed:
-		return protocol.Errorf(protocol.CodeFeatureNotSupported, "cannot make a standby: server does not stream write-ahead log").
+		who, err := b.whoDoesNotStream()
+		if err != nil {
+			return err
+		}
+		return protocol.Errorf(protocol.CodeFeatureNotSupported, "cannot make a standby: %s stream write-ahead log", who).
 			WithHint("Say by --primary-conninfo which server the standby is to stream from.")
 	case address == "":
 		b.primary = b.ConnInfo.PrimaryConnInfo(withDatabase)

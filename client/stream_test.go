@@ -310,6 +310,13 @@ func TestStream_1_11_Denied(t *testing.T) {
 		if told != 1 {
 			t.Errorf("%s: %q was told %d times", code, want, told)
 		}
+		want = strings.TrimSuffix(strings.TrimPrefix(want, "until then: "), "it") + "write-ahead log"
+		for _, o := range []Options{
+			{WAL: WALOptions{Method: WALStream}}, {WAL: WALOptions{Slot: "mine"}}, {WriteRecoveryConf: true, ConnInfo: connInfo(t, "host=/x user=u")},
+		} {
+			o.ConnConfig = f.config()
+			expectFailure(t, o, want)
+		}
 	}
 }
 
