@@ -64,7 +64,7 @@ func TestMarker_5_6_Force(t *testing.T) {
 	must(t, os.Mkdir(precious, 0o700))
 	must(t, os.WriteFile(filepath.Join(precious, "file"), nil, 0o600))
 	unfinished(t, dir)
-	must(t, os.Symlink(precious, filepath.Join(dir, "link")))
+	must(t, os.Symlink(precious, filepath.Join(dir, "base", "link")))
 	before := outputtest.Tree(t, parent)
 	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: dir})
 	if !errors.Is(err, ErrUnfinished) || err.Error() != `directory "`+dir+`" holds an unfinished backup` {
@@ -88,7 +88,7 @@ func TestMarker_5_6_Force(t *testing.T) {
 	must(t, err)
 	after := outputtest.Tree(t, parent)
 	for path := range after {
-		if strings.Contains(path, output.MarkerFile) || path == "copy/link" {
+		if strings.Contains(path, output.MarkerFile) || path == "copy/base/link" {
 			t.Errorf("there is %s after the backup", path)
 		}
 	}
@@ -190,7 +190,7 @@ func TestMarker_5_6_ForceAtOnce(t *testing.T) {
 			must(t, os.Mkdir(filepath.Join(dir, "global"), 0o700))
 			must(t, os.Rename(filepath.Join(dir, output.MarkerFile), filepath.Join(dir, evidence)))
 			for i := range 100 {
-				must(t, os.WriteFile(filepath.Join(dir, fmt.Sprint("leftover", i)), nil, 0o600))
+				must(t, os.WriteFile(filepath.Join(dir, "base", fmt.Sprint("leftover", i)), nil, 0o600))
 			}
 			errs := make(chan error)
 			for range 3 {

@@ -169,7 +169,7 @@ func (b *backup) locate() (map[uint32]output.Target, error) {
 		if err != nil {
 			return nil, err
 		}
-		spaces = append(spaces, output.Tablespace{OID: t.OID, Location: location, Mapped: mapped})
+		spaces = append(spaces, output.Tablespace{OID: t.OID, Location: location, Mapped: mapped, Source: filepath.Clean(t.Location)})
 	}
 	return b.out.Locate(spaces)
 }

@@ -146,6 +146,9 @@ func (p *claimed) adopt(sync bool) error {
 		return err
 	}
 	defer c.close()
+	if err := c.checkContents(p.path); err != nil {
+		return err
+	}
 	root, err := os.OpenRoot(p.path)
 	if err != nil {
 		return fmt.Errorf("could not open directory %q: %w", p.path, output.Cause(err))

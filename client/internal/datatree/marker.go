@@ -139,6 +139,9 @@ type leftover struct {
 	root  *os.Root
 	file  *os.File  // what says that it is unfinished, locked
 	owner *leftover // that of the data directory; nil: this is it, or it is ours
+
+	part   bool      // the directory of a tablespace or of WAL
+	listed *contents // what the backup has written; nil: the marker does not say it
 }
 
 // lockLeftover locks the unfinished backup in a directory. Where main is not nil, it is the
@@ -168,13 +171,15 @@ func (c *leftover) take(path string, main *claimed) error {
 	if _, err = evidence(c.root, path); err != nil || name != output.MarkerFile {
 		return err
 	}
-	dir, inode, err := owner(c.file)
+	dir, inode, listed, err := owner(c.file)
 	if err != nil {
 		return c.checkAlone(path)
 	}
+	c.listed = listed
 	if dir == "" {
 		return nil
 	}
+	c.part = true
 	if main != nil && main.adopted && main.inode() == inode {
 		return nil
 	}
@@ -222,15 +227,20 @@ func (c *leftover) close() {
 }
 
 // owner is the data directory that a marker names, and its inode; empty for the marker
-// of a data directory. An error says that it is none of the two.
-func owner(marker *os.File) (dir string, inode uint64, err error) {
-	text, err := io.ReadAll(io.LimitReader(marker, 64<<10))
-	if err != nil || string(text) == markerText {
-		return "", 0, err
+// of a data directory. An error says that it is none of the two. listed is what the marker
+// says of the contents.
+func owner(marker *os.File) (dir string, inode uint64, listed *contents, err error) {
+	all, err := io.ReadAll(io.LimitReader(marker, 16<<20))
+	if err != nil {
+		return "", 0, nil, err
 	}
-	_, line, _ := strings.Cut(string(text), "\ndata directory: ")
+	text, listed := cutContents(string(all))
+	if strings.HasPrefix(text, markerText) { // what follows was not written to its end
+		return "", 0, listed, nil
+	}
+	_, line, _ := strings.Cut(text, "\ndata directory: ")
 	_, err = fmt.Sscanf(line, "%q, inode %d\n", &dir, &inode)
-	return dir, inode, err
+	return dir, inode, listed, err
 }
 
 // checkUnfinished is the error for a directory that is not empty. It wraps [ErrUnfinished]
@@ -240,7 +250,10 @@ func checkUnfinished(path string, main *claimed) error {
 	if err != nil {
 		return err
 	}
-	c.close()
+	defer c.close()
+	if err := c.checkContents(path); err != nil {
+		return err
+	}
 	return fmt.Errorf("directory %q holds an %w", path, ErrUnfinished)
 }
 

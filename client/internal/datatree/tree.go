@@ -97,6 +97,11 @@ func (t *Tree) Locate(spaces []output.Tablespace) (map[uint32]output.Target, err
 		taken[location] = fmt.Sprintf("tablespace %d", oid)
 		targets[oid] = output.Target{Path: location, Unmapped: !space.Mapped}
 	}
+	if t.Force {
+		if err := t.checkSources(spaces); err != nil {
+			return nil, err
+		}
+	}
 	t.located = spaces
 	return targets, nil
 }
@@ -174,6 +179,9 @@ func (t *Tree) Check(l *output.Listing, segmentSize int64) error {
 
 // LayOut creates the directories and the links of the listing.
 func (t *Tree) LayOut(l *output.Listing) error {
+	if err := t.writeContents(l); err != nil {
+		return err
+	}
 	for _, path := range l.Directories {
 		// WALSink has created those of the WAL already.
 		if err := t.EnsureDirectory(path); err != nil {

@@ -79,6 +79,7 @@ type Tablespace struct {
 	OID      uint32
 	Location string // where it is to go: an absolute path
 	Mapped   bool   // the user has said so; false: the server has
+	Source   string // where the server has it
 }
 
 // Target is where a tablespace, or the data directory, goes.
