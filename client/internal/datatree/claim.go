@@ -20,13 +20,13 @@ type claimed struct {
 	path     string
 	owner    *claimed // the data directory; nil: this is it
 	root     *os.Root
-	device   uint64      // of its file system
-	marker   *os.File    // locked; nil where owner's marker has the lock
-	adopted  bool        // it held an unfinished backup, which is gone
-	made     []string    // the directories that were created, itself the last; empty: it was there
-	unsynced error       // why the file system does not make names durable; nil: it does
-	changed  bool        // it was there, and had another mode:
-	mode     fs.FileMode // this one
+	device   uint64          // of its file system
+	marker   *os.File        // locked; nil where owner's marker has the lock
+	adopted  bool            // it held an unfinished backup, which is gone
+	made     []madeDirectory // itself the last; empty: it was there
+	unsynced error           // why the file system does not make names durable; nil: it does
+	changed  bool            // it was there, and had another mode:
+	mode     fs.FileMode     // this one
 }
 
 const lostAndFound = "lost+found"
@@ -185,10 +185,11 @@ func (p *claimed) makeDirectories(mode fs.FileMode) error {
 		return err
 	}
 	for _, dir := range absent {
-		if err := os.Mkdir(dir, mode); err != nil {
-			return fmt.Errorf("could not create directory %q: %w", dir, output.Cause(err))
+		made, err := makeOne(dir, mode)
+		if err != nil {
+			return err
 		}
-		p.made = append(p.made, dir)
+		p.made = append(p.made, made)
 	}
 	return nil
 }
@@ -212,7 +213,8 @@ func AbsentDirectories(path string) ([]string, error) {
 
 // restore removes what the backup has put into the directory, and the directories that
 // makeDirectories created, except for parents that hold something else by now. It follows no
-// links. It goes on after an error, and returns all errors.
+// links, and leaves what has taken the place of a directory. It goes on after an error, and
+// returns all errors.
 func (p *claimed) restore() error {
 	var failed []error
 	if p.root != nil {
@@ -223,8 +225,9 @@ func (p *claimed) restore() error {
 		p.close()
 	}
 	for i, dir := range slices.Backward(p.made) {
-		err := os.Remove(dir)
-		if notEmpty := errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST); notEmpty && i < len(p.made)-1 {
+		err := dir.remove()
+		kept := errors.Is(err, errNotOurs) || errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EEXIST)
+		if kept && i < len(p.made)-1 {
 			break
 		}
 		failed = append(failed, err)

@@ -33,7 +33,8 @@ func (t *Tree) Release(m output.Manifest, step func(name string) error) error {
 // A held file is as good as the marker, and as well locked. The markers of others are
 // void without one in the data directory that they name: so they can go last, and
 // --force never meets a directory that nothing is known of. The manifest has all its
-// content before anything is released, and its name last (§5.6).
+// content before anything is released, and its name last (§5.6). Ahead of the sync, which
+// goes by paths, of the release and of the last name, each directory is where it was claimed.
 //
 // ReleaseHeld calls step with the name of each step before it takes the step, and ends with
 // the error of step. After the last step the Tree is closed.
@@ -43,10 +44,10 @@ func (t *Tree) ReleaseHeld(publish []string, held string, m output.Manifest, ste
 		do   func() error
 	}{
 		{"write manifest", func() error { return t.writeManifest(m) }},
-		{"sync", t.syncAll},
+		{"sync", t.syncInPlace},
 		{"publish archives", func() error { return t.publish(publish) }},
 		{"remove marker", func() error { return t.removeMarker(held + output.IncompleteSuffix) }},
-		{"release control file", func() error { return t.Rename(held+output.IncompleteSuffix, held, !t.NoSync) }},
+		{"release control file", func() error { return t.releaseControlFile(held) }},
 		{"remove other markers", t.removeOtherMarkers},
 		{"name manifest", func() error { return t.nameManifest(m) }},
 	} {
@@ -80,6 +81,13 @@ func (t *Tree) writeManifest(m output.Manifest) error {
 	return nil
 }
 
+func (t *Tree) syncInPlace() error {
+	if err := t.checkInPlace(); err != nil {
+		return err
+	}
+	return t.syncAll()
+}
+
 // publish gives archives their names.
 func (t *Tree) publish(names []string) error {
 	for _, name := range names {
@@ -101,6 +109,14 @@ func (t *Tree) removeMarker(held string) error {
 	t.main.unlock()
 	t.main.marker = file
 	return t.main.removeMarker(!t.NoSync)
+}
+
+// releaseControlFile gives the file that is held its name.
+func (t *Tree) releaseControlFile(held string) error {
+	if err := t.checkInPlace(); err != nil {
+		return err
+	}
+	return t.Rename(held+output.IncompleteSuffix, held, !t.NoSync)
 }
 
 func (t *Tree) removeOtherMarkers() error {
@@ -126,8 +142,9 @@ func (p *claimed) removeMarker(sync bool) error {
 }
 
 func (t *Tree) nameManifest(m output.Manifest) error {
-	if m == nil {
-		return nil
+	// Once more: a directory that was moved meanwhile must not hold what looks finished.
+	if err := t.checkInPlace(); err != nil || m == nil {
+		return err
 	}
 	t.Log.Verbose("renaming %s to %s", output.ManifestFileTmp, output.ManifestFile)
 	return t.Rename(output.ManifestFileTmp, output.ManifestFile, !t.NoSync)

@@ -91,8 +91,8 @@ func (t *Tree) syncAll() error {
 // syncParents makes durable that the directory is there, where it was not before.
 func (p *claimed) syncParents() error {
 	for _, made := range p.made {
-		if err := syncDirectory(filepath.Dir(made)); err != nil {
-			return fmt.Errorf("could not synchronize the parent of directory %q to disk: %w", made, output.Cause(err))
+		if err := syncDirectory(filepath.Dir(made.path)); err != nil {
+			return fmt.Errorf("could not synchronize the parent of directory %q to disk: %w", made.path, output.Cause(err))
 		}
 	}
 	return nil
