@@ -259,6 +259,57 @@ func TestRun_WALPath(t *testing.T) {
 	}
 }
 
+// The manifest of a cluster that was not running names no WAL. A server needs it all the same.
+func TestRun_UnnamedWAL(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		label  bool
+		change func(t *testing.T, wal string)
+		want   []string
+	}{
+		{"good", false, func(*testing.T, string) {}, nil},
+		{"pg_wal is a link", false, func(t *testing.T, wal string) {
+			elsewhere := filepath.Join(t.TempDir(), "wal")
+			must(t, os.Rename(wal, elsewhere))
+			must(t, os.Symlink(elsewhere, wal))
+		}, nil},
+		{"pg_wal dangles", false, func(t *testing.T, wal string) {
+			must(t, os.RemoveAll(wal))
+			must(t, os.Symlink("/nowhere", wal))
+		}, []string{`could not open directory "pg_wal": no such file or directory`}},
+		{"pg_wal dangles beside a label", true, func(t *testing.T, wal string) {
+			must(t, os.RemoveAll(wal))
+			must(t, os.Symlink("/nowhere", wal))
+		}, []string{`could not open directory "pg_wal": no such file or directory`}},
+		{"pg_wal leads to another directory", false, func(t *testing.T, wal string) {
+			must(t, os.RemoveAll(wal))
+			must(t, os.Symlink(t.TempDir(), wal))
+		}, []string{`could not find file "000000010000000000000001"`}},
+		{"no WAL beside a label", true, func(t *testing.T, wal string) {
+			must(t, os.RemoveAll(wal))
+			must(t, os.Mkdir(wal, 0o700))
+		}, nil},
+		{"no pg_wal", false, func(t *testing.T, wal string) { must(t, os.RemoveAll(wal)) },
+			[]string{`could not find file "000000010000000000000001"`}},
+		{"short", false, func(t *testing.T, wal string) {
+			must(t, os.Truncate(wal+"/000000010000000000000001", 8192))
+		}, []string{`could not find file "000000010000000000000001"`}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newSample(!test.label)
+			s.ranges = nil
+			dir := s.writePlain(t)
+			test.change(t, dir+"/pg_wal")
+			if diff := cmp.Diff(test.want, messages(t, dir, Config{})); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if got := messages(t, dir, Config{SkipWAL: true}); got != nil {
+				t.Errorf("without its WAL: %q", got)
+			}
+		})
+	}
+}
+
 // Of many files that are missing for one reason, the reason is told.
 func TestRun_Archives(t *testing.T) {
 	for _, test := range []struct {

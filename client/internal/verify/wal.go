@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,7 +24,11 @@ const whereWAL = "Say where the write-ahead log is with -w/--wal-path, or leave 
 // cluster and these timelines, and has what recovery looks for: the checkpoint that it
 // begins with, and the record that ends the backup.
 func (v *verification) checkWAL(ctx context.Context) error {
-	if v.SkipWAL || len(v.manifest.WALRanges) == 0 {
+	if v.SkipWAL {
+		return nil
+	}
+	if len(v.manifest.WALRanges) == 0 {
+		v.checkUnnamedWAL()
 		return nil
 	}
 	source, err := v.walSource()
@@ -42,6 +48,47 @@ func (v *verification) checkWAL(ctx context.Context) error {
 		v.judge(c, len(chains) == 1)
 	}
 	return nil
+}
+
+// checkUnnamedWAL makes sure that WAL is there which the manifest does not name, as that of a
+// cluster that was not running: pg_wal must lead somewhere, and where there is no label,
+// recovery begins with the segments of the checkpoint of pg_control, of whichever timeline.
+func (v *verification) checkUnnamedWAL() {
+	if v.layout.format == Tar || v.WALPath != "" {
+		return
+	}
+	entries, err := os.ReadDir(filepath.Join(v.dir, output.WALFolder))
+	if _, absent := os.Lstat(filepath.Join(v.dir, output.WALFolder)); err != nil && absent == nil {
+		v.problem(Problem{WAL, output.WALFolder, fmt.Sprintf("could not open directory %q: %v", output.WALFolder, output.Cause(err)), whereWAL})
+		return
+	}
+	control, err := controlfile.DecodeForeign(v.files.kept[output.ControlFile])
+	if err != nil || control.WALSegmentSize == 0 || v.hasLabel() {
+		return
+	}
+	size := protocol.LSN(control.WALSegmentSize)
+	present := map[protocol.LSN]bool{} // by where a segment begins
+	for _, entry := range entries {
+		_, begin, segment := protocol.ParseWALFileName(entry.Name(), int64(size))
+		info, err := os.Stat(filepath.Join(v.dir, output.WALFolder, entry.Name()))
+		if segment && err == nil && info.Size() == int64(size) {
+			present[begin] = true
+		}
+	}
+	for begin := control.Redo - control.Redo%size; begin <= control.Checkpoint; begin += size {
+		if !present[begin] {
+			missing := &missingError{protocol.WALFileName(control.Timeline, begin, int64(size))}
+			v.problem(Problem{WAL, output.WALFolder, missing.Error(), whereWAL})
+			return
+		}
+	}
+}
+
+// hasLabel reports whether the backup has a label, or whether that is none of the
+// verification's business.
+func (v *verification) hasLabel() bool {
+	return v.ignored(output.LabelFile) ||
+		slices.ContainsFunc(v.files.listed, func(f manifest.File) bool { return f.Path == output.LabelFile })
 }
 
 // walSource is what the WAL must be of.
@@ -124,8 +171,7 @@ func (v *verification) checkRecords(c *chain, only bool) error {
 		return &missingError{name}
 	}
 	need := walrecord.Backup{Start: c.start(), Stop: c.stop()}
-	listed := slices.ContainsFunc(v.files.listed, func(f manifest.File) bool { return f.Path == output.LabelFile })
-	if !listed && !v.ignored(output.LabelFile) {
+	if !v.hasLabel() {
 		return v.checkShutdown(run, need)
 	}
 	// A label that is damaged has been told. One of an incremental backup is none that
