@@ -44,8 +44,11 @@ func isLogical(verb, text string) bool {
 	l.next() // the command
 	switch verb {
 	case "CREATE_REPLICATION_SLOT":
-		l.next()                                          // the slot's name
-		return l.nextIs("LOGICAL") || l.nextIs("LOGICAL") // the first may be TEMPORARY
+		l.next() // the slot's name
+		if l.nextIs("LOGICAL") {
+			return true
+		}
+		return l.nextIs("LOGICAL") // behind TEMPORARY
 	case "START_REPLICATION":
 		l.next() // SLOT
 		l.next() // the slot's name
