@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
 func port(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port }
@@ -110,6 +112,22 @@ func TestDial_Unreachable(t *testing.T) {
 	}
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); !ok {
 		t.Errorf("error is a %T", err)
+	}
+}
+
+// What a server says to every connection is told once.
+func TestDial_1_4_Notices(t *testing.T) {
+	f := newFake(t)
+	f.greeting = protocol.Warningf("options have no effect")
+	told := 0
+	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(t.TempDir(), "copy"), Jobs: 4, Log: func(e Event) {
+		if e.Notice != nil && e.Level == LevelWarning {
+			told++
+		}
+	}})
+	must(t, err)
+	if told != 1 {
+		t.Errorf("told %d times on %d connections", told, f.dialed())
 	}
 }
 

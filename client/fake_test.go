@@ -51,6 +51,7 @@ type fake struct {
 	primary       string             // parallel_backup_primary_conninfo; empty: it is not told
 	walLevel      string             // empty: SHOW does not know it
 	standbys      string             // synchronous_standby_names
+	greeting      *protocol.Error    // a notice at the beginning of each connection; nil: none
 
 	// refuse is the answer to the startup of the k-th connection, from 0.
 	refuse func(k int) *protocol.Error
@@ -279,6 +280,9 @@ func (s *fakeSession) run() {
 		if s.primary != "" {
 			s.backend.Send(&pgproto3.ParameterStatus{Name: protocol.ParameterPrimaryConnInfo, Value: s.primary})
 		}
+	}
+	if s.greeting != nil {
+		s.backend.Send(pgwire.NoticeResponse(s.greeting))
 	}
 	s.send(&pgproto3.BackendKeyData{SecretKey: []byte{1, 2, 3, 4}}, &pgproto3.ReadyForQuery{TxStatus: 'I'})
 	go s.readAhead()

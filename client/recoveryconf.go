@@ -48,7 +48,11 @@ func (b *backup) findPrimary(context.Context) error {
 	case b.PrimaryConnInfo != "":
 		b.primary = b.PrimaryConnInfo
 	case access != "" && access != protocol.WALStreamed:
-		return protocol.Errorf(protocol.CodeFeatureNotSupported, "cannot make a standby: server does not stream write-ahead log").
+		who, err := b.whoDoesNotStream()
+		if err != nil {
+			return err
+		}
+		return protocol.Errorf(protocol.CodeFeatureNotSupported, "cannot make a standby: %s stream write-ahead log", who).
 			WithHint("Say by --primary-conninfo which server the standby is to stream from.")
 	case address == "":
 		b.primary = b.ConnInfo.PrimaryConnInfo(withDatabase)
@@ -106,7 +110,7 @@ func (b *backup) writeRecoveryConf(context.Context) error {
 // Without a slot there must be none: one that the source streams through itself would be
 // inherited, and is another's.
 func recoverySettings(connInfo, slot string) string {
-	quoted := strings.NewReplacer(`'`, `''`, `\`, `\\`).Replace(connInfo)
+	quoted := strings.NewReplacer(`'`, `''`, `\`, `\\`, "\n", `\n`).Replace(connInfo) // guc-file.l: no line ends within quotes
 	return "primary_conninfo = '" + quoted + "'\n" +
 		"primary_slot_name = '" + slot + "'\n" // its name needs no quoting
 }

@@ -20,14 +20,14 @@ import (
 // Of a standby, standby.signal and settings for another primary come with the rest; of a
 // primary there may be neither.
 func TestWriteRecoveryConf(t *testing.T) {
-	const old = "primary_conninfo = 'host=elsewhere'\n"
+	const old = "primary_conninfo = 'host=elsewhere'" // without the end of the line
 	for _, ofStandby := range []bool{false, true} {
 		for _, archive := range []*ArchiveOptions{nil, {}} {
 			f := newFake(t)
 			f.access, f.primary = protocol.WALStreamed, "host='/pg' port=5431"
 			want := ""
 			if ofStandby {
-				want = old
+				want = old + "\n"
 				f.files[output.AutoConfFile], f.files[output.StandbySignalFile] = old, ""
 			}
 			dir := filepath.Join(t.TempDir(), "copy")
@@ -69,8 +69,8 @@ func connInfo(t *testing.T, connString string) *conninfo.Info {
 
 // The lines are those of PostgreSQL's own program, quoted twice.
 func TestRecoverySettings(t *testing.T) {
-	got := recoverySettings(`user='it\'s' host='/tmp'`, "standby_1")
-	want := `primary_conninfo = 'user=''it\\''s'' host=''/tmp'''` + "\nprimary_slot_name = 'standby_1'\n"
+	got := recoverySettings("user='it\\'s' host='/tmp' password='two\nlines'", "standby_1")
+	want := `primary_conninfo = 'user=''it\\''s'' host=''/tmp'' password=''two\nlines'''` + "\nprimary_slot_name = 'standby_1'\n"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

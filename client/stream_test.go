@@ -290,6 +290,36 @@ func TestStream_Unsupported(t *testing.T) {
 	}
 }
 
+// Where it is the session's rule that keeps WAL from being streamed, the server is not
+// blamed.
+func TestStream_1_11_Denied(t *testing.T) {
+	for code, want := range map[string]string{
+		protocol.CodeInsufficientPrivilege: "until then: the role may take backups, but not stream it",
+		protocol.CodeFeatureNotSupported:   "until then: server does not stream it",
+	} {
+		f := newFake(t)
+		f.access = protocol.WALTransient
+		f.failOn("READ_REPLICATION_SLOT", code)
+		told := 0
+		_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(t.TempDir(), "copy"), Log: func(e Event) {
+			if e.Level == LevelWarning && strings.HasSuffix(e.Message, want) {
+				told++
+			}
+		}})
+		must(t, err)
+		if told != 1 {
+			t.Errorf("%s: %q was told %d times", code, want, told)
+		}
+		want = strings.TrimSuffix(strings.TrimPrefix(want, "until then: "), "it") + "write-ahead log"
+		for _, o := range []Options{
+			{WAL: WALOptions{Method: WALStream}}, {WAL: WALOptions{Slot: "mine"}}, {WriteRecoveryConf: true, ConnInfo: connInfo(t, "host=/x user=u")},
+		} {
+			o.ConnConfig = f.config()
+			expectFailure(t, o, want)
+		}
+	}
+}
+
 // Whether a server streams is known without asking it anything: what PostgreSQL 13 and 14
 // could be asked fails, and is in their log then (B34).
 func TestStream_OldServer(t *testing.T) {

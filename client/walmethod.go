@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -65,25 +66,29 @@ func (o *Options) checkWAL() error {
 }
 
 // chooseWAL decides between WALStream and WALFetch by what the server says about its
-// WAL (§1.5): nothing is tried that could fail.
+// WAL (§1.5): streaming is not tried where it would fail.
 func (b *backup) chooseWAL(context.Context) error {
 	if b.WAL.Method == WALNone {
 		return nil
 	}
 	access := b.walAccess()
-	streams := access == protocol.WALStreamed
-	switch {
-	case b.WAL.Method != WALFetch && streams:
+	if b.WAL.Method != WALFetch && access == protocol.WALStreamed {
 		b.WAL.Method = WALStream
 		return b.checkGivenSlot()
+	}
+	who, err := b.whoDoesNotStream()
+	if err != nil {
+		return err
+	}
+	switch {
 	case b.WAL.Slot != "":
-		return protocol.Errorf(protocol.CodeFeatureNotSupported, "could not use replication slot %q: server does not stream write-ahead log", b.WAL.Slot).
+		return protocol.Errorf(protocol.CodeFeatureNotSupported, "could not use replication slot %q: %s stream write-ahead log", b.WAL.Slot, who).
 			WithHint("%s", withoutStream(access))
 	case b.WAL.Method == WALStream:
-		return protocol.Errorf(protocol.CodeFeatureNotSupported, "server does not stream write-ahead log").
+		return protocol.Errorf(protocol.CodeFeatureNotSupported, "%s stream write-ahead log", who).
 			WithHint("%s", withoutStream(access))
 	case access == protocol.WALTransient:
-		b.events.tell(LevelWarning, "write-ahead log is fetched at the end of the backup, and nothing but wal_keep_size keeps it until then: server does not stream it")
+		b.events.tell(LevelWarning, "write-ahead log is fetched at the end of the backup, and nothing but wal_keep_size keeps it until then: %s stream it", who)
 	case b.WAL.Method == WALDefault:
 		b.events.tell(LevelVerbose, "write-ahead log is fetched at the end of the backup: server does not stream it")
 	}
@@ -96,10 +101,28 @@ func (b *backup) walAccess() protocol.WALAccess {
 	return protocol.WALAccess(b.leader.Parameters[protocol.ParameterWAL])
 }
 
+// whoDoesNotStream is the beginning of a sentence that says why WAL cannot be streamed. It
+// may be the session's rule (§1.11): such a session is refused any command of PostgreSQL's
+// own. Where nothing is passed through, what is asked never reaches PostgreSQL.
+func (b *backup) whoDoesNotStream() (string, error) {
+	const server = "server does not"
+	if b.walAccess() != protocol.WALTransient {
+		return server, nil
+	}
+	err := b.leader.Rows("READ_REPLICATION_SLOT pgparallel", func(protocol.Row) error { return nil })
+	if _, refused := errors.AsType[*protocol.Error](err); err != nil && !refused {
+		return "", err
+	}
+	if protocol.HasCode(err, protocol.CodeInsufficientPrivilege) {
+		return "the role may take backups, but not", nil
+	}
+	return server, nil
+}
+
 // withoutStream is what there is to do about a server that does not stream.
 func withoutStream(access protocol.WALAccess) string {
 	if access == protocol.WALTransient {
-		return "Give \"pgparallel serve\" a role with REPLICATION by --passthrough, or have the write-ahead log fetched."
+		return "Give \"pgparallel serve\" a role with REPLICATION by --passthrough and this role a rule without commands=backup, or have the write-ahead log fetched."
 	}
 	return "A stopped cluster has neither a stream nor replication slots: leave them out, and the write-ahead log is fetched."
 }

@@ -182,6 +182,6 @@ func (a access) warnIgnored(log *zap.Logger) {
 		return
 	}
 	if lines := a.doors.Ignored(); len(lines) > 0 {
-		log.Warn("rules whose database does not include replication never fit", zap.Ints("lines", lines))
+		log.Warn("rules fit nobody: their database does not include replication, or nobody is in their group", zap.Ints("lines", lines))
 	}
 }

@@ -109,6 +109,9 @@ func (i *Info) Caveat(from *Info) string {
 		caveats = append(caveats, strings.Join(demands, ", ")+" of this connection must hold there, too")
 	}
 	if file, _ := i.MissingPasswords(); from.text("password") == "" && from.HasPassword() && !i.HasPassword() {
+		if absolute, err := filepath.Abs(file); err == nil {
+			file = absolute // as in PrimaryConnInfo
+		}
 		caveats = append(caveats, fmt.Sprintf("password file %q needs a line for %s", file, i.where()))
 	}
 	if len(caveats) == 0 {

@@ -114,6 +114,7 @@ func TestWithAddress(t *testing.T) {
 func TestCaveat(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
 	pass := write(t, "pgpass", "backup:5433:*:u:sekret\n*:*:*:both:sekret\n")
+	t.Chdir(filepath.Dir(pass))
 	for _, c := range []struct{ from, to, want string }{
 		{"host=backup port=5433 user=u", "host=db port=5432", ""},
 		{"host=backup port=5433 user=u sslmode=prefer channel_binding=prefer", "host=db port=5432", ""},
@@ -123,6 +124,8 @@ func TestCaveat(t *testing.T) {
 		{"host=localhost user=u sslmode=require channel_binding=require", "host=/pg port=5432", ""},
 		{"host=backup port=5433 user=u sslmode=verify-full sslrootcert=/r channel_binding=require", "host=/pg port=5432",
 			`PostgreSQL at backup:5432 as role "u": channel_binding, sslmode, sslrootcert of this connection must hold there, too`},
+		{"host=backup port=5433 user=u passfile=pgpass", "host=db port=5432",
+			`PostgreSQL at db:5432 as role "u": password file "` + pass + `" needs a line for db:5432`},
 		{"host=backup port=5433 user=u sslmode=require passfile=" + pass, "host=db port=5432",
 			`PostgreSQL at db:5432 as role "u": sslmode of this connection must hold there, too;` +
 				` password file "` + pass + `" needs a line for db:5432`},

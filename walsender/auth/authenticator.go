@@ -69,8 +69,8 @@ func (a *Authenticator) Reload() error {
 	return err
 }
 
-// Ignored are the numbers of the lines of rules that never fit, because their database
-// does not include replication.
+// Ignored are the numbers of the lines of rules that fit nobody: their database does not
+// include replication, or nobody is in their groups.
 func (a *Authenticator) Ignored() []int { return a.current.Load().ignored }
 
 // Authenticate lets a peer in as the first rule says that fits.

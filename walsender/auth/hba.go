@@ -20,7 +20,7 @@ type hbaParser struct {
 
 func (p *hbaParser) errorf(format string, args ...any) { p.wrong.add(p.now, format, args...) }
 
-// parse reads the rules, and tells the lines that are for other databases.
+// parse reads the rules, and tells the lines that fit nobody.
 func (p *hbaParser) parse(text []byte) (rules []rule, ignored []int) {
 	for _, l := range splitLines(text, p.wrong) {
 		p.now = l.number
@@ -32,6 +32,9 @@ func (p *hbaParser) parse(text []byte) (rules []rule, ignored []int) {
 			ignored = append(ignored, l.number)
 		default:
 			rules = append(rules, r)
+			if !r.hasUsers(p.users) {
+				ignored = append(ignored, l.number)
+			}
 		}
 	}
 	return rules, ignored
@@ -125,10 +128,7 @@ func (p *hbaParser) userPatterns(f field) []userPattern {
 }
 
 func (p *hbaParser) userPattern(t token) (pattern userPattern, ok bool) {
-	if group, is := t.group(); is {
-		if !p.users.hasGroup(group) {
-			p.errorf("no user is in group %q", group)
-		}
+	if group, is := t.group(); is { // without members it fits nobody: its last one may have left
 		return userPattern{group: group}, true
 	}
 	if text, is := t.expression(); is {

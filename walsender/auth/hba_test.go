@@ -31,10 +31,11 @@ host    replication     plus            samehost                trust \
 host    replication     net             samenet                 trust insecure=1
 host    replication     six             2001:db8::/32           trust insecure="1" # comment
 host    replication     "+admins"       192.0.2.0/24            trust insecure=1
+local   replication     +nobody         trust
 `
 	users := userLines(t, []string{"alice", "x", "admins"})
 	a := open(t, rules, users, "")
-	if diff := cmp.Diff([]int{3, 4, 6}, a.Ignored()); diff != "" {
+	if diff := cmp.Diff([]int{3, 4, 6, 15}, a.Ignored()); diff != "" {
 		t.Errorf("lines ignored (-want +got):\n%s", diff)
 	}
 	all := walsender.Grant{Backup: true, PassThrough: true}
@@ -121,7 +122,6 @@ func TestRules_Errors(t *testing.T) {
 		"no value":        {"local replication all peer map", `authentication option not in name=value format: map`},
 		"commands":        {"local replication all peer commands=some", `invalid value for commands: "some"`},
 		"monitor":         {"local replication all peer monitor=yes", `invalid value for monitor: "yes"`},
-		"group":           {"local replication +nobody peer", `no user is in group "nobody"`},
 		"expression":      {"local replication /( peer", "invalid regular expression \"(\": error parsing regexp: missing closing ): `(`"},
 		"file":            {"local replication @users peer", `a list of users in a file (@users) is not supported: use a +group of the users file`},
 		"quote":           {`local replication "all peer`, `unterminated quoted string`},

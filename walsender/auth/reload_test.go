@@ -26,8 +26,9 @@ func TestReload(t *testing.T) {
 		file, text string
 		wrong, in  bool
 	}{
-		{config.HBA, "local replication +other trust\n", true, true},
 		{config.HBA, "local replication +group trust\n", false, true},
+		{config.Users, userLines(t, []string{"b", "c", "other"}), false, false}, // the last member has left
+		{config.Users, userLines(t, []string{"a", "b", "group"}), false, true},
 		{config.Users, "\"a\" \"plain\"\n", true, true},
 		{config.HBA, "local replication all reject\n", true, true},
 		{config.Users, "", false, false},

@@ -51,6 +51,11 @@ func (r *rule) matches(h *walsender.Handshake, users *userList) bool {
 	return slices.ContainsFunc(r.users, func(p userPattern) bool { return p.matches(h.User, users) })
 }
 
+// hasUsers reports whether the rule can be for anybody.
+func (r *rule) hasUsers(users *userList) bool {
+	return slices.ContainsFunc(r.users, func(p userPattern) bool { return p.group == "" || users.hasGroup(p.group) })
+}
+
 // remoteAddress is the address of a peer that is on the network. Every other peer
 // counts as one of a Unix socket.
 func remoteAddress(remote net.Addr) (netip.Addr, bool) {

@@ -39,7 +39,13 @@
 // they connect, positions in a file by the bytes before them. A fault happens once, unless
 // its function says otherwise or [Fault.Times] does; what has to do with a cluster's
 // files and rows happens always. Faults can be combined. One that never happens
-// is a mistake in the test more often than not: see [Server.Unused].
+// is a mistake in the test more often than not, and fails it ([Server.AllowUnused]). It may
+// also hide behind another, as a cut of a file whose session was refused.
+//
+// # A test that fails
+//
+// The log has the last 40 lines of the transcript. The environment variable
+// WALSENDERTEST_TRANSCRIPT=all has it show the whole.
 //
 // # Time
 //

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -35,6 +36,11 @@ type Server struct {
 
 	// Faults are what goes wrong, in the order in which messages pass them.
 	Faults []Fault
+
+	// AllowUnused lets a test pass in which some of Faults did not happen
+	// ([Server.Unused]). Without it [Server.StartTest] fails such a test: what it
+	// proved, it proved without them.
+	AllowUnused bool
 
 	// InMemory makes connections in memory, by [Server.Dial] and
 	// [Server.ConnConfig] only. Such a server works inside of a testing/synctest
@@ -76,6 +82,7 @@ type TB interface {
 	Errorf(format string, args ...any)
 	Fatalf(format string, args ...any)
 	Failed() bool
+	Skipped() bool
 	Logf(format string, args ...any)
 }
 
@@ -88,8 +95,9 @@ func NewServer(t TB, cluster walsender.Cluster, faults ...Fault) *Server {
 }
 
 // StartTest starts the server and closes it when the test ends. The test fails where
-// Start or Close does. After a test that failed for any reason, the log has the
-// transcript.
+// Start or Close does, and where a fault did not happen, unless AllowUnused is set. After
+// a test that failed for any reason, the log has the last 40 lines of the transcript, or,
+// where the environment has WALSENDERTEST_TRANSCRIPT=all, the whole.
 func (s *Server) StartTest(t TB) {
 	t.Helper()
 	if err := s.Start(); err != nil {
@@ -99,10 +107,25 @@ func (s *Server) StartTest(t TB) {
 		if err := s.Close(); err != nil {
 			t.Errorf("%v", err)
 		}
+		if unused := s.Unused(); len(unused) > 0 && !s.AllowUnused && !t.Skipped() {
+			t.Errorf("faults that did not happen: %v", unused)
+		}
 		if t.Failed() {
-			t.Logf("what was said:\n%v", s.Transcript())
+			t.Logf("what was said:\n%s", logged(s.Transcript()))
 		}
 	})
+}
+
+// logged is of a transcript what the log of a failed test has: its end, where the reason
+// is most often. The transcript of a whole backup has thousands of lines.
+func logged(t Transcript) string {
+	const end = 40
+	lines := strings.SplitAfter(t.String(), "\n") // the last one is empty
+	before := len(lines) - 1 - end
+	if before <= 0 || os.Getenv("WALSENDERTEST_TRANSCRIPT") == "all" {
+		return t.String()
+	}
+	return fmt.Sprintf("… %d lines before; WALSENDERTEST_TRANSCRIPT=all shows them\n%s", before, strings.Join(lines[before:], ""))
 }
 
 // Start begins to serve. It fails where there is no port, and where the Cluster's
@@ -266,8 +289,8 @@ func (s *Server) RootPEM() []byte {
 // Transcript is what was said so far. After Close it is complete.
 func (s *Server) Transcript() Transcript { return s.record.transcript() }
 
-// Unused are the faults that did not happen: what such a test proved, it proved
-// without them.
+// Unused are the faults that did not happen so far. Where a server was started by
+// [Server.StartTest] they fail the test in the end, unless AllowUnused is set.
 func (s *Server) Unused() []Fault {
 	var unused []Fault
 	for _, f := range s.faults {

@@ -131,6 +131,79 @@ func TestServer_CloseSaysWhoHangs(t *testing.T) {
 	})
 }
 
+// unhappy is a test that goes wrong, as StartTest sees it.
+type unhappy struct {
+	*testing.T
+	failed, skipped bool
+	text            strings.Builder
+	cleanups        []func()
+}
+
+func (u *unhappy) Cleanup(f func()) { u.cleanups = append(u.cleanups, f) }
+func (u *unhappy) Failed() bool     { return u.failed }
+func (u *unhappy) Skipped() bool    { return u.skipped }
+
+func (u *unhappy) Errorf(format string, args ...any) {
+	u.failed = true
+	u.Logf(format, args...)
+}
+
+func (u *unhappy) Logf(format string, args ...any) { fmt.Fprintf(&u.text, format+"\n", args...) }
+
+// A fault that did not happen fails a test, unless the test says otherwise or was skipped.
+func TestServer_StartTest_Unused(t *testing.T) {
+	fault := walsendertest.CutFile(big, 100)
+	for name, tt := range map[string]struct {
+		happens, allow, skipped, want bool
+	}{
+		"unused":  {want: true},
+		"used":    {happens: true},
+		"allowed": {allow: true},
+		"skipped": {skipped: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := &unhappy{T: t, skipped: tt.skipped}
+			server := &walsendertest.Server{InMemory: true, AllowUnused: tt.allow, Faults: []walsendertest.Fault{fault}}
+			server.StartTest(u)
+			c := leader(t, server)
+			if tt.happens {
+				c.query(sendBig)
+			}
+			c.Conn.Close()
+			u.cleanups[0]()
+			if told := strings.Contains(u.text.String(), "faults that did not happen: ["+fault.String()+"]"); u.failed != tt.want || told != tt.want {
+				t.Errorf("failed: %v, want %v, saying\n%s", u.failed, tt.want, &u.text)
+			}
+		})
+	}
+}
+
+// The log of a test that failed has the end of a long transcript, and the whole on request.
+func TestServer_StartTest_Transcript(t *testing.T) {
+	for request, want := range map[string]int{"": 40, "all": 500} {
+		t.Setenv("WALSENDERTEST_TRANSCRIPT", request)
+		u := &unhappy{T: t}
+		server := &walsendertest.Server{InMemory: true}
+		server.StartTest(u)
+		c, _ := connect(t, server)
+		for range 100 {
+			c.query("SHOW block_size")
+		}
+		c.Conn.Close()
+		u.Errorf("a reason")
+		u.cleanups[0]()
+		said, _ := strings.CutPrefix(u.text.String(), "a reason\nwhat was said:\n")
+		first, lines := said[:strings.Index(said, "\n")], strings.Split(strings.TrimSpace(said), "\n")
+		short := strings.HasSuffix(first, " lines before; WALSENDERTEST_TRANSCRIPT=all shows them")
+		if short {
+			lines = lines[1:]
+		}
+		if short != (request == "") || len(lines) < want || short && len(lines) != want || !strings.HasPrefix(lines[len(lines)-1], "# A: ") {
+			t.Errorf("WALSENDERTEST_TRANSCRIPT=%s: %d lines, want %d, in\n%s", request, len(lines), want, said)
+		}
+	}
+}
+
 // Close does not wait for clients: neither for one that is idle, nor for one that does
 // not read, nor for one that is stalled, nor for one that never said a word.
 func TestServer_Close(t *testing.T) {

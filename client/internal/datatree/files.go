@@ -1,7 +1,9 @@
 package datatree
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -100,9 +102,14 @@ func (t *Tree) write(path string, content []byte) error {
 	return nil
 }
 
-// append adds to a file, or creates it.
-func (t *Tree) append(path string, content []byte) error {
+// append adds lines to a file, or creates it.
+func (t *Tree) append(path string, lines []byte) error {
 	root, rest := t.locate(path)
+	before, err := root.ReadFile(rest)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("could not read file %q: %w", path, output.Cause(err))
+	}
+	content := output.OnNewLine(before, lines)
 	f, err := root.OpenFile(rest, os.O_WRONLY|os.O_CREATE|os.O_APPEND, t.fileMode)
 	if err != nil {
 		return fmt.Errorf("could not open file %q: %w", path, output.Cause(err))

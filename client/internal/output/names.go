@@ -29,6 +29,15 @@ const (
 	MarkerFile = "pgparallel.incomplete"
 )
 
+// OnNewLine is lines as they are to be appended to a file with a content: what an editor, or
+// somebody's script, wrote last may lack the end of its line.
+func OnNewLine(content, lines []byte) []byte {
+	if len(content) == 0 || content[len(content)-1] == '\n' {
+		return lines
+	}
+	return append([]byte{'\n'}, lines...)
+}
+
 // VersionDirectory matches the names of the directories in a tablespace, one for each
 // major version (PostgreSQL's relpath.h, TABLESPACE_VERSION_DIRECTORY).
 var VersionDirectory = regexp.MustCompile(`^PG_[0-9]+_[0-9]+$`)

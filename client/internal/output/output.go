@@ -54,8 +54,8 @@ type Output interface {
 	// WriteFile adds a file of the client's own. modTime is in Unix seconds, here and
 	// below, and of interest to archives only.
 	WriteFile(path string, content []byte, modTime int64) error
-	// AppendFile adds content to a file that the server may have sent, or creates it, and
-	// returns what the file holds then. The output must have been made to expect that of
+	// AppendFile adds lines to a file that the server may have sent, or creates it, and
+	// returns what the file holds then. They begin on a line of their own. The output must have been made to expect that of
 	// path.
 	AppendFile(path string, content []byte, modTime int64) ([]byte, error)
 	// EnsureDirectory creates a directory that the listing may not have.

@@ -111,7 +111,7 @@ func (a *Archives) AppendFile(path string, content []byte, modTime int64) ([]byt
 	if h == nil {
 		return nil, fmt.Errorf("file %q is in its archive already", path)
 	}
-	whole := append(h.content, content...)
+	whole := append(h.content, output.OnNewLine(h.content, content)...)
 	return whole, a.unhold(path, path, whole, modTime)
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -21,7 +22,7 @@ type Config struct {
 	Info       *conninfo.Info      // as libpq does
 	ConnConfig *pgconn.Config      // in place of Info where it is not nil
 	Timeout    time.Duration       // how long a server that owes an answer may be silent; 0: as long as it likes
-	Notice     protocol.NoticeFunc // is told of each notice, by the goroutine that reads the connection
+	Notice     protocol.NoticeFunc // is told of each notice, by the goroutine that reads the connection; of equal ones while connections are made, once
 }
 
 // Dialer opens the connections of a backup. The first tries whatever the
@@ -31,11 +32,14 @@ type Dialer struct {
 	config  *pgconn.Config // the one that the leader connected with
 	notice  protocol.NoticeFunc
 	timeout time.Duration // see [Config]
+
+	mu   sync.Mutex
+	told map[protocol.Error]bool // notices of connecting that were passed on
 }
 
 // NewDialer works on copies of the configurations that c has.
 func NewDialer(c Config) (*Dialer, error) {
-	d := &Dialer{notice: c.Notice, timeout: c.Timeout}
+	d := &Dialer{notice: c.Notice, timeout: c.Timeout, told: map[protocol.Error]bool{}}
 	if c.ConnConfig != nil {
 		config := c.ConnConfig.Copy()
 		config.DialFunc = keptAlive(config.DialFunc)
@@ -65,7 +69,24 @@ func (d *Dialer) prepare(config *pgconn.Config) {
 		config.RuntimeParams["application_name"] = "pgparallel"
 	}
 	config.MaxProtocolMessageBodyLen = maxMessage
-	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { d.notice(fromPgconn((*pgconn.PgError)(n))) }
+	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { d.tellOnce(fromPgconn((*pgconn.PgError)(n))) }
+}
+
+// maxTold bounds the notices that are remembered.
+const maxTold = 100
+
+// tellOnce passes on what a server says while a connection is made, unless it has said the
+// same to another one: every connection has the same settings.
+func (d *Dialer) tellOnce(n *protocol.Error) {
+	d.mu.Lock()
+	told := d.told[*n]
+	if len(d.told) < maxTold {
+		d.told[*n] = true
+	}
+	d.mu.Unlock()
+	if !told {
+		d.notice(n)
+	}
 }
 
 // First opens the first connection, which lives no longer than ctx.
