@@ -97,9 +97,11 @@ func forgetContents(t *testing.T, pattern string) {
 // What the server has listed at the top of its data directory is a backup's to remove.
 func TestMarker_5_6_ForceRemovesWhatWasListed(t *testing.T) {
 	f := newFake(t)
+	f.mu.Lock() // the backup is another process's: nothing else puts this before its sessions
 	f.listed = func(rows []protocol.File) []protocol.File {
 		return append(rows, protocol.File{Path: "mine", Type: protocol.TypeDirectory, ModTime: fakeTime})
 	}
+	f.mu.Unlock()
 	base := t.TempDir()
 	o := Options{Dir: filepath.Join(base, "copy")}
 	killIn(t, "sync", f.connString(), o)
