@@ -28,7 +28,8 @@ func surviveWrites() { signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE, unix
 // [interruption] as its cause, unless the program was started with the signal ignored,
 // as by nohup. From then on nothing waits for a reader of out. A deliberate second
 // signal, but no SIGHUP, has its usual effect: it kills. So have all after release,
-// which must be called.
+// which must be called, but for a program that was interrupted: the second of two signals
+// must not change the exit status of a cleanup that has just been done.
 func untilInterrupted(out *console) (ctx context.Context, release func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
@@ -37,7 +38,7 @@ func untilInterrupted(out *console) (ctx context.Context, release func()) {
 			signal.Notify(signals, s)
 		}
 	}
-	go func() { // ends with release
+	go func() { // ends with release, or with the program that was interrupted
 		var first time.Time
 		for s := range signals {
 			switch {
@@ -52,8 +53,10 @@ func untilInterrupted(out *console) (ctx context.Context, release func()) {
 		}
 	}()
 	return ctx, func() {
-		signal.Stop(signals)
-		close(signals)
+		if ctx.Err() == nil {
+			signal.Stop(signals)
+			close(signals)
+		}
 		cancel(nil)
 	}
 }
