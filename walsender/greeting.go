@@ -85,6 +85,7 @@ func (s *session) parameters(settings protocol.Settings, m wire.StartupMessage) 
 		{"server_encoding", "UTF8"},
 		{"parallel_backup_protocol", "1"},
 		{protocol.ParameterWAL, string(s.walAccess())},
+		{protocol.ParameterExtensions, s.extensions()},
 	}
 }
 

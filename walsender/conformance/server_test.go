@@ -93,6 +93,8 @@ func TestCheckServer_Bites(t *testing.T) {
 		{walsendertest.StopFails(ioError), "S-BACKUP/004"},
 		{walsendertest.LateErrorAtStop(ioError), "S-BACKUP/004"},
 		{walsendertest.RefuseConnection(1, walsendertest.StartingUp), "S-CONNECT/006"},
+		{walsendertest.Announced("progress,digests"), "S-CONNECT/013"},
+		{walsendertest.Announced("Descriptors"), "S-CONNECT/013"},
 	} {
 		t.Run(test.fault.String(), func(t *testing.T) {
 			server := walsendertest.NewServer(t, walsendertest.RunningPrimary(), test.fault)

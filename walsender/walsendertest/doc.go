@@ -33,7 +33,7 @@
 //   - to a tablespace: [TablespaceAppears], [TablespaceDropped]
 //   - to the backup: [WrongID], [LeaderLost], [Promotion], [StopFails], [LateErrorAtStop]
 //   - to every message, which the protocol allows: [Frames], [Notices], [LateNotices],
-//     [UnknownParameter]
+//     [UnknownParameter], [Announced]
 //
 // Files are named by their paths, sessions by their numbers, from 1 in the order in which
 // they connect, positions in a file by the bytes before them. A fault happens once, unless

@@ -48,6 +48,22 @@ func UnknownParameter() Fault {
 	return before("UnknownParameter()", &pgproto3.ParameterStatus{Name: "walsendertest.unknown", Value: "1"})
 }
 
+// Announced announces these extensions to every session, whatever the server announces:
+// names with commas between them, or none (§8.1). The server knows no more for it.
+func Announced(extensions string) Fault {
+	return always(fmt.Sprintf("Announced(%q)", extensions), func(s *session, f *armedFault) tap {
+		return func(m message, next sender) error {
+			var status pgproto3.ParameterStatus
+			if m.kind != 'S' || m.answer.command != "" || status.Decode(m.body) != nil || status.Name != protocol.ParameterExtensions {
+				return next(m)
+			}
+			f.happens(s)
+			status.Value = extensions
+			return next(m.say(&status))
+		}
+	})
+}
+
 // before says something before every message but the first, which clients take for the
 // answer to their startup packet.
 func before(text string, said pgproto3.BackendMessage) Fault {

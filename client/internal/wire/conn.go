@@ -42,6 +42,12 @@ func NewConn(ctx context.Context, c net.Conn, notice protocol.NoticeFunc) *Conn 
 	return n
 }
 
+// Has reports whether the server has announced the extension to this session: a client uses
+// no other (§8.1).
+func (c *Conn) Has(e protocol.Extension) bool {
+	return e.Announced(c.Parameters[protocol.ParameterExtensions])
+}
+
 // Close ends the session as it should be ended.
 func (c *Conn) Close() {
 	if c.unbind() {

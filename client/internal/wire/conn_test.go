@@ -110,3 +110,17 @@ func isLost(err error) bool {
 	_, lost := errors.AsType[*LostError](err)
 	return lost
 }
+
+// What a session was told of is all that it has.
+func TestConn_8_1_Has(t *testing.T) {
+	c := connect(t, nil)
+	if c.Has("descriptors") {
+		t.Error("a server that announces nothing has an extension")
+	}
+	c.Parameters[protocol.ParameterExtensions] = "descriptors,progress"
+	for extension, want := range map[protocol.Extension]bool{"descriptors": true, "progress": true, "digests": false} {
+		if c.Has(extension) != want {
+			t.Errorf("%s: %v", extension, !want)
+		}
+	}
+}

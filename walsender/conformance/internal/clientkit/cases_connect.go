@@ -45,5 +45,9 @@ func connectCases() []Case {
 		Rule:     rule.Should("CONNECT/010", "§7.2", "A server that is throttled says nothing for a while, and is not gone."),
 		scenario: scenario{Slow: true, faults: always(walsendertest.Pause(relation, 8192, pauseLong))},
 		checks:   completes(),
+	}, {
+		Rule:     rule.Must("CONNECT/011", "§8.1", "Extensions that a client does not know are none of its business."),
+		scenario: scenario{faults: always(walsendertest.Announced("antigravity,zeal"))},
+		checks:   completes(),
 	}}
 }

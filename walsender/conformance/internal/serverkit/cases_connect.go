@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/wire"
 	"github.com/pgparallel/pgparallel/walsender/conformance/internal/rule"
 )
@@ -100,8 +101,22 @@ func connectCases() []Case {
 				t.want(slices.Contains(a.negotiate.UnrecognizedOptions, grease), "it names "+grease, "%q", a.negotiate.UnrecognizedOptions)
 			}
 		}},
+		{rule.Must("S-CONNECT/013", "§8.1", "What goes beyond version 1 is announced in one form: a client looks for a name in a list."), func(t *conversation) {
+			p := t.session()
+			value, announced := p.parameters[protocol.ParameterExtensions]
+			if !announced || value == "" {
+				return // there are none
+			}
+			names := strings.Split(value, ",")
+			t.want(slices.IsSorted(names) && len(slices.Compact(slices.Clone(names))) == len(names), "parallel_backup_extensions: names in order, each once", "%q", value)
+			t.want(!slices.ContainsFunc(names, func(name string) bool { return strings.Trim(name, lowerCaseLetters) != "" || name == "" }),
+				"parallel_backup_extensions: names in lower case, separated by commas", "%q", value)
+		}},
 	}
 }
+
+// lowerCaseLetters are what the name of an extension is made of.
+const lowerCaseLetters = "abcdefghijklmnopqrstuvwxyz_"
 
 // refusedStartup wants a FATAL error for a startup packet.
 func (t *conversation) refusedStartup(code, what string, parameters ...string) {

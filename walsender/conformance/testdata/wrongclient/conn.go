@@ -97,6 +97,9 @@ func (c *conn) answer(each func(kind byte, body []byte) error) error {
 				return errors.New("the server has something to say")
 			}
 		case 'S':
+			if c.b.is("knows-all-extensions") && strings.Contains(string(body), "zeal") {
+				return errors.New("unknown extension")
+			}
 			if c.b.is("knows-all-parameters") && strings.Contains(string(body), ".") {
 				return errors.New("unknown parameter")
 			}

@@ -39,6 +39,7 @@ var mistakes = map[string]string{
 	"impatient":                        "gives up when the server says nothing for half a second",
 	"in-place-needs-mapping":           "wants a mapping for a tablespace in pg_tblspc",
 	"keeps-mode-of-target":             "does not set the mode of the target",
+	"knows-all-extensions":             "fails at an extension that it does not know",
 	"knows-all-parameters":             "fails at a parameter that it does not know",
 	"label-early":                      "writes the backup_label that START_BACKUP returned",
 	"label-after-manifest":             "writes the backup_label behind the manifest",
