@@ -52,17 +52,9 @@ func (s *session) sendFile(ctx context.Context, c grammar.SendFile) error {
 // sendWhileRunning sends the file as long as the backup lives: it is given up at once
 // when the backup is aborted, also while the peer does not read (§3.5).
 func (s *session) sendWhileRunning(ctx context.Context, b *sharedstate.Backup, c grammar.SendFile) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer s.hurryAfter(ctx)()
-	go func() { // ends with ctx, that is with this command
-		select {
-		case <-b.Done():
-			cancel(b.Err())
-		case <-ctx.Done():
-		}
-	}()
-	return s.sendCopy(ctx, c, &transfer{backup: b})
+	running, end := s.underWay.ofBackup(ctx, s.stall, b)
+	defer end()
+	return s.sendCopy(running, c, &transfer{backup: b})
 }
 
 // transfer is a file on its way to the peer.

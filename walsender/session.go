@@ -27,14 +27,15 @@ var errPeerGone = errors.New("unexpected EOF on client connection")
 // session is one connection after its startup. The goroutine of [Server.ServeConn]
 // runs it and is the only one that writes to the peer.
 type session struct {
-	server *Server
-	stall  *stallConn // the raw connection
-	conn   net.Conn   // it, or TLS over it
-	out    *output
-	in     *readAhead
-	frames *wire.FrameWriter // while a file is sent
-	log    *zap.Logger
-	start  time.Time
+	server   *Server
+	stall    *stallConn // the raw connection
+	conn     net.Conn   // it, or TLS over it
+	out      *output
+	in       *readAhead
+	frames   *wire.FrameWriter // while a file is sent
+	underWay filesUnderWay     // while one is sent, and from one to the next
+	log      *zap.Logger
+	start    time.Time
 
 	already     []byte            // read behind the startup packet
 	asked       map[string]string // the parameters of the startup packet
@@ -171,7 +172,7 @@ func (s *session) execute(ctx context.Context, command grammar.Command) (err err
 	if err := s.flushBefore(command); err != nil {
 		return err
 	}
-	ctx, end := s.interruptible(ctx)
+	ctx, end := s.interruptible(ctx, command)
 	defer end()
 	defer func() { err = answerable(ctx, err) }()
 	if err := s.refresh(ctx); err != nil {
@@ -217,11 +218,14 @@ func (s *session) flushBefore(command grammar.Command) error {
 
 // interruptible is the context of the command that runs from now until end is called:
 // interrupt cancels it, and the write that is under way then ends soon.
-func (s *session) interruptible(session context.Context) (command context.Context, end func()) {
-	command, cancel := context.WithCancelCause(session)
+func (s *session) interruptible(session context.Context, command grammar.Command) (ctx context.Context, end func()) {
+	if _, sends := command.(grammar.SendFile); sends {
+		return s.underWay.command(session, s)
+	}
+	ctx, cancel := context.WithCancelCause(session)
 	s.setRunning(cancel)
-	unhurry := s.hurryAfter(command)
-	return command, func() {
+	unhurry := s.hurryAfter(ctx)
+	return ctx, func() {
 		unhurry()
 		s.setRunning(nil)
 		cancel(nil)

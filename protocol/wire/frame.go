@@ -21,8 +21,9 @@ const frameHeader = 5
 // read into the writer's buffer, and the header goes in front of it there. One
 // goroutine uses it, and nobody else may write to the connection meanwhile.
 type FrameWriter struct {
-	w   io.Writer
-	buf []byte // room for a header, then the payload
+	w     io.Writer
+	whole []byte // whole[start:] is the payload, at a page's boundary; the header goes before it
+	start int
 }
 
 // NewFrameWriter makes a writer of messages with a payload of up to size bytes.
@@ -31,24 +32,26 @@ func NewFrameWriter(w io.Writer, size int) *FrameWriter {
 	if size <= 0 {
 		size = DefaultFrame
 	}
-	return &FrameWriter{w: w, buf: make([]byte, frameHeader+min(size, MaxFrame))}
+	whole, start := pageAligned(min(size, MaxFrame))
+	return &FrameWriter{w: w, whole: whole, start: start}
 }
 
 // Reset lets a writer be used anew, for another connection, with the buffer that it has.
 func (f *FrameWriter) Reset(w io.Writer) { f.w = w }
 
 // Buffer is where the payload goes, as long as the size that the writer was made
-// with. It is the same memory at each call.
-func (f *FrameWriter) Buffer() []byte { return f.buf[frameHeader:] }
+// with. It is the same memory at each call, and begins at a boundary of the system's
+// pages: files are read into it at full speed.
+func (f *FrameWriter) Buffer() []byte { return f.whole[f.start:] }
 
 // WriteFrame sends Buffer()[from:to] as one message, with one Write. The header
 // overwrites the five bytes before from: what is sent in pieces is sent in
 // ascending order. A range outside of the buffer is a mistake of the program and
 // panics as a slice expression does. The error is the connection's, wrapped.
 func (f *FrameWriter) WriteFrame(from, to int) error {
-	message := f.buf[from : frameHeader+to]
-	message[0] = 'd'
-	binary.BigEndian.PutUint32(message[1:frameHeader], uint32(len(message)-1))
+	_ = f.Buffer()[from:to] // what lies before the buffer is not for the caller
+	message := f.whole[f.start+from-frameHeader : f.start+to]
+	putFrameHeader(message, to-from)
 	n, err := f.w.Write(message)
 	if err == nil && n < len(message) {
 		err = io.ErrShortWrite
@@ -57,4 +60,10 @@ func (f *FrameWriter) WriteFrame(from, to int) error {
 		return fmt.Errorf("could not send copy data: %w", err)
 	}
 	return nil
+}
+
+// putFrameHeader writes the header of a CopyData message with a payload of n bytes.
+func putFrameHeader(dst []byte, n int) {
+	dst[0] = 'd'
+	binary.BigEndian.PutUint32(dst[1:frameHeader], uint32(n+4))
 }

@@ -10,9 +10,9 @@ import (
 
 const (
 	// frameReadAhead is how much is read at once while the next message's
-	// length is not known. A part of a large body that arrives with its
-	// header is copied, so more is not better.
-	frameReadAhead = 8 << 10
+	// length is not known: rows and small files come many to a read. The part of
+	// a large body that arrives so with its header is copied.
+	frameReadAhead = 64 << 10
 	// frameTrust is how much memory a peer gets for announcing a large body.
 	// For more it has to send some.
 	frameTrust = 64 << 10
@@ -20,14 +20,17 @@ const (
 
 // FrameReader reads messages that a server sends after the startup, of any type.
 // It copies nothing of a large body but what came with its header, so that file
-// data passes at the speed of the connection. One goroutine uses it.
+// data passes at the speed of the connection. With a large body the header of the
+// message behind it is read, and no more: the next body then comes alone. A large
+// body lies at a boundary of the system's pages (see pageAligned). One goroutine uses it.
 type FrameReader struct {
 	r       io.Reader
 	maxBody int
 	ahead   []byte // read and not yet returned: ahead[next:filled]
 	next    int
 	filled  int
-	large   []byte // for bodies that ahead cannot hold; grows up to maxBody
+	alone   bool   // a large body was the last: what comes next is read to the end of its header only
+	large   []byte // for bodies that ahead cannot hold, and a header behind; grows up to maxBody
 	err     error  // the first, and the answer to every later call
 }
 
@@ -66,6 +69,7 @@ func (f *FrameReader) read() (byte, []byte, error) {
 	if size > int64(f.maxBody) {
 		return 0, nil, protocol.Fatalf(protocol.CodeProtocolViolation, "message of type %q is too long: %d bytes, maximum is %d", kind, size, f.maxBody)
 	}
+	f.alone = false
 	if frameHeader+size > frameReadAhead {
 		f.next += frameHeader
 		body, err := f.readLarge(int(size))
@@ -89,7 +93,11 @@ func (f *FrameReader) fill(n int) error {
 		copy(f.ahead, f.ahead[f.next:f.filled])
 		f.next, f.filled = 0, have
 	}
-	got, err := io.ReadAtLeast(f.r, f.ahead[f.filled:], n-have)
+	end := len(f.ahead)
+	if f.alone {
+		end = f.next + n
+	}
+	got, err := io.ReadAtLeast(f.r, f.ahead[f.filled:end], n-have)
 	f.filled += got
 	if err == io.EOF && have > 0 {
 		err = io.ErrUnexpectedEOF
@@ -98,19 +106,20 @@ func (f *FrameReader) fill(n int) error {
 }
 
 // readLarge reads a body of n bytes, straight into large but for what lies ahead
-// already.
+// already, and the next header with it if that has come, too.
 func (f *FrameReader) readLarge(n int) ([]byte, error) {
-	if len(f.large) < min(n, frameTrust) {
-		f.large = make([]byte, min(f.maxBody, frameTrust))
+	if len(f.large) < min(n, frameTrust)+frameHeader {
+		f.large = newLarge(min(f.maxBody, frameTrust))
 	}
 	have := copy(f.large, f.ahead[f.next:f.filled])
-	f.next += have
 	for have < n {
-		if have == len(f.large) {
-			size := min(f.maxBody, max(n, 2*have))
-			f.large = append(make([]byte, 0, size), f.large...)[:size]
+		room := len(f.large) - frameHeader
+		if have >= room {
+			f.large = append(newLarge(min(f.maxBody, 2*have))[:0], f.large[:have]...)
+			f.large = f.large[:cap(f.large)]
+			continue
 		}
-		got, err := io.ReadFull(f.r, f.large[have:min(n, len(f.large))])
+		got, err := io.ReadAtLeast(f.r, f.large[have:min(n+frameHeader, len(f.large))], min(n, room)-have)
 		have += got
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
@@ -119,7 +128,15 @@ func (f *FrameReader) readLarge(n int) ([]byte, error) {
 			return nil, readError(err)
 		}
 	}
+	f.next, f.filled = 0, copy(f.ahead, f.large[n:have])
+	f.alone = true
 	return f.large[:n:n], nil
+}
+
+// newLarge makes room for a body of n bytes and for the header of the next message.
+func newLarge(n int) []byte {
+	whole, start := pageAligned(n + frameHeader)
+	return whole[start:]
 }
 
 func readError(err error) error {
