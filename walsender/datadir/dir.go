@@ -37,7 +37,7 @@ type Dir struct {
 
 	path     string
 	name     string // what Directory says
-	root     *beneath.Dir
+	root     beneath.Dir
 	options  DirOptions
 	major    int
 	systemID uint64

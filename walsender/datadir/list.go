@@ -70,8 +70,8 @@ type walker struct {
 	tablespaces map[beneath.ID]bool // their directories, wherever they are
 	notice      protocol.NoticeFunc
 	yield       func(protocol.File, error) bool
-	names       func(d *beneath.Dir, n int) ([]string, error) // [beneath.Dir.Names], unless a test plays the file system
-	uid         int                                           // of this process
+	names       func(d beneath.Dir, n int) ([]string, error) // [beneath.Dir.Names], unless a test plays the file system
+	uid         int                                          // of this process
 	unreadable  unreadable
 }
 
@@ -85,7 +85,7 @@ func (d *Dir) newWalker(ctx context.Context, t protocol.Tablespace, notice proto
 		return nil, err
 	}
 	return &walker{
-		ctx: ctx, dir: d, tablespace: t, notice: notice, names: (*beneath.Dir).Names, uid: os.Geteuid(),
+		ctx: ctx, dir: d, tablespace: t, notice: notice, names: beneath.Dir.Names, uid: os.Geteuid(),
 		rules: newRules(d.major, c), recovers: d.recovers(c), tablespaces: known.directories,
 	}, nil
 }
@@ -139,11 +139,11 @@ const settleInterval = 10 * time.Millisecond
 
 // versionDirectory opens the cluster's directory in a tablespace. Where the server
 // runs, a directory that is missing may be about to come, or its link about to go.
-func (w *walker) versionDirectory(parent *beneath.Dir) (*beneath.Dir, unix.Stat_t, error) {
+func (w *walker) versionDirectory(parent beneath.Dir) (beneath.Dir, unix.Stat_t, error) {
 	for deadline := time.Now().Add(settleTime); ; {
 		st, err := parent.Lstat(w.rules.version)
 		if err == nil {
-			var dir *beneath.Dir
+			var dir beneath.Dir
 			if dir, err = parent.Sub(w.rules.version); err == nil {
 				return dir, st, nil
 			}
@@ -170,7 +170,7 @@ func (w *walker) unlessDropped(err error) error {
 }
 
 // content walks through an open directory and closes it.
-func (w *walker) content(dir *beneath.Dir, in place, path string) error {
+func (w *walker) content(dir beneath.Dir, in place, path string) error {
 	defer dir.Close()
 	const batch = 256 // names
 	seen := newSeenNames(expectedNames(in, path))
@@ -197,7 +197,7 @@ func (w *walker) content(dir *beneath.Dir, in place, path string) error {
 
 // missed lists the names that PostgreSQL cannot do without and readdir did not tell. A
 // file that is replaced while the directory is read may be missed under both its names.
-func (w *walker) missed(dir *beneath.Dir, in place, path string, seen *seenNames) error {
+func (w *walker) missed(dir beneath.Dir, in place, path string, seen *seenNames) error {
 	for _, name := range expectedNames(in, path) {
 		if seen.expected[name] {
 			continue
@@ -210,7 +210,7 @@ func (w *walker) missed(dir *beneath.Dir, in place, path string, seen *seenNames
 }
 
 // entry lists what a directory has under the name, with all that it holds.
-func (w *walker) entry(dir *beneath.Dir, in place, parent, name string) error {
+func (w *walker) entry(dir beneath.Dir, in place, parent, name string) error {
 	if w.ctx.Err() != nil {
 		return context.Cause(w.ctx)
 	}
@@ -254,7 +254,7 @@ func (w *walker) entry(dir *beneath.Dir, in place, parent, name string) error {
 
 // file lists a file. One that cannot be read is found out now, not when all that comes
 // before it has been copied.
-func (w *walker) file(dir *beneath.Dir, path, name string, st unix.Stat_t) error {
+func (w *walker) file(dir beneath.Dir, path, name string, st unix.Stat_t) error {
 	switch err := w.checkReadable(dir, name, st); {
 	case errors.Is(err, unix.ENOENT):
 		return nil
@@ -266,7 +266,7 @@ func (w *walker) file(dir *beneath.Dir, path, name string, st unix.Stat_t) error
 
 // directory lists a directory and what it holds, but for a tablespace: that has
 // its own listing.
-func (w *walker) directory(dir *beneath.Dir, within place, path, name string, st unix.Stat_t) error {
+func (w *walker) directory(dir beneath.Dir, within place, path, name string, st unix.Stat_t) error {
 	if err := w.emit(row(path, protocol.TypeDirectory, st)); err != nil {
 		return err
 	}
@@ -302,7 +302,7 @@ func (w *walker) emptied(within place, path string, st unix.Stat_t) error {
 
 // unlogged reports whether the file is one of an unlogged relation that recovery
 // makes anew.
-func (w *walker) unlogged(dir *beneath.Dir, in place, name string) (bool, error) {
+func (w *walker) unlogged(dir beneath.Dir, in place, name string) (bool, error) {
 	if !w.recovers || !w.rules.mayBeUnlogged(in) {
 		return false, nil
 	}

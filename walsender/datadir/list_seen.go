@@ -34,7 +34,7 @@ func newSeenNames(expected []string) *seenNames {
 }
 
 // add remembers a name of the directory, and reports whether it is new.
-func (s *seenNames) add(dir *beneath.Dir, name string) (bool, error) {
+func (s *seenNames) add(dir beneath.Dir, name string) (bool, error) {
 	if seen, fixed := s.expected[name]; fixed {
 		s.expected[name] = true
 		return !seen, nil
@@ -52,7 +52,7 @@ func (s *seenNames) add(dir *beneath.Dir, name string) (bool, error) {
 // collides reports whether the hash is that of another name of the directory, too: then
 // nobody can tell which of them was seen, and a file that is listed twice is better than
 // one that is not.
-func (s *seenNames) collides(dir *beneath.Dir, name string, hash uint64) (bool, error) {
+func (s *seenNames) collides(dir beneath.Dir, name string, hash uint64) (bool, error) {
 	if s.confirmed++; s.confirmed > maxConfirm {
 		return true, nil
 	}

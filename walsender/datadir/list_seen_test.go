@@ -28,7 +28,7 @@ func TestFiles_4_5_ReaddirTwiceAndMissed(t *testing.T) {
 	missed := []string{"PG_VERSION", "postgresql.auto.conf", "standby.signal", "pg_filenode.map", "replorigin_checkpoint", "pg_tblspc", "base"}
 	w, err := f.open().newWalker(t.Context(), protocol.Tablespace{}, func(*protocol.Error) {})
 	f.must(err)
-	w.names = func(d *beneath.Dir, n int) ([]string, error) {
+	w.names = func(d beneath.Dir, n int) ([]string, error) {
 		names, err := d.Names(n)
 		names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(missed, name) })
 		return append(names, names...), err
@@ -44,8 +44,8 @@ func TestFiles_4_5_ReaddirTwiceAndMissed(t *testing.T) {
 
 	// Once more, with each directory's names over and over, batch by batch.
 	rows = nil
-	again := map[*beneath.Dir][]string{}
-	w.names = func(d *beneath.Dir, n int) ([]string, error) {
+	again := map[beneath.Dir][]string{}
+	w.names = func(d beneath.Dir, n int) ([]string, error) {
 		if names, second := again[d]; second {
 			return names, io.EOF
 		}

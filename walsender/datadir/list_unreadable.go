@@ -41,7 +41,7 @@ func (u *unreadable) err() error {
 
 // checkReadable makes sure that a file can be opened. Of the process's own file the
 // mode tells; only another user's costs a look.
-func (w *walker) checkReadable(dir *beneath.Dir, name string, st unix.Stat_t) error {
+func (w *walker) checkReadable(dir beneath.Dir, name string, st unix.Stat_t) error {
 	if int(st.Uid) == w.uid {
 		if w.uid != 0 && st.Mode&unix.S_IRUSR == 0 {
 			return unix.EACCES

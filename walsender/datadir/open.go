@@ -73,7 +73,7 @@ func (d *Dir) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs
 
 // resolvedPath is a file's path as it is to be opened: beneath a directory.
 type resolvedPath struct {
-	dir        *beneath.Dir
+	dir        beneath.Dir
 	owned      bool // dir is a tablespace's, to be closed
 	path       string
 	in         place // of the directory that holds it

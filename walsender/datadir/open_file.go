@@ -15,8 +15,9 @@ import (
 
 // file is an open file that ends where it ended when it was opened, or before.
 type file struct {
-	fd     beneath.File // -1 when closed
-	name   string       // path in the backup
+	fd     beneath.File
+	closed bool
+	name   string // path in the backup
 	stat   unix.Stat_t
 	end    int64 // bytes; less than stat.Size once the file was found truncated
 	offset int64
@@ -32,7 +33,7 @@ func (f *file) Stat() (fs.FileInfo, error) { return fileInfo{f.name, &f.stat}, n
 // Read reads up to the size that the file had when it was opened. A file that
 // has become shorter ends early.
 func (f *file) Read(p []byte) (int, error) {
-	if f.fd < 0 {
+	if f.closed {
 		return 0, fs.ErrClosed
 	}
 	n, err := f.readAt(p, f.offset)
@@ -60,12 +61,11 @@ func (f *file) readAt(p []byte, offset int64) (int, error) {
 
 // Close closes the file. A second call is fs.ErrClosed.
 func (f *file) Close() error {
-	if f.fd < 0 {
+	if f.closed {
 		return fs.ErrClosed
 	}
-	fd := f.fd
-	f.fd = -1
-	return fd.Close()
+	f.closed = true
+	return f.fd.Close()
 }
 
 // fileInfo is the status of a regular file as fs.FileInfo.

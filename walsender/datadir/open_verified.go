@@ -74,7 +74,7 @@ func (v *verifiedFile) ChecksumFailures() int { return v.failures }
 // warned about and delivered.
 func (v *verifiedFile) Read(p []byte) (int, error) {
 	switch {
-	case v.fd < 0:
+	case v.closed:
 		return 0, fs.ErrClosed
 	case len(p) == 0:
 		return 0, nil

@@ -140,7 +140,7 @@ func (d *Dir) absolute(link, target string) string {
 // openTablespace opens the directory of a tablespace, which holds those of its
 // versions. A location that cannot be opened is 58030 in any case: a file system
 // that is not mounted must not look like a tablespace that was dropped.
-func (d *Dir) openTablespace(t protocol.Tablespace) (*beneath.Dir, error) {
+func (d *Dir) openTablespace(t protocol.Tablespace) (beneath.Dir, error) {
 	dir, err := d.root.Follow(tablespaceLink(t.OID))
 	if err != nil {
 		return nil, lostTablespace(t, t.Location, err)

@@ -88,7 +88,7 @@ func (d *Dir) walFiles(ctx context.Context, start, end protocol.LSN) ([]protocol
 }
 
 // openWALDirectory opens pg_wal, whether it is a directory or a link to one.
-func (d *Dir) openWALDirectory() (*beneath.Dir, error) {
+func (d *Dir) openWALDirectory() (beneath.Dir, error) {
 	dir, err := d.root.Follow(walDirectory)
 	if err != nil {
 		return nil, ioError("open directory", walDirectory, err)
@@ -97,7 +97,7 @@ func (d *Dir) openWALDirectory() (*beneath.Dir, error) {
 }
 
 // walSegments finds the segments of the range, in order.
-func walSegments(ctx context.Context, wal *beneath.Dir, c controlfile.Control, names []string, start, end protocol.LSN) ([]segment, error) {
+func walSegments(ctx context.Context, wal beneath.Dir, c controlfile.Control, names []string, start, end protocol.LSN) ([]segment, error) {
 	size := protocol.LSN(c.WALSegmentSize)
 	var found []segment
 	if end != 0 && start >= end {
@@ -151,7 +151,7 @@ func checkGaps(segments []segment, c controlfile.Control, start, end protocol.LS
 
 // historyFiles lists the history files of all timelines, in their order, which is that
 // of the names.
-func historyFiles(wal *beneath.Dir, names []string) ([]protocol.File, error) {
+func historyFiles(wal beneath.Dir, names []string) ([]protocol.File, error) {
 	var files []protocol.File
 	for _, name := range names {
 		if !protocol.IsHistoryFileName(name) {

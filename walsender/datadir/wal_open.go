@@ -74,7 +74,7 @@ func (d *Dir) openSegment(c controlfile.Control, name string) (*walFile, error) 
 // the file another name and later other WAL.
 type walFile struct {
 	*file
-	dir     *beneath.Dir
+	dir     beneath.Dir
 	segment string // its name in dir
 	control controlfile.Control
 }
@@ -82,7 +82,7 @@ type walFile struct {
 // Check makes sure that the segment's name still is the file that is read, and
 // that what it holds fits the name: 58P01 if not.
 func (w *walFile) Check() error {
-	if w.fd < 0 {
+	if w.closed {
 		return fs.ErrClosed
 	}
 	st, err := w.dir.Lstat(w.segment)

@@ -45,7 +45,7 @@ func (d *Dir) walReached(c controlfile.Control, lsn protocol.LSN) (bool, error) 
 
 // holdsPage reports whether the file is the segment of its name and has the page of WAL
 // that begins at page. A file that is gone has none.
-func holdsPage(wal *beneath.Dir, name string, c controlfile.Control, start, page protocol.LSN) (bool, error) {
+func holdsPage(wal beneath.Dir, name string, c controlfile.Control, start, page protocol.LSN) (bool, error) {
 	fd, st, err := wal.Open(name)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.EISDIR), errors.Is(err, beneath.ErrSpecial):

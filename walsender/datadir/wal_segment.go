@@ -25,7 +25,7 @@ const (
 )
 
 // statSegment looks at a file of pg_wal: its status, or errNotSegment.
-func statSegment(wal *beneath.Dir, name string, c controlfile.Control) (unix.Stat_t, error) {
+func statSegment(wal beneath.Dir, name string, c controlfile.Control) (unix.Stat_t, error) {
 	fd, st, err := wal.Open(name)
 	switch {
 	case errors.Is(err, unix.EISDIR), errors.Is(err, beneath.ErrSpecial):
@@ -40,7 +40,7 @@ func statSegment(wal *beneath.Dir, name string, c controlfile.Control) (unix.Sta
 // checkSegment compares size and first page header of an open segment with its
 // name. The page header is that of any version (xlp_magic). A recycled segment
 // still has the address of its former place, one allocated in advance has zeros.
-func checkSegment(wal *beneath.Dir, fd beneath.File, st unix.Stat_t, name string, c controlfile.Control) error {
+func checkSegment(wal beneath.Dir, fd beneath.File, st unix.Stat_t, name string, c controlfile.Control) error {
 	if st.Size != int64(c.WALSegmentSize) {
 		return errNotSegment
 	}
@@ -66,7 +66,7 @@ func checkSegment(wal *beneath.Dir, fd beneath.File, st unix.Stat_t, name string
 // checkBranch allows for the segment in which a timeline begins: its first pages
 // are a copy of the parent's, with the parent's timeline. The history file tells
 // whether the switch was there. Where that file is missing, nothing contradicts.
-func checkBranch(wal *beneath.Dir, parent, timeline protocol.Timeline, start protocol.LSN, c controlfile.Control) error {
+func checkBranch(wal beneath.Dir, parent, timeline protocol.Timeline, start protocol.LSN, c controlfile.Control) error {
 	if parent == 0 || parent > timeline {
 		return errNotSegment
 	}

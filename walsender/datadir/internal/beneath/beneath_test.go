@@ -21,7 +21,7 @@ func must(t testing.TB, err error) {
 //
 //	folder/file, folder/sub/file    files
 //	way -> folder, link -> file, out -> /etc, fifo, socket
-func tree(t *testing.T) (*Dir, string) {
+func tree(t *testing.T) (Dir, string) {
 	t.Helper()
 	// A socket's name must be short.
 	dir, err := os.MkdirTemp("", "b")
@@ -75,7 +75,7 @@ func TestSubAndFollow(t *testing.T) {
 	if _, err := root.Sub("way"); !errors.Is(err, unix.ELOOP) && !errors.Is(err, unix.ENOTDIR) {
 		t.Errorf("a link is gone through: %v", err)
 	}
-	for _, open := range []func(string) (*Dir, error){root.Sub, root.Follow} {
+	for _, open := range []func(string) (Dir, error){root.Sub, root.Follow} {
 		d, err := open("folder")
 		must(t, err)
 		names, err := d.AllNames()
@@ -101,8 +101,8 @@ func TestOpenComponents(t *testing.T) {
 		"folder/file/x", "out", "out/passwd", "folder/sub/file",
 	} {
 		for _, flags := range []int{openFlags, openFlags | unix.O_DIRECTORY} {
-			want, wantErr := openBeneath(root.fd, name, flags)
-			got, err := openComponents(root.fd, name, flags)
+			want, wantErr := openBeneath(root.(*diskDir).fd, name, flags)
+			got, err := openComponents(root.(*diskDir).fd, name, flags)
 			// A link where a directory is wanted: both refuse it, with two names.
 			asDirectory := errors.Is(wantErr, unix.ENOTDIR) && errors.Is(err, unix.ELOOP)
 			if !errors.Is(err, wantErr) && !asDirectory {
