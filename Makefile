@@ -3,6 +3,7 @@
 
 GO       ?= go
 FUZZTIME ?= 5s
+BENCHFLAGS ?=
 SOAKTIME ?= 60s
 
 # The race detector needs a C compiler; without one the tests run without it.
@@ -17,7 +18,7 @@ LONG := PGPARALLEL_LONG=1 PGPARALLEL_SOAK=$(SOAKTIME) .ci/in-memory $(GO) test $
 # The platforms that it has to compile for, besides this one. The last is big-endian.
 PLATFORMS := linux/arm64 darwin/arm64 freebsd/amd64 linux/s390x
 
-.PHONY: help build run test lint platforms fuzz bench conform soak postgres check-long
+.PHONY: help build run test lint platforms fuzz bench microbench conform soak postgres check-long
 
 help:
 	@echo 'make build   build pgparallel into this directory'
@@ -29,7 +30,9 @@ help:
 	@echo 'make platforms check that it compiles for $(PLATFORMS)'
 	@echo 'make soak    take many backups with random faults for SOAKTIME ($(SOAKTIME))'
 	@echo 'make fuzz    run every fuzz target for FUZZTIME ($(FUZZTIME))'
-	@echo 'make bench   run the benchmarks'
+	@echo 'make bench   take backups side by side with pg_basebackup and others, and print a table;'
+	@echo '             BENCHFLAGS="-size 200MB -rounds 3 -only unix" is a quick one'
+	@echo 'make microbench run the Go benchmarks'
 	@echo 'make conform run the conformance kit against pgparallel backup'
 
 build:
@@ -74,7 +77,11 @@ fuzz:
 		done; \
 	done
 
+# The Go benchmarks are under microbench.
 bench:
+	$(GO) run ./cmd/bench $(BENCHFLAGS)
+
+microbench:
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 conform: build

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// comparison is what takes turns: the subjects of one source, which all copy to one place.
+type comparison struct {
+	source   *source
+	parent   string // of the target
+	onDisk   bool   // the target is on a disk, whose work must not lap over into the next turn
+	to       string // the target, in the table
+	subjects []*subject
+}
+
+// beside adds a subject that is compared with another one.
+func (c *comparison) beside(baseline, s *subject) {
+	s.against = baseline
+	c.subjects = append(c.subjects, s)
+}
+
+// run lets each subject copy in each round, and in one before them that does not count.
+func (c *comparison) run(ctx context.Context, rounds int, progress io.Writer) error {
+	top, err := c.source.programs.MkdirTemp(c.parent, "pgparallel-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(top)
+	target := filepath.Join(top, "backup")
+	for round := range rounds + 1 {
+		for _, s := range c.subjects {
+			taken, err := c.turn(ctx, s, target)
+			if err != nil {
+				return fmt.Errorf("%s, %s: %w", s.program, s.path, err)
+			}
+			of := fmt.Sprintf("%d/%d", round, rounds)
+			if round > 0 {
+				s.samples = append(s.samples, taken)
+			} else {
+				of = "warm-up"
+			}
+			fmt.Fprintf(progress, "%-8s PostgreSQL %d to %s: %s, %s: %.2f s, CPU %.2f s\n",
+				of, c.source.programs.Major, c.to, s.path, s.program, taken.wall.Seconds(), taken.cpu().Seconds())
+		}
+	}
+	return nil
+}
+
+// turn measures one copy.
+func (c *comparison) turn(ctx context.Context, s *subject, target string) (sample, error) {
+	if err := os.RemoveAll(target); err != nil {
+		return sample{}, err
+	}
+	if c.onDisk {
+		syscall.Sync()
+	}
+	if s.prepare != nil {
+		if err := s.prepare(ctx, target); err != nil {
+			return sample{}, err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	return c.source.meter(s).run(ctx, s.client(ctx, target))
+}
+
+// rows are the comparison's part of the table.
+func (c *comparison) rows() [][]string {
+	data := c.source.data
+	what := fmt.Sprintf("PostgreSQL %d, %s, %d files, to %s", c.source.programs.Major, inUnits(data.bytes), data.files, c.to)
+	var rows [][]string
+	for _, s := range c.subjects {
+		rows = append(rows, append([]string{what}, s.cells()...))
+		what = ""
+	}
+	return rows
+}
+
+// header names the cells of rows.
+var header = []string{"data", "path", "program", "wall, s", "CPU, s", "server + client", "serve + backends + client, MB", "wall ratio", "CPU ratio"}
+
+// textColumns is how many of the columns are text.
+const textColumns = 3
+
+func (s *subject) cells() []string {
+	wall := func(one sample) time.Duration { return one.wall }
+	return []string{
+		s.path, s.program,
+		medianAndLeast(s.figures(wall)),
+		medianAndLeast(s.figures(sample.cpu)),
+		fmt.Sprintf("%.2f + %.2f",
+			median(s.figures(func(one sample) time.Duration { return one.serverCPU })).Seconds(),
+			median(s.figures(func(one sample) time.Duration { return one.clientCPU })).Seconds()),
+		fmt.Sprintf("%d + %d + %d",
+			s.peak(func(one sample) int64 { return one.servePeak }),
+			s.peak(func(one sample) int64 { return one.backendsPeak }),
+			s.peak(func(one sample) int64 { return one.clientPeak })),
+		s.ratio(wall).String(),
+		s.ratio(sample.cpu).String(),
+	}
+}
+
+// peak is the median of the peaks, in MB.
+func (s *subject) peak(of func(sample) int64) int64 {
+	var peaks []int64
+	for _, one := range s.samples {
+		peaks = append(peaks, of(one))
+	}
+	return (median(peaks) + 5e5) / 1e6
+}
+
+func medianAndLeast(figures []time.Duration) string {
+	least := figures[0]
+	for _, one := range figures {
+		least = min(least, one)
+	}
+	return fmt.Sprintf("%.2f (%.2f)", median(figures).Seconds(), least.Seconds())
+}
