@@ -83,6 +83,8 @@ type SendFile struct {
 	Path string
 	// NoVerifyChecksums says not to verify the page checksums of the file.
 	NoVerifyChecksums bool
+	// Descriptor says that the client takes a descriptor of the file as well (§8.4).
+	Descriptor bool
 }
 
 // IdentifySystem is IDENTIFY_SYSTEM (§4.9).

@@ -68,6 +68,9 @@ func (c SendFile) String() string {
 	if c.NoVerifyChecksums {
 		text += " NOVERIFY_CHECKSUMS"
 	}
+	if c.Descriptor {
+		text += " DESCRIPTOR"
+	}
 	return text
 }
 

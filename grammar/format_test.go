@@ -30,7 +30,9 @@ func TestCommand_String(t *testing.T) {
 		{ListWALFiles{Start: At(0)}, `LIST_WAL_FILES START_WAL_LOCATION '0/0'`},
 		{ListWALFiles{At(1), At(0xA0000000F)}, `LIST_WAL_FILES START_WAL_LOCATION '0/1' END_WAL_LOCATION 'A/F'`},
 		{SendFile{Path: "base/1/1259"}, `SEND_FILE ('base/1/1259')`},
-		{SendFile{"it's", true}, `SEND_FILE ('it''s') NOVERIFY_CHECKSUMS`},
+		{SendFile{Path: "it's", NoVerifyChecksums: true}, `SEND_FILE ('it''s') NOVERIFY_CHECKSUMS`},
+		{SendFile{Path: "a", Descriptor: true}, `SEND_FILE ('a') DESCRIPTOR`},
+		{SendFile{Path: "a", NoVerifyChecksums: true, Descriptor: true}, `SEND_FILE ('a') NOVERIFY_CHECKSUMS DESCRIPTOR`},
 		{IdentifySystem{}, `IDENTIFY_SYSTEM`},
 		{Show{"data_checksums"}, `SHOW data_checksums`},
 		{Show{"my.own"}, `SHOW my.own`},
@@ -81,7 +83,7 @@ func drawCommand(t *rapid.T) Command {
 	case 5:
 		return ListWALFiles{Start: location.Draw(t, "start"), End: location.Draw(t, "end")}
 	case 6:
-		return SendFile{Path: string(bytes.Draw(t, "path")), NoVerifyChecksums: flag.Draw(t, "noverify")}
+		return SendFile{Path: string(bytes.Draw(t, "path")), NoVerifyChecksums: flag.Draw(t, "noverify"), Descriptor: flag.Draw(t, "descriptor")}
 	case 7:
 		return IdentifySystem{}
 	case 8:

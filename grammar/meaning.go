@@ -83,7 +83,21 @@ func (s listWALFiles) meaning() (Command, error) {
 }
 
 func (s sendFile) meaning() (Command, error) {
-	return SendFile{Path: unquote(s.Path.Value), NoVerifyChecksums: s.NoVerifyChecksums}, nil
+	c := SendFile{Path: unquote(s.Path.Value)}
+	seen := options{}
+	for _, o := range s.Options {
+		keyword, _, err := seen.next(o.Tokens)
+		if err != nil {
+			return nil, err
+		}
+		switch keyword {
+		case "NOVERIFY_CHECKSUMS":
+			c.NoVerifyChecksums = true
+		case "DESCRIPTOR":
+			c.Descriptor = true
+		}
+	}
+	return c, nil
 }
 
 func (s identifySystem) meaning() (Command, error) {

@@ -48,8 +48,12 @@ type listWALFilesOption struct {
 }
 
 type sendFile struct {
-	Path              lexer.Token `parser:"'SEND_FILE' '(' @String ')'"`
-	NoVerifyChecksums bool        `parser:"@'NOVERIFY_CHECKSUMS'?"`
+	Path    lexer.Token      `parser:"'SEND_FILE' '(' @String ')'"`
+	Options []sendFileOption `parser:"@@*"`
+}
+
+type sendFileOption struct {
+	Tokens []lexer.Token `parser:"'NOVERIFY_CHECKSUMS' | 'DESCRIPTOR'"`
 }
 
 type identifySystem struct {

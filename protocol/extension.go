@@ -12,6 +12,9 @@ const ParameterExtensions = "parallel_backup_extensions"
 // Extension is the name of something that goes beyond version 1 of the protocol.
 type Extension string
 
+// ExtensionDescriptors is SEND_FILE … DESCRIPTOR (§8.4).
+const ExtensionDescriptors Extension = "descriptors"
+
 // JoinExtensions is the value of [ParameterExtensions] that announces the extensions, each
 // once. Empty: there are none.
 func JoinExtensions(extensions ...Extension) string {

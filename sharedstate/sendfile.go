@@ -66,6 +66,9 @@ func (b *Backup) Throttle(ctx context.Context, n int) error {
 	return b.wait(ctx, b.done, n)
 }
 
+// AddSent counts n bytes of a file as sent that the peer has copied by itself (§8.4).
+func (b *Backup) AddSent(n int64) { b.counts.bytesSent.Add(n) }
+
 // ThrottleWAL is [Backup.Throttle] for the frames of WAL files, which may be sent
 // when the backup is over, at its rate all the same (§3.9). Only ctx ends it.
 func (b *Backup) ThrottleWAL(ctx context.Context, n int) error {

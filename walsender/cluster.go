@@ -60,7 +60,8 @@ type Cluster interface {
 
 	// Open opens a file of a listing, by its path there (§4.6). Reading yields
 	// what is to be sent; Stat tells how much of it at the most. The file may
-	// further be a [CheckedFile] and a [VerifiedFile]. One goroutine uses it.
+	// further be a [CheckedFile], a [VerifiedFile] and a [DescriptorFile]. One goroutine
+	// uses it.
 	Open(ctx context.Context, name string, o protocol.OpenOptions) (fs.File, error)
 }
 
@@ -145,6 +146,17 @@ type CheckedFile interface {
 	// Check is called before each piece that is sent, and before the end is
 	// told. Its error ends the file.
 	Check() error
+}
+
+// DescriptorFile is a file of a [Cluster] that lies on disk as it is to be sent, so that a
+// client of the same machine can read it by itself (§8.4). Files whose content is to be
+// had by reading them here, as WAL and global/pg_control, are none.
+type DescriptorFile interface {
+	fs.File
+	// Descriptor is a descriptor of the regular file that cannot write to it, and how many
+	// bytes from its beginning are to be sent, which Stat tells as well. It is valid until
+	// Close, and read at offsets only.
+	Descriptor() (fd int, size int64)
 }
 
 // VerifiedFile is a file of a [Cluster] whose pages are verified as they are read.

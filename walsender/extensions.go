@@ -9,7 +9,9 @@ func (s *session) extensions() string {
 	for _, extension := range []struct {
 		name protocol.Extension
 		may  func() bool // tells whether this session may use it
-	}{} {
+	}{
+		{protocol.ExtensionDescriptors, s.mayHaveDescriptors},
+	} {
 		if extension.may() {
 			offered = append(offered, extension.name)
 		}

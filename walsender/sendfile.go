@@ -81,6 +81,9 @@ func (s *session) sendCopy(ctx context.Context, c grammar.SendFile, t *transfer)
 	defer file.Close()
 	defer s.awaitReader()()
 	t.file = file
+	if described, ok := s.descriptorFile(c, t); ok {
+		return s.sendDescriptor(ctx, t, described)
+	}
 	if err := s.out.send(&pgproto3.CopyOutResponse{}); err != nil {
 		return err
 	}
