@@ -155,8 +155,8 @@ type DescriptorFile interface {
 	fs.File
 	// Descriptor is a descriptor of the regular file that cannot write to it, and how many
 	// bytes from its beginning are to be sent, which Stat tells as well. It is valid until
-	// Close, and read at offsets only.
-	Descriptor() (fd int, size int64)
+	// Close, and read at offsets only. ok is false where there is none.
+	Descriptor() (fd int, size int64, ok bool)
 }
 
 // VerifiedFile is a file of a [Cluster] whose pages are verified as they are read.

@@ -39,37 +39,45 @@ func (s *session) unixConn() *net.UnixConn {
 	return conn
 }
 
-// descriptorFile reports whether the answer to the command is a descriptor of the file that
+// descriptorOf reports whether the answer to the command is a descriptor of the file that
 // was opened for it, and not a COPY.
-func (s *session) descriptorFile(c grammar.SendFile, t *transfer) (DescriptorFile, bool) {
+func (s *session) descriptorOf(c grammar.SendFile, t *transfer) (d descriptor, ok bool) {
 	if !c.Descriptor || t.wal || t.backup.MaxRate > 0 || !s.mayHaveDescriptors() {
-		return nil, false
+		return d, false
 	}
 	f, ok := t.file.(DescriptorFile)
-	return f, ok
+	if ok {
+		d.fd, d.size, ok = f.Descriptor()
+	}
+	return d, ok
+}
+
+// descriptor is a file that a peer may copy by itself.
+type descriptor struct {
+	fd   int
+	size int64 // how many bytes of it belong to the backup
 }
 
 // sendDescriptor hands the peer a descriptor of the file, and waits until the peer has
 // copied it. The file counts as being sent until then.
-func (s *session) sendDescriptor(ctx context.Context, t *transfer, f DescriptorFile) error {
-	fd, size := f.Descriptor()
+func (s *session) sendDescriptor(ctx context.Context, t *transfer, d descriptor) error {
 	if err := s.out.send(&pgproto3.CopyBothResponse{}); err != nil {
 		return err
 	}
 	if err := s.out.flush(); err != nil {
 		return err
 	}
-	count, err := (&pgproto3.CopyData{Data: strconv.AppendInt(nil, size, 10)}).Encode(nil)
+	count, err := (&pgproto3.CopyData{Data: strconv.AppendInt(nil, d.size, 10)}).Encode(nil)
 	if err != nil {
 		return err
 	}
-	if err := s.stall.writeDescriptor(s.unixConn(), count, fd); err != nil {
+	if err := s.stall.writeDescriptor(s.unixConn(), count, d.fd); err != nil {
 		return lostError{err}
 	}
 	if err := s.awaitCopied(ctx, t); err != nil {
 		return err
 	}
-	t.backup.AddSent(size)
+	t.backup.AddSent(d.size)
 	if err := s.out.send(&pgproto3.CopyDone{}); err != nil {
 		return err
 	}

@@ -44,7 +44,9 @@ func (c *diskCluster) Open(ctx context.Context, name string, o protocol.OpenOpti
 
 type diskFile struct{ *os.File }
 
-func (f diskFile) Descriptor() (fd int, size int64) { return int(f.Fd()), int64(len(diskContent)) }
+func (f diskFile) Descriptor() (fd int, size int64, ok bool) {
+	return int(f.Fd()), int64(len(diskContent)), true
+}
 
 // serveUnix is serve on a Unix socket.
 func serveUnix(t testing.TB, server *walsender.Server) net.Addr {

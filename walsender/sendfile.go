@@ -81,8 +81,8 @@ func (s *session) sendCopy(ctx context.Context, c grammar.SendFile, t *transfer)
 	defer file.Close()
 	defer s.awaitReader()()
 	t.file = file
-	if described, ok := s.descriptorFile(c, t); ok {
-		return s.sendDescriptor(ctx, t, described)
+	if d, ok := s.descriptorOf(c, t); ok {
+		return s.sendDescriptor(ctx, t, d)
 	}
 	if err := s.out.send(&pgproto3.CopyOutResponse{}); err != nil {
 		return err

@@ -30,8 +30,12 @@ func newFile(fd beneath.File, name string, st unix.Stat_t) *file {
 // Stat describes the file as it was when it was opened. Sys is a *unix.Stat_t.
 func (f *file) Stat() (fs.FileInfo, error) { return fileInfo{f.name, &f.stat}, nil }
 
-// Descriptor is the file's descriptor, and its size when it was opened.
-func (f *file) Descriptor() (fd int, size int64) { return int(f.fd), f.stat.Size }
+// Descriptor is the file's descriptor, and its size when it was opened. It is not ok where
+// the file is a part of another.
+func (f *file) Descriptor() (fd int, size int64, ok bool) {
+	fd, whole := f.fd.Descriptor()
+	return fd, f.stat.Size, whole
+}
 
 // Read reads up to the size that the file had when it was opened. A file that
 // has become shorter ends early.
