@@ -9,6 +9,7 @@ import (
 	"github.com/pgparallel/pgparallel/client/internal/walstream"
 	"github.com/pgparallel/pgparallel/client/internal/wire"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/walrecord"
 )
 
 // Backup takes a base backup as o says, and returns when it is on disk, checked
@@ -82,8 +83,9 @@ type backup struct {
 	history     walstream.Lineage
 	stream      *walstream.Stream // nil: WAL is not streamed
 	fail        context.CancelCauseFunc
-	wal         *output.Files // nil: none was copied
-	extra       []output.File // for the manifest, see contents
+	wal         *output.Files  // nil: none was copied
+	walRecords  *walrecord.Run // of wal
+	extra       []output.File  // for the manifest, see contents
 }
 
 // step is a step of a backup.
@@ -117,6 +119,7 @@ func (b *backup) run(ctx context.Context) error {
 		{"check files", b.checkUnchanged},
 		{"mark unlogged relations", b.markUnlogged},
 		{"copy WAL", b.copyWAL},
+		{"check WAL", b.judgeWAL},
 		{"write label", b.writeLabel},
 		{"write recovery configuration", b.writeRecoveryConf},
 	}

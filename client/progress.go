@@ -18,18 +18,22 @@ type Progress struct {
 // Phase is a part of a backup that may take long.
 type Phase string
 
-// The phases, in their order.
+// The phases, in their order. PhaseWAL and PhaseVerify take turns: the server is asked to
+// stop, and its archive waited for; then the files are listed again; then the WAL arrives;
+// then it is judged.
 const (
 	PhasePrepare    Phase = "prepare"    // connections, the lists of tablespaces, the target
 	PhaseCheckpoint Phase = "checkpoint" // the server's, with which the backup begins
 	PhaseCopy       Phase = "copy"       // the files
-	PhaseWAL        Phase = "wal"        // the backup is stopped, and its WAL arrives
+	PhaseWAL        Phase = "wal"        // the backup is stopped, its WAL arrives
+	PhaseVerify     Phase = "verify"     // what was copied is held against a second list of files, and its WAL is judged
 	PhaseSync       Phase = "sync"       // what was written reaches the disk
 )
 
 // phaseOf are the phases by the steps that begin them.
 var phaseOf = map[string]Phase{
-	"connect": PhasePrepare, "start backup": PhaseCheckpoint, "start stream": PhaseCopy, "stop backup": PhaseWAL, "write label": PhaseSync,
+	"connect": PhasePrepare, "start backup": PhaseCheckpoint, "start stream": PhaseCopy, "stop backup": PhaseWAL,
+	"check tablespaces": PhaseVerify, "copy WAL": PhaseWAL, "check WAL": PhaseVerify, "write label": PhaseSync,
 }
 
 const progressInterval = 200 * time.Millisecond
@@ -38,18 +42,17 @@ const progressInterval = 200 * time.Millisecond
 type progress struct {
 	bytes, totalBytes atomic.Int64
 	files, totalFiles atomic.Int64
-	phase             atomic.Value // of a Phase; none before the first step
+	begun             chan Phase // phases that report has not told yet; nil: nobody reports
 }
 
 // begin notes the step that begins.
 func (p *progress) begin(step string) {
-	if phase, begins := phaseOf[step]; begins {
-		p.phase.Store(phase)
+	if phase, begins := phaseOf[step]; begins && p.begun != nil {
+		p.begun <- phase // there is room for all
 	}
 }
 
-func (p *progress) snapshot() Progress {
-	phase, _ := p.phase.Load().(Phase) // empty: none yet
+func (p *progress) snapshot(phase Phase) Progress {
 	return Progress{
 		Phase:      phase,
 		Bytes:      p.bytes.Load(),
@@ -59,27 +62,37 @@ func (p *progress) snapshot() Progress {
 	}
 }
 
-// report starts the goroutine that calls show. The goroutine ends with a last call
-// when the returned function is called, which returns after it. What is told never goes
-// back: the bytes of a file that did not become whole are taken off the count.
+// report starts the goroutine that calls show: five times a second, and at the beginning
+// of each phase, however short. The goroutine ends with a last call when the returned
+// function is called, which returns after it. What is told never goes back: the bytes of a
+// file that did not become whole are taken off the count.
 func (p *progress) report(show func(Progress)) (stop func()) {
+	p.begun = make(chan Phase, len(phaseOf))
 	quit, done := make(chan struct{}), make(chan struct{})
 	var most int64
-	tell := func(now Progress) {
+	tell := func(phase Phase) {
+		now := p.snapshot(phase)
 		most = max(most, now.Bytes)
 		now.Bytes = most
 		show(now)
 	}
-	go func() {
+	go func() { // ends with quit
 		defer close(done)
 		ticker := time.NewTicker(progressInterval)
 		defer ticker.Stop()
+		var phase Phase
 		for {
 			select {
+			case phase = <-p.begun:
+				tell(phase)
 			case <-ticker.C:
-				tell(p.snapshot())
+				tell(phase)
 			case <-quit:
-				tell(p.snapshot())
+				for len(p.begun) > 0 {
+					phase = <-p.begun
+					tell(phase)
+				}
+				tell(phase)
 				return
 			}
 		}

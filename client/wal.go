@@ -63,8 +63,7 @@ func (b *backup) walSource() walrecord.Source {
 	}
 }
 
-// copyWAL copies the WAL, unless it is to come from an archive, and makes sure that it is
-// the backup's, and does no harm when it is replayed.
+// copyWAL copies the WAL, unless it is to come from an archive.
 func (b *backup) copyWAL(ctx context.Context) error {
 	if err := b.readHistory(); err != nil {
 		return err
@@ -81,17 +80,24 @@ func (b *backup) copyWAL(ctx context.Context) error {
 	need := walstream.Need{
 		Start: b.stopped.StartPtr, Stop: b.stopped.StopPtr, History: b.history, SegmentSize: b.cluster.segmentSize,
 	}
-	records, err := b.receiveWAL(ctx, need)
-	if err != nil {
+	var err error
+	b.walRecords, err = b.receiveWAL(ctx, need)
+	return err
+}
+
+// judgeWAL makes sure that the WAL which was copied is the backup's, and does no harm when
+// it is replayed.
+func (b *backup) judgeWAL(context.Context) error {
+	if b.walRecords == nil {
+		return nil
+	}
+	if err := b.checkRecords(b.walRecords); err != nil {
 		return err
 	}
-	if err := b.checkRecords(records); err != nil {
+	if err := b.checkReplay(b.walRecords.Creations); err != nil {
 		return err
 	}
-	if err := b.checkReplay(records.Creations); err != nil {
-		return err
-	}
-	return b.markArchived(records.End())
+	return b.markArchived(b.walRecords.End())
 }
 
 // readHistory finds out by which timelines the backup's WAL leads from its start to

@@ -96,12 +96,13 @@ gssencmode=require, sslkeylogfile, and those that begin with oauth_ and scram_.
 func (*backupCommand) usage() string { return backupUsage }
 
 func (c *backupCommand) run(out *console) error {
-	err := c.perform(out)
+	lines := newJSONLines(out)
+	err := c.perform(out, lines)
 	if err == nil {
 		return nil
 	}
 	if c.JSON {
-		newJSONLines(out).error(err, c.hint(err))
+		lines.error(err, c.hint(err))
 	}
 	if isUsageError(err) {
 		return err
@@ -113,8 +114,13 @@ func (c *backupCommand) run(out *console) error {
 	return errReported
 }
 
-func (c *backupCommand) perform(out *console) error {
-	options, err := c.options(out)
+func (c *backupCommand) perform(out *console, lines *jsonLines) error {
+	options, err := c.options(func(e client.Event) {
+		tell(out, e, c.Verbose)
+		if c.JSON && e.Level == client.LevelWarning {
+			lines.warning(e)
+		}
+	})
 	if err != nil {
 		return err
 	}
@@ -130,9 +136,9 @@ func (c *backupCommand) perform(out *console) error {
 	defer release()
 	return c.withPassword(ctx, &options, out, func() error {
 		if c.DryRun {
-			return c.dryRun(ctx, out, options)
+			return c.dryRun(ctx, out, lines, options)
 		}
-		return c.backup(ctx, out, options)
+		return c.backup(ctx, out, lines, options)
 	})
 }
 
@@ -154,19 +160,11 @@ func (c *backupCommand) hint(err error) string {
 	return ""
 }
 
-func (c *backupCommand) backup(ctx context.Context, out *console, options client.Options) error {
+func (c *backupCommand) backup(ctx context.Context, out *console, lines *jsonLines, options client.Options) error {
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
-	lines := newJSONLines(out)
 	var progress []func(client.Progress)
 	if c.JSON {
-		log := options.Log
-		options.Log = func(e client.Event) {
-			log(e)
-			if e.Level == client.LevelWarning {
-				lines.warning(e)
-			}
-		}
 		progress = append(progress, func(p client.Progress) {
 			lines.progress(p)
 			if err := out.outputError(); err != nil {

@@ -10,13 +10,13 @@ import (
 )
 
 // dryRun shows what a backup would do.
-func (c *backupCommand) dryRun(ctx context.Context, out *console, options client.Options) error {
+func (c *backupCommand) dryRun(ctx context.Context, out *console, lines *jsonLines, options client.Options) error {
 	plan, err := client.DryRun(ctx, options)
 	if err != nil {
 		return err
 	}
 	if c.JSON {
-		newJSONLines(out).plan(plan)
+		lines.plan(plan)
 		return nil
 	}
 	out.print(planText(plan))

@@ -19,13 +19,13 @@ type backupCommand struct {
 	Gzip              bool        `short:"z"`
 	Compress          compression `short:"Z"`
 
-	Checkpoint          checkpointMode `short:"c"`
-	Label               string         `short:"l"`
-	NoClean             bool           `short:"n"`
-	NoSync              bool           `short:"N"`
-	Progress            bool           `short:"P"`
-	Verbose             bool           `short:"v"`
-	ManifestChecksums   checksumAlgorithm
+	Checkpoint          checkpointMode     `short:"c"`
+	Label               string             `short:"l"`
+	NoClean             bool               `short:"n"`
+	NoSync              bool               `short:"N"`
+	Progress            bool               `short:"P"`
+	Verbose             bool               `short:"v"`
+	ManifestChecksums   *checksumAlgorithm // nil: the default
 	ManifestForceEncode bool
 	NoEstimateSize      bool
 	NoManifest          bool
@@ -62,8 +62,8 @@ func (o slotOptions) wal(method client.WALMethod, dir string) client.WALOptions 
 }
 
 // options are the client's. Whether they go together is the client's to say, but for what
-// only the command line can have said.
-func (c *backupCommand) options(out *console) (client.Options, error) {
+// only the command line can have said. log is told of events, here and by the client.
+func (c *backupCommand) options(log func(client.Event)) (client.Options, error) {
 	if err := c.checkFlags(); err != nil {
 		return client.Options{}, err
 	}
@@ -71,7 +71,7 @@ func (c *backupCommand) options(out *console) (client.Options, error) {
 	if err != nil {
 		return client.Options{}, err
 	}
-	info, err := c.connInfo(out)
+	info, err := c.connInfo(func(text string) { log(client.Event{Level: client.LevelWarning, Message: text}) })
 	if err != nil {
 		return client.Options{}, err
 	}
@@ -81,7 +81,7 @@ func (c *backupCommand) options(out *console) (client.Options, error) {
 		Dir:               c.Pgdata,
 		TablespaceMap:     tablespaces,
 		WAL:               c.wal(c.WALMethod.WALMethod, c.Waldir),
-		Manifest:          client.ManifestOptions{Omit: c.NoManifest, Checksums: c.ManifestChecksums.ChecksumAlgorithm, ForceEncode: c.ManifestForceEncode},
+		Manifest:          c.manifest(),
 		WriteRecoveryConf: c.WriteRecoveryConf,
 		PrimaryConnInfo:   c.PrimaryConninfo,
 		Jobs:              int(c.Jobs),
@@ -94,12 +94,21 @@ func (c *backupCommand) options(out *console) (client.Options, error) {
 		NoVerifyChecksums: c.NoVerifyChecksums,
 		NoSync:            c.NoSync,
 		NoClean:           c.NoClean,
-		Log:               func(e client.Event) { tell(out, e, c.Verbose) },
+		Log:               log,
 	}
 	if c.Format.tar {
 		options.Archive = &client.ArchiveOptions{Compression: c.compression()}
 	}
 	return options, nil
+}
+
+// manifest is what the client has to know of the manifest.
+func (c *backupCommand) manifest() client.ManifestOptions {
+	o := client.ManifestOptions{Omit: c.NoManifest, ForceEncode: c.ManifestForceEncode}
+	if c.ManifestChecksums != nil {
+		o.Checksums = c.ManifestChecksums.ChecksumAlgorithm
+	}
+	return o
 }
 
 // checkFlags reports flags that do not go together where the client's options cannot say
@@ -112,6 +121,8 @@ func (c *backupCommand) checkFlags() error {
 		return usagef("only a backup in tar format can be written to stdout")
 	case c.JSON && !c.DryRun && c.Pgdata == "-":
 		return usagef("--json and a backup to stdout are incompatible options")
+	case c.NoManifest && c.ManifestChecksums != nil:
+		return usagef("--no-manifest and --manifest-checksums are incompatible options")
 	case c.Progress && c.NoEstimateSize:
 		return usagef("--progress and --no-estimate-size are incompatible options")
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"reflect"
 	"slices"
 	"strings"
@@ -31,9 +30,13 @@ func TestBackupOptions(t *testing.T) {
 			"--checkpoint=spread", "--label=it's, or is it", "--no-clean"}, client.Options{
 			Dir: "new", WAL: client.WALOptions{Method: client.WALFetch}, Jobs: 2, MaxRate: 32, TablespaceMap: map[string]string{"/a": "/b"}, Label: "it's, or is it", NoClean: true,
 		}},
-		{[]string{"-D", "new", "--no-sync", "--no-manifest", "--no-verify-checksums", "--manifest-checksums=SHA512"}, client.Options{
+		{[]string{"-D", "new", "--no-sync", "--no-manifest", "--no-verify-checksums"}, client.Options{
 			Dir: "new", Jobs: 1, TablespaceMap: map[string]string{}, NoSync: true, NoVerifyChecksums: true,
-			Manifest: client.ManifestOptions{Omit: true, Checksums: manifest.ChecksumSHA512},
+			Manifest: client.ManifestOptions{Omit: true},
+		}},
+		{[]string{"-D", "new", "--manifest-checksums=SHA512", "--manifest-force-encode"}, client.Options{
+			Dir: "new", Jobs: 1, TablespaceMap: map[string]string{},
+			Manifest: client.ManifestOptions{ForceEncode: true, Checksums: manifest.ChecksumSHA512},
 		}},
 		{[]string{"-D", "new", "-X", "stream", "-C", "-S", "mine", "-s", "0", "--timeout=90", "-j3", "--min-jobs=2", "--force"}, client.Options{
 			Dir: "new", Jobs: 3, MinJobs: 2, TablespaceMap: map[string]string{}, WAL: client.WALOptions{Method: client.WALStream, Slot: "mine", CreateSlot: true, StatusInterval: -1},
@@ -52,7 +55,7 @@ func TestBackupOptions(t *testing.T) {
 			t.Errorf("%q: %v", c.args, err)
 			continue
 		}
-		got, err := line.Backup.options(&console{stderr: new(bytes.Buffer)})
+		got, err := line.Backup.options(func(client.Event) {})
 		if err != nil {
 			t.Errorf("%q: %v", c.args, err)
 			continue

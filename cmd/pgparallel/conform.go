@@ -142,7 +142,7 @@ func (c *conformCommand) checkServer(ctx context.Context, out *console, known, u
 	if !found {
 		return conformance.Report{}, usagef("--server wants HOST:PORT, not %q", c.Server)
 	}
-	info, err := connectionOptions{Host: strings.Trim(host, "[]"), Port: port}.connInfo(out)
+	info, err := connectionOptions{Host: strings.Trim(host, "[]"), Port: port}.connInfo(out.warning)
 	if err != nil {
 		return conformance.Report{}, err
 	}

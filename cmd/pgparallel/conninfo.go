@@ -18,8 +18,9 @@ type connectionOptions struct {
 }
 
 // connInfo is where to connect to: what the options say, then the connection string,
-// then the service file, then the environment, then libpq's defaults.
-func (o connectionOptions) connInfo(out *console) (*conninfo.Info, error) {
+// then the service file, then the environment, then libpq's defaults. warn is told what the
+// user should know of that.
+func (o connectionOptions) connInfo(warn func(string)) (*conninfo.Info, error) {
 	info, err := conninfo.Resolve(o.Dbname, conninfo.Options{
 		Settings:        map[string]string{"host": o.Host, "port": o.Port, "user": o.Username},
 		Replication:     true,
@@ -29,7 +30,7 @@ func (o connectionOptions) connInfo(out *console) (*conninfo.Info, error) {
 		return nil, fmt.Errorf("invalid connection options: %w", err)
 	}
 	for _, warning := range info.Warnings() {
-		out.warning(warning)
+		warn(warning)
 	}
 	return info, nil
 }

@@ -42,7 +42,7 @@ func TestConnectionOptions(t *testing.T) {
 			for name, value := range c.env {
 				t.Setenv(name, value)
 			}
-			info, err := c.options.connInfo(&console{})
+			info, err := c.options.connInfo(func(string) {})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -185,7 +185,7 @@ func unexpectedEnd(err error) error {
 }
 
 func demoCopy(ctx context.Context, out *console, in demoDirs, jobs int) (client.Result, error) {
-	info, err := connectionOptions{Host: in.socket, Port: strconv.Itoa(demoPort), Username: "postgres"}.connInfo(out)
+	info, err := connectionOptions{Host: in.socket, Port: strconv.Itoa(demoPort), Username: "postgres"}.connInfo(out.warning)
 	if err != nil {
 		return client.Result{}, err
 	}

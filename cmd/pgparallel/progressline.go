@@ -27,8 +27,12 @@ func newProgressLine(out *console) *progressLine {
 	return p
 }
 
-// update takes note of the progress, and shows it if it is time to.
+// update takes note of the progress, and shows it if it is time to. Before anything is
+// known of the backup there is nothing to show.
 func (p *progressLine) update(now client.Progress) {
+	if now.TotalBytes == 0 && now.Bytes == 0 && now.TotalFiles == 0 {
+		return
+	}
 	p.latest = progressText(now)
 	if time.Since(p.shownAt) >= p.interval {
 		p.show()

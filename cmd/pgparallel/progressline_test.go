@@ -64,6 +64,17 @@ func TestProgressLine_Terminal(t *testing.T) {
 	}
 }
 
+// Of a backup that ends before anything is known of it there is nothing to show.
+func TestProgressLine_Nothing(t *testing.T) {
+	var stderr bytes.Buffer
+	line := newProgressLine(&console{stderr: &stderr})
+	line.update(client.Progress{Phase: client.PhasePrepare})
+	line.finish()
+	if stderr.Len() > 0 {
+		t.Errorf("got %q", stderr.String())
+	}
+}
+
 // reportProgress is a backup of 11 kB that takes 2.2 s.
 func reportProgress(out *console) {
 	line := newProgressLine(out)

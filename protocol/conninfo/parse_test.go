@@ -75,15 +75,15 @@ func TestResolve_Errors(t *testing.T) {
 		"hostaddr=localhost":                            `could not parse network address "localhost"`,
 		"host=a,b hostaddr=127.0.0.1":                   "could not match 2 host names to 1 hostaddr values",
 		"host=a,b port=1,2,3":                           "could not match 3 port numbers to 2 hosts",
-		"host=a port=99999":                             `invalid port number for host "a"`,
-		"port=five host=a":                              `invalid port number for host "a"`,
+		"host=a port=99999":                             `invalid port number for host "a": it is not in the range 1 to 65535`,
+		"port=five host=a":                              `invalid port number for host "a": it is not in the range 1 to 65535`,
 		"host=x password = topsecret sslmode=bogus":     `connection option "sslmode" has the invalid value "bogus"`,
 		"host=x password = topsecret hots=y":            "invalid connection option after the password (a password with blanks in it must be quoted)",
 		"password=not topsecret":                        "invalid connection option after the password (a password with blanks in it must be quoted)",
 		"password=not topsecret=1":                      "invalid connection option after the password (a password with blanks in it must be quoted)",
 		"password='topsecret":                           "unterminated quoted string in connection string",
 		"postgres://u:top%secret@h":                     "invalid percent-encoding in the password of the connection URI",
-		"postgres://u:topsecret/x@h:7/db":               `invalid port number for host "u"`,
+		"postgres://u:topsecret/x@h:7/db":               `invalid port number for host "u": it is not in the range 1 to 65535`,
 		"postgres://u:p@h?password=topsecret=topsecret": `a second "=" in the value of "password" in the connection URI`,
 	} {
 		_, err := Resolve(connString, Options{})

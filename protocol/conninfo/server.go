@@ -83,7 +83,7 @@ func (s *server) complete() error {
 	// The text is not shown: in a URI, a password with a slash in it ends up here.
 	port, err := parseInteger(s.portText)
 	if err != nil || port < 1 || port > 65535 {
-		return fmt.Errorf("invalid port number for host %q", s.name())
+		return fmt.Errorf("invalid port number for host %q: it is not in the range 1 to 65535", s.name())
 	}
 	s.port = uint16(port)
 	return nil

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"go.uber.org/zap"
@@ -133,7 +136,13 @@ func startLine(err error) error {
 	case told.Hint == "":
 		return errors.New(told.Message)
 	}
-	return fmt.Errorf("%s; %s", told.Message, told.Hint)
+	return fmt.Errorf("%s; %s", told.Message, withinLine(told.Hint))
+}
+
+// withinLine is a hint, which is a sentence, as the part of a line.
+func withinLine(hint string) string {
+	first, size := utf8.DecodeRuneInString(hint)
+	return string(unicode.ToLower(first)) + strings.TrimSuffix(hint[size:], ".")
 }
 
 // connect opens an SQL session with the server of the data directory. The caller

@@ -69,7 +69,7 @@ func TestOpen_Refusals(t *testing.T) {
 		"another cluster": {
 			dir:    func(*testing.T) string { return other.Dir },
 			config: livecluster.Config{ConnString: backup, PassThrough: passer},
-			want:   []string{"the server is not the one that runs on", "system identifier", "Give the connection string"},
+			want:   []string{"the server is not the one that runs on", "system identifier", "give the connection string"},
 		},
 		"no right at all": {
 			config: livecluster.Config{ConnString: as(c, "poor"), PassThrough: passer},
@@ -89,7 +89,7 @@ func TestOpen_Refusals(t *testing.T) {
 		},
 		"a superuser passes through": {
 			config: livecluster.Config{ConnString: backup, PassThrough: as(c, "postgres")},
-			want:   []string{"is a superuser", "--passthrough-superuser=postgres"},
+			want:   []string{"is a superuser; name a role", "--passthrough-superuser=postgres"},
 		},
 		"a superuser for all": {
 			config: livecluster.Config{ConnString: as(c, "postgres")},
