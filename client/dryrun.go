@@ -29,7 +29,10 @@ type Plan struct {
 	Workers []PlannedWorker
 	WAL     WALMethod // what would be done: never WALDefault
 	Slot    string    // the replication slot that is used; empty: a temporary one, or none
-	Creates []string  // the directories, and archives, that would be made, each after its parent
+	// FileSystems are those that the backup would be written to, and the room there: none
+	// if it goes to [ArchiveOptions.Output].
+	FileSystems []FileSystem
+	Creates     []string // the directories, and archives, that would be made, each after its parent
 	// Removes are the directories that would be emptied of an unfinished backup
 	// first (Options.Force).
 	Removes []string
@@ -56,8 +59,10 @@ type PlannedWorker struct {
 }
 
 // DryRun finds out what [Backup] would do with the same options, and whether it could:
-// it connects as often, and asks for the same lists. Nothing is created or removed,
-// and no backup is started. Progress and NoClean mean nothing here.
+// it connects as often, and asks for the same lists. Nothing is created or removed, and no
+// backup is started; a replication slot that the backup would create is tried as a
+// temporary one that keeps no WAL. What stands in the way of the backup, as far as it can
+// be known without one, is the error. Progress and NoClean mean nothing here.
 func DryRun(ctx context.Context, o Options) (Plan, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -84,7 +89,7 @@ func DryRun(ctx context.Context, o Options) (Plan, error) {
 
 func (b *backup) dryRun(ctx context.Context) (Plan, error) {
 	for _, step := range []func(context.Context) error{
-		b.connect, b.identify, b.listTablespaces, b.chooseWAL, b.findPrimary, b.checkBackup, b.openStream, b.connectWorkers,
+		b.connect, b.identify, b.listTablespaces, b.chooseWAL, b.findPrimary, b.checkBackup, b.openStream, b.trySlot, b.connectWorkers,
 	} {
 		if err := step(ctx); err != nil {
 			return Plan{}, err
@@ -101,14 +106,16 @@ func (b *backup) dryRun(ctx context.Context) (Plan, error) {
 		SystemID: b.cluster.system.SystemID, ServerVersion: b.cluster.versionNum,
 		Files: int64(b.listing.Files.Len()) + 1, Bytes: b.listing.Bytes,
 		Spaces: b.plannedSpaces(targets), Workers: b.plannedWorkers(), WAL: b.WAL.Method, Slot: b.WAL.Slot,
+		FileSystems: b.fileSystems(),
 	}
 	return p, p.planDirectories([]string{b.WAL.Dir, b.Dir}, b.Force)
 }
 
-// checkBackup asks a server whether START_BACKUP would succeed now. One that passes
-// commands through is not asked: PostgreSQL would log an error.
+// checkBackup asks the server whether START_BACKUP would succeed now. One that passes
+// commands through is asked only if it has said that it answers by itself: PostgreSQL would
+// log an error.
 func (b *backup) checkBackup(context.Context) error {
-	if b.walAccess() != protocol.WALKept {
+	if b.walAccess() != protocol.WALKept && b.leader.Parameters[protocol.ParameterCheck] != "on" {
 		return nil
 	}
 	_, err := b.show(protocol.ParameterCheck)
@@ -119,6 +126,14 @@ func (b *backup) checkBackup(context.Context) error {
 		return fmt.Errorf("could not initiate base backup: %w", refused)
 	}
 	return err
+}
+
+// trySlot makes sure that the slot of the stream can be created, if it is to be.
+func (b *backup) trySlot(context.Context) error {
+	if b.stream == nil {
+		return nil
+	}
+	return b.stream.TrySlot()
 }
 
 // plannedSpaces sums up the files by the directories that they belong to.

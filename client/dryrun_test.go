@@ -43,6 +43,10 @@ func TestDryRun(t *testing.T) {
 			want.Bytes += int64(len(content))
 		}
 		want.Spaces[0].Bytes = want.Bytes
+		if len(got.FileSystems) != 1 || got.FileSystems[0].Dir != parent || got.FileSystems[0].Needed != want.Bytes+2<<20 {
+			t.Errorf("file systems %+v", got.FileSystems)
+		}
+		got.FileSystems = nil
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("plan (-want +got):\n%s", diff)
 		}

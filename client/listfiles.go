@@ -37,7 +37,11 @@ func (b *backup) listFiles(context.Context) error {
 	b.progress.totalBytes.Store(b.listing.Bytes)
 	b.progress.totalFiles.Store(int64(b.listing.Files.Len()) + 1)
 	b.warnOfForeign()
-	return b.out.Check(b.listing, b.cluster.segmentSize)
+	if err := b.out.Check(b.listing); err != nil {
+		return err
+	}
+	b.warnOfSpace()
+	return nil
 }
 
 func (b *backup) listInto(p *listingChecker, t protocol.Tablespace) error {

@@ -21,5 +21,6 @@ const (
 )
 
 // ParameterCheck is what SHOW answers with the error of a START_BACKUP, if it were sent
-// now, or with "ok" (§4.9).
+// now, or with "ok" (§4.9). The parameter of this name is "on" at the beginning of a
+// session whose server answers so (§1.5).
 const ParameterCheck = "parallel_backup_check"

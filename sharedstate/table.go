@@ -57,13 +57,28 @@ func (t *Table) Start(r Request) (*Backup, error) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.backups) >= t.limit {
-		return nil, protocol.Errorf(protocol.CodeConfigurationLimitExceeded,
-			"too many concurrent backups (max_concurrent_backups is %d)", t.limit).
-			WithHint("Wait for one of them to end, or raise max_concurrent_backups.")
+	if err := t.checkRoom(); err != nil {
+		return nil, err
 	}
 	t.backups[b.ID] = b
 	return b, nil
+}
+
+// CheckRoom returns the error that Start would return now: 53400 when the table is full.
+func (t *Table) CheckRoom() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.checkRoom()
+}
+
+// checkRoom is CheckRoom for those who hold mu.
+func (t *Table) checkRoom() error {
+	if len(t.backups) < t.limit {
+		return nil
+	}
+	return protocol.Errorf(protocol.CodeConfigurationLimitExceeded,
+		"too many concurrent backups (max_concurrent_backups is %d)", t.limit).
+		WithHint("Wait for one of them to end, or raise max_concurrent_backups.")
 }
 
 // Join gives a session the backup with this id (§4.2) and counts the session as

@@ -111,7 +111,7 @@ type RunningCluster interface {
 // BackupChecker is a [Cluster] that knows before a backup whether one can be taken.
 type BackupChecker interface {
 	// CheckBackup returns the error that StartBackup would return now, as far as it
-	// can be known without one (§4.9).
+	// can be known without a checkpoint (§4.9).
 	CheckBackup(ctx context.Context) error
 }
 

@@ -49,6 +49,9 @@ func (s *session) greet(ctx context.Context, m wire.StartupMessage, warning *pro
 	if primary := s.primaryConnInfo(); primary != "" {
 		messages = append(messages, &pgproto3.ParameterStatus{Name: protocol.ParameterPrimaryConnInfo, Value: primary})
 	}
+	if _, checks := s.cluster.(BackupChecker); checks {
+		messages = append(messages, &pgproto3.ParameterStatus{Name: protocol.ParameterCheck, Value: "on"})
+	}
 	if warning != nil {
 		messages = append(messages, wire.NoticeResponse(warning))
 	}

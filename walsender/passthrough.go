@@ -29,7 +29,7 @@ func (s *session) passedText(text string, command grammar.Command, err error) (s
 	case wrong:
 		unknown := syntax.Code == protocol.CodeFeatureNotSupported
 		return text, unknown || !syntax.Fatal() && isAlsoStock(grammar.Verb(text))
-	case err != nil || command == nil || !isAlsoStock(grammar.Verb(command.String())):
+	case err != nil || command == nil || !isAlsoStock(grammar.Verb(command.String())), s.isCheck(command):
 		return "", false
 	case strings.HasPrefix(strings.TrimSpace(text), grammar.Verb(command.String())):
 		return text, true

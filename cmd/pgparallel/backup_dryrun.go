@@ -39,6 +39,14 @@ func planText(p client.Plan) string {
 		fmt.Fprintf(table, "%d\t%d\t%s\n", i, w.Files, sizeText(w.Bytes))
 	}
 	table.Flush()
+	if len(p.FileSystems) > 0 {
+		fmt.Fprintln(&text)
+		fmt.Fprintln(table, "FILE SYSTEM OF\tNEEDED\tFREE")
+		for _, f := range p.FileSystems {
+			fmt.Fprintf(table, "%s\t%s\t%s\n", f.Dir, neededText(f), sizeText(f.Free))
+		}
+		table.Flush()
+	}
 	fmt.Fprintf(&text, "\nwrite-ahead log: %s\n", walText(p))
 	for _, dir := range p.Removes {
 		fmt.Fprintf(&text, "would remove the unfinished backup in %s\n", dir)
@@ -66,6 +74,15 @@ func spaceTarget(s client.PlannedSpace) string {
 		return "standard output"
 	}
 	return "in the data directory"
+}
+
+// neededText is what a backup needs on a file system: without compression that is the
+// least, for the cluster may write WAL.
+func neededText(f client.FileSystem) string {
+	if f.AtMost {
+		return "up to " + sizeText(f.Needed)
+	}
+	return sizeText(f.Needed)
 }
 
 func walText(p client.Plan) string {

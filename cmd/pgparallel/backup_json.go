@@ -147,6 +147,14 @@ type jsonPlan struct {
 	Slot          string       `json:"slot,omitempty"`
 	Creates       []string     `json:"creates"`
 	Removes       []string     `json:"removes"`
+	FileSystems   []jsonRoom   `json:"file_systems"`
+}
+
+type jsonRoom struct {
+	Dir    string `json:"directory"` // one on it that exists
+	Needed int64  `json:"needed"`
+	AtMost bool   `json:"at_most,omitempty"` // needed is without compression
+	Free   int64  `json:"free"`
 }
 
 type jsonSpace struct {
@@ -167,6 +175,10 @@ func (l *jsonLines) plan(p client.Plan) {
 	line := jsonPlan{
 		Event: "plan", SystemID: p.SystemID, ServerVersion: p.ServerVersion, Files: p.Files, Bytes: p.Bytes,
 		WAL: walMethodName(p.WAL), Slot: p.Slot, Creates: append([]string{}, p.Creates...), Removes: append([]string{}, p.Removes...),
+	}
+	line.FileSystems = []jsonRoom{}
+	for _, f := range p.FileSystems {
+		line.FileSystems = append(line.FileSystems, jsonRoom(f))
 	}
 	for _, s := range p.Spaces {
 		line.Spaces = append(line.Spaces, jsonSpace(s))

@@ -22,11 +22,12 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
-	_ walsender.Cluster     = (*livecluster.Cluster)(nil)
-	_ walsender.WALLister   = (*livecluster.Cluster)(nil)
-	_ walsender.Historian   = (*livecluster.Cluster)(nil)
-	_ walsender.PassThrough = (*livecluster.Cluster)(nil)
-	_ walsender.Reopener    = (*livecluster.Cluster)(nil)
+	_ walsender.Cluster       = (*livecluster.Cluster)(nil)
+	_ walsender.WALLister     = (*livecluster.Cluster)(nil)
+	_ walsender.Historian     = (*livecluster.Cluster)(nil)
+	_ walsender.PassThrough   = (*livecluster.Cluster)(nil)
+	_ walsender.Reopener      = (*livecluster.Cluster)(nil)
+	_ walsender.BackupChecker = (*livecluster.Cluster)(nil)
 )
 
 // patience bounds what a test waits for. It is far above what anything takes.

@@ -1,37 +1,38 @@
 package datatree
 
 import (
+	"maps"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
-// WarnOfSpace warns where a file system has less room than what is to be written there:
-// needs has the bytes by directory, which need not exist yet. It is a warning, for only
-// the file system knows what it makes of the files: it may compress, or grow.
-func WarnOfSpace(log output.Log, needs map[string]int64) {
-	type room struct {
-		dir          string
-		needed, free int64
-	}
-	rooms := map[uint64]*room{}
-	for path, needed := range needs {
+// FileSystem is a file system that a backup is written to.
+type FileSystem struct {
+	Dir    string // a directory on it that exists
+	Needed int64  // bytes that are to be written there
+	Free   int64  // bytes that can be
+}
+
+// FileSystems are the file systems of directories, which need not exist yet: needs has the
+// bytes that are to be written to each. One whose room is not known is left out.
+func FileSystems(needs map[string]int64) []FileSystem {
+	var found []FileSystem
+	at := map[uint64]int{} // by device
+	for _, path := range slices.Sorted(maps.Keys(needs)) {
 		dir, device, free, known := freeSpace(path)
 		if !known {
 			continue
 		}
-		if rooms[device] == nil {
-			rooms[device] = &room{dir: dir, free: free}
+		i, seen := at[device]
+		if !seen {
+			i = len(found)
+			at[device], found = i, append(found, FileSystem{Dir: dir, Free: free})
 		}
-		rooms[device].needed += needed
+		found[i].Needed += needs[path]
 	}
-	for _, r := range rooms {
-		if r.needed > r.free {
-			log.Warning("file system of directory %q has %d kB left, the backup needs %d kB there", r.dir, r.free/1024, (r.needed+1023)/1024)
-		}
-	}
+	return found
 }
 
 // freeSpace is how much can be written to the file system of a path that may not exist

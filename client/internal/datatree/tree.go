@@ -1,6 +1,7 @@
 package datatree
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -155,26 +156,20 @@ func (t *Tree) Claim(_ context.Context, mode fs.FileMode, openDirectories int) e
 	return nil
 }
 
-// Check warns where there is too little room. WAL is not listed yet, and counts as one
-// segment where it has a directory of its own.
-func (t *Tree) Check(l *output.Listing, segmentSize int64) error {
+// Check finds nothing that a directory cannot hold.
+func (t *Tree) Check(*output.Listing) error { return nil }
+
+// Needs is what goes into each of the directories.
+func (t *Tree) Needs(l *output.Listing, wal int64) (needs map[string]int64, atMost bool) {
 	locations := map[uint32]string{}
 	for _, space := range t.located {
 		locations[space.OID] = space.Location
 	}
-	needs := map[string]int64{}
+	needs = map[string]int64{cmp.Or(t.WALDir, t.Dir): wal}
 	for oid, sum := range l.Sums() {
-		if location, apart := locations[oid]; apart {
-			needs[location] += sum.Bytes
-		} else {
-			needs[t.Dir] += sum.Bytes
-		}
+		needs[cmp.Or(locations[oid], t.Dir)] += sum.Bytes
 	}
-	if t.WALDir != "" {
-		needs[t.WALDir] = segmentSize
-	}
-	WarnOfSpace(t.Log, needs)
-	return nil
+	return needs, false
 }
 
 // LayOut creates the directories and the links of the listing.

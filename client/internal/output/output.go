@@ -32,10 +32,12 @@ type Output interface {
 	// WALSink makes room for WAL that is streamed, and returns the sink that takes it. A
 	// file of this sink gets its name when it is whole.
 	WALSink() (Sink, error)
-	// Check fails where the output cannot hold what the server has listed, and warns
-	// where there is too little room for it. segmentSize is the size of a WAL segment in
-	// bytes. Check needs no Claim.
-	Check(l *Listing, segmentSize int64) error
+	// Check fails where the output cannot hold what the server has listed. It needs no
+	// Claim.
+	Check(l *Listing) error
+	// Needs is how many bytes go into which directory: the listing's, and wal bytes of
+	// WAL. It needs no Claim. With atMost they may become fewer, as by compression.
+	Needs(l *Listing, wal int64) (needs map[string]int64, atMost bool)
 	// LayOut creates the directories of the listing, and the links of its tablespaces.
 	// It gives tablespaces up that were dropped since Locate. l must not change its
 	// directories and links afterwards.

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/pgparallel/pgparallel/client/internal/datatree"
 	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
@@ -64,16 +63,16 @@ func (a *Archives) interruptible(ctx context.Context) {
 	}
 }
 
-// Check fails for names that are too long for an archive, and warns of too little room. It
-// cannot tell how much room compressed archives need.
-func (a *Archives) Check(l *output.Listing, _ int64) error {
-	if err := checkTarNames(l); err != nil {
-		return err
+// Check fails for names that are too long for an archive.
+func (a *Archives) Check(l *output.Listing) error { return checkTarNames(l) }
+
+// Needs is what goes into the directory of the archives, if there is one. How far
+// compression shrinks it nobody can tell.
+func (a *Archives) Needs(l *output.Listing, wal int64) (needs map[string]int64, atMost bool) {
+	if a.Tree == nil {
+		return nil, false
 	}
-	if a.Tree != nil && a.Compression.Method == CompressionNone {
-		datatree.WarnOfSpace(a.Tree.Log, map[string]int64{a.Tree.Dir: l.Bytes})
-	}
-	return nil
+	return map[string]int64{a.Tree.Dir: l.Bytes + wal}, a.Compression.Method != CompressionNone
 }
 
 // Sink is a sink that puts files into the archives they belong to.

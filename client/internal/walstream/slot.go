@@ -45,6 +45,18 @@ func slotExistsHint(name string) string {
 	return fmt.Sprintf("Do without --create-slot to use the slot. If a backup that was killed has left it, drop it: SELECT pg_drop_replication_slot('%s').", name)
 }
 
+// TrySlot makes sure that the slot can be created which Reserve would create, and creates
+// nothing that outlives the connection: a temporary slot of the same name that reserves no
+// WAL.
+func (s *Stream) TrySlot() error {
+	o := s.config
+	if o.NoSlot || o.Slot != "" && !o.CreateSlot {
+		return nil
+	}
+	_, err := s.newSlot(" TEMPORARY PHYSICAL")
+	return err
+}
+
 // createSlot creates the slot that makes the server keep the WAL, unless one was named
 // that exists. It comes behind the checkpoint: a slot reserves WAL from the last one on,
 // and a limit counts from there.
@@ -53,22 +65,35 @@ func (s *Stream) createSlot() error {
 	if o.NoSlot || o.Slot != "" && !o.CreateSlot {
 		return nil
 	}
-	name, kind, word := o.Slot, "", "replication slot"
-	if name == "" {
-		name, kind, word = temporarySlot(s.conn), " TEMPORARY", "temporary replication slot"
+	kind, word := "", "replication slot"
+	if o.Slot == "" {
+		kind, word = " TEMPORARY", "temporary replication slot"
 	}
-	_, err := wire.Row(s.conn, "CREATE_REPLICATION_SLOT "+identifier(name)+kind+" PHYSICAL RESERVE_WAL", func(protocol.Row) (struct{}, error) {
+	name, err := s.newSlot(kind + " PHYSICAL RESERVE_WAL")
+	if err != nil {
+		return err
+	}
+	s.slot, s.reserved, s.slotCreated = name, true, o.CreateSlot
+	o.Log.Verbose("created %s %q", word, name)
+	return nil
+}
+
+// newSlot creates a slot of a kind: with the name that was asked for, or one of the
+// stream's own.
+func (s *Stream) newSlot(kind string) (name string, err error) {
+	if name = s.config.Slot; name == "" {
+		name = temporarySlot(s.conn)
+	}
+	_, err = wire.Row(s.conn, "CREATE_REPLICATION_SLOT "+identifier(name)+kind, func(protocol.Row) (struct{}, error) {
 		return struct{}{}, nil
 	})
 	if protocol.HasCode(err, codeDuplicateObject) {
 		err = WithHint(err, slotExistsHint(name)) // PostgreSQL 13 and 14 cannot be asked before
 	}
 	if err != nil {
-		return fmt.Errorf("could not create replication slot %q: %w", name, err)
+		return "", fmt.Errorf("could not create replication slot %q: %w", name, err)
 	}
-	s.slot, s.reserved, s.slotCreated = name, true, o.CreateSlot
-	o.Log.Verbose("created %s %q", word, name)
-	return nil
+	return name, nil
 }
 
 // dropSlotTime bounds what a backup that has failed does about its slot.
