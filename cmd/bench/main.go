@@ -7,6 +7,11 @@
 // when a ratio is told.
 //
 //	go run ./cmd/bench -size 200MB -rounds 3 -only unix
+//	go run ./cmd/bench network
+//	go run ./cmd/bench model
+//
+// The mode network takes backups over lines of several rates and round trips, from another network
+// namespace; the mode model computes what a backup is bounded by, on lines that are not there.
 //
 // It needs Linux, for /proc, and PostgreSQL.
 package main
@@ -19,6 +24,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 )
 
@@ -39,5 +45,17 @@ func main() {
 
 // run is the program: its tables go to stdout, what it does meanwhile to progress.
 func run(ctx context.Context, args []string, stdout, progress io.Writer) error {
-	return runCompare(ctx, args, stdout, progress)
+	mode := ""
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		mode, args = args[0], args[1:]
+	}
+	switch mode {
+	case "":
+		return runCompare(ctx, args, stdout, progress)
+	case "network":
+		return runNetwork(ctx, args, stdout, progress)
+	case "model":
+		return runModel(args, stdout, progress)
+	}
+	return fmt.Errorf("there is no mode %q: network and model are, and without one backups are compared", mode)
 }

@@ -17,7 +17,7 @@ func (b *bench) withSource(ctx context.Context, major int, o sourceOptions, use 
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	if err := s.startServe(ctx, b.pgparallel); err != nil {
+	if err := s.startServe(ctx, b.pgparallel, "", ""); err != nil {
 		return err
 	}
 	return use(s)

@@ -24,8 +24,9 @@ type serveProcess struct {
 }
 
 // startServe has pgparallel serve the source, as the same user as PostgreSQL, over the Unix socket,
-// TCP and TLS. extra are further arguments. It is stopped with the source.
-func (s *source) startServe(ctx context.Context, pgparallel string, extra ...string) error {
+// TCP and TLS. On an address that is no loopback one, or empty, the rules of a file decide who is
+// let in. It is stopped with the source.
+func (s *source) startServe(ctx context.Context, pgparallel, address, hba string) error {
 	port, err := freePort()
 	if err != nil {
 		return err
@@ -36,10 +37,11 @@ func (s *source) startServe(ctx context.Context, pgparallel string, extra ...str
 	}
 	args := []string{"serve", "-D", s.cluster.Dir, "-k", s.cluster.SocketDir, "-p", strconv.Itoa(port),
 		"--cluster=" + s.cluster.ConnString("postgres"), "--passthrough-superuser=postgres", "--max-wal-senders=80"}
-	if len(extra) == 0 {
-		extra = []string{"--listen=" + net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), "--auth=trust"}
+	if address == "" {
+		args = append(args, "--listen="+net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), "--auth=trust")
+	} else {
+		args = append(args, "--listen="+net.JoinHostPort(address, strconv.Itoa(port)), "--hba="+hba)
 	}
-	args = append(args, extra...)
 	if s.tls.Certificate != "" {
 		args = append(args, "--tls-cert="+s.tls.Certificate, "--tls-key="+s.tls.Key)
 	}

@@ -40,7 +40,8 @@ type sourceOptions struct {
 	parent    string // the directory to make it in
 	fill      func(ctx context.Context, c *postgres.Cluster) error
 	tls       bool
-	addresses []string // to listen on, besides the Unix socket
+	addresses []string // to listen on, besides the Unix socket and the loopback one
+	peers     string   // an address from where everybody is let in; may be empty
 }
 
 // newSource makes a cluster, fills it and leaves it running. The caller closes it.
@@ -105,8 +106,22 @@ func (s *source) init(ctx context.Context, o sourceOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	if o.peers != "" {
+		if err := appendTo(filepath.Join(s.cluster.Dir, "pg_hba.conf"), "host all,replication all "+o.peers+"/32 trust\n"); err != nil {
+			return err
+		}
+	}
 	s.cluster.Port, err = freePort()
 	return err
+}
+
+func appendTo(name, text string) error {
+	file, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(text)
+	return errors.Join(err, file.Close())
 }
 
 // start starts PostgreSQL. [postgres.Cluster.Start] would keep it off the network.
