@@ -28,6 +28,30 @@ func checkFile(f protocol.File) error {
 	return nil
 }
 
+// checkTablespaces checks the rows of LIST_TABLESPACES, the data directory last (§4.4).
+func checkTablespaces(list []protocol.Tablespace) error {
+	if len(list) == 0 || list[len(list)-1].OID != 0 {
+		return errors.New("a list that does not end with the data directory")
+	}
+	seen := map[uint32]bool{}
+	for i, t := range list {
+		switch {
+		case seen[t.OID]:
+			return fmt.Errorf("tablespace %d twice", t.OID)
+		case t.OID != 0 && t.Location == "":
+			return fmt.Errorf("tablespace %d without a location", t.OID)
+		case t.OID == 0 && t.Location != "":
+			return fmt.Errorf("location %q of the data directory", protocol.Shorten(t.Location, 256))
+		case t.OID == 0 && i != len(list)-1:
+			return errors.New("the data directory before the last row")
+		case t.Size < -1:
+			return fmt.Errorf("size %d of tablespace %d", t.Size, t.OID)
+		}
+		seen[t.OID] = true
+	}
+	return nil
+}
+
 // checkSystem checks the answer to IDENTIFY_SYSTEM.
 func checkSystem(s protocol.System) error {
 	if s.Timeline == 0 {

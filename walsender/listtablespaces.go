@@ -10,6 +10,9 @@ import (
 // listTablespaces answers LIST_TABLESPACES (§4.4).
 func (s *session) listTablespaces(ctx context.Context, c grammar.ListTablespaces) error {
 	tablespaces, err := s.cluster.Tablespaces(ctx, c.Progress)
+	if err == nil {
+		err = impossible("Tablespaces", checkTablespaces(tablespaces))
+	}
 	if err != nil {
 		return err
 	}

@@ -93,9 +93,14 @@ func TestServer_TurnedAway(t *testing.T) {
 // nonsense is a cluster whose answers no cluster gives.
 type nonsense struct {
 	*memCluster
-	settings func(*protocol.Settings)
-	system   protocol.System
-	open     error
+	settings    func(*protocol.Settings)
+	system      protocol.System
+	tablespaces []protocol.Tablespace
+	open        error
+}
+
+func (n nonsense) Tablespaces(context.Context, bool) ([]protocol.Tablespace, error) {
+	return n.tablespaces, nil
 }
 
 func (n nonsense) Settings(ctx context.Context) (protocol.Settings, error) {
@@ -132,6 +137,31 @@ func TestServer_ImpossibleAnswers(t *testing.T) {
 		}
 		if !strings.Contains(fmt.Sprint(logs.All()), "method "+method+" has returned") {
 			t.Errorf("%s: the log says %v", method, logs.All())
+		}
+	}
+}
+
+// A list of tablespaces that no cluster has is found by the server, too.
+func TestServer_4_4_ImpossibleTablespaces(t *testing.T) {
+	data, space := protocol.Tablespace{Size: -1}, protocol.Tablespace{OID: 16500, Location: "/fast", Size: 7}
+	for want, list := range map[string][]protocol.Tablespace{
+		"":                       {space, data},
+		"does not end with":      nil,
+		"end with the data":      {data, space},
+		"before the last row":    {data, space, data},
+		"tablespace 16500 twice": {space, space, data},
+		"without a location":     {{OID: 16500, Size: -1}, data},
+		"of the data directory":  {{Location: "/srv", Size: -1}},
+		"size -2":                {{OID: 16500, Location: "/fast", Size: -2}, data},
+	} {
+		core, logs := observer.New(zap.ErrorLevel)
+		c := connect(t, serve(t, &walsender.Server{Cluster: nonsense{memCluster: newMemCluster(), tablespaces: list}, Logger: zap.New(core)}), "bob")
+		got, said := c.query("LIST_TABLESPACES"), fmt.Sprint(logs.All())
+		switch {
+		case want == "" && (logs.Len() > 0 || len(got) != 5):
+			t.Errorf("%v: answer %q, the log says %s", list, got, said)
+		case want != "" && (!strings.Contains(said, "method Tablespaces has returned") || !strings.Contains(said, want)):
+			t.Errorf("%s: answer %q, the log says %s", want, got, said)
 		}
 	}
 }

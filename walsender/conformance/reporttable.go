@@ -4,20 +4,55 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
 
 // WriteTable writes a line for each case: its ID, section and level, the verdict, and why
 // it is there; for what did not pass two lines more, what was expected and what
-// happened. The last line counts. The errors are those of w.
+// happened. Behind the cases, failures that have the same cause stand together, with what
+// to read about it. The last line counts. The errors are those of w.
 func (r Report) WriteTable(w io.Writer) error {
 	out := bufio.NewWriter(w)
 	for _, result := range r.Results {
 		r.writeResult(out, result)
 	}
+	r.writeCauses(out)
 	fmt.Fprintln(out, r.summary())
 	return out.Flush()
+}
+
+// writeCauses writes what was expected and did not happen, the most frequent first, with
+// the cases and the sections of PROTOCOL.md.
+func (r Report) writeCauses(out io.Writer) {
+	type cause struct {
+		expected       string
+		cases, section []string
+	}
+	var causes []*cause
+	for _, result := range r.Results {
+		if result.Verdict != Fail {
+			continue
+		}
+		i := slices.IndexFunc(causes, func(c *cause) bool { return c.expected == result.Expected })
+		if i < 0 {
+			i, causes = len(causes), append(causes, &cause{expected: result.Expected})
+		}
+		c := causes[i]
+		c.cases = append(c.cases, result.ID)
+		if !slices.Contains(c.section, result.Section) {
+			c.section = append(c.section, result.Section)
+		}
+	}
+	if len(causes) == 0 {
+		return
+	}
+	slices.SortStableFunc(causes, func(a, b *cause) int { return len(b.cases) - len(a.cases) })
+	fmt.Fprintln(out, "What failed, by cause, and where to read about it in protocol/PROTOCOL.md:")
+	for _, c := range causes {
+		fmt.Fprintf(out, "%5d  %s (%s): %s\n", len(c.cases), c.expected, strings.Join(c.section, ", "), strings.Join(c.cases, " "))
+	}
 }
 
 func (r Report) writeResult(out io.Writer, result Result) {

@@ -40,6 +40,10 @@ func withTablespace(s *walsendertest.Sample, at site) {
 	s.Tablespaces = append(s.Tablespaces, walsendertest.SampleTablespace{OID: tablespaceOID, Location: at.target.TablespaceOld})
 }
 
+// several is the placeholder of a client that can be told how many workers it has. One that
+// copies everything over its first connection has none that could be refused.
+func several() []string { return []string{"{jobs}"} }
+
 // mapping are the placeholders of a client that can map tablespaces.
 func mapping() []string { return []string{"{tablespace-old}", "{tablespace-new}"} }
 

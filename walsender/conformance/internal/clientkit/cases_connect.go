@@ -27,11 +27,11 @@ func connectCases() []Case {
 		checks:   completes(),
 	}, {
 		Rule:     rule.Must("CONNECT/006", "§5.4", "A worker that is refused for want of max_wal_senders fails the backup, and never crashes the client."),
-		scenario: scenario{faults: always(walsendertest.RefuseConnection(2, walsendertest.TooManySenders))},
+		scenario: scenario{needs: several(), faults: always(walsendertest.RefuseConnection(2, walsendertest.TooManySenders))},
 		checks:   refuses(),
 	}, {
 		Rule:     rule.Must("CONNECT/007", "§5.4", "A worker whose connection is closed without a word fails the backup, and never crashes the client."),
-		scenario: scenario{faults: always(walsendertest.RefuseConnection(3, walsendertest.PlainClose))},
+		scenario: scenario{needs: several(), faults: always(walsendertest.RefuseConnection(3, walsendertest.PlainClose))},
 		checks:   refuses(),
 	}, {
 		Rule:     rule.Must("CONNECT/008", "§5.3", "A server that is still starting up is a failure like any other."),

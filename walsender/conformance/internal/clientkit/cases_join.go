@@ -19,19 +19,19 @@ func joinCases() []Case {
 	notThere := protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "the server reads another data directory")
 	return []Case{{
 		Rule:     rule.Must("JOIN/001", "§5.1", "The sessions that send files are those that have joined, as many as the user asked for."),
-		scenario: scenario{sample: withFile("base/1/40000", 4<<20), faults: always(walsendertest.Drip("base/1/40000", 256<<10, 10*time.Millisecond))},
+		scenario: scenario{needs: several(), sample: withFile("base/1/40000", 4<<20), faults: always(walsendertest.Drip("base/1/40000", 256<<10, 10*time.Millisecond))},
 		checks:   []check{succeeds, othersJoin},
 	}, {
 		Rule:     rule.Must("JOIN/002", "§5.4", "A worker that may not join would have copied another cluster."),
-		scenario: scenario{faults: always(walsendertest.FailCommand("JOIN_BACKUP", 1, notThere))},
+		scenario: scenario{needs: several(), faults: always(walsendertest.FailCommand("JOIN_BACKUP", 1, notThere))},
 		checks:   refuses(),
 	}, {
 		Rule:     rule.Must("JOIN/003", "§5.4", "A backup that nobody can join is not taken by the leader alone, unless the user said so."),
-		scenario: scenario{faults: always(walsendertest.WrongID())},
+		scenario: scenario{needs: several(), faults: always(walsendertest.WrongID())},
 		checks:   refuses(),
 	}, {
 		Rule:     rule.Must("JOIN/004", "§5.4", "A connection that ends while it joins is a worker that cannot join."),
-		scenario: scenario{faults: always(walsendertest.CutCommand("JOIN_BACKUP", 2))},
+		scenario: scenario{needs: several(), faults: always(walsendertest.CutCommand("JOIN_BACKUP", 2))},
 		checks:   []check{wholeOrNothing},
 	}, {
 		Rule: rule.Should("JOIN/005", "§5.4", "A user who has permitted it gets a backup from the workers that are left."),
