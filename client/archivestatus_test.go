@@ -13,6 +13,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/client"
 	"github.com/pgparallel/pgparallel/walsender"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest/longtest"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
 
@@ -20,6 +21,22 @@ import (
 // a standby that runs, whose WAL is fetched or streamed. Nothing is archived yet here, so
 // pg_wal keeps all that the copy writes.
 func TestBackup_5_1_ArchiveHasNoHole(t *testing.T) {
+	t.Parallel()
+	ctx, p := t.Context(), postgres.Require(t)
+	c := p.NewCluster(t, postgres.InitOptions{WALSegmentSizeMB: 1})
+	must(t, c.Start(ctx))
+	query(t, c, "CREATE TABLE t (s text)")
+	must(t, c.Stop(ctx, postgres.Fast))
+	dir := filepath.Join(p.TempDir(t), "copy")
+	_, err := client.Backup(ctx, client.Options{ConnConfig: serve(t, c.Dir, &walsender.Server{}), Dir: dir})
+	must(t, err)
+	must(t, p.Own(dir))
+	archivesAll(t, p, dir)
+}
+
+// TestBackup_5_1_ArchiveHasNoHole_Long has standbys, too, and a timeline with a history.
+func TestBackup_5_1_ArchiveHasNoHole_Long(t *testing.T) {
+	longtest.Mark(t)
 	t.Parallel()
 	ctx, p := t.Context(), postgres.Require(t)
 	primary := p.NewCluster(t, postgres.InitOptions{WALSegmentSizeMB: 1, Settings: map[string]string{"wal_keep_size": "64MB"}})
@@ -54,32 +71,39 @@ func TestBackup_5_1_ArchiveHasNoHole(t *testing.T) {
 	backup("stopped standby", client.Options{ConnConfig: serve(t, cascade.Dir, &walsender.Server{})})
 	for name, dir := range dirs {
 		t.Run(name, func(t *testing.T) {
-			before := segmentsIn(t, dir)
-			last := slices.Max(before)
-			for _, status := range namesIn(t, filepath.Join(dir, "pg_wal/archive_status")) {
-				if strings.HasPrefix(status, last) {
-					t.Errorf("the copy has %s", status)
-				}
-			}
 			if _, err := os.Stat(filepath.Join(dir, "pg_wal/archive_status/00000002.history.done")); err != nil {
 				t.Error(err)
 			}
-			must(t, os.RemoveAll(filepath.Join(dir, "standby.signal")))
-			c := p.OpenCluster(t, dir)
-			must(t, c.Configure(map[string]string{"archive_mode": "on", "archive_command": "/bin/false", "wal_keep_size": "0", "max_wal_size": "2MB", "min_wal_size": "2MB"}))
-			must(t, c.Start(ctx))
-			for range 3 {
-				query(t, c, "INSERT INTO t SELECT repeat('y', 1000) FROM generate_series(1, 2000); CHECKPOINT")
-			}
-			must(t, c.Stop(ctx, postgres.Fast))
-			after := segmentsIn(t, dir)
-			if !slices.Contains(after, last) {
-				t.Fatalf("%s, which the copy has written into, is gone without having been archived: %q", last, after)
-			}
-			if diff := cmp.Diff("", gap(after[slices.Index(after, last):])); diff != "" {
-				t.Errorf("segments %q: gap %s", after, diff)
-			}
+			archivesAll(t, p, dir)
 		})
+	}
+}
+
+// archivesAll starts a copy, has it write, and makes sure that it keeps the segment that it
+// goes on in until that is archived.
+func archivesAll(t *testing.T, p postgres.Programs, dir string) {
+	t.Helper()
+	ctx := t.Context()
+	last := slices.Max(segmentsIn(t, dir))
+	for _, status := range namesIn(t, filepath.Join(dir, "pg_wal/archive_status")) {
+		if strings.HasPrefix(status, last) {
+			t.Errorf("the copy has %s", status)
+		}
+	}
+	must(t, os.RemoveAll(filepath.Join(dir, "standby.signal")))
+	c := p.OpenCluster(t, dir)
+	must(t, c.Configure(map[string]string{"archive_mode": "on", "archive_command": "/bin/false", "wal_keep_size": "0", "max_wal_size": "2MB", "min_wal_size": "2MB"}))
+	must(t, c.Start(ctx))
+	for range 3 {
+		query(t, c, "INSERT INTO t SELECT repeat('y', 1000) FROM generate_series(1, 2000); CHECKPOINT")
+	}
+	must(t, c.Stop(ctx, postgres.Fast))
+	after := segmentsIn(t, dir)
+	if !slices.Contains(after, last) {
+		t.Fatalf("%s, which the copy has written into, is gone without having been archived: %q", last, after)
+	}
+	if diff := cmp.Diff("", gap(after[slices.Index(after, last):])); diff != "" {
+		t.Errorf("segments %q: gap %s", after, diff)
 	}
 }
 

@@ -40,6 +40,16 @@ func makeFiles(t *testing.T, files ...string) {
 // where a backup was killed.
 func TestMarker_5_6_ForceRefusesWhatNoBackupWrote(t *testing.T) {
 	for _, listed := range []bool{true, false} {
+		// Killed once, and left as it is by each refusal.
+		f := newFake(t)
+		base := t.TempDir()
+		f.withTablespace("16400", filepath.Join(base, "space"))
+		o := Options{Dir: filepath.Join(base, "copy"), WAL: WALOptions{Dir: filepath.Join(base, "wal")}}
+		killIn(t, "sync", f.connString(), o)
+		if !listed {
+			forgetContents(t, filepath.Join(base, "*"))
+		}
+		o.ConnConfig = f.config()
 		for name, c := range map[string]struct {
 			files []string
 			names string
@@ -59,23 +69,27 @@ func TestMarker_5_6_ForceRefusesWhatNoBackupWrote(t *testing.T) {
 			"version file in WAL":       {[]string{"wal/PG_VERSION"}, "wal/PG_VERSION"},
 		} {
 			t.Run(name, func(t *testing.T) {
-				f := newFake(t)
-				base := t.TempDir()
-				space := filepath.Join(base, "space")
-				f.withTablespace("16400", space)
-				o := Options{Dir: filepath.Join(base, "copy"), WAL: WALOptions{Dir: filepath.Join(base, "wal")}}
-				killIn(t, "sync", f.connString(), o)
-				if !listed {
-					forgetContents(t, filepath.Join(base, "*"))
-				}
 				for _, file := range c.files {
+					t.Cleanup(removeLater(t, filepath.Join(base, file)))
 					makeFiles(t, filepath.Join(base, file))
 				}
-				o.ConnConfig = f.config()
 				checkRefuses(t, base, o, c.names)
 			})
 		}
 	}
+}
+
+// removeLater returns a function that removes a file, and what has been made above it since.
+func removeLater(t *testing.T, file string) func() {
+	t.Helper()
+	above := filepath.Dir(file)
+	for {
+		if _, err := os.Stat(above); err == nil {
+			break
+		}
+		file, above = above, filepath.Dir(above)
+	}
+	return func() { must(t, os.RemoveAll(file)) }
 }
 
 // forgetContents makes markers those of an earlier version, without the contents.

@@ -11,13 +11,15 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/datadir"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest/longtest"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
 
 // A copy of a cluster that crashed after CREATE TABLESPACE would write into the tablespace
 // of its source, and one of a cluster in which a database is moved would lose the database:
 // neither backup is a success (§5.12).
-func TestReplay_5_12_PostgreSQL(t *testing.T) {
+func TestReplay_5_12_PostgreSQL_Long(t *testing.T) {
+	longtest.Mark(t)
 	t.Parallel()
 	ctx, p := t.Context(), postgres.Require(t)
 	source := p.NewCluster(t, postgres.InitOptions{WALSegmentSizeMB: 1})

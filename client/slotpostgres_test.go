@@ -12,12 +12,22 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/livecluster"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest/longtest"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
 
 // What a slot of the user's, or of the backup's own, does to the cluster: it protects WAL
 // from the first status on; a limit counts from the checkpoint on; nothing waits for it.
 func TestStreamLive_Slots(t *testing.T) {
+	slotsProtect(t, "temporary", client.WALOptions{})
+}
+
+func TestStreamLive_Slots_Long(t *testing.T) {
+	longtest.Mark(t)
+	slotsProtect(t, "new", client.WALOptions{Slot: "new", CreateSlot: true})
+}
+
+func slotsProtect(t *testing.T, name string, wal client.WALOptions) {
 	t.Parallel()
 	ctx, p := t.Context(), postgres.Require(t)
 	c := p.NewCluster(t, postgres.InitOptions{WALSegmentSizeMB: 1, Settings: map[string]string{
@@ -43,21 +53,27 @@ func TestStreamLive_Slots(t *testing.T) {
 		}
 		query(t, c, "SELECT pg_drop_replication_slot('mine')")
 	})
-	for name, o := range map[string]client.Options{"temporary": {}, "new": {WAL: client.WALOptions{Slot: "new", CreateSlot: true}}} {
-		t.Run(name+", waiting for its checkpoint", func(t *testing.T) {
-			o.Log = func(e client.Event) {
-				if strings.Contains(e.Message, "waiting for checkpoint") {
-					write()
-				}
+	t.Run(name+", waiting for its checkpoint", func(t *testing.T) {
+		backup(t, client.Options{WAL: wal, Log: func(e client.Event) {
+			if strings.Contains(e.Message, "waiting for checkpoint") {
+				write()
 			}
-			backup(t, o)
-		})
-	}
+		}})
+	})
 }
 
 // The stream is no synchronous standby where anything that streams is one, whatever it has
 // reported (B28): commits wait for the standby alone.
 func TestStreamLive_IsNoSynchronousStandby(t *testing.T) {
+	isNoSynchronousStandby(t, "given slot", client.WALOptions{Slot: "mine"})
+}
+
+func TestStreamLive_IsNoSynchronousStandby_Long(t *testing.T) {
+	longtest.Mark(t)
+	isNoSynchronousStandby(t, "temporary slot", client.WALOptions{})
+}
+
+func isNoSynchronousStandby(t *testing.T, name string, wal client.WALOptions) {
 	t.Parallel()
 	ctx, p := t.Context(), postgres.Require(t)
 	c := p.NewCluster(t, postgres.InitOptions{WALSegmentSizeMB: 1, Settings: map[string]string{"wal_keep_size": "64MB"}})
@@ -67,38 +83,37 @@ func TestStreamLive_IsNoSynchronousStandby(t *testing.T) {
 	must(t, standby.Start(ctx))
 	query(t, c, "ALTER SYSTEM SET synchronous_standby_names = '*'; SELECT pg_reload_conf()")
 	config := beside(t, c)
-	for name, o := range map[string]client.Options{"temporary slot": {}, "given slot": {WAL: client.WALOptions{Slot: "mine"}}} {
-		t.Run(name, func(t *testing.T) {
-			o.ConnConfig, o.Dir, o.FastCheckpoint = config, filepath.Join(p.TempDir(t), "copy"), true
-			o.WAL.StatusInterval, o.MaxRate = 50*time.Millisecond, 8<<10
-			done := make(chan error, 1)
-			go func() {
-				_, err := client.Backup(ctx, o)
-				done <- err
-			}()
-			seen := false
-			for {
-				select {
-				case err := <-done:
-					must(t, err)
-					if !seen {
-						t.Error("the stream was never seen")
-					}
-					return
-				default:
-				}
-				limited, cancel := context.WithTimeout(ctx, 20*time.Second)
-				state, err := c.SQL(limited, "postgres", "INSERT INTO t VALUES (1); SELECT pg_switch_wal(); SELECT coalesce(string_agg(DISTINCT sync_state, ','), 'none') FROM pg_stat_replication WHERE application_name = 'pgparallel'")
-				cancel()
+	t.Run(name, func(t *testing.T) {
+		o := client.Options{WAL: wal}
+		o.ConnConfig, o.Dir, o.FastCheckpoint = config, filepath.Join(p.TempDir(t), "copy"), true
+		o.WAL.StatusInterval, o.MaxRate = 50*time.Millisecond, 8<<10
+		done := make(chan error, 1)
+		go func() {
+			_, err := client.Backup(ctx, o)
+			done <- err
+		}()
+		seen := false
+		for {
+			select {
+			case err := <-done:
 				must(t, err)
-				lines := strings.Split(strings.TrimSpace(state), "\n")
-				if state = lines[len(lines)-1]; state != "async" && state != "none" {
-					t.Errorf("the stream is %s", state)
+				if !seen {
+					t.Error("the stream was never seen")
 				}
-				seen = seen || state == "async"
+				return
+			default:
 			}
-		})
-	}
+			limited, cancel := context.WithTimeout(ctx, 20*time.Second)
+			state, err := c.SQL(limited, "postgres", "INSERT INTO t VALUES (1); SELECT pg_switch_wal(); SELECT coalesce(string_agg(DISTINCT sync_state, ','), 'none') FROM pg_stat_replication WHERE application_name = 'pgparallel'")
+			cancel()
+			must(t, err)
+			lines := strings.Split(strings.TrimSpace(state), "\n")
+			if state = lines[len(lines)-1]; state != "async" && state != "none" {
+				t.Errorf("the stream is %s", state)
+			}
+			seen = seen || state == "async"
+		}
+	})
 }
 
 // Where nothing is passed through, PostgreSQL keeps the WAL as long as it likes. A slow

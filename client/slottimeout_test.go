@@ -7,12 +7,14 @@ import (
 	"time"
 
 	"github.com/pgparallel/pgparallel/client"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest/longtest"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
 
 // PostgreSQL 18 takes slots away that nobody has used for a while, at a checkpoint: no
 // phase of a backup leaves its slot idle, the wait for a spread checkpoint included.
-func TestStreamLive_IdleSlotTimeout(t *testing.T) {
+func TestStreamLive_IdleSlotTimeout_Long(t *testing.T) {
+	longtest.Mark(t)
 	t.Parallel()
 	ctx, p := t.Context(), postgres.RequireMajor(t, 18)
 	c := p.NewCluster(t, postgres.InitOptions{WALSegmentSizeMB: 1, Settings: map[string]string{

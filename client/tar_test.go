@@ -20,6 +20,7 @@ import (
 	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest/longtest"
 )
 
 // names are what a directory holds.
@@ -54,7 +55,15 @@ func copyFile(t *testing.T, from, to string) {
 // Whatever the compression and the number of jobs, what is unpacked is what the
 // manifest says. Tablespaces are unpacked into where the links in base.tar lead, or
 // where tablespace_map says.
-func TestTar_EachCompression(t *testing.T) {
+func TestTar_EachCompression(t *testing.T) { compressEach(t, 5) }
+
+func TestTar_EachCompression_Long(t *testing.T) {
+	longtest.Mark(t)
+	compressEach(t, 1)
+}
+
+func compressEach(t *testing.T, jobs int) {
+	t.Helper()
 	for _, state := range []controlfile.State{controlfile.StateShutDown, controlfile.StateShutDownInRecovery} {
 		source := writeSample(t, walsendertest.Sample{
 			State: state, SmallFiles: 300, Unlogged: true,
@@ -67,36 +76,34 @@ func TestTar_EachCompression(t *testing.T) {
 			lz4Suffix:  {Method: client.CompressionLZ4},
 			zstdSuffix: {Method: client.CompressionZstd, Level: 5},
 		} {
-			for _, jobs := range []int{1, 5} {
-				t.Run(c.Method.String(), func(t *testing.T) {
-					dir, space := filepath.Join(t.TempDir(), "copy"), t.TempDir()
-					_, err := client.Backup(t.Context(), client.Options{
-						ConnConfig: config, Dir: dir, Jobs: jobs, WAL: client.WALOptions{Method: client.WALFetch}, Archive: &client.ArchiveOptions{Compression: c}, TablespaceMap: map[string]string{tablespaceOf(t, source): space},
-					})
-					must(t, err)
-					want := []string{"16400.tar" + suffix, "backup_manifest", "base.tar" + suffix}
-					if diff := cmp.Diff(want, names(t, dir)); diff != "" {
-						t.Errorf("names in the target (-want +got):\n%s", diff)
-					}
-
-					unpacked := t.TempDir()
-					headers := extract(t, decompressed(t, filepath.Join(dir, "base.tar"+suffix)), unpacked)
-					extract(t, decompressed(t, filepath.Join(dir, "16400.tar"+suffix)), space)
-					if last := headers[len(headers)-1].Name; last != "global/pg_control" {
-						t.Errorf("%s is the last member", last)
-					}
-					if state == controlfile.StateShutDownInRecovery {
-						content, err := os.ReadFile(filepath.Join(unpacked, "tablespace_map"))
-						must(t, err)
-						if want := "16400 " + space + "\n"; string(content) != want {
-							t.Errorf("tablespace_map is %q, want %q", content, want)
-						}
-						must(t, os.Symlink(space, filepath.Join(unpacked, "pg_tblspc/16400")))
-					}
-					copyFile(t, filepath.Join(dir, "backup_manifest"), filepath.Join(unpacked, "backup_manifest"))
-					expectWhole(t, unpacked)
+			t.Run(c.Method.String(), func(t *testing.T) {
+				dir, space := filepath.Join(t.TempDir(), "copy"), t.TempDir()
+				_, err := client.Backup(t.Context(), client.Options{
+					ConnConfig: config, Dir: dir, Jobs: jobs, WAL: client.WALOptions{Method: client.WALFetch}, Archive: &client.ArchiveOptions{Compression: c}, TablespaceMap: map[string]string{tablespaceOf(t, source): space},
 				})
-			}
+				must(t, err)
+				want := []string{"16400.tar" + suffix, "backup_manifest", "base.tar" + suffix}
+				if diff := cmp.Diff(want, names(t, dir)); diff != "" {
+					t.Errorf("names in the target (-want +got):\n%s", diff)
+				}
+
+				unpacked := t.TempDir()
+				headers := extract(t, decompressed(t, filepath.Join(dir, "base.tar"+suffix)), unpacked)
+				extract(t, decompressed(t, filepath.Join(dir, "16400.tar"+suffix)), space)
+				if last := headers[len(headers)-1].Name; last != "global/pg_control" {
+					t.Errorf("%s is the last member", last)
+				}
+				if state == controlfile.StateShutDownInRecovery {
+					content, err := os.ReadFile(filepath.Join(unpacked, "tablespace_map"))
+					must(t, err)
+					if want := "16400 " + space + "\n"; string(content) != want {
+						t.Errorf("tablespace_map is %q, want %q", content, want)
+					}
+					must(t, os.Symlink(space, filepath.Join(unpacked, "pg_tblspc/16400")))
+				}
+				copyFile(t, filepath.Join(dir, "backup_manifest"), filepath.Join(unpacked, "backup_manifest"))
+				expectWhole(t, unpacked)
+			})
 		}
 	}
 }

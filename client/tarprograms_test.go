@@ -14,6 +14,7 @@ import (
 	"github.com/pgparallel/pgparallel/client"
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest/longtest"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
 
@@ -69,13 +70,21 @@ func addLargeFiles(t *testing.T, source string) {
 
 // Archives of every kind are read to their end by the programs that people have, and
 // pass PostgreSQL's own examination.
-func TestTar_Programs(t *testing.T) {
+func TestTar_Programs(t *testing.T) { readByPrograms(t, "", zstdSuffix) }
+
+func TestTar_Programs_Long(t *testing.T) {
+	longtest.Mark(t)
+	readByPrograms(t, gzipSuffix, lz4Suffix)
+}
+
+func readByPrograms(t *testing.T, suffixes ...string) {
 	t.Parallel()
 	p := postgres.Require(t)
 	source := manyParts(t, filepath.Join(t.TempDir(), "space"))
 	config := serve(t, source, &walsender.Server{})
 	far := "/" + strings.Repeat("far/", 50) + "away" // no header has room for that
-	for suffix, c := range compressions {
+	for _, suffix := range suffixes {
+		c := compressions[suffix]
 		dir := filepath.Join(p.TempDir(t), "copy")
 		_, err := client.Backup(t.Context(), client.Options{
 			ConnConfig: config, Dir: dir, Jobs: 5, WAL: client.WALOptions{Method: client.WALFetch}, Archive: &client.ArchiveOptions{Compression: c}, NoVerifyChecksums: true,

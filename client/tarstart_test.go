@@ -12,6 +12,7 @@ import (
 	"github.com/pgparallel/pgparallel/client"
 	"github.com/pgparallel/pgparallel/protocol/conninfo"
 	"github.com/pgparallel/pgparallel/walsender"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest/longtest"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
 
@@ -73,6 +74,15 @@ func unpackAndStart(t *testing.T, p postgres.Programs, dir, suffix, space string
 // A primary that was stopped gives no label: the links are members of base.tar, however
 // far they lead.
 func TestTar_PostgreSQLStartsFromAStoppedPrimary(t *testing.T) {
+	startFromStoppedPrimary(t, zstdSuffix, client.Compression{Method: client.CompressionZstd})
+}
+
+func TestTar_PostgreSQLStartsFromAStoppedPrimary_Long(t *testing.T) {
+	longtest.Mark(t)
+	startFromStoppedPrimary(t, "", client.Compression{})
+}
+
+func startFromStoppedPrimary(t *testing.T, suffix string, c client.Compression) {
 	t.Parallel()
 	ctx, p := t.Context(), postgres.Require(t)
 	source, location := withTablespace(t, p)
@@ -80,19 +90,18 @@ func TestTar_PostgreSQLStartsFromAStoppedPrimary(t *testing.T) {
 	must(t, err)
 	must(t, source.Stop(ctx, postgres.Fast))
 	config := serve(t, source.Dir, &walsender.Server{})
-	for suffix, c := range map[string]client.Compression{"": {}, zstdSuffix: {Method: client.CompressionZstd}} {
-		dir, space := filepath.Join(t.TempDir(), "copy"), filepath.Join(p.TempDir(t), strings.Repeat("new", 50))
-		_, err = client.Backup(ctx, client.Options{
-			ConnConfig: config, Dir: dir, Jobs: 4, Archive: &client.ArchiveOptions{Compression: c},
-			TablespaceMap: map[string]string{location: space},
-		})
-		must(t, err)
-		must(t, unpackAndStart(t, p, dir, suffix, space, want).Stop(ctx, postgres.Fast))
-	}
+	dir, space := filepath.Join(t.TempDir(), "copy"), filepath.Join(p.TempDir(t), strings.Repeat("new", 50))
+	_, err = client.Backup(ctx, client.Options{
+		ConnConfig: config, Dir: dir, Jobs: 4, Archive: &client.ArchiveOptions{Compression: c},
+		TablespaceMap: map[string]string{location: space},
+	})
+	must(t, err)
+	must(t, unpackAndStart(t, p, dir, suffix, space, want).Stop(ctx, postgres.Fast))
 }
 
 // A standby that was stopped gives a label, and with it tablespace_map counts.
-func TestTar_PostgreSQLStartsFromAStoppedStandby(t *testing.T) {
+func TestTar_PostgreSQLStartsFromAStoppedStandby_Long(t *testing.T) {
+	longtest.Mark(t)
 	t.Parallel()
 	ctx, p := t.Context(), postgres.Require(t)
 	primary, location := withTablespace(t, p)

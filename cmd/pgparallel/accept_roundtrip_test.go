@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"github.com/pgparallel/pgparallel/walsender/walsendertest/longtest"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
 
@@ -20,19 +21,26 @@ import (
 // verifies each copy, starts from it, and finds in it what was in the original. The
 // manifests are the same bytes, their times included: of a cluster that does not run
 // nothing changes.
-func TestStoppedCluster_WithOneFourAndSixteenJobs(t *testing.T) {
+func TestStoppedCluster_WithOneFourAndSixteenJobs_Long(t *testing.T) {
+	longtest.Mark(t)
+	stoppedCluster(t, 1, 4, 16)
+}
+
+func TestStoppedCluster_WithFourJobs(t *testing.T) { stoppedCluster(t, 4) }
+
+func stoppedCluster(t *testing.T, counts ...int) {
 	t.Parallel()
 	o := newOriginal(t)
 	s := serve(t, o.cluster.Dir, "--max-wal-senders=20")
 	var first []byte
-	for _, jobs := range []int{1, 4, 16} {
+	for _, jobs := range counts {
 		t.Run(fmt.Sprintf("-j %d", jobs), func(t *testing.T) {
 			c := o.backUp(t, s, jobs)
 			if first == nil {
 				first = c.manifest
 			}
 			if !bytes.Equal(first, c.manifest) {
-				t.Errorf("the manifest is not that of -j 1:\n%s", firstDifference(first, c.manifest))
+				t.Errorf("the manifest is not that of the first copy:\n%s", firstDifference(first, c.manifest))
 			}
 			o.checkFiles(t, c)
 			o.checkStarted(t, c)

@@ -42,11 +42,11 @@ func (c *demoCommand) run(out *console) error {
 	programs, err := postgres.Find()
 	switch {
 	case errors.Is(err, postgres.ErrNotFound):
-		return demonstrate(ctx, out, sampleSource{}, int(c.Jobs))
+		return demonstrate(ctx, out, sampleSource{pages: 500}, int(c.Jobs))
 	case err != nil:
 		return err
 	}
-	return demonstrate(ctx, out, postgresSource{programs}, int(c.Jobs))
+	return demonstrate(ctx, out, postgresSource{programs, 5}, int(c.Jobs))
 }
 
 // demoSource is what a demonstration backs up.

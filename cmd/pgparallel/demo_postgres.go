@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
@@ -14,7 +15,10 @@ import (
 
 // postgresSource is a cluster of the PostgreSQL that is installed. Where we are
 // root, its programs run as another user, who has to own what they use.
-type postgresSource struct{ programs postgres.Programs }
+type postgresSource struct {
+	programs postgres.Programs
+	scale    int // of pgbench: 100,000 rows each
+}
 
 func (s postgresSource) mkdirTemp(parent, pattern string) (string, error) {
 	return s.programs.MkdirTemp(parent, pattern)
@@ -37,9 +41,9 @@ func (s postgresSource) create(ctx context.Context, in demoDirs) (string, error)
 		if err != nil {
 			return err
 		}
-		return cluster.Pgbench(ctx, "bench", "-i", "-q", "-s", "5", "--index-tablespace=fast")
+		return cluster.Pgbench(ctx, "bench", "-i", "-q", "-s", strconv.Itoa(s.scale), "--index-tablespace=fast")
 	})
-	return fmt.Sprintf("made a cluster with PostgreSQL %s: pgbench at scale 5, one tablespace", s.programs.Version), err
+	return fmt.Sprintf("made a cluster with PostgreSQL %s: pgbench at scale %d, one tablespace", s.programs.Version, s.scale), err
 }
 
 func (s postgresSource) prove(ctx context.Context, in demoDirs, tell func(string)) error {

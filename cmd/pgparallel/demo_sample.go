@@ -8,15 +8,17 @@ import (
 )
 
 // sampleSource is a generated cluster, for machines without PostgreSQL.
-type sampleSource struct{}
+type sampleSource struct {
+	pages int // of each relation
+}
 
 func (sampleSource) mkdirTemp(parent, pattern string) (string, error) {
 	return os.MkdirTemp(parent, pattern)
 }
 
-func (sampleSource) create(_ context.Context, in demoDirs) (string, error) {
+func (s sampleSource) create(_ context.Context, in demoDirs) (string, error) {
 	sample := walsendertest.Sample{
-		RelationPages: 500,
+		RelationPages: s.pages,
 		SmallFiles:    500,
 		Tablespaces:   []walsendertest.SampleTablespace{{OID: 16500, Location: in.tablespace}},
 	}

@@ -18,18 +18,18 @@ import (
 // With PostgreSQL: what the demonstration says is true, and only the backup is left.
 func TestDemo_PostgreSQL(t *testing.T) {
 	programs := postgres.Require(t)
-	left := demoLeft(t, postgresSource{programs}, programs.TempDir(t),
+	left := demoLeft(t, postgresSource{programs, 1}, programs.TempDir(t),
 		"made a cluster with PostgreSQL "+programs.Version,
 		"backed up over 2 connections",
 		"pgparallel verify: backup successfully verified",
-		"pgbench_accounts has 500000 rows")
+		"pgbench_accounts has 100000 rows")
 	if _, err := os.Stat(filepath.Join(left, "backup", "global", "pg_control")); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestDemo_Sample(t *testing.T) {
-	demoLeft(t, sampleSource{}, shortTempDir(t),
+	demoLeft(t, sampleSource{pages: 10}, shortTempDir(t),
 		"PostgreSQL is not installed",
 		"backed up over 2 connections",
 		"pgparallel verify: backup successfully verified")
@@ -69,7 +69,7 @@ func TestDemo_Failure(t *testing.T) {
 	parent := shortTempDir(t)
 	t.Setenv("TMPDIR", parent)
 	var stdout, stderr bytes.Buffer
-	err := demonstrate(t.Context(), &console{stdout: &stdout, stderr: &stderr}, brokenSource{}, 1)
+	err := demonstrate(t.Context(), &console{stdout: &stdout, stderr: &stderr}, brokenSource{sampleSource{pages: 10}}, 1)
 	if !errors.Is(err, errBroken) {
 		t.Fatalf("got error %v", err)
 	}
@@ -89,7 +89,7 @@ func TestDemo_Interrupted(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(&interruption{unix.SIGINT})
 	var stdout, stderr bytes.Buffer
-	err := demonstrate(ctx, &console{stdout: &stdout, stderr: &stderr}, sampleSource{}, 1)
+	err := demonstrate(ctx, &console{stdout: &stdout, stderr: &stderr}, sampleSource{pages: 10}, 1)
 	if err == nil || !strings.Contains(err.Error(), "interrupted by SIGINT") {
 		t.Errorf("got error %v", err)
 	}

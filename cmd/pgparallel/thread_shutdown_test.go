@@ -1,14 +1,24 @@
 package main_test
 
 import (
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/pgparallel/pgparallel/walsender/walsendertest/longtest"
 )
 
 // The server goes in the middle of a backup: while files are copied slowly, so that
 // every worker is at one, and when all of them are there.
-func TestThread_ServerIsShutDown(t *testing.T) {
+func TestThread_ServerIsShutDown(t *testing.T) { shutServerDown(t, unix.SIGTERM, unix.SIGKILL) }
+
+func TestThread_ServerIsShutDown_Long(t *testing.T) {
+	longtest.Mark(t)
+	shutServerDown(t, unix.SIGQUIT)
+}
+
+func shutServerDown(t *testing.T, signals ...unix.Signal) {
 	t.Parallel()
 	from := newSample(t)
 	const farewell = "FATAL: terminating connection due to administrator command"
@@ -22,6 +32,9 @@ func TestThread_ServerIsShutDown(t *testing.T) {
 		{"immediate", unix.SIGQUIT, silence},
 		{"killed", unix.SIGKILL, silence},
 	} {
+		if !slices.Contains(signals, how.signal) {
+			continue
+		}
 		for _, step := range []string{"SEND_FILE", "STOP_BACKUP"} {
 			t.Run(how.name+" at "+step, func(t *testing.T) {
 				eachTarget(t, func(t *testing.T, jobs int, to target) {
