@@ -17,9 +17,9 @@ import (
 // cancelTime bounds how long a CancelRequest that is passed on may take.
 const cancelTime = 5 * time.Second
 
-// passedText is what is handed to the cluster's own walsender of a query that is to
-// be passed through. The commands of a parallel backup are not, however wrongly they
-// are written.
+// passedText is the text of a query for PostgreSQL's own walsender; false: the query is
+// for this server. The commands of a parallel backup are for this server, however wrongly
+// the client has written them.
 func (s *session) passedText(text string, command grammar.Command, err error) (string, bool) {
 	if _, ok := s.server.Cluster.(PassThrough); !ok || !s.grant.PassThrough {
 		return "", false
@@ -85,10 +85,9 @@ func leavesState(text string) bool {
 	return true
 }
 
-// passThrough hands a command to the cluster's own walsender and its answer to the
-// peer, message by message. It reports false, and has done nothing, where the
-// cluster has no walsender to offer, or none is free and none is needed. Its error ends
-// the session.
+// passThrough hands a command to PostgreSQL's own walsender, and the answer to the peer,
+// message by message. With done false nothing was sent: PostgreSQL has no walsender, or
+// none is free and this server has the same answer. The error ends the session.
 func (s *session) passThrough(ctx context.Context, text string) (done bool, err error) {
 	began, sent := time.Now(), s.out.bytesSaid()
 	defer s.hurryAfter(ctx)()
@@ -115,8 +114,8 @@ func (s *session) passThrough(ctx context.Context, text string) (done bool, err 
 	return true, err
 }
 
-// logPassed writes the line of a passed-through command. Of its text only the verb is
-// shown: nobody here knows what else is in it.
+// logPassed writes the log line of a command that was passed through. The line has the
+// command's verb only: the rest of the text may hold a secret.
 func (s *session) logPassed(text string, began time.Time, bytes int64, code string, err error) {
 	fields := []zap.Field{
 		zap.String("command", protocol.Shorten(grammar.Verb(text), 64)), zap.Bool("passed", true),
@@ -135,8 +134,8 @@ func (s *session) logPassed(text string, began time.Time, bytes int64, code stri
 	s.log.Log(level, "command", fields...)
 }
 
-// relayCommand sends the command and passes the answer on. It tells the SQLSTATE of
-// the answer's error, if it was one. Its error ends the session.
+// relayCommand sends the command and passes the answer on. code is the SQLSTATE of the
+// answer, if the answer is an error. err ends the session.
 func (s *session) relayCommand(ctx context.Context, text string) (code string, err error) {
 	u := s.upstream
 	var cancels sync.WaitGroup
@@ -147,7 +146,7 @@ func (s *session) relayCommand(ctx context.Context, text string) (code string, e
 			_ = u.Cancel(limited) // as lost as any CancelRequest can be
 		})
 	})
-	// A CancelRequest that is late must not meet the next command.
+	// A late CancelRequest must not cancel the next command.
 	defer cancels.Wait()
 	defer s.setRunning(nil)
 	defer context.AfterFunc(ctx, func() { _ = u.SetDeadline(time.Unix(1, 0)) })()
@@ -162,7 +161,7 @@ func (s *session) relayCommand(ctx context.Context, text string) (code string, e
 	if _, err := u.Write(query); err != nil && ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
-	// Where writing failed reading tells why.
+	// Where the write has failed, the read below tells why.
 	r := relay{session: s, upstream: u}
 	if err := r.run(ctx); err != nil {
 		if ctx.Err() != nil {

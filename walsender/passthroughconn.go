@@ -12,8 +12,9 @@ import (
 	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
-// upstream is the session's connection to the cluster's own walsender. While a
-// command runs it is the session's; between commands a goroutine watches it.
+// upstream is the session's connection to PostgreSQL's own walsender. While a command runs
+// the session's goroutine reads from the connection; between commands another goroutine
+// watches the connection.
 type upstream struct {
 	*WALSenderConn
 	in      *bufio.Reader
@@ -22,8 +23,8 @@ type upstream struct {
 	lost    error         // why the connection ended between two commands; to be read after unwatch
 }
 
-// openUpstream makes the connection, before the first command that needs it, and again
-// where the last one ended while it was idle.
+// openUpstream makes the connection before the first command that needs one, and again
+// where the last connection has ended while it was idle.
 func (s *session) openUpstream(ctx context.Context) error {
 	if s.upstream != nil && s.upstream.unwatch() == nil {
 		return nil
@@ -48,8 +49,8 @@ func (u *upstream) abandon() {
 	_ = u.Cancel(ctx) // the close comes in any case
 }
 
-// closeUpstream says goodbye. What the session had in the cluster, as temporary
-// slots, ends with it.
+// closeUpstream ends the connection in order. PostgreSQL then drops what it has kept for
+// the connection, as temporary slots.
 func (s *session) closeUpstream() {
 	u := s.upstream
 	if u == nil {
@@ -63,9 +64,10 @@ func (s *session) closeUpstream() {
 	u.Close()
 }
 
-// watch waits for the connection's end between two commands. What the cluster says
-// meanwhile stays unread, but for a last word. PostgreSQL may end an idle connection
-// when it likes; that ends the session only where something was kept for it.
+// watch waits for the connection's end between two commands. Messages that arrive
+// meanwhile stay unread, but for the last one before the end. PostgreSQL may end an idle
+// connection at any time. The session ends with the connection only where PostgreSQL kept
+// something for that connection.
 func (u *upstream) watch(end context.CancelCauseFunc) {
 	u.watched = make(chan struct{})
 	go func(watched chan<- struct{}) { // ends with the connection, or at unwatch
@@ -80,8 +82,8 @@ func (u *upstream) watch(end context.CancelCauseFunc) {
 	}(u.watched)
 }
 
-// unwatch ends the watching: the reader is the caller's again, unless the error says
-// that the connection has ended.
+// unwatch stops watch. The caller may read from the connection again, unless the error
+// says that the connection has ended.
 func (u *upstream) unwatch() error {
 	if u.watched != nil {
 		_ = u.SetReadDeadline(time.Unix(1, 0)) // of a closed connection: the watch has ended
@@ -96,8 +98,8 @@ func (u *upstream) unwatch() error {
 	return u.lost
 }
 
-// waitForEnd waits until the connection ends and returns what to say of it, or nil
-// when the waiting was ended, or the buffer is full.
+// waitForEnd waits until the connection ends, and returns the error for the peer. The
+// error is nil where unwatch has stopped the waiting, or the buffer is full.
 func (u *upstream) waitForEnd() error {
 	for {
 		_, err := u.in.Peek(u.in.Buffered() + 1)
@@ -114,8 +116,8 @@ func (u *upstream) waitForEnd() error {
 	}
 }
 
-// lastWord is the error with which PostgreSQL ends the connection, nil if it has said
-// none.
+// lastWord is the error with which PostgreSQL ends the connection; nil: PostgreSQL has sent
+// no error.
 func (u *upstream) lastWord() *protocol.Error {
 	unread, _ := u.in.Peek(u.in.Buffered())
 	for len(unread) >= 5 {

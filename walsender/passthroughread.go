@@ -10,17 +10,17 @@ import (
 )
 
 // maxPassed is the longest message body inside a command that is passed through
-// (§7.1). Only a piece of it is ever in memory.
+// (§7.1). Only a piece of the message is in memory at a time.
 const maxPassed = 64 << 20
 
 // passPiece is how much of a message is moved at a time, in bytes.
 const passPiece = 16 << 10
 
-// pass moves the next message to w as its bytes come, and tells its kind. It waits
-// for the message as long as it is wanted; one that has begun is moved to its end,
-// which only the end of ctx prevents, for the other side counts on it. wanted is
-// ctx or a context made from it. The error is the contexts' cause, one of
-// [readAhead.next], or w's.
+// pass moves the next message to w as the bytes arrive, and returns the message's kind.
+// wanted is ctx or a context made from ctx. The end of wanted ends the wait for a message.
+// A message that has begun is moved to its end, because the other side counts on the
+// length in the header; only the end of ctx prevents that. The error is the contexts'
+// cause, one of [readAhead.next], or w's.
 func (r *readAhead) pass(ctx, wanted context.Context, w io.Writer) (kind byte, err error) {
 	kind, left, err := r.header(wanted)
 	if err != nil {
@@ -40,8 +40,8 @@ func (r *readAhead) pass(ctx, wanted context.Context, w io.Writer) (kind byte, e
 	return kind, nil
 }
 
-// header waits for the header of the next message and tells its kind and its
-// length with the header, which stays where it is.
+// header waits for the header of the next message. It returns the kind and the length,
+// header included. The header stays in the buffer.
 func (r *readAhead) header(ctx context.Context) (kind byte, length int, err error) {
 	for {
 		r.mu.Lock()
@@ -69,7 +69,7 @@ func (r *readAhead) header(ctx context.Context) (kind byte, length int, err erro
 	}
 }
 
-// read takes what there is, at least a byte and at most len(p).
+// read takes the bytes that have arrived: at least one, at most len(p).
 func (r *readAhead) read(ctx context.Context, p []byte) (int, error) {
 	for {
 		r.mu.Lock()
@@ -100,7 +100,7 @@ func (r *readAhead) await(ctx context.Context) error {
 	}
 }
 
-// drainCopyData drops what is still left of a COPY that is over.
+// drainCopyData drops the messages of a COPY that is over.
 func (r *readAhead) drainCopyData(ctx context.Context) error {
 	for r.draining {
 		kind, _, err := r.header(ctx)

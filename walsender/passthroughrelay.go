@@ -17,11 +17,11 @@ import (
 const upstreamBuffer = 64 << 10
 
 var (
-	// errUpstreamEnded ends a session whose upstream connection has ended after it
-	// had said why: there is nothing to add.
+	// errUpstreamEnded ends a session whose connection to PostgreSQL has ended.
+	// PostgreSQL has told the peer why. The server adds nothing.
 	errUpstreamEnded = errors.New("the cluster's walsender has ended the session")
-	// errCutShort ends a session in the middle of a message: nothing more can be
-	// said.
+	// errCutShort ends a session in the middle of a message. An error of the server
+	// would be taken for a part of that message.
 	errCutShort = errors.New("the connection to the cluster was lost inside a message")
 )
 
@@ -30,23 +30,22 @@ func errUpstreamLost() *protocol.Error {
 	return protocol.Fatalf(protocol.CodeConnectionFailure, "the cluster's walsender closed the connection unexpectedly")
 }
 
-// relay passes one command's answer on. The session's goroutine runs it: it reads
-// what the cluster says and writes it to the peer. While the command copies towards
-// the cluster, a goroutine of its own does the same in the other direction. Neither
-// holds more than a piece of a message, so that each side feels how fast the other
-// reads.
+// relay passes the answer to one command on. The session's goroutine reads from PostgreSQL
+// and writes to the peer. While the command copies towards PostgreSQL, a second goroutine
+// reads from the peer and writes to PostgreSQL. Neither goroutine holds more than a piece
+// of a message. So each end feels how fast the other end reads.
 type relay struct {
 	session  *session
 	upstream *upstream
 	code     string // of the last error that was passed on
 	last     byte   // the kind of the last message that was passed on
-	parting  bool   // it said that the connection ends
+	parting  bool   // PostgreSQL has said that the connection ends
 
 	stopBack context.CancelFunc // ends the other direction, nil when there is none
 	backDone chan struct{}
 }
 
-// run passes messages on up to ReadyForQuery. Its error ends the session.
+// run passes messages on up to ReadyForQuery. An error of run ends the session.
 func (r *relay) run(ctx context.Context) error {
 	defer r.endBack()
 	for r.last != 'Z' {
@@ -66,7 +65,8 @@ func (r *relay) run(ctx context.Context) error {
 	return r.session.out.flush()
 }
 
-// message passes one message on, and does what it means for this end.
+// message passes one message on. Some kinds of messages also start or stop the other
+// direction.
 func (r *relay) message(ctx context.Context, kind byte, length int) error {
 	if length < 5 {
 		return protocol.Fatalf(protocol.CodeProtocolViolation, "invalid message length from the cluster's walsender")
@@ -75,8 +75,8 @@ func (r *relay) message(ctx context.Context, kind byte, length int) error {
 	case 'E':
 		r.noteError(length)
 	case 'Z':
-		// Before the peer can know that the command is over: what it sends
-		// then is the next command.
+		// The other direction stops before the peer sees the end of the command. What
+		// the peer sends afterwards is the next command.
 		r.wantNoMore()
 	}
 	if err := r.forward(ctx, length); err != nil {
@@ -109,7 +109,8 @@ func (r *relay) forward(ctx context.Context, n int) error {
 	return nil
 }
 
-// ended says why there is no further message. unread is how much of one there is.
+// ended says why no message follows. unread is the number of bytes that have arrived of
+// an incomplete one.
 func (r *relay) ended(ctx context.Context, unread int) error {
 	switch {
 	case ctx.Err() != nil:
@@ -160,8 +161,9 @@ func (r *relay) endBack() {
 	}
 }
 
-// back passes the peer's messages to the cluster up to the end of the copy. What is
-// wrong with the connection to the cluster is for the reader of it to find out.
+// back passes the peer's messages to PostgreSQL up to the end of the copy. Where writing
+// to PostgreSQL fails, back ends without an error: the goroutine that reads from
+// PostgreSQL finds out why.
 func (r *relay) back(ctx, wanted context.Context) error {
 	for {
 		kind, err := r.session.in.pass(ctx, wanted, upstreamWriter{r.upstream})
@@ -179,7 +181,8 @@ func (r *relay) back(ctx, wanted context.Context) error {
 	}
 }
 
-// upstreamWriter marks its errors.
+// upstreamWriter writes to PostgreSQL. Its errors are [upstreamError]s, which back tells
+// from those of the peer's connection.
 type upstreamWriter struct{ io.Writer }
 
 func (w upstreamWriter) Write(p []byte) (int, error) {

@@ -6,11 +6,10 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// checkTarget refuses a BASE_BACKUP that would write on the server: the option
-// TARGET, PostgreSQL 15 and later, with anything but client, or blackhole, which
-// writes nothing, as its value. It
-// looks for the option wherever a name can stand, in the grammars of all versions,
-// and refuses what it does not understand.
+// checkTarget refuses a BASE_BACKUP that would write on the server. That is one with the
+// option TARGET, which PostgreSQL has from 15 on, whose value is neither client nor
+// blackhole. The option is looked for wherever a name can stand, in the grammars of all
+// versions. A command that cannot be taken apart is refused.
 func checkTarget(text string) error {
 	l := optionLexer{rest: text}
 	if first, ok := l.next(); ok && (first.kind != 'w' || !strings.EqualFold(first.value, "BASE_BACKUP")) {
@@ -53,7 +52,7 @@ func (t optionToken) lowered() string {
 // optionLexer takes a command apart as PostgreSQL does (replication/repl_scanner.l).
 type optionLexer struct{ rest string }
 
-// next takes a token. It reports false at what cannot be one, as a quote that is not
+// next takes a token. False means that no token stands there, as where a quote is not
 // closed.
 func (l *optionLexer) next() (optionToken, bool) {
 	l.rest = strings.TrimLeft(l.rest, " \t\n\r\f\v")

@@ -30,7 +30,8 @@ func CheckString(connString string) error {
 
 // WithAddress is a copy that leads to another server of the same role, options and
 // files: to the host and port of the connection string, of which nothing else is taken.
-// The password file is searched for that server.
+// The password file is searched for that server, and for the database "replication": a
+// walreceiver looks there, whatever database the user has named (libpqwalreceiver.c).
 //
 // The string is from the machine that i leads to. So where its host is a socket
 // directory or a loopback address, and i leads to another machine, i's own hosts are
@@ -54,6 +55,7 @@ func (i *Info) WithAddress(connString string) (*Info, error) {
 		c.values["host"] = value{host, FromProgram}
 		delete(c.values, "hostaddr")
 	}
+	c.values["dbname"] = value{"replication", FromProgram}
 	if c.servers, err = c.listServers(); err != nil {
 		return nil, err
 	}
@@ -97,22 +99,20 @@ func (i *Info) PrimaryConnInfo(withDatabase bool) string {
 }
 
 // Caveat is what the user should know of PrimaryConnInfo where i is from's
-// [Info.WithAddress], one line without an end: whatever from's own server has met, over
-// the network, may not hold at i's. That is what TLS and authentication are asked for,
-// and the password, if the password file has none for i's server. Empty: nothing.
+// [Info.WithAddress], one line without an end. What from's own server has met over the
+// network may not hold at i's: that is what TLS and authentication are asked for. And the
+// password file may have a line for from's server and none for i's. Empty: nothing.
 func (i *Info) Caveat(from *Info) string {
-	if !slices.ContainsFunc(from.servers, func(s server) bool { return !s.isUnix() }) {
-		return ""
-	}
 	var caveats []string
-	if demands := i.demands(); len(demands) > 0 {
+	remote := slices.ContainsFunc(from.servers, func(s server) bool { return !s.isUnix() })
+	if demands := i.demands(); remote && len(demands) > 0 {
 		caveats = append(caveats, strings.Join(demands, ", ")+" of this connection must hold there, too")
 	}
-	if file, _ := i.MissingPasswords(); from.text("password") == "" && from.HasPassword() && !i.HasPassword() {
+	if file, entries := i.MissingPasswords(); from.text("password") == "" && from.HasPassword() && !i.HasPassword() {
 		if absolute, err := filepath.Abs(file); err == nil {
 			file = absolute // as in PrimaryConnInfo
 		}
-		caveats = append(caveats, fmt.Sprintf("password file %q needs a line for %s", file, i.where()))
+		caveats = append(caveats, fmt.Sprintf("password file %q needs a line for %s", file, strings.Join(entries, ", ")))
 	}
 	if len(caveats) == 0 {
 		return ""

@@ -110,10 +110,10 @@ func TestWithAddress(t *testing.T) {
 }
 
 // What may not hold at another server of the same name is said where the connection was
-// over the network; a password that the file has for both is no matter.
+// over the network, and that the password file has no line that a standby looks for.
 func TestCaveat(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
-	pass := write(t, "pgpass", "backup:5433:*:u:sekret\n*:*:*:both:sekret\n")
+	pass := write(t, "pgpass", "backup:5433:*:u:sekret\n*:*:*:both:sekret\n*:*:mine:v:sekret\n")
 	t.Chdir(filepath.Dir(pass))
 	for _, c := range []struct{ from, to, want string }{
 		{"host=backup port=5433 user=u", "host=db port=5432", ""},
@@ -125,10 +125,12 @@ func TestCaveat(t *testing.T) {
 		{"host=backup port=5433 user=u sslmode=verify-full sslrootcert=/r channel_binding=require", "host=/pg port=5432",
 			`PostgreSQL at backup:5432 as role "u": channel_binding, sslmode, sslrootcert of this connection must hold there, too`},
 		{"host=backup port=5433 user=u passfile=pgpass", "host=db port=5432",
-			`PostgreSQL at db:5432 as role "u": password file "` + pass + `" needs a line for db:5432`},
+			`PostgreSQL at db:5432 as role "u": password file "` + pass + `" needs a line for db:5432:replication:u`},
+		{"host=/x port=5433 user=v dbname=mine passfile=" + pass, "host=/pg port=5432", // a standby asks for replication
+			`PostgreSQL at /pg:5432 as role "v": password file "` + pass + `" needs a line for /pg:5432:replication:v`},
 		{"host=backup port=5433 user=u sslmode=require passfile=" + pass, "host=db port=5432",
 			`PostgreSQL at db:5432 as role "u": sslmode of this connection must hold there, too;` +
-				` password file "` + pass + `" needs a line for db:5432`},
+				` password file "` + pass + `" needs a line for db:5432:replication:u`},
 	} {
 		from := resolve(t, c.from)
 		to, err := from.WithAddress(c.to)

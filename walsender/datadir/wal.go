@@ -21,13 +21,12 @@ const walDirectory = "pg_wal"
 // ascending by position and timeline, then every history file (§4.7). A zero
 // start means the oldest segment there is, a zero end no end.
 //
-// A file counts as the segment that its name tells only if it has the size of one
-// and its first page belongs there. That leaves out what lies ahead of the WAL's
-// end under names of the future: segments that were recycled or allocated in
-// advance.
+// A file is listed if it has the size of a segment, and its first page belongs to the
+// segment of that name. Segments that PostgreSQL has recycled or allocated in advance have
+// names ahead of the WAL's end and other pages, and are not listed.
 //
-// A position of the range that no segment holds is 58P01, which is told before
-// the first row; start > end is 22023. Without an end, the range goes to the last
+// The error comes before the first row: 58P01 where no segment holds a position of the
+// range, 22023 where start is behind end. Without an end the range goes to the last
 // segment.
 func (d *Dir) WALFiles(ctx context.Context, start, end protocol.LSN) iter.Seq2[protocol.File, error] {
 	return func(yield func(protocol.File, error) bool) {
@@ -44,7 +43,7 @@ func (d *Dir) WALFiles(ctx context.Context, start, end protocol.LSN) iter.Seq2[p
 	}
 }
 
-// segment is a file of pg_wal that holds the WAL which its name promises.
+// segment is a file of pg_wal whose content belongs to its name.
 type segment struct {
 	name     string
 	timeline protocol.Timeline
@@ -87,7 +86,7 @@ func (d *Dir) walFiles(ctx context.Context, start, end protocol.LSN) ([]protocol
 	return append(files, histories...), nil
 }
 
-// openWALDirectory opens pg_wal, whether it is a directory or a link to one.
+// openWALDirectory opens pg_wal, which may be a link to a directory.
 func (d *Dir) openWALDirectory() (beneath.Dir, error) {
 	dir, err := d.root.Follow(walDirectory)
 	if err != nil {
@@ -126,7 +125,7 @@ func walSegments(ctx context.Context, wal beneath.Dir, c controlfile.Control, na
 	return found, nil
 }
 
-// checkGaps holds the sorted segments against the range that they are to cover.
+// checkGaps makes sure that the sorted segments cover the range.
 func checkGaps(segments []segment, c controlfile.Control, start, end protocol.LSN) error {
 	size := protocol.LSN(c.WALSegmentSize)
 	if end != 0 && start == end {
@@ -149,8 +148,8 @@ func checkGaps(segments []segment, c controlfile.Control, start, end protocol.LS
 	return nil
 }
 
-// historyFiles lists the history files of all timelines, in their order, which is that
-// of the names.
+// historyFiles lists the history files of all timelines, sorted by name, which is the
+// order of the timelines.
 func historyFiles(wal beneath.Dir, names []string) ([]protocol.File, error) {
 	var files []protocol.File
 	for _, name := range names {

@@ -9,12 +9,13 @@ import (
 	"github.com/pgparallel/pgparallel/protocol/walrecord"
 )
 
-// longestCheckpoint is more than a checkpoint record will ever have, in bytes; it has 114.
+// longestCheckpoint is an upper limit for the size of a checkpoint record, in bytes. The
+// record has 114 today.
 const longestCheckpoint = 4096
 
-// recordEnd is the position after the checkpoint record at lsn, where the next
-// record would begin: for a cluster that was shut down, the end of its WAL. WAL
-// that is not there is 58P01, a record that is none XX001.
+// recordEnd is the position behind the checkpoint record at lsn, where the next record
+// would begin. Of a cluster that was shut down this is the end of the WAL. Where the WAL is
+// absent the error is 58P01; where no checkpoint record is at lsn it is XX001.
 func (d *Dir) recordEnd(c controlfile.Control, lsn protocol.LSN) (protocol.LSN, error) {
 	damaged := protocol.Errorf(protocol.CodeDataCorrupted, "there is no valid checkpoint record at %v", lsn)
 	if lsn == 0 {
@@ -64,8 +65,8 @@ func (r *walReader) read(p []byte, at protocol.LSN) error {
 	return segmentError(r.file.segment, err)
 }
 
-// open opens the segment on the checkpoint's timeline. A standby that followed its
-// primary to the next one may have it only there, copied.
+// open opens the segment on the checkpoint's timeline. A standby that has followed its
+// primary to a later timeline may have the segment on the later timeline only.
 func (r *walReader) open(start protocol.LSN) error {
 	c := r.control
 	f, err := r.dir.openSegment(c, protocol.WALFileName(c.Timeline, start, int64(c.WALSegmentSize)))

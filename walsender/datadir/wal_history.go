@@ -10,12 +10,12 @@ import (
 	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
-// historyLimit is more than a history file will ever have, in bytes: it is a line
-// a timeline.
+// historyLimit is an upper limit for the size of a history file, in bytes. The file has a
+// line for each timeline.
 const historyLimit = 1 << 20
 
-// TimelineHistory reads the history file of a timeline; 58P01 where there is
-// none, as for the first.
+// TimelineHistory reads the history file of a timeline. Where there is no file, as for the
+// first timeline, the error is 58P01.
 func (d *Dir) TimelineHistory(_ context.Context, tli protocol.Timeline) (protocol.HistoryFile, error) {
 	name := protocol.HistoryFileName(tli)
 	path := walDirectory + "/" + name
@@ -36,9 +36,9 @@ func (d *Dir) TimelineHistory(_ context.Context, tli protocol.Timeline) (protoco
 	return protocol.HistoryFile{Name: name, Content: content}, nil
 }
 
-// TimelineAt is the timeline that holds the byte at lsn in the history of the
-// cluster: of the timeline that pg_control names last and of those before it. A
-// history file that is missing means that there were none before.
+// TimelineAt is the timeline that holds the byte at lsn in the history of the cluster. The
+// history ends with the latest timeline in pg_control. Without a history file the cluster
+// has no earlier timeline.
 func (d *Dir) TimelineAt(ctx context.Context, lsn protocol.LSN) (protocol.Timeline, error) {
 	c, err := d.Control(ctx)
 	if err != nil {

@@ -47,7 +47,7 @@ func (d *Dir) openWAL(ctx context.Context, name string) (fs.File, error) {
 	return newFile(fd, path, st), nil
 }
 
-// openSegment opens a segment that holds what its name promises.
+// openSegment opens a segment whose content belongs to its name.
 func (d *Dir) openSegment(c controlfile.Control, name string) (*walFile, error) {
 	wal, err := d.openWALDirectory()
 	if err != nil {
@@ -70,8 +70,8 @@ func (d *Dir) openSegment(c controlfile.Control, name string) (*walFile, error) 
 	return f, nil
 }
 
-// walFile is an open WAL segment. The server may recycle a segment, which gives
-// the file another name and later other WAL.
+// walFile is an open WAL segment. PostgreSQL may recycle the segment: the file then gets
+// another name, and later other WAL.
 type walFile struct {
 	*file
 	dir     beneath.Dir
@@ -79,8 +79,8 @@ type walFile struct {
 	control controlfile.Control
 }
 
-// Check makes sure that the segment's name still is the file that is read, and
-// that what it holds fits the name: 58P01 if not.
+// Check makes sure that the segment's name still leads to the open file, and that the
+// file's content belongs to that name. If not, the error is 58P01.
 func (w *walFile) Check() error {
 	if w.closed {
 		return fs.ErrClosed

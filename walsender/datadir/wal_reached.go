@@ -12,11 +12,10 @@ import (
 )
 
 // walReached reports whether the cluster's WAL has been written up to lsn, the end of a
-// record. A page reaches the disk only behind the WAL of its last change, on a standby
-// too, so the answer for a page's LSN is false only where the LSN is damaged. The WAL in
-// pg_wal knows it: a page of it that belongs there, at the position or in a segment
-// behind it. Segments that were recycled, or allocated in advance, have other pages or
-// none.
+// record. PostgreSQL, a standby too, writes a page to disk only after the WAL of the page's
+// last change. So where lsn is a page's LSN, false means that this LSN is damaged. The
+// proof is a page in pg_wal that belongs to its place: the one at lsn, or one of a later
+// segment. Segments that were recycled or allocated in advance have other pages, or none.
 func (d *Dir) walReached(c controlfile.Control, lsn protocol.LSN) (bool, error) {
 	wal, err := d.openWALDirectory()
 	if err != nil {
@@ -43,8 +42,8 @@ func (d *Dir) walReached(c controlfile.Control, lsn protocol.LSN) (bool, error) 
 	return false, nil
 }
 
-// holdsPage reports whether the file is the segment of its name and has the page of WAL
-// that begins at page. A file that is gone has none.
+// holdsPage reports whether the content of a file belongs to its name and includes the WAL
+// page that begins at page. A file that is gone has no pages.
 func holdsPage(wal beneath.Dir, name string, c controlfile.Control, start, page protocol.LSN) (bool, error) {
 	fd, st, err := wal.Open(name)
 	switch {

@@ -12,10 +12,10 @@ import (
 	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
-// errNotSegment is a file whose content is not the WAL that its name promises.
+// errNotSegment says that the content of a file does not belong to its name.
 var errNotSegment = errors.New("not the WAL segment of that name")
 
-// The page headers of WAL (access/xlog_internal.h), in bytes: the long one is at
+// The sizes of WAL page headers (access/xlog_internal.h), in bytes. The long header is at
 // the start of a segment.
 const (
 	shortPageHeader = 24
@@ -24,7 +24,8 @@ const (
 	longHeaderFlag = 0x0002 // XLP_LONG_HEADER in xlp_info
 )
 
-// statSegment looks at a file of pg_wal: its status, or errNotSegment.
+// statSegment returns the status of a file of pg_wal. The error is errNotSegment where the
+// content does not belong to the name.
 func statSegment(wal beneath.Dir, name string, c controlfile.Control) (unix.Stat_t, error) {
 	fd, st, err := wal.Open(name)
 	switch {
@@ -37,9 +38,9 @@ func statSegment(wal beneath.Dir, name string, c controlfile.Control) (unix.Stat
 	return st, checkSegment(wal, fd, st, name, c)
 }
 
-// checkSegment compares size and first page header of an open segment with its
-// name. The page header is that of any version (xlp_magic). A recycled segment
-// still has the address of its former place, one allocated in advance has zeros.
+// checkSegment compares the size and the first page header of an open segment with its
+// name. Page headers of every version are accepted (xlp_magic). A recycled segment still
+// has the address of its former place; a segment allocated in advance has zeros.
 func checkSegment(wal beneath.Dir, fd beneath.File, st unix.Stat_t, name string, c controlfile.Control) error {
 	if st.Size != int64(c.WALSegmentSize) {
 		return errNotSegment
@@ -63,9 +64,9 @@ func checkSegment(wal beneath.Dir, fd beneath.File, st unix.Stat_t, name string,
 	return checkBranch(wal, h.timeline, timeline, start, c)
 }
 
-// checkBranch allows for the segment in which a timeline begins: its first pages
-// are a copy of the parent's, with the parent's timeline. The history file tells
-// whether the switch was there. Where that file is missing, nothing contradicts.
+// checkBranch accepts the segment in which a timeline begins. The first pages of such a
+// segment are a copy of the parent's, with the parent's timeline. The history file tells
+// whether the timeline began there. Without a history file the segment is accepted.
 func checkBranch(wal beneath.Dir, parent, timeline protocol.Timeline, start protocol.LSN, c controlfile.Control) error {
 	if parent == 0 || parent > timeline {
 		return errNotSegment
@@ -106,7 +107,7 @@ func decodePageHeader(b [longPageHeader]byte) pageHeader {
 	}
 }
 
-// segmentError is the answer to a segment that cannot be used, nil for nil.
+// segmentError is the answer where a segment cannot be used; nil for nil.
 func segmentError(name string, err error) error {
 	switch {
 	case err == nil:
@@ -117,12 +118,12 @@ func segmentError(name string, err error) error {
 	return ioError("read file", walDirectory+"/"+name, err)
 }
 
-// removed is the answer to WAL that is not there (any more).
+// removed is the answer where WAL was removed, or never existed.
 func removed(name string) *protocol.Error {
 	return protocol.Errorf(protocol.CodeUndefinedFile, "requested WAL segment %s has already been removed", name)
 }
 
-// isGone reports whether the error says that a file is not there.
+// isGone reports whether the error says that a file does not exist.
 func isGone(err error) bool {
 	return protocol.HasCode(err, protocol.CodeUndefinedFile)
 }
