@@ -20,6 +20,7 @@ import (
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/conformance"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest/longtest"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
 
@@ -67,9 +68,18 @@ func TestArchive_Backup(t *testing.T) {
 	}
 }
 
-// TestArchive_Conformance holds the cluster to the protocol, as the kit for servers has
-// it.
-func TestArchive_Conformance(t *testing.T) {
+// TestArchive_Conformance holds the cluster to the protocol, by a case of each area of the
+// kit for servers.
+func TestArchive_Conformance(t *testing.T) { checkArchive(t, "*/001") }
+
+// TestArchive_Conformance_Long is the whole kit.
+func TestArchive_Conformance_Long(t *testing.T) {
+	longtest.Mark(t)
+	checkArchive(t)
+}
+
+func checkArchive(t *testing.T, selected ...string) {
+	t.Helper()
 	files, err := sampleArchive()
 	must(t, err)
 	cluster, err := openArchive(files)
@@ -86,7 +96,7 @@ func TestArchive_Conformance(t *testing.T) {
 	address := listener.Addr().(*net.TCPAddr)
 	config, err := pgconn.ParseConfig(fmt.Sprintf("host=127.0.0.1 port=%d user=me sslmode=disable", address.Port))
 	must(t, err)
-	report, err := conformance.CheckServer(t.Context(), conformance.ServerOptions{Config: config})
+	report, err := conformance.CheckServer(t.Context(), conformance.ServerOptions{Config: config, Select: selected})
 	must(t, err)
 	if !report.OK() {
 		must(t, report.WriteTable(t.Output()))

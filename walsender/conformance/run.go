@@ -16,7 +16,8 @@ type T[Self any] interface {
 	Skipf(format string, args ...any)
 }
 
-// Run runs all cases against a client of the same program, each as a subtest:
+// Run runs cases against a client of the same program, each as a subtest: those that the
+// patterns select, as [Options.Select] does, or all where there are none.
 //
 //	func TestConformance(t *testing.T) {
 //		conformance.Run(t, func(ctx context.Context, target conformance.Target) error {
@@ -34,9 +35,13 @@ type T[Self any] interface {
 //
 // Cases of SHOULD count. Those that kill the client are skipped: run the kit against
 // your program for them. For anything else there is [CheckClient].
-func Run[Test T[Test]](t Test, client Client) {
+func Run[Test T[Test]](t Test, client Client, patterns ...string) {
 	t.Helper()
-	for _, c := range Cases() {
+	cases, err := Select(Cases(), patterns)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	for _, c := range cases {
 		t.Run(c.ID, func(t Test) {
 			t.Helper()
 			report, err := CheckClient(t.Context(), Options{Client: client, Select: []string{c.ID}, Strict: true})

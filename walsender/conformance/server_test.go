@@ -19,10 +19,20 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/walsender/conformance"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest/longtest"
 )
 
-// TestCheckServer_Pgparallel has the server of this project pass every case.
-func TestCheckServer_Pgparallel(t *testing.T) {
+// TestCheckServer_Pgparallel has the server of this project pass a case of each area.
+func TestCheckServer_Pgparallel(t *testing.T) { checkServer(t, oneOfEach) }
+
+// TestCheckServer_Pgparallel_Long has the server pass every case.
+func TestCheckServer_Pgparallel_Long(t *testing.T) {
+	longtest.Mark(t)
+	checkServer(t, nil)
+}
+
+func checkServer(t *testing.T, selected []string) {
+	t.Helper()
 	base := t.TempDir()
 	sample := walsendertest.Sample{
 		WALSegmentSize: 1 << 20, Timeline: 2, Unlogged: true,
@@ -35,7 +45,7 @@ func TestCheckServer_Pgparallel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	report, err := conformance.CheckServer(t.Context(), conformance.ServerOptions{Config: config, Strict: true})
+	report, err := conformance.CheckServer(t.Context(), conformance.ServerOptions{Config: config, Strict: true, Select: selected})
 	if err != nil {
 		t.Fatal(err)
 	}
