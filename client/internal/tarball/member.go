@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/protocol/tarheader"
 )
 
 // archive is a tar file that is being written.
@@ -44,7 +45,7 @@ func newTarEntry(a archive, b *batches, h tarHeader) (*tarEntry, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := a.open(b, int64(len(block))+h.size+tarPadding(h.size))
+	m, err := a.open(b, int64(len(block))+h.size+tarheader.Padding(h.size))
 	if err != nil {
 		return nil, notWritten(h.name, err)
 	}
@@ -73,7 +74,7 @@ func (e *tarEntry) Finish(sum io.Writer) error {
 		}
 		sum.Write(zeros)
 	}
-	if n := tarPadding(e.size); n > 0 {
+	if n := tarheader.Padding(e.size); n > 0 {
 		if err := e.put(make([]byte, n)); err != nil {
 			return err
 		}

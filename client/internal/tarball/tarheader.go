@@ -5,26 +5,25 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/protocol/tarheader"
 )
 
-// The archives are those of PostgreSQL's own base backups (src/port/tar.c): POSIX
-// ustar without prefixes, and sizes of 8 GiB and more in base 256.
+// The archives are those of PostgreSQL's own base backups (package tarheader), but for a
+// link that leads farther than a header has room for.
 const (
-	tarBlock   = 512
-	tarTrailer = 2 * tarBlock  // zeros at the end of an archive
-	tarNameMax = 99            // bytes of a name, and of what a link leads to without an extension
-	tarOwner   = "postgres"    // whose the files are, wherever there is such a user
-	tarMagic   = "ustar\x0000" // with the version
+	tarBlock   = tarheader.BlockSize
+	tarTrailer = tarheader.TrailerSize
 )
 
 // The kinds of members.
 const (
-	tarRegular   = '0'
-	tarSymlink   = '2'
-	tarDirectory = '5'
-	tarLongLink  = 'K' // GNU: its content is what the member behind it leads to
+	tarRegular   = tarheader.Regular
+	tarSymlink   = tarheader.Symlink
+	tarDirectory = tarheader.Directory
+	tarLongLink  = tarheader.Kind('K') // GNU: its content is what the member behind it leads to
 )
 
 // tarLongLinkName is the name of a tarLongLink member, for programs that take it for a file.
@@ -34,7 +33,7 @@ const tarLongLinkName = "pg_wal/@LongLink"
 // tarHeader describes a member.
 type tarHeader struct {
 	name    string // of a directory, too, without a slash at its end
-	kind    byte
+	kind    tarheader.Kind
 	size    int64 // of the content, which only a regular file has
 	mode    fs.FileMode
 	modTime int64  // Unix seconds
@@ -48,43 +47,32 @@ func (h tarHeader) encode() ([]byte, error) {
 	if err := checkTarName(h.name); err != nil {
 		return nil, err
 	}
-	if len(h.link) <= tarNameMax {
+	if len(h.link) <= tarheader.MaxName {
 		return h.block(), nil
 	}
 	content := h.link + "\x00"
 	long := tarHeader{name: tarLongLinkName, kind: tarLongLink, size: int64(len(content)), mode: 0o600, modTime: h.modTime}
 	blocks := append(long.block(), content...)
-	blocks = append(blocks, make([]byte, tarPadding(long.size))...)
+	blocks = append(blocks, make([]byte, tarheader.Padding(long.size))...)
 	return append(blocks, h.block()...), nil
 }
 
 // block is the block of the header itself.
 func (h tarHeader) block() []byte {
-	block := make([]byte, tarBlock)
-	name := h.name
-	if h.kind == tarDirectory || h.kind == tarSymlink {
-		name += "/"
+	block, err := tarheader.Header{
+		Name: h.name, Kind: h.kind, Size: h.size, Mode: uint32(h.mode.Perm()),
+		UID: uint32(max(os.Geteuid(), 0)), GID: uint32(max(os.Getegid(), 0)),
+		ModTime: time.Unix(h.modTime, 0), Link: h.link[:min(len(h.link), tarheader.MaxName)],
+	}.Append(nil)
+	if err != nil { // the name was checked, and the link is cut
+		panic(err)
 	}
-	copy(block[0:100], name)
-	putTarNumber(block[100:108], int64(h.mode.Perm()))
-	putTarNumber(block[108:116], int64(max(os.Geteuid(), 0)))
-	putTarNumber(block[116:124], int64(max(os.Getegid(), 0)))
-	putTarNumber(block[124:136], h.size)
-	putTarNumber(block[136:148], max(h.modTime, 0))
-	block[156] = h.kind
-	copy(block[157:256], h.link)
-	copy(block[257:265], tarMagic)
-	copy(block[265:297], tarOwner)
-	copy(block[297:329], tarOwner)
-	putTarNumber(block[329:337], 0)
-	putTarNumber(block[337:345], 0)
-	putTarNumber(block[148:156], tarChecksum(block))
 	return block
 }
 
 // checkTarName reports an error where a name does not fit into a header.
 func checkTarName(name string) error {
-	if len(name) > tarNameMax {
+	if len(name) > tarheader.MaxName {
 		return fmt.Errorf("file name too long for tar format: %q", name)
 	}
 	return nil
@@ -114,36 +102,3 @@ func checkTarNames(l *output.Listing) error {
 	}
 	return nil
 }
-
-// putTarNumber writes a number in octal with a space behind it, or in base 256 where
-// it has too many digits.
-func putTarNumber(field []byte, n int64) {
-	last := len(field) - 1
-	if n < 1<<(3*last) {
-		field[last] = ' '
-		for i := last - 1; i >= 0; i-- {
-			field[i] = '0' + byte(n&7)
-			n >>= 3
-		}
-		return
-	}
-	for i := last; i > 0; i-- {
-		field[i] = byte(n)
-		n >>= 8
-	}
-	field[0] = 0x80
-}
-
-// tarChecksum is the sum of all bytes, those of the checksum taken for spaces.
-func tarChecksum(block []byte) int64 {
-	sum := int64(8 * ' ')
-	for i, b := range block {
-		if i < 148 || i >= 156 {
-			sum += int64(b)
-		}
-	}
-	return sum
-}
-
-// tarPadding is how many zeros follow content of that size.
-func tarPadding(size int64) int64 { return -size & (tarBlock - 1) }

@@ -14,15 +14,16 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/pgparallel/pgparallel/client/internal/outputtest"
+	"github.com/pgparallel/pgparallel/protocol/tarheader"
 )
 
 // Go's reader finds in every header what was written into it.
 func TestTarHeader_Property(t *testing.T) {
-	kinds := map[byte]byte{tarRegular: tar.TypeReg, tarSymlink: tar.TypeSymlink, tarDirectory: tar.TypeDir}
+	kinds := map[tarheader.Kind]byte{tarRegular: tar.TypeReg, tarSymlink: tar.TypeSymlink, tarDirectory: tar.TypeDir}
 	rapid.Check(t, func(t *rapid.T) {
 		h := tarHeader{
 			name:    rapid.StringMatching(`[a-zA-Z0-9_.][ -~]{0,97}[a-zA-Z0-9_.]`).Draw(t, "name"),
-			kind:    rapid.SampledFrom([]byte{tarRegular, tarSymlink, tarDirectory}).Draw(t, "kind"),
+			kind:    rapid.SampledFrom([]tarheader.Kind{tarRegular, tarSymlink, tarDirectory}).Draw(t, "kind"),
 			mode:    fs.FileMode(rapid.Uint32Range(0, 0o777).Draw(t, "mode")),
 			modTime: rapid.OneOf(rapid.Int64Range(0, 1<<34), rapid.Int64Min(0)).Draw(t, "mtime"),
 		}
@@ -46,7 +47,7 @@ func TestTarHeader_Property(t *testing.T) {
 		}
 		want := tar.Header{
 			Typeflag: kinds[h.kind], Name: name, Linkname: h.link, Size: h.size, Mode: int64(h.mode),
-			Uid: os.Geteuid(), Gid: os.Getegid(), Uname: tarOwner, Gname: tarOwner, ModTime: time.Unix(h.modTime, 0),
+			Uid: os.Geteuid(), Gid: os.Getegid(), Uname: "postgres", Gname: "postgres", ModTime: time.Unix(h.modTime, 0),
 			Format: got.Format,
 		}
 		if diff := cmp.Diff(want, *got); diff != "" {
