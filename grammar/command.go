@@ -9,7 +9,7 @@ import (
 // DefaultLabel is the label of a backup that was started without one (§4.1).
 const DefaultLabel = "start backup"
 
-// Command is one of the ten commands of this package; there are no others. They
+// Command is one of the commands of this package; there are no others. They
 // are plain values that can be compared with ==.
 //
 // String is the command as a client sends it: keywords in upper case, no trailing

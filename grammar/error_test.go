@@ -72,7 +72,7 @@ func TestParse_Errors(t *testing.T) {
 		{"§2.4 too many semicolons", `STOP_BACKUP` + strings.Repeat(";", 64), syntax(75, tooManyTokens)},
 		{"§2.4 unknown and too many tokens", strings.Repeat("A ", 100), unknown("A")},
 
-		{"§2.6 unknown", `BASE_BACKUP ( LABEL 'x' )`, unknown("BASE_BACKUP")},
+		{"§2.6 unknown", `UPLOAD_MANIFEST ( LABEL 'x' )`, unknown("UPLOAD_MANIFEST")},
 		{"§2.6 unknown, whatever follows", `SELECT 'it`, unknown("SELECT")},
 		{"§2.6 unknown, cut", strings.Repeat("ö", 65), unknown(strings.Repeat("ö", 64))},
 		{"§2.6 unknown, not UTF-8", "\xffoo", unknown("\uFFFDoo")},

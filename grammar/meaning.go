@@ -100,6 +100,17 @@ func (s sendFile) meaning() (Command, error) {
 	return c, nil
 }
 
+func (s baseBackup) meaning() (Command, error) {
+	var values []string
+	for _, t := range s.Text {
+		values = append(values, t.Value)
+	}
+	if n := len(values); n > 0 && values[n-1] == ";" {
+		values = values[:n-1]
+	}
+	return BaseBackup{Text: strings.Join(values, " ")}, nil
+}
+
 func (s identifySystem) meaning() (Command, error) {
 	return IdentifySystem{}, nil
 }

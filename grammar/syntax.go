@@ -56,6 +56,12 @@ type sendFileOption struct {
 	Tokens []lexer.Token `parser:"'NOVERIFY_CHECKSUMS' | 'DESCRIPTOR'"`
 }
 
+// baseBackup takes whatever stands behind the keyword: what that means depends on the
+// version of PostgreSQL (optionlist.go).
+type baseBackup struct {
+	Text []lexer.Token `parser:"'BASE_BACKUP' @( (Word | Name | String | Integer | Character | Unterminated)* )"`
+}
+
 type identifySystem struct {
 	Keyword lexer.Token `parser:"@'IDENTIFY_SYSTEM'"`
 }
@@ -76,7 +82,7 @@ var parser = sync.OnceValue(func() *participle.Parser[query] {
 		participle.Union[statement](
 			startBackup{}, joinBackup{}, stopBackup{},
 			listTablespaces{}, listFiles{}, listWALFiles{}, sendFile{},
-			identifySystem{}, show{}, timelineHistory{},
+			identifySystem{}, show{}, timelineHistory{}, baseBackup{},
 		),
 	)
 })

@@ -30,15 +30,25 @@ func textValue(t lexer.Token) (string, error) {
 // control character could forge.
 func labelValue(t lexer.Token) (string, error) {
 	label, err := textValue(t)
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", err
-	case len(label) > maxLabelLength:
-		return "", errorAt(t, protocol.CodeInvalidParameterValue, "backup label too long (max %d bytes)", maxLabelLength)
-	case strings.ContainsFunc(label, unicode.IsControl):
-		return "", errorAt(t, protocol.CodeInvalidParameterValue, "backup label must not contain control characters")
+	}
+	if wrong := checkLabel(label); wrong != nil {
+		wrong.Position = t.Pos.Column
+		return "", wrong
 	}
 	return label, nil
+}
+
+// checkLabel is what is wrong with a label, or nil.
+func checkLabel(label string) *protocol.Error {
+	switch {
+	case len(label) > maxLabelLength:
+		return protocol.Errorf(protocol.CodeInvalidParameterValue, "backup label too long (max %d bytes)", maxLabelLength)
+	case strings.ContainsFunc(label, unicode.IsControl):
+		return protocol.Errorf(protocol.CodeInvalidParameterValue, "backup label must not contain control characters")
+	}
+	return nil
 }
 
 func maxRateValue(t lexer.Token) (int, error) {

@@ -111,8 +111,8 @@ A> LIST_WAL_FILES END_WAL_LOCATION '0/1' END_WAL_LOCATION '0/1'
 ERROR:  42601: duplicate option "END_WAL_LOCATION"
 LINE 1: LIST_WAL_FILES END_WAL_LOCATION '0/1' END_WAL_LOCATION '0/1'...
                                               ^
-A> BASE_BACKUP
-ERROR:  0A000: unrecognized replication command "BASE_BACKUP"
+A> UPLOAD_MANIFEST
+ERROR:  0A000: unrecognized replication command "UPLOAD_MANIFEST"
 A> select 1
 ERROR:  0A000: unrecognized replication command "select"
 `)

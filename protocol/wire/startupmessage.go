@@ -103,7 +103,7 @@ func (m StartupMessage) Replication() (bool, error) {
 	if value == "database" {
 		return true, nil
 	}
-	wanted, valid := parseBool(value)
+	wanted, valid := protocol.ParseBool(value)
 	if given && !valid {
 		return false, protocol.Fatalf(protocol.CodeInvalidParameterValue, "invalid value for parameter %q: %q", "replication", protocol.Shorten(value, 64)).
 			WithHint(`Valid values are: "false", 0, "true", 1, "database".`)
@@ -113,19 +113,4 @@ func (m StartupMessage) Replication() (bool, error) {
 			WithHint(`Connect with "replication=true".`)
 	}
 	return true, nil
-}
-
-// parseBool is PostgreSQL's parse_bool: any prefix that is unambiguous, any case.
-func parseBool(s string) (value, valid bool) {
-	s = strings.ToLower(s)
-	prefixOf := func(word string, shortest int) bool {
-		return len(s) >= shortest && strings.HasPrefix(word, s)
-	}
-	switch {
-	case s == "1", prefixOf("true", 1), prefixOf("yes", 1), prefixOf("on", 2):
-		return true, true
-	case s == "0", prefixOf("false", 1), prefixOf("no", 1), prefixOf("off", 2):
-		return false, true
-	}
-	return false, false
 }
