@@ -17,6 +17,9 @@ type StartPoint struct {
 	// Label is the backup_label file, empty where the cluster cannot know it
 	// yet or has none. The one of [BackupStop] is what counts.
 	Label string
+	// StopUnknown says that the stop will tell no StopPtr: the backup needs all WAL from
+	// StartPtr on.
+	StopUnknown bool
 }
 
 // RunningBackup is a backup that a cluster has begun: the cluster is in backup mode

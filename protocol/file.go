@@ -23,6 +23,11 @@ type File struct {
 	Type    FileType
 	Size    int64     // bytes; 0 for directories and links
 	ModTime time.Time // as by [FileTime]
+
+	// What the headers of archives have besides (§9.1). It is not on the wire, and a
+	// Mode of 0 says that none of it is known.
+	Mode     uint32 // permission bits, 07777
+	UID, GID uint32
 }
 
 // FileColumns are the columns of LIST_FILES and LIST_WAL_FILES.

@@ -43,19 +43,27 @@ func (s *session) checkGrant(text string) error {
 	}
 	command, err := grammar.Parse(text)
 	switch command.(type) {
-	case nil:
-		unknown := protocol.HasCode(err, protocol.CodeFeatureNotSupported)
-		if _, passes := s.server.Cluster.(PassThrough); unknown && passes && !s.grant.PassThrough {
-			return s.denied("permission denied to use PostgreSQL's replication commands")
-		}
-		return nil
 	case grammar.IdentifySystem, grammar.Show, grammar.TimelineHistory:
 		return nil
 	}
-	if !s.grant.Backup {
+	switch {
+	case s.isForPostgreSQL(command, err):
+		if !s.grant.PassThrough {
+			return s.denied("permission denied to use PostgreSQL's replication commands")
+		}
+	case command != nil && !s.grant.Backup:
 		return s.denied("permission denied to take a backup")
 	}
 	return nil
+}
+
+// isForPostgreSQL reports whether a text, with what it is parsed as, is a command that
+// would be passed through, and that only PostgreSQL or this server's own BASE_BACKUP could
+// answer.
+func (s *session) isForPostgreSQL(command grammar.Command, err error) bool {
+	_, passes := s.server.Cluster.(PassThrough)
+	_, isBaseBackup := command.(grammar.BaseBackup)
+	return passes && (isBaseBackup || protocol.HasCode(err, protocol.CodeFeatureNotSupported))
 }
 
 // denied is the answer to a command that the session may not run, or, from a reserved

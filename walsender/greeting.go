@@ -72,7 +72,7 @@ func (s *session) greet(ctx context.Context, m wire.StartupMessage, warning *pro
 // PostgreSQL sends them.
 func (s *session) parameters(settings protocol.Settings, m wire.StartupMessage) [][2]string {
 	hotStandby, _ := settings.Show("in_hot_standby")
-	return [][2]string{
+	parameters := [][2]string{
 		{"in_hot_standby", hotStandby},
 		{"integer_datetimes", "on"},
 		{"TimeZone", orDefault(m.Parameters["TimeZone"], "UTC")},
@@ -86,10 +86,15 @@ func (s *session) parameters(settings protocol.Settings, m wire.StartupMessage) 
 		{"client_encoding", "UTF8"},
 		{"server_version", settings.ServerVersion},
 		{"server_encoding", "UTF8"},
-		{"parallel_backup_protocol", "1"},
-		{protocol.ParameterWAL, string(s.walAccess())},
-		{protocol.ParameterExtensions, s.extensions()},
 	}
+	if !s.server.Commands.has(ParallelBackup) {
+		return parameters
+	}
+	return append(parameters,
+		[2]string{"parallel_backup_protocol", "1"},
+		[2]string{protocol.ParameterWAL, string(s.walAccess())},
+		[2]string{protocol.ParameterExtensions, s.extensions()},
+	)
 }
 
 // walAccess tells how the session can have WAL. Of a cluster that does not run, it stays.
@@ -107,7 +112,7 @@ func (s *session) walAccess() protocol.WALAccess {
 
 // primaryConnInfo tells a session that may stream WAL where it comes from.
 func (s *session) primaryConnInfo() string {
-	if s.walAccess() != protocol.WALStreamed {
+	if !s.server.Commands.has(ParallelBackup) || s.walAccess() != protocol.WALStreamed {
 		return ""
 	}
 	return s.server.Cluster.(RunningCluster).PrimaryConnInfo()

@@ -60,7 +60,7 @@ func commandLevel(command grammar.Command, err error) zapcore.Level {
 		return zap.InfoLevel
 	}
 	switch command.(type) {
-	case grammar.StartBackup, grammar.JoinBackup, grammar.StopBackup:
+	case grammar.StartBackup, grammar.JoinBackup, grammar.StopBackup, grammar.BaseBackup:
 		return zap.InfoLevel
 	}
 	return zap.DebugLevel

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"iter"
 	"net"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
@@ -21,6 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // memCluster is a cluster in memory that waits and fails where a test wants it to.
 type memCluster struct {
 	files      fstest.MapFS
+	major      int // of PostgreSQL
 	inRecovery atomic.Bool
 
 	startGate chan struct{} // not nil: StartBackup waits for it
@@ -35,6 +37,7 @@ type memCluster struct {
 
 func newMemCluster() *memCluster {
 	return &memCluster{
+		major: 15,
 		files: fstest.MapFS{
 			"PG_VERSION":        {Data: []byte("15\n")},
 			"base/1/100":        {Data: make([]byte, 300<<10)},
@@ -70,7 +73,7 @@ func (c *memCluster) Identify(context.Context) (protocol.System, error) {
 
 func (c *memCluster) Settings(context.Context) (protocol.Settings, error) {
 	return protocol.Settings{
-		ServerVersion: "15", ServerVersionNum: 150000, WALSegmentSize: 16 << 20, BlockSize: 8192,
+		ServerVersion: strconv.Itoa(c.major), ServerVersionNum: c.major * 10000, WALSegmentSize: 16 << 20, BlockSize: 8192,
 		DataChecksums: true, DataDirectoryMode: 0o700, InHotStandby: c.inRecovery.Load(),
 	}, nil
 }

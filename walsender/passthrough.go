@@ -42,7 +42,7 @@ func (s *session) passedText(text string, command grammar.Command, err error) (s
 // server and PostgreSQL have.
 func isAlsoStock(word string) bool {
 	switch word {
-	case "IDENTIFY_SYSTEM", "SHOW", "TIMELINE_HISTORY":
+	case "IDENTIFY_SYSTEM", "SHOW", "TIMELINE_HISTORY", "BASE_BACKUP":
 		return true
 	}
 	return false
@@ -128,7 +128,7 @@ func (s *session) logPassed(text string, began time.Time, bytes int64, code stri
 		fields = append(fields, zap.Error(err))
 	}
 	level := zap.InfoLevel
-	if isAlsoStock(grammar.Verb(text)) && code == "" && err == nil {
+	if verb := grammar.Verb(text); isAlsoStock(verb) && verb != "BASE_BACKUP" && code == "" && err == nil {
 		level = zap.DebugLevel
 	}
 	s.log.Log(level, "command", fields...)

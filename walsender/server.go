@@ -81,6 +81,13 @@ type Server struct {
 	// as long (§4.2).
 	AuthFailureDelay time.Duration
 
+	// Commands are the families of commands that the server answers by itself, as
+	// ParallelBackup | BaseBackup; 0 means all of them. A command of another family is
+	// 0A000, as one is that no server knows. Without ParallelBackup the server does not
+	// announce itself as one of this protocol (§1.5). What a [PassThrough] cluster is
+	// handed is its own matter.
+	Commands CommandFamilies
+
 	// Authorize is asked before each command, with its text as it was sent, which
 	// is of any kind (package grammar reads those of this protocol) and may hold a
 	// backup's id, a secret. If it returns nil the command goes ahead; a

@@ -160,6 +160,9 @@ func (s *session) answerHere(ctx context.Context, command grammar.Command, inval
 	began, sent := time.Now(), s.out.bytesSaid()
 	failed := invalid
 	if failed == nil {
+		failed = s.server.checkServed(command)
+	}
+	if failed == nil {
 		failed = s.execute(ctx, command)
 	}
 	s.logCommand(command, began, s.out.bytesSaid()-sent, failed)
@@ -195,6 +198,8 @@ func (s *session) execute(ctx context.Context, command grammar.Command) (err err
 		return s.listWALFiles(ctx, c)
 	case grammar.SendFile:
 		return s.sendFile(ctx, c)
+	case grammar.BaseBackup:
+		return s.baseBackup(ctx, c)
 	case grammar.IdentifySystem:
 		return s.identifySystem(ctx)
 	case grammar.Show:

@@ -93,11 +93,15 @@ func (i fileInfo) IsDir() bool { return false }
 
 func (i fileInfo) Sys() any { return i.stat }
 
-// row is the file's row in a listing.
+// row is the file's row in a listing. A link that is listed as a directory says nothing of
+// a directory's mode.
 func row(path string, kind protocol.FileType, st unix.Stat_t) protocol.File {
 	f := protocol.File{Path: path, Type: kind, ModTime: modTime(st)}
 	if kind == protocol.TypeFile {
 		f.Size = st.Size
+	}
+	if kind != protocol.TypeDirectory || beneath.FileType(st) == unix.S_IFDIR {
+		f.Mode, f.UID, f.GID = uint32(st.Mode)&0o7777, st.Uid, st.Gid
 	}
 	return f
 }

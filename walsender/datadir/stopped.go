@@ -94,7 +94,9 @@ func (s *Stopped) StartBackup(ctx context.Context, r protocol.BackupRequest) (pr
 		return protocol.StartPoint{}, nil, err
 	}
 	c.WarnUnverified(r.Notice)
-	return protocol.StartPoint{StartPtr: b.stop.StartPtr, Timeline: b.stop.Timeline, Label: b.stop.Label}, b, nil
+	return protocol.StartPoint{
+		StartPtr: b.stop.StartPtr, Timeline: b.stop.Timeline, Label: b.stop.Label, StopUnknown: b.stop.StopPtr == 0,
+	}, b, nil
 }
 
 // CheckBackup returns the error that StartBackup would return now.
