@@ -156,6 +156,36 @@ func TestTar_OutputWithTablespaces(t *testing.T) {
 	}
 }
 
+// An in-place tablespace has an archive of its own, as pg_basebackup writes it, and none where
+// there is one output for all.
+func TestTar_InPlaceTablespace(t *testing.T) {
+	source := writeSample(t, walsendertest.Sample{Tablespaces: []walsendertest.SampleTablespace{{OID: 16400}}, Version: 16})
+	config := serve(t, source, &walsender.Server{})
+	dir, unpacked := filepath.Join(t.TempDir(), "copy"), t.TempDir()
+	_, err := client.Backup(t.Context(), client.Options{ConnConfig: config, Dir: dir, Jobs: 3, Archive: &client.ArchiveOptions{}})
+	must(t, err)
+	if diff := cmp.Diff([]string{"16400.tar", "backup_manifest", "base.tar"}, names(t, dir)); diff != "" {
+		t.Errorf("names in the target (-want +got):\n%s", diff)
+	}
+	expectWhole(t, dir)
+	for name, within := range map[string]string{"base.tar": "", "16400.tar": "pg_tblspc/16400"} {
+		for _, h := range extract(t, decompressed(t, filepath.Join(dir, name)), filepath.Join(unpacked, within)) {
+			if strings.HasPrefix(h.Name, "pg_tblspc/16400/P") || within != "" && !strings.HasPrefix(h.Name, "PG_16_") {
+				t.Errorf("%s has %s", name, h.Name)
+			}
+		}
+	}
+	copyFile(t, filepath.Join(dir, "backup_manifest"), filepath.Join(unpacked, "backup_manifest"))
+	expectWhole(t, unpacked)
+
+	var out bytes.Buffer
+	_, err = client.Backup(t.Context(), client.Options{ConnConfig: config, Archive: &client.ArchiveOptions{Output: &out}})
+	must(t, err)
+	unpacked = t.TempDir()
+	extract(t, &out, unpacked)
+	expectWhole(t, unpacked)
+}
+
 // stuckOutput takes nothing until its deadline has passed.
 type stuckOutput struct {
 	stuck  func()

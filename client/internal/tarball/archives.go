@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -64,7 +65,7 @@ func (a *Archives) LayOut(l *output.Listing) error {
 	if err := a.beginBase(); err != nil {
 		return err
 	}
-	for _, oid := range l.Links {
+	for _, oid := range a.separate(l) {
 		space, err := a.begin(strconv.FormatUint(uint64(oid), 10) + ".tar")
 		if err != nil {
 			return err
@@ -77,6 +78,20 @@ func (a *Archives) LayOut(l *output.Listing) error {
 		}
 	}
 	return a.own.Flush() // directories come before what they hold
+}
+
+// separate is the tablespaces that have archives of their own: those with links, and those in
+// place, which are directories in pg_tblspc. Archives that share one output cannot be told
+// apart: there what lies in place is a part of the data directory.
+func (a *Archives) separate(l *output.Listing) []uint32 {
+	oids := slices.Clone(l.Links)
+	for _, path := range l.Directories {
+		oid, rest, within := output.SplitTablespacePath(path)
+		if within && rest == "" && a.Tree != nil && !slices.Contains(oids, oid) {
+			oids = append(oids, oid)
+		}
+	}
+	return oids
 }
 
 // beginBase begins the archive of the data directory, the first of all.
