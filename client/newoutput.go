@@ -19,7 +19,7 @@ func newOutput(o Options, log output.Log) (output.Output, error) {
 	if archives.Out != nil {
 		return tarball.New(archives), nil
 	}
-	tree, err := datatree.New(datatree.Config{Dir: o.Dir, WALDir: o.WAL.Dir, Force: o.Force, NoSync: o.NoSync, NoClean: o.NoClean, Log: log})
+	tree, err := datatree.New(datatree.Config{Dir: o.Dir, WALDir: o.WAL.Dir, Force: o.Force, NoSync: o.NoSync, SyncMethod: o.SyncMethod, NoClean: o.NoClean, Log: log})
 	if err != nil {
 		return nil, err
 	}

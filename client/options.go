@@ -104,6 +104,10 @@ type Options struct {
 	NoSync            bool // do not wait until the backup is on disk: for tests only
 	NoClean           bool // on failure leave behind what was written
 
+	// SyncMethod says by which calls the backup is brought to disk; the zero value
+	// takes the fastest that is safe.
+	SyncMethod SyncMethod
+
 	// Progress is told how far the backup has come, at most five times a
 	// second and once more at its end, always from the same goroutine. It must
 	// return quickly. Nil means that nobody asks.
@@ -124,6 +128,20 @@ type Options struct {
 	// step is called before each step of the run, with its name.
 	step func(name string)
 }
+
+// SyncMethod says by which calls a backup is brought to disk.
+type SyncMethod = datatree.SyncMethod
+
+const (
+	// SyncAuto asks each file system once, where it is known to do what it is asked for,
+	// and each file elsewhere. It is the default.
+	SyncAuto = datatree.SyncAuto
+	// SyncFsync asks for each file and directory, with fsync.
+	SyncFsync = datatree.SyncFsync
+	// SyncSyncfs asks each file system once, with syncfs. Only Linux has that call, and
+	// there are file systems that ignore it (FUSE, CIFS, 9p).
+	SyncSyncfs = datatree.SyncSyncfs
+)
 
 // The bounds of [Options.MaxRate], in kB per second: PostgreSQL's, by the same names
 // (basebackup.h).
@@ -165,7 +183,8 @@ type ManifestOptions struct {
 }
 
 // ArchiveOptions have a backup written as tar archives: base.tar, and OID.tar for each
-// tablespace, to be unpacked into empty directories, base.tar into the data directory.
+// tablespace, to be unpacked into empty directories, base.tar into the data directory, and
+// that of an in-place tablespace into pg_tblspc/OID in it.
 // WAL that is fetched is in base.tar, WAL that is streamed in pg_wal.tar, to be unpacked
 // into pg_wal. The manifest lies beside them. Where the tablespaces are to be unpacked
 // is written down in base.tar, [Options].TablespaceMap applied. The zero value does not
@@ -310,6 +329,8 @@ func (o *Options) checkNumbers() error {
 		return wrongOption(fmt.Sprintf("%%s must be in range 0..%d", math.MaxInt32), "Jobs")
 	case o.MinJobs < 0:
 		return wrongOption(fmt.Sprintf("%%s must be in range 0..%d", math.MaxInt32), "MinJobs")
+	case o.SyncMethod == SyncSyncfs && !datatree.CanSyncfs:
+		return wrongOption(`this build does not support sync method "syncfs"`, "SyncMethod")
 	case o.MinJobs > max(o.Jobs, 1):
 		return wrongOption("%s must not be above %s", "MinJobs", "Jobs")
 	case o.Timeout < 0:

@@ -101,6 +101,37 @@ func TestSync_ThroughLinks(t *testing.T) {
 	}
 }
 
+// --sync-method says which calls are made, whatever the file system.
+func TestSync_Method(t *testing.T) {
+	t.Parallel()
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skip("needs strace")
+	}
+	from := newSample(t)
+	s := serve(t, from.dir)
+	for method, want := range map[string]struct{ files, systems bool }{"fsync": {true, false}, "syncfs": {false, true}} {
+		base := t.TempDir()
+		trace, dir := filepath.Join(base, "trace"), filepath.Join(base, "copy")
+		cmd := backup(t, s.socketDir, dir, "--sync-method", method, "-T", from.location+"="+filepath.Join(base, "space"))
+		traced := exec.Command(strace, append([]string{"-f", "-y", "-o", trace, "-e", "trace=fsync,syncfs"}, cmd.Args...)...)
+		traced.Env = cmd.Env
+		b := run(t, traced)
+		if strings.Contains(b.stderr.String(), "ptrace") {
+			t.Skip("strace may not trace here")
+		}
+		if b.status() != 0 {
+			t.Fatalf("exit status %d", b.status())
+		}
+		calls, err := os.ReadFile(trace)
+		must(t, err)
+		files := strings.Contains(string(calls), filepath.Join(dir, "PG_VERSION")+">")
+		if systems := strings.Contains(string(calls), "syncfs("); files != want.files || systems != want.systems {
+			t.Errorf("%s: files are synchronized: %v, and file systems: %v", method, files, systems)
+		}
+	}
+}
+
 // Directories that others own are used as they are, and parents that cannot be read are
 // no obstacle.
 func TestMode_OfOthers(t *testing.T) {

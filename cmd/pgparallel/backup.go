@@ -33,13 +33,16 @@ Options controlling the output:
   -T, --tablespace-mapping=OLDDIR=NEWDIR
                          relocate tablespace in OLDDIR to NEWDIR
       --waldir=WALDIR    location for the write-ahead log directory
+  -t, --target=client    where the backup goes; there is no other target
   -X, --wal-method=none|fetch|stream
                          include required WAL files with specified method
                          (default: stream from a running cluster, else fetch)
   -z, --gzip             compress tar output
-  -Z, --compress=[client-]METHOD[:LEVEL]
+  -Z, --compress=[client-]METHOD[:DETAIL]
                          compress tar output with gzip (1 to 9), lz4 (1 to 12)
-                         or zstd (1 to 22); 0 or none for not at all
+                         or zstd (1 to 22); 0 or none for not at all. DETAIL is
+                         a level, or level=N, and for zstd workers=N and long,
+                         separated by commas
 
 General options:
   -c, --checkpoint=fast|spread
@@ -67,6 +70,9 @@ General options:
       --no-slot          prevent creation of temporary replication slot
       --no-verify-checksums
                          do not verify checksums
+      --sync-method=METHOD
+                         set method for syncing files to disk: fsync, or syncfs
+                         on Linux (default: the faster one that is safe)
       --timeout=SECONDS  fail if the server owes an answer and is silent for so
                          long (default: 0, no limit): longer than a spread
                          checkpoint takes. It does not count while the server

@@ -42,53 +42,80 @@ func (c *compression) UnmarshalText(text []byte) error {
 	if c.Method, known = methods[strings.TrimPrefix(method, "client-")]; !known {
 		return usagef("unrecognized compression algorithm: %q", method)
 	}
-	c.Level, c.given = 0, true
+	c.Compression = client.Compression{Method: c.Method}
+	c.given = true
 	if !detailed {
 		return nil
 	}
-	level, err := compressionLevel(detail)
-	if err != nil {
-		return err
-	}
-	if c.Level = level; c.Check() != nil || level == 0 {
-		return c.levelError()
-	}
-	return nil
+	return c.detail(detail)
 }
 
-// compressionLevel reads a level, or a list of options with nothing but that.
-func compressionLevel(detail string) (int, error) {
-	value := detail
-	if level, err := strconv.Atoi(detail); err == nil {
-		return level, nil
+// detail reads a level, or a list of options.
+func (c *compression) detail(detail string) error {
+	if _, err := strconv.Atoi(detail); err == nil {
+		detail = "level=" + detail
 	}
+	leveled := false
 	for option := range strings.SplitSeq(detail, ",") {
-		keyword, text, hasValue := strings.Cut(option, "=")
+		keyword, value, hasValue := strings.Cut(option, "=")
+		var err error
 		switch {
 		case option == "":
-			return 0, usagef("invalid compression specification: found empty string where a compression option was expected")
-		case keyword == "workers":
-			return 0, usagef("invalid compression specification: compression option \"workers\" is not of use here: each connection compresses on its own")
-		case keyword != "level":
-			return 0, usagef("invalid compression specification: unrecognized compression option: %q", keyword)
+			err = invalidCompression("found empty string where a compression option was expected")
+		case keyword == "long":
+			c.LongDistance, err = compressionFlag(keyword, value, hasValue)
+		case keyword != "level" && keyword != "workers":
+			err = invalidCompression("unrecognized compression option: %q", keyword)
 		case !hasValue:
-			return 0, usagef("invalid compression specification: compression option %q requires a value", keyword)
+			err = invalidCompression("compression option %q requires a value", keyword)
+		case keyword == "level":
+			leveled = true
+			c.Level, err = compressionNumber(keyword, value)
+		default:
+			c.Workers, err = compressionNumber(keyword, value)
 		}
-		value = text
+		if err != nil {
+			return err
+		}
 	}
-	level, err := strconv.Atoi(value)
-	if err != nil {
-		return 0, usagef("invalid compression specification: value for compression option \"level\" must be an integer")
-	}
-	return level, nil
+	return c.check(leveled)
 }
 
-// levelError is what is wrong with a level that the method has not. A level of 0, which
-// stands for the default in package client, is none that can be asked for.
-func (c *compression) levelError() error {
-	wrong := c.Compression
-	if wrong.Level == 0 {
-		wrong.Level = -1
+func invalidCompression(format string, args ...any) error {
+	return usagef("invalid compression specification: "+format, args...)
+}
+
+func compressionNumber(keyword, value string) (int, error) {
+	n, err := strconv.Atoi(value)
+	if err != nil {
+		return 0, invalidCompression("value for compression option %q must be an integer", keyword)
 	}
-	return &usageError{wrong.Check().Error()}
+	return n, nil
+}
+
+// compressionFlag reads what is on if nothing else is said.
+func compressionFlag(keyword, value string, hasValue bool) (bool, error) {
+	switch strings.ToLower(value) {
+	case "on", "yes", "true", "1":
+		return true, nil
+	case "off", "no", "false", "0":
+		return false, nil
+	}
+	if hasValue {
+		return false, invalidCompression("value for compression option %q must be a Boolean value", keyword)
+	}
+	return true, nil
+}
+
+// check says what is wrong with what was given. A level of 0, which stands for the default
+// in package client, is none that can be asked for.
+func (c *compression) check(leveled bool) error {
+	given := c.Compression
+	if leveled && given.Level == 0 {
+		given.Level = -1
+	}
+	if err := given.Check(); err != nil {
+		return &usageError{err.Error()}
+	}
+	return nil
 }

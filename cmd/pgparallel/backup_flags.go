@@ -30,6 +30,8 @@ type backupCommand struct {
 	NoEstimateSize      bool
 	NoManifest          bool
 	NoVerifyChecksums   bool
+	SyncMethod          syncMethod
+	Target              backupTarget `short:"t"`
 
 	runOptions
 	slotOptions
@@ -94,6 +96,7 @@ func (c *backupCommand) options(log func(client.Event)) (client.Options, error) 
 		NoVerifyChecksums: c.NoVerifyChecksums,
 		NoSync:            c.NoSync,
 		NoClean:           c.NoClean,
+		SyncMethod:        c.SyncMethod.SyncMethod,
 		Log:               log,
 	}
 	if c.Format.tar {
@@ -136,8 +139,8 @@ var flagNames = map[string]string{
 	"Label": "--label", "Manifest.Checksums": "--manifest-checksums", "Manifest.ForceEncode": "--manifest-force-encode",
 	"Manifest.Omit": "--no-manifest", "MaxRate": "--max-rate", "MinJobs": "--min-jobs", "NoClean": "--no-clean",
 	"NoEstimateSize": "--no-estimate-size", "NoSync": "--no-sync", "NoVerifyChecksums": "--no-verify-checksums",
-	"PrimaryConnInfo": "--primary-conninfo",
-	"TablespaceMap":   "--tablespace-mapping", "Timeout": "--timeout", "WAL.CreateSlot": "--create-slot", "WAL.Dir": "--waldir",
+	"PrimaryConnInfo": "--primary-conninfo", "SyncMethod": "--sync-method",
+	"TablespaceMap": "--tablespace-mapping", "Timeout": "--timeout", "WAL.CreateSlot": "--create-slot", "WAL.Dir": "--waldir",
 	"WAL.Method": "--wal-method", "WAL.NoSlot": "--no-slot", "WAL.Slot": "--slot", "WAL.StatusInterval": "--status-interval",
 	"WriteRecoveryConf": "--write-recovery-conf",
 }

@@ -26,6 +26,36 @@ func (f *outputFormat) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// syncMethod is the value of --sync-method.
+type syncMethod struct{ client.SyncMethod }
+
+// UnmarshalText is called by the parser.
+func (m *syncMethod) UnmarshalText(text []byte) error {
+	switch string(text) {
+	case "fsync":
+		m.SyncMethod = client.SyncFsync
+	case "syncfs":
+		m.SyncMethod = client.SyncSyncfs
+	default:
+		return usagef("unrecognized sync method: %s", text)
+	}
+	return nil
+}
+
+// backupTarget is the value of -t: "client", which is the only one.
+type backupTarget struct{}
+
+// UnmarshalText refuses the other targets of pg_basebackup.
+func (*backupTarget) UnmarshalText(text []byte) error {
+	switch name, _, _ := strings.Cut(string(text), ":"); name {
+	case "client":
+		return nil
+	case "blackhole", "server":
+		return usagef("not supported: --target=%s: the backup is written by the client, which checks what arrives", name)
+	}
+	return usagef("unrecognized target: %q", text)
+}
+
 // transferRate is the value of -r: kB per second, 0 for no limit.
 type transferRate int
 

@@ -13,8 +13,6 @@ func foreignOptions(c command) []foreignOption {
 	}
 	return []foreignOption{
 		{"-i", "--incremental", "a backup holds all files, and is none that pg_combinebackup takes; use pg_basebackup for an incremental one"},
-		{"-t", "--target", "the backup is written by the client, which checks what arrives; use --pgdata, with \"-\" and --format=tar for standard output"},
-		{"", "--sync-method", "files are synchronized one by one while others are copied; use --no-sync to synchronize none"},
 	}
 }
 

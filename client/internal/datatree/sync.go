@@ -11,6 +11,19 @@ import (
 	"github.com/pgparallel/pgparallel/client/internal/output"
 )
 
+// SyncMethod says by which calls everything is made durable.
+type SyncMethod int
+
+const (
+	// SyncAuto asks a file system once, where that is known to be enough, and for each file
+	// elsewhere.
+	SyncAuto SyncMethod = iota
+	// SyncFsync asks for each file and directory (fsync).
+	SyncFsync
+	// SyncSyncfs asks each file system once (syncfs), which only Linux can.
+	SyncSyncfs
+)
+
 // fileSystem is a file system that holds directories of the backup.
 type fileSystem struct {
 	device uint64
@@ -66,7 +79,10 @@ func (t *Tree) syncAll() error {
 	t.Log.Verbose("syncing data to disk ...")
 	whole := map[uint64]bool{}
 	for _, system := range t.systems {
-		done, err := syncFileSystem(system.file)
+		if t.SyncMethod == SyncFsync {
+			break
+		}
+		done, err := syncFileSystem(system.file, t.SyncMethod == SyncSyncfs)
 		if err != nil {
 			return fmt.Errorf("could not synchronize directory %q to disk: %w", t.main.path, err)
 		}

@@ -29,9 +29,15 @@ func flushes(release string, system int64) bool {
 	return atLeast(release, 5, 8) && slices.Contains(flushed, system)
 }
 
+// CanSyncfs reports whether there is a call for whole file systems.
+const CanSyncfs = true
+
 // syncFileSystem makes a file system durable by one system call, and reports whether it
-// did: not where the call is missing, or cannot be trusted.
-func syncFileSystem(file *os.File) (done bool, err error) {
+// did: not where the call is missing, or cannot be trusted, unless it is wanted.
+func syncFileSystem(file *os.File, wanted bool) (done bool, err error) {
+	if wanted {
+		return true, os.NewSyscallError("syncfs", unix.Syncfs(int(file.Fd())))
+	}
 	var name unix.Utsname
 	var system unix.Statfs_t
 	fd := int(file.Fd())

@@ -4,5 +4,8 @@ package datatree
 
 import "os"
 
-// syncFileSystem reports that there is no call which makes a whole file system durable.
-func syncFileSystem(*os.File) (done bool, err error) { return false, nil }
+// CanSyncfs reports whether there is a call for whole file systems.
+const CanSyncfs = false
+
+// syncFileSystem reports that there is no such call.
+func syncFileSystem(*os.File, bool) (done bool, err error) { return false, nil }

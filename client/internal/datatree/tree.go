@@ -16,12 +16,13 @@ var _ output.Output = (*Tree)(nil)
 
 // Config says what a Tree is to be, and how it is to be written.
 type Config struct {
-	Dir     string // the data directory, an absolute path; it must be empty or absent
-	WALDir  string // the directory that pg_wal becomes a link to, likewise; empty: no link
-	Force   bool   // remove what a backup that was killed has left in a directory
-	NoSync  bool   // do not wait until all is on disk
-	NoClean bool   // on Undo leave behind what was written
-	Log     output.Log
+	Dir        string     // the data directory, an absolute path; it must be empty or absent
+	WALDir     string     // the directory that pg_wal becomes a link to, likewise; empty: no link
+	Force      bool       // remove what a backup that was killed has left in a directory
+	NoSync     bool       // do not wait until all is on disk
+	SyncMethod SyncMethod // where it waits, by which calls
+	NoClean    bool       // on Undo leave behind what was written
+	Log        output.Log
 }
 
 // Tree is a backup in directories: the data directory, those of the tablespaces, and that of
