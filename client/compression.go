@@ -3,9 +3,10 @@ package client
 import "github.com/pgparallel/pgparallel/client/internal/tarball"
 
 // Compression says how archives are compressed: by a Method, and with a Level, where more
-// is smaller and slower, and 0 is the method's default. The zero value does not compress.
-// Its method Check reports an error where the Method has no such Level, or there is no such
-// Method.
+// is smaller and slower, and 0 is the method's default; with CompressionZstd also in
+// goroutines beside the connection's (Workers, of which more than one are no faster), and over
+// a window of 128 MiB (LongDistance). The zero value does not compress. Its method Check
+// reports an error where the Method does not exist, or has not what is asked of it.
 type Compression = tarball.Compression
 
 // CompressionMethod is a format of compressed files. Its String is the name of the method:

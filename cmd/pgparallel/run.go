@@ -127,6 +127,9 @@ func rephrase(text string, chosen command) string {
 	if option, _, found := strings.Cut(text, ": bool value must be "); found {
 		return "option " + option + " doesn't allow an argument"
 	}
+	if argument, found := strings.CutPrefix(text, "unexpected argument "); found && chosen != nil {
+		return fmt.Sprintf("too many command-line arguments (first is %q)", argument)
+	}
 	if option, found := strings.CutPrefix(text, "unknown flag "); found {
 		option, meant, _ := strings.Cut(option, ", did you mean ")
 		if why := whyNotSupported(option, chosen); why != "" {

@@ -30,7 +30,7 @@ type Compression struct {
 	Method CompressionMethod
 	Level  int // more is smaller and slower; 0 means the method's default
 	// Workers has each connection compress in goroutines of its own while it receives
-	// more: only with CompressionZstd, which knows to use two of them.
+	// more: only with CompressionZstd, where more than one are no faster.
 	Workers int
 	// LongDistance looks for repetitions in the last 128 MiB, not in the last few:
 	// only with CompressionZstd. It takes some 300 MiB of memory a connection.
