@@ -18,13 +18,14 @@ LONG := PGPARALLEL_LONG=1 PGPARALLEL_SOAK=$(SOAKTIME) .ci/in-memory $(GO) test $
 # The platforms that it has to compile for, besides this one. The last is big-endian.
 PLATFORMS := linux/arm64 darwin/arm64 freebsd/amd64 linux/s390x
 
-.PHONY: help build run test lint platforms fuzz bench microbench conform soak postgres check-long
+.PHONY: help build run test lint platforms fuzz bench microbench conform soak postgres check-long check-upstream
 
 help:
 	@echo 'make build   build pgparallel into this directory'
 	@echo 'make run     show it at work: make a cluster, serve it, back it up, restore it'
 	@echo 'make test    run all tests but the long ones, with the race detector where there is a C compiler'
 	@echo 'make check-long run the long tests: every major of PostgreSQL, many files, soaks of SOAKTIME'
+	@echo 'make check-upstream run PostgreSQL'"'"'s own tests of pg_basebackup and pg_verifybackup with pgparallel in their place'
 	@echo 'make lint    check formatting, go vet, staticcheck'
 	@echo 'make postgres fetch every major of PostgreSQL that the tests know, into a cache folder'
 	@echo 'make platforms check that it compiles for $(PLATFORMS)'
@@ -50,6 +51,9 @@ soak:
 
 postgres:
 	walsender/walsendertest/postgres/fetch
+
+check-upstream: postgres
+	.ci/in-memory cmd/pgparallel/testdata/upstream/run
 
 check-long: postgres
 	PGPARALLEL_REQUIRE_POSTGRES=1 $(LONG) -run '_Long$$' ./...
