@@ -37,6 +37,39 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+// What is parsed without the general parser is what that would make of it, whatever stands
+// in the place of the path and behind it.
+func FuzzParseSendFile(f *testing.F) {
+	for _, text := range []string{"base/1/1')", "base/1/1') NOVERIFY_CHECKSUMS", "it''s')", "\xff\\')", "a\x00')", "') ", "');", "')')", "", "a'", "a') NOVERIFY_CHECKSUMSX"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, behind string) {
+		text := sendFileBefore + behind
+		if len(text) > MaxCommandLength {
+			return
+		}
+		got, plain := parseSendFile(text)
+		if !plain {
+			return
+		}
+		if want, err := parse(text); err != nil || want != Command(got) {
+			t.Errorf("%q is %#v; the general parser makes %#v of it, %v", text, got, want, err)
+		}
+	})
+}
+
+// The form in which clients write the command is the one that is parsed fast.
+func TestParseSendFile_Plain(t *testing.T) {
+	for _, c := range []SendFile{{Path: "base/1/1"}, {Path: "base/1/1", NoVerifyChecksums: true}, {Path: "\xff ("}} {
+		if got, plain := parseSendFile(c.String()); !plain || got != c {
+			t.Errorf("%q: %#v, %v", c, got, plain)
+		}
+	}
+	if n := testing.AllocsPerRun(10, func() { _, _ = parseSendFile("SEND_FILE ('base/1/1')") }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func checkError(t *testing.T, text string, err error) {
 	t.Helper()
 	e, ok := errors.AsType[*protocol.Error](err)

@@ -40,6 +40,14 @@ func Parse(text string) (Command, error) {
 	if len(text) > MaxCommandLength {
 		return nil, protocol.Fatalf(protocol.CodeProtocolViolation, "command is too long (max %d bytes)", MaxCommandLength)
 	}
+	if c, plain := parseSendFile(text); plain {
+		return c, nil
+	}
+	return parse(text)
+}
+
+// parse is [Parse] for a text that is not too long, in whatever form it is.
+func parse(text string) (Command, error) {
 	if before, _, found := strings.Cut(text, "\x00"); found {
 		e := protocol.Errorf(protocol.CodeCharacterNotInRepertoire, invalidUTF8)
 		e.Position = utf8.RuneCountInString(before) + 1
