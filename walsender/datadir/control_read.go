@@ -21,11 +21,12 @@ const controlName = "global/pg_control"
 // (PG_CONTROL_MAX_SAFE_SIZE).
 const controlData = 512
 
-// Control reads global/pg_control. A file that the server writes at the same
-// moment is read again; one that stays damaged is XX001, one that cannot be read
+// Control is what global/pg_control says: it is read anew where its status shows that it
+// was written since it was last read, and once a second. A file that the server writes at
+// the same moment is read again; one that stays damaged is XX001, one that cannot be read
 // 58030.
 func (d *Dir) Control(ctx context.Context) (controlfile.Control, error) {
-	c, _, err := d.readControl(ctx, controlData)
+	c, err := d.copiedControl(ctx)
 	return c, controlError(ctx, err)
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -45,6 +46,7 @@ type Dir struct {
 	// its own in the case of letters.
 	foldsCase bool
 	known     tablespaceCache
+	control   atomic.Pointer[controlCopy] // nil before it was read
 
 	succession *succession
 	users      int // who have not left; under the succession's lock

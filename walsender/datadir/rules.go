@@ -1,7 +1,7 @@
 package datadir
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/pgparallel/pgparallel/protocol"
@@ -55,7 +55,8 @@ type rules struct {
 }
 
 func newRules(major int, c controlfile.Control) rules {
-	return rules{major: major, version: fmt.Sprintf("PG_%d_%d", major, c.CatalogVersion)}
+	version := "PG_" + strconv.Itoa(major) + "_" + strconv.FormatInt(int64(c.CatalogVersion), 10)
+	return rules{major: major, version: version}
 }
 
 // judge says what becomes of a name in a directory, and what kind of directory
