@@ -30,7 +30,10 @@ func (b *backup) findInitForks(context.Context) error {
 // warnOfConfiguration tells of a configuration file that came after the files were listed:
 // where another one includes it, the copy does not start without it.
 func (b *backup) warnOfConfiguration(f protocol.File) {
-	if _, listed := b.listing.Find(f.Path); listed || f.Type != protocol.TypeFile || path.Ext(f.Path) != ".conf" || b.warnedOf[f.Path] {
+	if f.Type != protocol.TypeFile || path.Ext(f.Path) != ".conf" || b.warnedOf[f.Path] {
+		return
+	}
+	if _, listed := b.listing.Find(f.Path); listed {
 		return
 	}
 	if b.warnedOf == nil {
@@ -64,6 +67,9 @@ func (b *backup) markUnlogged(ctx context.Context) error {
 // lacksInitFork reports whether the path is one of an init fork that was not copied,
 // unlike another fork of its relation.
 func lacksInitFork(l *output.Listing, name string) bool {
+	if !strings.HasSuffix(name, "_init") {
+		return false
+	}
 	r, valid := protocol.ParseRelation(path.Base(name))
 	if !valid || r.Fork != "init" || r.Segment != 0 || protocol.KindOfPath(name) != protocol.PathRelation || l.Has(name) {
 		return false

@@ -5,6 +5,9 @@ import (
 	"io"
 
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 // outputSize is how much is gathered before it is written: rows and small files
@@ -32,12 +35,20 @@ func (o *output) rest() {
 // bytesSaid counts the bytes of everything said so far, gathered ones included.
 func (o *output) bytesSaid() int64 { return o.said }
 
-// send appends a message and writes when much has gathered.
+// send appends a message, and writes when much has gathered.
 func (o *output) send(m pgproto3.BackendMessage) error {
 	buf, err := m.Encode(o.buf)
 	if err != nil {
 		return fmt.Errorf("encoding %T: %w", m, err)
 	}
+	return o.gather(buf)
+}
+
+// sendFileRow appends a row of a listing, as send does.
+func (o *output) sendFileRow(f protocol.File) error { return o.gather(wire.AppendFileRow(o.buf, f)) }
+
+// gather takes the buffer with a message more in it, and writes when much has gathered.
+func (o *output) gather(buf []byte) error {
 	o.said += int64(len(buf) - len(o.buf))
 	o.buf = buf
 	if len(o.buf) >= outputSize/2 {

@@ -45,7 +45,7 @@ func (s *session) files(ctx context.Context, tag, method string, files iter.Seq2
 		if err := impossible(method, checkFile(file)); err != nil {
 			return err
 		}
-		if err := s.out.send(wire.DataRow(file.Row())); err != nil {
+		if err := s.out.sendFileRow(file); err != nil {
 			return err
 		}
 	}

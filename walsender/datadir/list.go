@@ -73,7 +73,11 @@ type walker struct {
 	names       func(d beneath.Dir, n int) ([]string, error) // [beneath.Dir.Names], unless a test plays the file system
 	uid         int                                          // of this process
 	unreadable  unreadable
+	unlogged    map[uint32]bool // the relations with an init fork in the directory that is being read
 }
+
+// nameBatch is how many names of a directory are read at once.
+const nameBatch = 256
 
 func (d *Dir) newWalker(ctx context.Context, t protocol.Tablespace, notice protocol.NoticeFunc) (*walker, error) {
 	c, err := d.Control(ctx)
@@ -172,10 +176,15 @@ func (w *walker) unlessDropped(err error) error {
 // content walks through an open directory and closes it.
 func (w *walker) content(dir beneath.Dir, in place, path string) error {
 	defer dir.Close()
-	const batch = 256 // names
+	unlogged, err := w.unloggedIn(dir, in)
+	if err != nil {
+		return ioError("read directory", displayName(w.tablespace, path), err)
+	}
+	defer func(outer map[uint32]bool) { w.unlogged = outer }(w.unlogged)
+	w.unlogged = unlogged
 	seen := newSeenNames(expectedNames(in, path))
 	for {
-		names, err := w.names(dir, batch)
+		names, err := w.names(dir, nameBatch)
 		for _, name := range names {
 			if isNew, err := seen.add(dir, name); err != nil {
 				return ioError("read directory", displayName(w.tablespace, path), err)
@@ -223,8 +232,8 @@ func (w *walker) entry(dir beneath.Dir, in place, parent, name string) error {
 		w.notice(protocol.Warningf(`skipping "%s", which belongs to the file system`, shown(displayName(w.tablespace, path))))
 		return nil
 	}
-	if unlogged, err := w.unlogged(dir, in, name); err != nil || unlogged {
-		return wrapStat(w.tablespace, path, err)
+	if w.isUnlogged(in, name) {
+		return nil
 	}
 	st, err := dir.Lstat(name)
 	switch {
@@ -300,17 +309,50 @@ func (w *walker) emptied(within place, path string, st unix.Stat_t) error {
 	return nil
 }
 
-// unlogged reports whether the file is one of an unlogged relation that recovery
-// makes anew.
-func (w *walker) unlogged(dir beneath.Dir, in place, name string) (bool, error) {
+// unloggedIn are the relations in a directory of which recovery makes all forks anew from
+// the init fork. Its names are read for them before they are read for the list: a look for
+// each file costs as much as the file's own. A relation that becomes unlogged only now is
+// listed, and found when its files are opened, or by the client's next list (§5.14).
+func (w *walker) unloggedIn(dir beneath.Dir, in place) (map[uint32]bool, error) {
 	if !w.recovers || !w.rules.mayBeUnlogged(in) {
-		return false, nil
+		return nil, nil
+	}
+	again, err := dir.Sub(".")
+	if errors.Is(err, unix.ENOENT) {
+		return nil, nil // removed under us
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer again.Close()
+	unlogged := map[uint32]bool{}
+	for {
+		names, err := w.names(again, nameBatch)
+		for _, name := range names {
+			if !strings.HasSuffix(name, "_init") {
+				continue
+			}
+			if r, valid := protocol.ParseRelation(name); valid && r.Fork == "init" && r.Segment == 0 {
+				unlogged[r.Number] = true
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, unix.ENOENT):
+			return unlogged, nil
+		case err != nil:
+			return nil, err
+		}
+	}
+}
+
+// isUnlogged reports whether the file is one of an unlogged relation that recovery
+// makes anew.
+func (w *walker) isUnlogged(in place, name string) bool {
+	if len(w.unlogged) == 0 || !w.rules.mayBeUnlogged(in) {
+		return false
 	}
 	r, valid := protocol.ParseRelation(name)
-	if !valid || r.Fork == "init" {
-		return false, nil
-	}
-	return dir.Exists(r.InitFork())
+	return valid && r.Fork != "init" && w.unlogged[r.Number]
 }
 
 func (w *walker) emit(f protocol.File) error {

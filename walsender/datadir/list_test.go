@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -127,6 +128,25 @@ func TestFiles_4_5_Version17(t *testing.T) {
 		"f PG_VERSION", "d base", "d base/5", "d global", "f global/20000_init", "f global/pg_control",
 		"d pg_wal", "d pg_wal/archive_status", "d pg_wal/summaries", "d pg_tblspc",
 	}, rows)
+}
+
+// What the walk knows of init forks is the directory's that it is in, also behind a directory
+// that lies within: somebody else's, in the one of a database.
+func TestFiles_4_5_InitForksBesideDirectories(t *testing.T) {
+	f := newFixture(t, validControl())
+	want := []string{"f PG_VERSION", "d base", "d base/5", "d global", "f global/pg_control", "d pg_wal", "d pg_wal/archive_status", "d pg_tblspc"}
+	for i := range 20 {
+		relation := "base/5/" + strconv.Itoa(20000+i)
+		f.write(relation, nil)
+		f.write(relation+"_init", nil)
+		folder := "base/5/folder" + strconv.Itoa(i)
+		f.write(folder+"/"+strconv.Itoa(20000+i), nil)
+		want = append(want, "f "+relation+"_init", "d "+folder, "f "+folder+"/"+strconv.Itoa(20000+i))
+	}
+	d := f.open()
+	d.RecoveryOnRestore = true
+	rows, _ := listing(t, d, "")
+	compare(t, "data directory", want, rows)
 }
 
 func compare(t testing.TB, what string, want, got []string) {
