@@ -17,7 +17,18 @@ const alpn = "postgresql"
 // the peer may bind its password to it (§1.10).
 type securedConn struct {
 	*tls.Conn
+	records   *recordConn // below
 	presented *x509.Certificate
+}
+
+// Write writes p in as few pieces as it can.
+func (c *securedConn) Write(p []byte) (int, error) {
+	c.records.gather()
+	n, err := c.Conn.Write(p)
+	if sendErr := c.records.send(); err == nil {
+		err = sendErr
+	}
+	return n, err
 }
 
 // answerSSLRequest says S and goes over to TLS, or says N.
@@ -40,7 +51,8 @@ func (s *Server) answerSSLRequest(sess *session, in *bufio.Reader) (*bufio.Reade
 func (s *Server) startTLS(sess *session, conn net.Conn, direct bool) (*bufio.Reader, error) {
 	var presented *tls.Certificate
 	sess.out = nil // nothing can be said before the handshake is done
-	secured := tls.Server(conn, sessionTLS(s.TLSConfig, &presented))
+	records := &recordConn{Conn: conn}
+	secured := tls.Server(records, sessionTLS(s.TLSConfig, &presented))
 	if err := secured.Handshake(); err != nil {
 		if sess.startup.ctx.Err() == nil { // of those that were pushed out the log tells together
 			sess.log.Info("could not accept TLS connection", zap.Error(err))
@@ -56,7 +68,7 @@ func (s *Server) startTLS(sess *session, conn net.Conn, direct bool) (*bufio.Rea
 		sess.log.Error("could not read the server's own certificate", zap.Error(err))
 		return nil, errNotSession
 	}
-	sess.conn = &securedConn{Conn: secured, presented: leaf}
+	sess.conn = &securedConn{Conn: secured, records: records, presented: leaf}
 	sess.out = newOutput(sess.conn)
 	return bufio.NewReaderSize(sess.conn, startupBuffer), nil
 }

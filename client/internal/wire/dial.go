@@ -69,6 +69,7 @@ func (d *Dialer) prepare(config *pgconn.Config) {
 		config.RuntimeParams["application_name"] = "pgparallel"
 	}
 	config.MaxProtocolMessageBodyLen = maxMessage
+	config.DialFunc = bulkReading(config.DialFunc)
 	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { d.tellOnce(fromPgconn((*pgconn.PgError)(n))) }
 }
 
@@ -175,7 +176,7 @@ func (d *Dialer) connect(ctx, sessionCtx context.Context, configs []*pgconn.Conf
 	if err != nil {
 		return nil, nil, nil, connectError(err)
 	}
-	c := NewConn(sessionCtx, h.Conn, d.notice)
+	c := NewConn(sessionCtx, readInBulk(h.Conn), d.notice)
 	c.Parameters, c.PID, c.tap.timeout = h.ParameterStatuses, h.PID, d.timeout
 	return c, config, h.TLSConfig, nil
 }
