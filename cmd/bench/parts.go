@@ -229,8 +229,12 @@ func (b *bench) compareSmallFiles(ctx context.Context) error {
 	return b.withSource(ctx, smallMajor, o, func(s *source) error {
 		for _, place := range []struct {
 			parent string
+			jobs   []int
 			args   []string
-		}{{b.tmpfs, []string{noSync}}, {b.disk, nil}} {
+		}{
+			{b.tmpfs, b.jobs, []string{noSync}},
+			{b.disk, b.jobs[len(b.jobs)-1:], nil}, // each takes as long as all in memory
+		} {
 			c, err := b.newComparison(s, place.parent, place.args...)
 			if err != nil {
 				return err
@@ -241,7 +245,7 @@ func (b *bench) compareSmallFiles(ctx context.Context) error {
 			}
 			baseline := s.pgBasebackup(s.postgresAt("unix"), place.args...)
 			c.beside(nil, baseline)
-			for _, jobs := range b.jobs {
+			for _, jobs := range place.jobs {
 				c.beside(baseline, s.pgparallel(s.serveAt("unix"), jobs, place.args...))
 			}
 			if err := b.measure(ctx, c); err != nil {
