@@ -52,6 +52,19 @@ func (c *comparison) run(ctx context.Context, rounds int, progress io.Writer) er
 	return nil
 }
 
+// dropUnfinishedRound leaves each subject with its samples of the rounds that all have taken part in,
+// and says how many these are.
+func (c *comparison) dropUnfinishedRound() (whole int) {
+	whole = len(c.subjects[0].samples)
+	for _, s := range c.subjects {
+		whole = min(whole, len(s.samples))
+	}
+	for _, s := range c.subjects {
+		s.samples = s.samples[:whole]
+	}
+	return whole
+}
+
 // turn measures one copy.
 func (c *comparison) turn(ctx context.Context, s *subject, target string) (sample, error) {
 	if err := os.RemoveAll(target); err != nil {

@@ -34,3 +34,14 @@ func TestComparison_Rows(t *testing.T) {
 		t.Errorf("%d columns have a name, of %d", len(header), len(want[0]))
 	}
 }
+
+func TestComparison_DropUnfinishedRound(t *testing.T) {
+	c := comparison{subjects: []*subject{{samples: make([]sample, 3)}, {samples: make([]sample, 2)}}}
+	if whole := c.dropUnfinishedRound(); whole != 2 || len(c.subjects[0].samples) != 2 || len(c.subjects[1].samples) != 2 {
+		t.Errorf("%d rounds are whole, %d and %d are left", whole, len(c.subjects[0].samples), len(c.subjects[1].samples))
+	}
+	c.subjects[1].samples = nil
+	if whole := c.dropUnfinishedRound(); whole != 0 {
+		t.Errorf("%d rounds are whole, and one subject has none", whole)
+	}
+}

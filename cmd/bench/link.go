@@ -19,10 +19,10 @@ type link struct {
 // bytesPerSecond is what the line carries, the packets' headers included.
 func (l link) bytesPerSecond() int64 { return l.bitsPerSecond / 8 }
 
-// queue is how many bytes wait for the line at the most, as in a router: what is on the line in a
-// round trip, or in 5 ms. More are lost.
+// queue is how many bytes wait for the line at the most, as in a router: what it carries in a round
+// trip, or in 50 ms. More are lost. It holds many of the largest packets also of a slow line.
 func (l link) queue() int64 {
-	return int64(float64(l.bytesPerSecond()) * max(l.rtt, 5*time.Millisecond).Seconds())
+	return int64(float64(l.bytesPerSecond()) * max(l.rtt, 50*time.Millisecond).Seconds())
 }
 
 // pacer says when a packet leaves the line. The zero value has carried none.

@@ -76,7 +76,7 @@ func TestLink_Carry(t *testing.T) {
 	}{
 		// 1000 bytes a second: a packet takes a second, of which 10 ms are on the way.
 		{"one", link{8000, 20 * ms}, hose{1, 1000 + packetHeader}, []time.Duration{second + 10*ms}},
-		// Of packets that come at once, one is sent while the queue, 20 bytes, has room for another.
+		// Of packets that come at once, one is sent while the queue, 50 bytes, has room for another.
 		{"queue", link{8000, 20 * ms}, hose{9, 1000 + packetHeader}, []time.Duration{second + 10*ms}},
 		{"room", link{8e6, 20 * ms}, hose{3, 10_000 + packetHeader}, []time.Duration{20 * ms, 30 * ms, 40 * ms}},
 	} {

@@ -46,7 +46,7 @@ func (o *networkOptions) parse(args []string, errors io.Writer) error {
 }
 
 // runNetwork takes backups over lines of several rates and round trips: with pg_basebackup, and
-// over more and more connections.
+// over more and more connections. What was measured is told also when something failed then.
 func runNetwork(ctx context.Context, args []string, stdout, progress io.Writer) (err error) {
 	n := network{progress: progress}
 	if err := n.parse(args, progress); err != nil {
@@ -69,12 +69,14 @@ func runNetwork(ctx context.Context, args []string, stdout, progress io.Writer) 
 	defer func() { err = errors.Join(err, n.hosts.close()) }()
 	machine := describeMachine(time.Now())
 	for _, rate := range n.rates {
-		if err := n.measure(ctx, rate); err != nil {
-			return err
+		if err = n.measure(ctx, rate); err != nil {
+			break
 		}
 	}
-	n.report(stdout, machine)
-	return nil
+	if len(n.rows) > 0 {
+		n.report(stdout, machine)
+	}
+	return err
 }
 
 type network struct {

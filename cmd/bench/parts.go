@@ -28,11 +28,14 @@ func (b *bench) measure(ctx context.Context, c *comparison) error {
 	if len(c.subjects) == 0 {
 		return nil
 	}
-	if err := c.run(ctx, b.rounds, b.progress); err != nil {
-		return err
+	err := c.run(ctx, b.rounds, b.progress)
+	if whole := c.dropUnfinishedRound(); whole > 0 {
+		b.rows = append(b.rows, c.rows()...)
+		if whole < b.rounds {
+			b.leaveOut("%d of %d rounds to %s", b.rounds-whole, b.rounds, c.to)
+		}
 	}
-	b.rows = append(b.rows, c.rows()...)
-	return nil
+	return err
 }
 
 // newComparison is one whose target is in a directory. Its arguments are those that the clients
