@@ -57,6 +57,9 @@ type OpenOptions struct {
 	// LSN lies between StartPtr and where the cluster's WAL now is: recovery
 	// replaces it. Zero means that no LSN is an excuse.
 	StartPtr LSN
+	// WALEnd is where the WAL is known to end that a copy replays, as in a backup; zero
+	// where it goes on. A page beyond it is damaged.
+	WALEnd LSN
 	// VerifyChecksums asks for the verification of the pages of relation files,
 	// where the cluster has checksums.
 	VerifyChecksums bool

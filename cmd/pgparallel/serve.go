@@ -8,20 +8,20 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/walsender"
-	"github.com/pgparallel/pgparallel/walsender/datadir"
 	"github.com/pgparallel/pgparallel/walsender/livecluster"
 )
 
-const serveUsage = `pgparallel serve serves a cluster for parallel base backups: a stopped one, or a
-running one beside its server.
+const serveUsage = `pgparallel serve serves a cluster for parallel base backups: a stopped one, a
+running one beside its server, or a finished backup.
 
 Usage:
   pgparallel serve [OPTION]...
 
 Options:
-  -D, --pgdata=DATADIR   data directory of the cluster
+  -D, --pgdata=DATADIR   data directory of the cluster; or a backup with its
+                         backup_manifest, in plain format or in uncompressed
+                         archives
   -k, --socketdir=DIRECTORY
                          directory of the Unix-domain socket (default:
                          /var/run/postgresql, or /tmp where there is none)
@@ -37,6 +37,8 @@ Options:
                          for never. A number without a unit is in milliseconds
       --crashed          serve a cluster that was not shut down cleanly, too:
                          only if no server runs on it, on whatever machine
+      --verify           verify the checksum of each file of a backup by its
+                         manifest before the file is sent, not its size alone
       --newest-major=NUM try versions of PostgreSQL after 19, up to this one,
                          and betas, as if they were 19: for tests only
   -v, --verbose          log every command
@@ -99,6 +101,7 @@ type serveCommand struct {
 	MaxWALSenders senderCount   `name:"max-wal-senders"`
 	SenderTimeout senderTimeout `name:"wal-sender-timeout"`
 	Crashed       bool
+	Verify        bool
 	NewestMajor   int
 	Verbose       bool `short:"v"`
 
@@ -118,6 +121,8 @@ func (c *serveCommand) run(out *console) error {
 		return usagef("no data directory specified")
 	case c.Crashed && c.Cluster != "":
 		return usagef("--crashed is for a cluster that does not run, --cluster for one that does")
+	case c.Verify && c.Cluster != "":
+		return usagef("--verify is for a backup, --cluster for a cluster that runs")
 	case c.Cluster == "" && (c.Passthrough != "" || c.PassthroughSuperuser != ""):
 		return usagef("--passthrough and --passthrough-superuser require --cluster")
 	case c.Cluster == "" && c.Wait:
@@ -160,16 +165,11 @@ type servedCluster interface {
 	Untested() bool
 }
 
-// open opens the running cluster where there is a connection string for it, else
-// the stopped one.
+// open opens the running cluster where there is a connection string for it, else what lies
+// in the directory.
 func (c *serveCommand) open(log *zap.Logger) (servedCluster, error) {
 	if c.Cluster == "" {
-		stopped, err := datadir.Open(c.Pgdata, datadir.Options{Crashed: c.Crashed, DirOptions: datadir.DirOptions{NewestMajor: c.NewestMajor}})
-		if err != nil {
-			return nil, err
-		}
-		warnOfRefusal(stopped, log)
-		return stopped, nil
+		return c.openStopped(log)
 	}
 	live, err := c.openRunning(livecluster.Config{
 		ConnString:           c.Cluster,
@@ -184,20 +184,6 @@ func (c *serveCommand) open(log *zap.Logger) (servedCluster, error) {
 		c.MaxWALSenders = senderCount(live.MaxWALSenders())
 	}
 	return live, err
-}
-
-// warnOfRefusal says at once what each START_BACKUP will be answered with, unless the
-// cluster changes.
-func warnOfRefusal(stopped *datadir.Stopped, log *zap.Logger) {
-	err := stopped.CheckBackup(context.Background())
-	if err == nil {
-		return
-	}
-	fields := []zap.Field{zap.Error(err)}
-	if refused, ok := errors.AsType[*protocol.Error](err); ok && refused.Hint != "" {
-		fields = append(fields, zap.String("hint", refused.Hint))
-	}
-	log.Warn("no backup can be taken now", fields...)
 }
 
 // openRunning opens the running cluster. With --wait, one that does not run yet is tried

@@ -15,6 +15,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/controlfile"
+	"github.com/pgparallel/pgparallel/walsender/datadir/internal/archive"
 	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
@@ -39,6 +40,7 @@ type Dir struct {
 	path     string
 	name     string // what Directory says
 	root     beneath.Dir
+	open     func(path string) (beneath.Dir, error)
 	options  DirOptions
 	major    int
 	systemID uint64
@@ -64,15 +66,35 @@ type DirOptions struct {
 // that says what is wrong with path: not there, not to be read by this user, no
 // data directory, another version, or a pg_control that cannot be read.
 func OpenDir(path string, o DirOptions) (*Dir, error) {
+	return open(path, o, beneath.OpenRoot)
+}
+
+// OpenArchives opens a data directory that lies in archives: those of a backup in tar format,
+// uncompressed, in the directory at path. Their headers are read once, and what they say is
+// kept in memory. backup_manifest, which lies beside them, is found as in a data directory.
+// The errors are those of [OpenDir], and what is wrong with which archive.
+func OpenArchives(path string, o DirOptions) (*Dir, error) {
+	return open(path, o, openArchives)
+}
+
+func openArchives(path string) (beneath.Dir, error) {
+	in, err := beneath.OpenRoot(path)
+	if err != nil {
+		return nil, err
+	}
+	return archive.Open(in)
+}
+
+func open(path string, o DirOptions, openRoot func(string) (beneath.Dir, error)) (*Dir, error) {
 	absolute, err := absolutePath(path)
 	if err != nil {
 		return nil, fmt.Errorf("could not determine the path of data directory %q: %w", path, err)
 	}
-	root, err := beneath.OpenRoot(path)
+	root, err := openRoot(path)
 	if err != nil {
 		return nil, fmt.Errorf("could not open data directory %q: %w", path, pathCause(err))
 	}
-	d := &Dir{path: path, root: root, options: o}
+	d := &Dir{path: path, root: root, open: openRoot, options: o}
 	if err := d.identify(); err != nil {
 		_ = root.Close()
 		return nil, err
@@ -136,6 +158,12 @@ func (d *Dir) identify() error {
 // says so.
 func (d *Dir) Untested() bool { return newestMajor <= d.major && d.major <= d.options.NewestMajor }
 
+// InArchives reports whether the directory lies in archives.
+func (d *Dir) InArchives() bool {
+	_, in := d.root.(*archive.Root)
+	return in
+}
+
 // Directory names the data directory: "device:inode:system identifier" in
 // decimal numbers, as it was found when it was opened (§4.2).
 func (d *Dir) Directory() string { return d.name }
@@ -148,7 +176,8 @@ func (d *Dir) Major() int { return d.major }
 // opened.
 func (d *Dir) SystemID() uint64 { return d.systemID }
 
-// ReadFile reads a small file that is no part of a backup, such as postmaster.pid. The error is fs.ErrNotExist where it is not there.
+// ReadFile reads a small file, whether it is part of a backup or not, such as
+// postmaster.pid. The error, an *fs.PathError, is fs.ErrNotExist where it is not there.
 func (d *Dir) ReadFile(name string) ([]byte, error) {
 	const most = 1 << 16
 	data, _, err := d.root.Read(name, most)
@@ -156,6 +185,40 @@ func (d *Dir) ReadFile(name string) ([]byte, error) {
 		return nil, &fs.PathError{Op: "read", Path: name, Err: err}
 	}
 	return data, nil
+}
+
+// OpenFile opens a file of any size, whether it is part of a backup or not. It is a
+// [ContentFile]. The error, an *fs.PathError, is fs.ErrNotExist where it is not there.
+func (d *Dir) OpenFile(name string) (ContentFile, error) {
+	fd, st, err := d.root.Open(name)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	return newFile(fd, name, st), nil
+}
+
+// Lookup is the size of a regular file, whether a listing shows it or not, by its path there.
+// The error, an *fs.PathError, is fs.ErrNotExist where there is none.
+func (d *Dir) Lookup(name string) (int64, error) {
+	at, path := d.root, name
+	if rest, found := strings.CutPrefix(name, tablespaceList+"/"); found {
+		if oid, within, deeper := strings.Cut(rest, "/"); deeper {
+			dir, err := d.root.Follow(tablespaceList + "/" + oid)
+			if err != nil {
+				return 0, &fs.PathError{Op: "open", Path: name, Err: err}
+			}
+			defer dir.Close()
+			at, path = dir, within
+		}
+	}
+	st, err := at.Lstat(path)
+	switch {
+	case err != nil:
+		return 0, &fs.PathError{Op: "stat", Path: name, Err: err}
+	case beneath.FileType(st) != unix.S_IFREG:
+		return 0, &fs.PathError{Op: "stat", Path: name, Err: fs.ErrNotExist}
+	}
+	return st.Size, nil
 }
 
 // Settings tells what PG_VERSION, pg_control and the mode of the directory say.

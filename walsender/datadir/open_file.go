@@ -13,6 +13,18 @@ import (
 	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
+// ContentFile is a file whose content can be read at offsets, as it lies there, and looked
+// at for changes: what [Dir.Open] and [Dir.OpenFile] return is one, but for
+// global/pg_control, which was read when it was opened.
+type ContentFile interface {
+	fs.File
+	// ReadAt is as io.ReaderAt has it, and verifies no page.
+	ReadAt(p []byte, offset int64) (int, error)
+	// Unchanged reports whether nobody has written to the file since it was opened, or to
+	// the archive that it lies in, in so far as the clock of the file system can tell.
+	Unchanged() (bool, error)
+}
+
 // file is an open file that ends where it ended when it was opened, or before.
 type file struct {
 	fd     beneath.File
@@ -64,6 +76,33 @@ func (f *file) readAt(p []byte, offset int64) (int, error) {
 		return n, ioError("read file", f.name, err)
 	}
 	return n, nil
+}
+
+// ReadAt reads at an offset, up to where the file ended when it was opened.
+func (f *file) ReadAt(p []byte, offset int64) (int, error) {
+	if f.closed {
+		return 0, fs.ErrClosed
+	}
+	n, err := f.fd.ReadAt(p[:max(0, min(int64(len(p)), f.stat.Size-offset))], offset)
+	switch {
+	case err != nil && !errors.Is(err, io.EOF):
+		return n, ioError("read file", f.name, err)
+	case n < len(p):
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// Unchanged reports whether nobody has written to the file since it was opened.
+func (f *file) Unchanged() (bool, error) {
+	if f.closed {
+		return false, fs.ErrClosed
+	}
+	same, err := f.fd.Unchanged()
+	if err != nil {
+		return false, ioError("stat file", f.name, err)
+	}
+	return same, nil
 }
 
 // Close closes the file. A second call is fs.ErrClosed.

@@ -23,6 +23,7 @@ type verifiedFile struct {
 	firstBlock uint32              // the relation's block that the file begins with
 	replayed   replayed            // what WAL replay does to a copy
 	start      protocol.LSN        // where replay begins
+	walEnd     protocol.LSN        // and where it ends; 0: the WAL in pg_wal tells
 	notice     protocol.NoticeFunc // where the warnings go
 
 	failures int
@@ -47,20 +48,21 @@ func newVerifiedFile(d *Dir, c controlfile.Control, f *file, at *resolvedPath, o
 		dir:        d,
 		display:    displayName(at.tablespace, f.name),
 		firstBlock: at.relation.Segment * c.RelSegSize,
-		replayed:   d.replay(c),
+		replayed:   d.replay(c, o),
 		start:      o.StartPtr,
+		walEnd:     o.WALEnd,
 		notice:     o.Notice,
 	}
 }
 
 // replay tells what a start of the copy will do.
-func (d *Dir) replay(c controlfile.Control) replayed {
+func (d *Dir) replay(c controlfile.Control, o protocol.OpenOptions) replayed {
 	switch {
 	case d.RecoveryOnRestore:
 		return replayedLive
 	case !d.recovers(c):
 		return notReplayed
-	case c.ShutDownStandby():
+	case c.ShutDownStandby(), o.WALEnd != 0:
 		return replayedCold
 	}
 	return replayedCrash
@@ -170,6 +172,8 @@ func (v *verifiedFile) excused(content []byte, changed bool) (bool, error) {
 		return false, nil
 	case v.start == 0 || lsn < v.start:
 		return changed && v.replayed == replayedLive, nil
+	case v.walEnd != 0:
+		return lsn <= v.walEnd, nil
 	}
 	return v.dir.walReached(c, lsn)
 }

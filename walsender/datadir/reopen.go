@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/datadir/internal/archive"
 	"github.com/pgparallel/pgparallel/walsender/datadir/internal/beneath"
 )
 
@@ -28,7 +29,7 @@ func (d *Dir) Reopen() (now *Dir, release func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.latest.current() {
-		next, err := OpenDir(s.first.path, s.first.options)
+		next, err := open(s.first.path, s.first.options, s.first.open)
 		if err != nil {
 			return nil, nil, protocol.Errorf(protocol.CodeCannotConnectNow, "the data directory was replaced: %v", err)
 		}
@@ -69,10 +70,16 @@ func (d *Dir) Close() error {
 
 // current reports whether the path still leads to the directory, and the same cluster is
 // in it: a mount point may be emptied and filled again. A pg_control that cannot be read
-// now says nothing; whoever needs it gets the error.
+// now says nothing; whoever needs it gets the error. Archives that were written to are
+// others.
 func (d *Dir) current() bool {
 	if same, err := d.samePath(); err != nil || !same {
 		return false
+	}
+	if a, inArchives := d.root.(*archive.Root); inArchives {
+		if same, err := a.Unchanged(); err != nil || !same {
+			return false
+		}
 	}
 	c, _, err := d.readControl(context.Background(), controlData)
 	return err != nil || c.SystemID == d.systemID

@@ -146,7 +146,7 @@ func (s *Stopped) checkStopped(c controlfile.Control) ([]byte, error) {
 	switch {
 	case labelled:
 		return nil, refused("the data directory is a backup that was never started: backup_label exists").
-			WithHint("Start the server on it and stop it, then take the backup.")
+			WithHint("Start the server on it and stop it, then take the backup. With its backup_manifest, and never started, it is served as the backup that it is.")
 	case server != 0:
 		return nil, refused("the cluster is running: process %d is its server, or one that its server has left", server).
 			WithHint("Stop the server, or use --cluster to back up a running one.")

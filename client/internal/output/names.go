@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
 // Files and directories of a backup that the client itself writes, or treats like no
@@ -22,11 +24,11 @@ const (
 const (
 	// IncompleteSuffix is behind the name of the file whose renaming makes a directory
 	// a backup: of global/pg_control, or of archives.
-	IncompleteSuffix = ".incomplete"
+	IncompleteSuffix = protocol.IncompleteSuffix
 	ControlFileHeld  = ControlFile + IncompleteSuffix
 	ManifestFileTmp  = ManifestFile + ".tmp"
 	// MarkerFile is in every directory that a backup fills.
-	MarkerFile = "pgparallel.incomplete"
+	MarkerFile = protocol.IncompleteMarker
 )
 
 // OnNewLine is lines as they are to be appended to a file with a content: what an editor, or

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/protocol"
 )
 
 // Format is what a backup was written as.
@@ -41,23 +41,14 @@ type archive struct {
 	size       int64
 }
 
-// archiveName matches what pg_basebackup calls archives, as pg_verifybackup knows them.
-var archiveName = regexp.MustCompile(`^(base|pg_wal|[0-9]+)(\.tar|\.tar\.gz|\.tgz|\.tar\.lz4|\.tar\.zst)$`)
-
 // parseArchive is the archive with a name, if it can be one of a backup.
 func parseArchive(name string) (archive, bool) {
-	part := archiveName.FindStringSubmatch(name)
-	if part == nil {
-		return archive{}, false
+	parsed, ok := protocol.ParseArchiveName(name)
+	a := archive{name: name, wal: parsed.WAL}
+	if parsed.Tablespace != 0 {
+		a.tablespace = strconv.FormatUint(uint64(parsed.Tablespace), 10)
 	}
-	switch part[1] {
-	case "base":
-		return archive{name: name}, true
-	case "pg_wal":
-		return archive{name: name, wal: true}, true
-	}
-	oid, err := strconv.ParseUint(part[1], 10, 32)
-	return archive{name: name, tablespace: strconv.FormatUint(oid, 10)}, err == nil && oid > 0
+	return a, ok
 }
 
 // prefix is what the paths of the backup have ahead of the names in the archive.

@@ -17,10 +17,36 @@ type File struct {
 	fd    int
 	start int64 // of the file in what the descriptor is of
 	size  int64 // less than 0: to the end of that
+	asOf  contentStamp
 }
 
-// Part is the file that lies in another one, an open descriptor of which it takes.
-func Part(fd int, start, size int64) File { return File{fd, start, max(size, 0)} }
+// contentStamp tells whether the content of a file is as it was. Another name of the file,
+// or another mode, changes it not.
+type contentStamp struct {
+	ID
+	size  int64
+	mtime unix.Timespec
+}
+
+func contentStampOf(st unix.Stat_t) contentStamp { return contentStamp{IDOf(st), st.Size, st.Mtim} }
+
+// Part is the file that lies in f, with a descriptor of its own.
+func (f File) Part(start, size int64) (File, error) {
+	fd := -1
+	err := retry(func() (err error) { fd, err = unix.FcntlInt(uintptr(f.fd), unix.F_DUPFD_CLOEXEC, 0); return err })
+	return File{fd: fd, start: f.start + start, size: max(size, 0), asOf: f.asOf}, err
+}
+
+// Unchanged reports whether nobody has written to the file since it was opened, or, of a
+// part, to the file that it lies in; in so far as the clock of the file system can tell.
+func (f File) Unchanged() (bool, error) {
+	var st unix.Stat_t
+	err := retry(func() error { return unix.Fstat(f.fd, &st) })
+	return err == nil && f.Is(st), err
+}
+
+// Is reports whether the status is that of the file as it was opened.
+func (f File) Is(st unix.Stat_t) bool { return contentStampOf(st) == f.asOf }
 
 // Descriptor is the descriptor that the file is read by. It is not whole where it is of more
 // than the file.
@@ -44,7 +70,7 @@ func (d *diskDir) Open(name string) (File, unix.Stat_t, error) {
 	if err == nil {
 		switch FileType(st) {
 		case unix.S_IFREG:
-			return File{fd: fd, size: -1}, st, nil
+			return File{fd: fd, size: -1, asOf: contentStampOf(st)}, st, nil
 		case unix.S_IFDIR:
 			err = unix.EISDIR
 		default:
