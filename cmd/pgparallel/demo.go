@@ -11,6 +11,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/client"
 	"github.com/pgparallel/pgparallel/walsender"
+	"github.com/pgparallel/pgparallel/walsender/backupdir"
 	"github.com/pgparallel/pgparallel/walsender/datadir"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
@@ -55,8 +56,8 @@ type demoSource interface {
 	mkdirTemp(parent, pattern string) (string, error)
 	// create makes the cluster and says what it made.
 	create(ctx context.Context, in demoDirs) (string, error)
-	// prove does with the backup what shows that it is one, and tells each thing
-	// that it did.
+	// prove does with the copy of the backup what shows that it is one, and tells each
+	// thing that it did.
 	prove(ctx context.Context, in demoDirs, tell func(string)) error
 }
 
@@ -67,6 +68,8 @@ type demoDirs struct {
 	socket, logs     string
 	backup           string
 	backupTablespace string
+	copy             string // of the backup
+	copyTablespace   string
 }
 
 func newDemoDirs(source demoSource) (demoDirs, error) {
@@ -86,6 +89,8 @@ func newDemoDirs(source demoSource) (demoDirs, error) {
 		logs:             filepath.Join(top, "logs"),
 		backup:           filepath.Join(top, "backup"),
 		backupTablespace: filepath.Join(top, "backup_tablespace"),
+		copy:             filepath.Join(top, "copy"),
+		copyTablespace:   filepath.Join(top, "copy_tablespace"),
 	}, nil
 }
 
@@ -101,11 +106,11 @@ func demonstrate(ctx context.Context, out *console, source demoSource, jobs int)
 	switch {
 	case err == nil:
 		out.print(fmt.Sprintf("The backup is in %s, its tablespace in %s\n", in.backup, filepath.Base(in.backupTablespace)))
-		return removeAll(in.data, in.tablespace, in.socket, in.logs)
+		return removeAll(in.data, in.tablespace, in.copy, in.copyTablespace, in.socket, in.logs)
 	case ctx.Err() != nil:
 		return errors.Join(context.Cause(ctx), os.RemoveAll(in.top))
 	default:
-		removed := removeAll(in.data, in.tablespace, in.socket, in.backup, in.backupTablespace)
+		removed := removeAll(in.data, in.tablespace, in.copy, in.copyTablespace, in.socket, in.backup, in.backupTablespace)
 		return errors.Join(fmt.Errorf("%w\n(the logs are in %s)", err, in.logs), removed)
 	}
 }
@@ -138,6 +143,14 @@ func steps(ctx context.Context, out *console, source demoSource, in demoDirs, jo
 		return fmt.Errorf("backup is not what its manifest says: %s", report.Problems[0].Message)
 	}
 	tell("pgparallel verify: backup successfully verified")
+
+	if err := removeAll(in.data, in.tablespace); err != nil {
+		return err
+	}
+	if result, err = demoRestore(ctx, out, in, jobs); err != nil {
+		return err
+	}
+	tell(fmt.Sprintf("removed the cluster; served the backup, and copied that over %d connections: %d files", jobs, result.Files))
 	return source.prove(ctx, in, tell)
 }
 
@@ -160,7 +173,26 @@ func demoBackup(ctx context.Context, out *console, in demoDirs, jobs int) (clien
 		return client.Result{}, err
 	}
 	defer cluster.Close()
-	logFile, err := os.Create(filepath.Join(in.logs, "serve.log"))
+	return demoServe(ctx, out, cluster, in, client.Options{
+		Dir: in.backup, Jobs: jobs, TablespaceMap: map[string]string{in.tablespace: in.backupTablespace},
+	})
+}
+
+// demoRestore does the same with the backup in the place of the cluster.
+func demoRestore(ctx context.Context, out *console, in demoDirs, jobs int) (client.Result, error) {
+	backup, err := backupdir.Open(in.backup, backupdir.Options{Verify: true})
+	if err != nil {
+		return client.Result{}, err
+	}
+	defer backup.Close()
+	return demoServe(ctx, out, backup, in, client.Options{
+		Dir: in.copy, Jobs: jobs, TablespaceMap: map[string]string{in.backupTablespace: in.copyTablespace},
+	})
+}
+
+// demoServe serves a cluster while the client copies it.
+func demoServe(ctx context.Context, out *console, cluster walsender.Cluster, in demoDirs, o client.Options) (client.Result, error) {
+	logFile, err := os.OpenFile(filepath.Join(in.logs, "serve.log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return client.Result{}, err
 	}
@@ -169,11 +201,11 @@ func demoBackup(ctx context.Context, out *console, in demoDirs, jobs int) (clien
 	if err != nil {
 		return client.Result{}, err
 	}
-	server := &walsender.Server{Cluster: cluster, MaxWALSenders: jobs + 1, Logger: newLog(logFile, true)}
+	server := &walsender.Server{Cluster: cluster, MaxWALSenders: o.Jobs + 1, Logger: newLog(logFile, true)}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }() // ends with Shutdown
 
-	result, err := demoCopy(ctx, out, in, jobs)
+	result, err := demoCopy(ctx, out, in, o)
 	return result, errors.Join(err, server.Shutdown(context.WithoutCancel(ctx)), unexpectedEnd(<-served))
 }
 
@@ -184,20 +216,14 @@ func unexpectedEnd(err error) error {
 	return err
 }
 
-func demoCopy(ctx context.Context, out *console, in demoDirs, jobs int) (client.Result, error) {
-	info, err := connectionOptions{Host: in.socket, Port: strconv.Itoa(demoPort), Username: "postgres"}.connInfo(out.warning)
+func demoCopy(ctx context.Context, out *console, in demoDirs, o client.Options) (client.Result, error) {
+	var err error
+	o.ConnInfo, err = connectionOptions{Host: in.socket, Port: strconv.Itoa(demoPort), Username: "postgres"}.connInfo(out.warning)
 	if err != nil {
 		return client.Result{}, err
 	}
 	line := newProgressLine(out)
 	defer line.finish()
-	return client.Backup(ctx, client.Options{
-		ConnInfo:       info,
-		Dir:            in.backup,
-		Jobs:           jobs,
-		FastCheckpoint: true,
-		TablespaceMap:  map[string]string{in.tablespace: in.backupTablespace},
-		Progress:       line.update,
-		Log:            func(e client.Event) { tell(out, e, false) },
-	})
+	o.FastCheckpoint, o.Progress, o.Log = true, line.update, func(e client.Event) { tell(out, e, false) }
+	return client.Backup(ctx, o)
 }

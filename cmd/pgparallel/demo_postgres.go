@@ -47,29 +47,29 @@ func (s postgresSource) create(ctx context.Context, in demoDirs) (string, error)
 }
 
 func (s postgresSource) prove(ctx context.Context, in demoDirs, tell func(string)) error {
-	if err := errors.Join(s.programs.Own(in.backup), s.programs.Own(in.backupTablespace)); err != nil {
+	if err := errors.Join(s.programs.Own(in.copy), s.programs.Own(in.copyTablespace)); err != nil {
 		return err
 	}
 	if _, err := os.Stat(filepath.Join(s.programs.BinDir, "pg_verifybackup")); err == nil {
-		said, err := s.programs.Run(ctx, "pg_verifybackup", in.backup)
+		said, err := s.programs.Run(ctx, "pg_verifybackup", in.copy)
 		if err != nil {
 			return err
 		}
 		tell("pg_verifybackup: " + strings.TrimSpace(said))
 	}
-	cluster, err := s.programs.At(in.backup)
+	cluster, err := s.programs.At(in.copy)
 	if err != nil {
 		return err
 	}
 	var rows string
-	err = s.whileRunning(ctx, cluster, in.logs, "backup.log", func() (err error) {
+	err = s.whileRunning(ctx, cluster, in.logs, "copy.log", func() (err error) {
 		rows, err = cluster.SQL(ctx, "bench", "select count(*) from pgbench_accounts")
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("backup does not work: %w", err)
+		return fmt.Errorf("copy does not work: %w", err)
 	}
-	tell(fmt.Sprintf("PostgreSQL started from the backup: pgbench_accounts has %s rows; stopped again", rows))
+	tell(fmt.Sprintf("PostgreSQL started from the copy: pgbench_accounts has %s rows; stopped again", rows))
 	return nil
 }
 

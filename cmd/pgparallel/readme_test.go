@@ -28,6 +28,7 @@ func TestReadme(t *testing.T) {
 	r := newReadme(t)
 	for _, section := range []string{
 		"Backing up a cluster", "Beside a running PostgreSQL", "Over the network in five minutes", "Restoring", "The commands of the protocol",
+		"Serving a backup: replicas and restores without the primary", // the last: its server needs the cluster no more
 	} {
 		examples := readmeExamples(t, section)
 		if len(examples) == 0 {

@@ -1,0 +1,156 @@
+package main_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pgparallel/pgparallel/walsender/walsendertest/longtest"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
+)
+
+// TestServeBackup_9_3 takes backups of a cluster that works, makes copies of them without
+// it, and has PostgreSQL judge the copies. Then one becomes a standby that streams from the
+// cluster.
+func TestServeBackup_9_3(t *testing.T) {
+	testServeBackup(t, postgres.Require(t), map[string]sourceBackup{
+		"ours in tar": {options: []string{"-F", "t", "-X", "stream"}},
+	})
+}
+
+// TestServeBackup_9_3_Long is TestServeBackup_9_3 for all versions, and with backups of
+// every kind, of pg_basebackup's, too.
+func TestServeBackup_9_3_Long(t *testing.T) {
+	longtest.Mark(t)
+	for _, major := range postgres.Majors() {
+		t.Run(strconv.Itoa(major), func(t *testing.T) {
+			testServeBackup(t, postgres.RequireMajor(t, major), map[string]sourceBackup{
+				"ours in plain":              {options: []string{"-X", "stream", "--manifest-checksums=SHA256"}},
+				"ours in tar":                {options: []string{"-F", "t", "-X", "fetch", "-j", "3"}},
+				"stock in plain":             {stock: true, options: []string{"-X", "stream"}},
+				"stock in plain, fetched":    {stock: true, options: []string{"-X", "fetch", "--manifest-force-encode"}},
+				"stock in plain without WAL": {stock: true, options: []string{"-X", "none"}},
+				"stock in tar":               {stock: true, options: []string{"-F", "t", "-X", "stream"}},
+				"stock in tar, fetched":      {stock: true, options: []string{"-F", "t", "-X", "fetch"}},
+			})
+		})
+	}
+}
+
+// sourceBackup is how a backup is taken that copies are made of.
+type sourceBackup struct {
+	stock   bool // with pg_basebackup
+	options []string
+}
+
+func (b sourceBackup) has(option string) bool {
+	return strings.Contains(strings.Join(b.options, " "), option)
+}
+
+func testServeBackup(t *testing.T, p postgres.Programs, sources map[string]sourceBackup) {
+	m := newMajorCluster(t, p)
+	for name, source := range sources {
+		t.Run(name, func(t *testing.T) {
+			taken := m.newTarget(t)
+			stop := m.StartLoad(t)
+			m.take(t, source, taken)
+			stop()
+			served := serve(t, taken.dir, "--verify")
+			from := taken
+			if source.has("-F t") && source.stock {
+				from.tablespace = m.tablespace // tablespace_map has it, for -T does nothing to archives
+			}
+			wal := []string{}
+			if source.has("-X none") {
+				wal = []string{"-X", "none"}
+			}
+			plain, tar := m.newTarget(t), m.newTarget(t)
+			from.backUp(t, served, plain, append(wal, "-j", "4")...)
+			from.backUp(t, served, tar, append(wal, "-j", "4", "-F", "t")...)
+			if len(wal) > 0 {
+				plain.own(t)
+				m.verify(t, plain, "--no-parse-wal")
+				return
+			}
+			succeed(t, command(t, "verify", tar.dir))
+			m.verify(t, plain)
+			if diff := cmp.Diff(source.label(t, taken), read(t, filepath.Join(plain.dir, "backup_label"))); diff != "" {
+				t.Errorf("label (-backup +copy):\n%s", diff)
+			}
+			m.checkStarted(t, plain)
+		})
+	}
+	t.Run("standby", m.testStandbyOfBackup)
+}
+
+// take takes a backup of the cluster that runs.
+func (m *majorCluster) take(t *testing.T, source sourceBackup, target place) {
+	t.Helper()
+	options := append([]string{"-D", target.dir, "-c", "fast", "--no-sync"}, source.options...)
+	if !source.has("-F t") {
+		options = append(options, "-T", m.tablespace+"="+target.tablespace)
+	}
+	if source.stock {
+		_, err := m.programs.Run(t.Context(), "pg_basebackup", append(options, "-d", m.ConnString("postgres"))...)
+		must(t, err)
+		return
+	}
+	m.backUp(t, m.live, target, source.options...)
+}
+
+// label is the label of a backup that was taken.
+func (b sourceBackup) label(t *testing.T, taken place) string {
+	t.Helper()
+	if !b.has("-F t") {
+		return read(t, filepath.Join(taken.dir, "backup_label"))
+	}
+	into := t.TempDir()
+	succeed(t, exec.Command("tar", "-xf", filepath.Join(taken.dir, "base.tar"), "-C", into, "backup_label"))
+	return read(t, filepath.Join(into, "backup_label"))
+}
+
+// testStandbyOfBackup makes a standby of a backup, while the cluster goes on. The standby
+// then streams what came since from the cluster.
+func (m *majorCluster) testStandbyOfBackup(t *testing.T) {
+	ctx := t.Context()
+	taken := m.newTarget(t)
+	m.take(t, sourceBackup{}, taken)
+	sql(t, m.Cluster, "create table since_the_backup as select 42 as answer")
+
+	target := m.newTarget(t)
+	taken.backUp(t, serve(t, taken.dir), target, "-j", "4", "-R", "--primary-conninfo="+m.ConnString("postgres"))
+	target.own(t)
+	standby := m.programs.OpenCluster(t, target.dir)
+	must(t, standby.Start(ctx))
+	end := sql(t, m.Cluster, "select pg_current_wal_flush_lsn()")
+	for sql(t, standby, "select pg_last_wal_replay_lsn() >= '"+end+"' from pg_sleep(0.05)") != "t" {
+		if ctx.Err() != nil {
+			t.Fatal("the standby does not come to where the cluster is")
+		}
+	}
+	if answer := sql(t, standby, "select answer from since_the_backup"); answer != "42" {
+		t.Errorf("the standby has %q", answer)
+	}
+	must(t, standby.Stop(ctx, postgres.Fast))
+
+	// A backup that was started is the cluster that it has become.
+	again := m.newTarget(t)
+	s := serve(t, target.dir)
+	target.backUp(t, s, again)
+	if !strings.Contains(s.stderr.String(), "serving a cluster, not the backup that it was made from") {
+		t.Error("the log does not say what is served")
+	}
+	m.verify(t, again)
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	content, err := os.ReadFile(name)
+	must(t, err)
+	return string(content)
+}
