@@ -83,6 +83,12 @@ func testServeBackup(t *testing.T, p postgres.Programs, sources map[string]sourc
 				t.Errorf("label (-backup +copy):\n%s", diff)
 			}
 			m.checkStarted(t, plain)
+
+			stock := m.newTarget(t)
+			from.stockBackUp(t, served, stock, "-X", "fetch", "-P")
+			m.verify(t, stock)
+			m.checkStarted(t, stock)
+			from.stockBackUp(t, served, m.newTarget(t), "-X", "fetch", "-F", "t")
 		})
 	}
 	t.Run("standby", m.testStandbyOfBackup)
@@ -101,6 +107,16 @@ func (m *majorCluster) take(t *testing.T, source sourceBackup, target place) {
 		return
 	}
 	m.backUp(t, m.live, target, source.options...)
+}
+
+// stockBackUp has pg_basebackup do what backUp does.
+func (p place) stockBackUp(t *testing.T, s *server, target place, options ...string) {
+	t.Helper()
+	must(t, p.programs.Own(s.socketDir))
+	options = append([]string{"-h", s.socketDir, "-p", "5433", "-U", "postgres", "-D", target.dir, "-c", "fast", "--no-sync",
+		"-T", p.tablespace + "=" + target.tablespace}, options...)
+	_, err := p.programs.Run(t.Context(), "pg_basebackup", options...)
+	must(t, err)
 }
 
 // label is the label of a backup that was taken.
