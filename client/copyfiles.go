@@ -31,11 +31,13 @@ func (b *backup) copyFiles(ctx context.Context) error {
 		minJobs:    b.MinJobs,
 		tell:       b.events.tell,
 		unverified: b.NoVerifyChecksums,
+		describe:   !b.NoDescriptors && b.MaxRate == 0,
 		received:   b.fileReceived,
 		reconnect:  func(attempt context.Context) (*wire.Conn, error) { return b.rejoin(attempt, ctx) },
 	}
 	for _, w := range b.workers {
 		w.receiver = b.newReceiver()
+		w.pages = b.cluster.verifiesPages
 	}
 	// The leader is idle while the workers copy. The server aborts the backup when
 	// the leader's connection is lost.
@@ -51,6 +53,9 @@ func (b *backup) copyFiles(ctx context.Context) error {
 	}
 	if lost := leader.stop(); lost != nil {
 		return lost
+	}
+	if err == nil {
+		b.events.tell(LevelVerbose, "%v", &t.ways)
 	}
 	return err
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/pgparallel/pgparallel/client/internal/wire"
 	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/page"
 )
 
 // cluster is what the server says about the cluster that it backs up.
@@ -21,6 +22,7 @@ type cluster struct {
 	segmentSize   int64
 	versionNum    int
 	system        protocol.System
+	verifiesPages bool // pages that this client copies by descriptors have checksums, and are verified
 }
 
 func (b *backup) newDialer() (*wire.Dialer, error) {
@@ -85,6 +87,24 @@ func (b *backup) identify(context.Context) error {
 	if b.cluster.system, err = wire.Row(b.leader, grammar.IdentifySystem{}.String(), protocol.DecodeSystem); err != nil {
 		return fmt.Errorf("could not identify system: %w", err)
 	}
+	return b.askChecksums()
+}
+
+// askChecksums asks whether pages that the client copies by itself have checksums that it
+// knows (§8.4). Where they have not, the server verifies none either.
+func (b *backup) askChecksums() error {
+	if b.NoVerifyChecksums || !b.leader.TakesDescriptors() || !page.Readable() {
+		return nil
+	}
+	checksums, err := b.show("data_checksums")
+	if err != nil {
+		return err
+	}
+	size, err := b.show("block_size")
+	if err != nil {
+		return err
+	}
+	b.cluster.verifiesPages = checksums == "on" && size == strconv.Itoa(page.Size)
 	return nil
 }
 

@@ -16,6 +16,11 @@ type receiver struct {
 	sink     output.Sink
 	sum      hash.Hash // nil: no checksums are wanted
 	progress *progress // nil: the files do not count
+
+	// For files that are copied by their descriptor.
+	pages    bool            // whether those of relations have checksums that are to be verified
+	canceled <-chan struct{} // closed when the receiver is to end
+	piece    []byte          // of such a file; nil before the first
 }
 
 // incoming is a file that is being received.
@@ -28,6 +33,12 @@ type incoming struct {
 	copied   bool // CopyDone was seen
 	complete bool // CommandComplete was seen
 	refused  *protocol.Error
+
+	conn     *wire.Conn
+	awaiting bool // a descriptor was asked for, and the answer has not begun or waits for CopyDone
+	handed   bool // the answer is a descriptor
+	by       way
+	gaveUp   *givenUp // why the file was given up whose descriptor had come
 }
 
 // receive reads the answer to SEND_FILE of f, the only one that the connection owes, to its
@@ -51,7 +62,7 @@ func (r *receiver) receive(c *wire.Conn, f *output.File, name string) error {
 // end has to be called.
 func (r *receiver) begin(c *wire.Conn, f *output.File, name string) *incoming {
 	r.sink.Meanwhile(c.ReadAhead)
-	return &incoming{receiver: r, listed: f, name: name}
+	return &incoming{receiver: r, listed: f, name: name, conn: c}
 }
 
 // end completes the file where err is nil and the answer is at its end, and sets the size
@@ -125,14 +136,21 @@ func (in *incoming) message(kind byte, body []byte) (err error) {
 	switch copying := in.out != nil && !in.copied && in.refused == nil; {
 	case kind == 'E' && in.refused == nil:
 		in.refused, err = wire.DecodeError(body)
+		in.awaiting = false
 	case kind == 'H' && in.out == nil && in.refused == nil:
-		in.out, err = in.sink.Create(in.listed, in.name)
-		if in.sum != nil {
-			in.sum.Reset()
+		in.awaiting = false
+		err = in.create()
+	case kind == 'W' && in.awaiting && in.out == nil && in.refused == nil:
+		in.handed = true
+		err = in.create()
+	case kind == 'd' && copying && in.handed:
+		if !in.awaiting {
+			return wire.Unexpected(kind)
 		}
+		err = in.handedOver(body)
 	case kind == 'd' && copying:
 		err = in.write(body)
-	case kind == 'c' && copying:
+	case kind == 'c' && copying && !(in.handed && (in.awaiting || in.gaveUp != nil)):
 		in.copied = true
 	case kind == 'C' && in.copied && !in.complete && in.refused == nil:
 		in.complete = true
@@ -142,17 +160,31 @@ func (in *incoming) message(kind byte, body []byte) (err error) {
 	return err
 }
 
+// create begins the file.
+func (in *incoming) create() (err error) {
+	in.out, err = in.sink.Create(in.listed, in.name)
+	if in.sum != nil {
+		in.sum.Reset()
+	}
+	return err
+}
+
 func (in *incoming) write(data []byte) error {
 	kept, err := in.out.Add(data)
 	if err != nil {
 		return err
 	}
+	in.took(kept, len(data))
+	return nil
+}
+
+// took counts n bytes that have arrived, and sums up those of them that are kept.
+func (in *incoming) took(kept []byte, n int) {
 	if in.sum != nil {
 		in.sum.Write(kept)
 	}
-	in.size += int64(len(data))
-	in.count(int64(len(data)))
-	return nil
+	in.size += int64(n)
+	in.count(int64(n))
 }
 
 func (in *incoming) count(n int64) {

@@ -52,6 +52,8 @@ type transfer struct {
 	waiting atomic.Int64 // bytes of the files that nobody has asked for
 	// unverified asks the server not to verify the checksums of pages.
 	unverified bool
+	describe   bool // ask for descriptors of files where the server gives some (§8.4)
+	ways       ways
 	// reconnect replaces a connection that was lost, by one that may send the
 	// same files.
 	reconnect func(context.Context) (*wire.Conn, error)
@@ -68,9 +70,7 @@ type worker struct {
 	asked []request // in the order in which the answers come
 	text  int       // bytes of the queries of asked
 	bytes int64     // of the files of asked that are still to arrive
-	// canceled is closed when the worker is to end.
-	canceled <-chan struct{}
-	left     bool // it has lost its connection for good, and the others are enough
+	left  bool      // it has lost its connection for good, and the others are enough
 }
 
 // request is a file that the server was asked for.
@@ -78,6 +78,9 @@ type request struct {
 	index int32
 	text  int
 	bytes int64 // still to arrive, as listed
+	// described says that a descriptor may be the answer: nothing may be asked behind it
+	// until that is known, or the file is copied.
+	described bool
 }
 
 // copyAll lets the workers, at least one, copy what the transfer has, and returns when
@@ -102,6 +105,7 @@ func (t *transfer) copyAll(ctx context.Context, workers []*worker) error {
 func (w *worker) run(ctx context.Context, t *transfer) error {
 	w.transfer, w.canceled = t, ctx.Done()
 	defer w.sink.Close()
+	defer func() { w.conn.DropDescriptor() }()
 	for {
 		unbind := context.AfterFunc(ctx, w.conn.Abort)
 		err := w.copy()
@@ -136,7 +140,7 @@ func (w *worker) copy() error {
 // at least, unless there is none left.
 func (w *worker) ask(wait bool) error {
 	if !w.low() {
-		return nil
+		return w.conn.Flush()
 	}
 	for w.room() {
 		i, ok := w.queue.take(wait)
@@ -145,12 +149,16 @@ func (w *worker) ask(wait bool) error {
 		}
 		wait = false
 		f := w.files.At(i)
-		command := grammar.SendFile{Path: f.Path, NoVerifyChecksums: w.unverified}.String()
-		r := request{index: i, text: len(command), bytes: f.Size}
+		described := w.describable(f)
+		command := grammar.SendFile{Path: f.Path, NoVerifyChecksums: w.unverified, Descriptor: described}.String()
+		r := request{index: i, text: len(command), bytes: f.Size, described: described}
 		w.asked = append(w.asked, r)
 		w.text += r.text
 		w.bytes += r.bytes
 		w.waiting.Add(-r.bytes)
+		if described {
+			w.conn.AwaitDescriptor()
+		}
 		if err := w.conn.Ask(command); err != nil {
 			return err
 		}
@@ -164,10 +172,11 @@ func (w *worker) low() bool {
 }
 
 func (w *worker) room() bool {
-	if len(w.asked) == 0 {
+	last := len(w.asked) - 1
+	if last < 0 {
 		return true
 	}
-	return len(w.asked) < w.share() && w.text < windowText && w.bytes < w.shareBytes()
+	return !w.asked[last].described && len(w.asked) < w.share() && w.text < windowText && w.bytes < w.shareBytes()
 }
 
 // share is how many files the worker may be owed: the last ones are not for one worker
@@ -198,10 +207,14 @@ func (w *worker) answer() error {
 	f := w.files.At(i)
 	listed := f.Size
 	in := w.begin(w.conn, f, f.Path)
+	in.awaiting = w.asked[0].described
 	err := in.end(w.read(in))
 	refused, told := errors.AsType[*protocol.Error](err)
 	changed, grown := errors.AsType[*changedError](err)
 	switch {
+	case in.gaveUp != nil && told && refused.Code == protocol.CodeQueryCanceled:
+		w.askForCopy(in.gaveUp)
+		return nil
 	case grown:
 		return w.takeAgain(changed.size, err)
 	case err != nil && (!told || refused.Fatal()):
@@ -211,6 +224,9 @@ func (w *worker) answer() error {
 	}
 	if err := w.received(f, listed, refused); err != nil {
 		return err
+	}
+	if refused == nil {
+		w.ways.add(in.by, in.size)
 	}
 	w.forget()
 	w.queue.done()
@@ -224,13 +240,18 @@ func (w *worker) read(in *incoming) error {
 		if err != nil {
 			return err
 		}
+		before := in.size
 		if more, err := in.take(kind, body); !more || err != nil {
 			return err
+		}
+		if r := &w.asked[0]; r.described && !in.awaiting {
+			r.described = false
+			w.conn.DropDescriptor() // ahead of asking for the next
 		}
 		if kind != 'd' {
 			continue
 		}
-		w.arrived(int64(len(body)))
+		w.arrived(in.size - before)
 		if err := w.ask(false); err != nil {
 			return err
 		}
@@ -282,6 +303,7 @@ func (w *worker) replace(ctx context.Context, err error) (bool, error) {
 		w.queue.putBack(i)
 		w.forget()
 	}
+	w.conn.DropDescriptor()
 	w.conn.Abort()
 	replacement, failed := w.reconnect(ctx)
 	switch {

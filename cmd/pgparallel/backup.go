@@ -66,6 +66,8 @@ General options:
       --no-estimate-size do not estimate backup size in server side
       --min-jobs=NUM     go on with this many connections where others fail
                          (default: all are needed)
+      --no-descriptors   have all files sent over the connection, also where
+                         the server's own user could read them by itself
       --no-manifest      suppress generation of backup manifest
       --no-slot          prevent creation of temporary replication slot
       --no-verify-checksums

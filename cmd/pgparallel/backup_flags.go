@@ -29,6 +29,7 @@ type backupCommand struct {
 	ManifestForceEncode bool
 	NoEstimateSize      bool
 	NoManifest          bool
+	NoDescriptors       bool
 	NoVerifyChecksums   bool
 	SyncMethod          syncMethod
 	Target              backupTarget `short:"t"`
@@ -94,6 +95,7 @@ func (c *backupCommand) options(log func(client.Event)) (client.Options, error) 
 		Force:             c.Force,
 		NoEstimateSize:    c.NoEstimateSize,
 		NoVerifyChecksums: c.NoVerifyChecksums,
+		NoDescriptors:     c.NoDescriptors,
 		NoSync:            c.NoSync,
 		NoClean:           c.NoClean,
 		SyncMethod:        c.SyncMethod.SyncMethod,
@@ -138,7 +140,7 @@ var flagNames = map[string]string{
 	"ConnInfo": "--dbname", "Dir": "--pgdata", "FastCheckpoint": "--checkpoint", "Force": "--force", "Jobs": "--jobs",
 	"Label": "--label", "Manifest.Checksums": "--manifest-checksums", "Manifest.ForceEncode": "--manifest-force-encode",
 	"Manifest.Omit": "--no-manifest", "MaxRate": "--max-rate", "MinJobs": "--min-jobs", "NoClean": "--no-clean",
-	"NoEstimateSize": "--no-estimate-size", "NoSync": "--no-sync", "NoVerifyChecksums": "--no-verify-checksums",
+	"NoDescriptors": "--no-descriptors", "NoEstimateSize": "--no-estimate-size", "NoSync": "--no-sync", "NoVerifyChecksums": "--no-verify-checksums",
 	"PrimaryConnInfo": "--primary-conninfo", "SyncMethod": "--sync-method",
 	"TablespaceMap": "--tablespace-mapping", "Timeout": "--timeout", "WAL.CreateSlot": "--create-slot", "WAL.Dir": "--waldir",
 	"WAL.Method": "--wal-method", "WAL.NoSlot": "--no-slot", "WAL.Slot": "--slot", "WAL.StatusInterval": "--status-interval",

@@ -42,6 +42,7 @@ func TestBackupOptions(t *testing.T) {
 			Dir: "new", Jobs: 3, MinJobs: 2, TablespaceMap: map[string]string{}, WAL: client.WALOptions{Method: client.WALStream, Slot: "mine", CreateSlot: true, StatusInterval: -1},
 			Timeout: 90 * time.Second, Force: true,
 		}},
+		{[]string{"-D", "new", "--no-descriptors"}, client.Options{Dir: "new", Jobs: 1, TablespaceMap: map[string]string{}, NoDescriptors: true}},
 		{[]string{"-D", "new", "--no-slot", "--status-interval=3"}, client.Options{
 			Dir: "new", Jobs: 1, TablespaceMap: map[string]string{}, WAL: client.WALOptions{NoSlot: true, StatusInterval: 3 * time.Second},
 		}},

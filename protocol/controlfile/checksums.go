@@ -1,8 +1,6 @@
 package controlfile
 
 import (
-	"encoding/binary"
-
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/page"
 )
@@ -12,22 +10,18 @@ import (
 // server runs, the states in between have others.
 const ChecksumsOn = 1
 
-// littleEndian is the byte order of this machine, which pg_control shares or could not
-// be decoded.
-var littleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
-
 // VerifiesPages reports whether the cluster's pages are verified as they are sent
 // (§4.6): it has page checksums, blocks of 8192 bytes, and the byte order of
 // little-endian machines.
 func (c Control) VerifiesPages() bool {
-	verifies, _ := c.verifiesPages(littleEndian)
+	verifies, _ := c.verifiesPages(page.Readable())
 	return verifies
 }
 
 // WarnUnverified gives notice a warning for START_BACKUP where the cluster has checksums,
 // or may have them, and its pages are not verified all the same.
 func (c Control) WarnUnverified(notice protocol.NoticeFunc) {
-	if _, warning := c.verifiesPages(littleEndian); warning != nil {
+	if _, warning := c.verifiesPages(page.Readable()); warning != nil {
 		notice(warning)
 	}
 }

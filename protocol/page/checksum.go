@@ -10,6 +10,10 @@ import (
 // built with another are not verified (§4.6).
 const Size = 8192
 
+// Readable reports whether pages of a cluster of this machine are as this package reads
+// them: those of a little-endian one.
+func Readable() bool { return binary.NativeEndian.Uint16([]byte{1, 0}) == 1 }
+
 // Offsets in the page header (PostgreSQL's bufpage.h).
 const (
 	pdLSN      = 0 // two words, the high one first

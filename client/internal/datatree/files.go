@@ -75,7 +75,7 @@ func (t *Tree) Create(path string) (*os.File, error) {
 
 // createIn creates the file name in a directory; path is for the message.
 func (t *Tree) createIn(root *os.Root, name, path string) (*os.File, error) {
-	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, t.fileMode)
+	f, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, t.fileMode)
 	if err != nil {
 		return nil, fmt.Errorf("could not create file %q: %w", path, output.Cause(err))
 	}

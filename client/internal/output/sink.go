@@ -2,6 +2,7 @@ package output
 
 import (
 	"io"
+	"os"
 	"time"
 )
 
@@ -34,6 +35,16 @@ type Entry interface {
 	// Discard takes the file back. A file that could not be taken back must not be sent
 	// again.
 	Discard() error
+}
+
+// Cloner is an [Entry] that can share the blocks of another file instead of copying them,
+// where the file system can.
+type Cloner interface {
+	// Clone makes the entry, to which nothing was added yet, a clone of a file, of the first
+	// size bytes of it at the most. The content can be read until the entry's Finish or
+	// Discard. Where the two files cannot share blocks, the error is
+	// [errors.ErrUnsupported], and the entry is as it was.
+	Clone(from *os.File, size int64) (content *os.File, err error)
 }
 
 // ReadAheadInterval is how long a sink may keep a connection waiting: a server gives up a

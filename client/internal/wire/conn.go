@@ -84,11 +84,7 @@ func lost(err error) error {
 }
 
 // Ask appends a query to what Flush sends.
-func (c *Conn) Ask(command string) error {
-	var err error
-	c.out, err = (&pgproto3.Query{String: command}).Encode(c.out)
-	return err
-}
+func (c *Conn) Ask(command string) error { return c.append(&pgproto3.Query{String: command}) }
 
 // Flush sends the queries that were asked, if there are any.
 func (c *Conn) Flush() error {

@@ -14,6 +14,7 @@ type tap struct {
 	first   [1]byte       // what await has taken, if held
 	held    bool
 	ahead   []byte // what readAhead has taken
+	files   descriptors
 }
 
 // Read gives what await and readAhead have taken, and then what arrives.
@@ -30,7 +31,7 @@ func (t *tap) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	if t.timeout == 0 {
-		return t.conn.Read(p)
+		return t.receive(p)
 	}
 	return t.readInTime(p)
 }
@@ -40,7 +41,7 @@ func (t *tap) readInTime(p []byte) (int, error) {
 	if err := t.conn.SetReadDeadline(time.Now().Add(t.timeout)); err != nil {
 		return 0, err
 	}
-	n, err := t.conn.Read(p)
+	n, err := t.receive(p)
 	if err != nil {
 		return n, t.timedOut(err)
 	}
@@ -104,7 +105,7 @@ func (t *tap) readAhead() {
 	defer func() { _ = t.conn.SetReadDeadline(time.Time{}) }() // fails where Read fails, too
 	buffer := make([]byte, readAheadBytes)
 	for len(buffer) > 0 {
-		n, err := t.conn.Read(buffer)
+		n, err := t.receive(buffer)
 		t.ahead = append(t.ahead, buffer[:n]...)
 		if err != nil {
 			return
