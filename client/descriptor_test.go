@@ -236,35 +236,37 @@ func (c wrongDescriptors) Open(ctx context.Context, name string, o protocol.Open
 func TestDescriptor_8_4_Hostile(t *testing.T) {
 	source := filepath.Join(t.TempDir(), "source")
 	must(t, describedSample().Write(source))
-	directory, err := os.Open(source)
-	must(t, err)
-	defer directory.Close()
-	writable, err := os.OpenFile(filepath.Join(source, describedFile), os.O_RDWR, 0)
-	must(t, err)
-	defer writable.Close()
-	pipe, other, err := os.Pipe()
-	must(t, err)
-	defer pipe.Close()
-	defer other.Close()
-	for name, tt := range map[string]struct {
-		change func(*wrongDescriptor)
-		says   string
+	for _, tt := range []struct {
+		fault walsendertest.Fault
+		says  string // empty: the backup is taken
 	}{
-		"directory": {func(f *wrongDescriptor) { f.fd = int(directory.Fd()) }, "it is not of a regular file"},
-		"pipe":      {func(f *wrongDescriptor) { f.fd = int(pipe.Fd()) }, "it is not of a regular file"},
-		"writable":  {func(f *wrongDescriptor) { f.fd = int(writable.Fd()) }, "it is open for writing"},
-		"too small": {func(f *wrongDescriptor) { f.size -= 8192 }, "has shrunk"},
-		"too large": {func(f *wrongDescriptor) { f.size += 1 << 40 }, ""}, // the file ends where it ends
-		"no size":   {func(f *wrongDescriptor) { f.size = -1 }, `server sent "-1" for the size`},
-		"no clue":   {func(f *wrongDescriptor) { f.ok = false }, ""}, // a COPY
+		{walsendertest.WrongDescriptor(describedFile, walsendertest.DirectoryDescriptor), "it is not of a regular file"},
+		{walsendertest.WrongDescriptor(describedFile, walsendertest.DeviceDescriptor), "it is not of a regular file"},
+		{walsendertest.WrongDescriptor(describedFile, walsendertest.WritableDescriptor), "it is open for writing"},
+		{walsendertest.WrongDescriptor(describedFile, walsendertest.TwoDescriptors), "more than one file descriptor"},
+		{walsendertest.WrongDescriptor(describedFile, walsendertest.NoDescriptor), ""}, // as where this process may have no more
+		{walsendertest.WrongDescriptorSize(describedFile, describedSize-8192), "has shrunk"},
+		{walsendertest.WrongDescriptorSize(describedFile, 1<<60), ""}, // the file ends where it ends
+		{walsendertest.WrongDescriptorSize(describedFile, -1), `server sent "-1" for the size`},
 	} {
-		t.Run(name, func(t *testing.T) {
-			config := serveUnix(t, source, func(c *datadir.Stopped) walsender.Cluster { return wrongDescriptors{c, tt.change} })
+		t.Run(tt.fault.String(), func(t *testing.T) {
+			cluster, err := datadir.Open(source, datadir.Options{})
+			must(t, err)
+			defer cluster.Close()
+			server := &walsendertest.Server{Cluster: cluster, Unix: true, Faults: []walsendertest.Fault{tt.fault}}
+			server.StartTest(t)
+			defer server.Close()
+			config, err := server.ConnConfig()
+			must(t, err)
 			dir, isThere := copyOf(t)
-			_, err := client.Backup(t.Context(), client.Options{ConnConfig: config, Dir: dir, Jobs: 2})
+			var log eventLog
+			_, err = client.Backup(t.Context(), client.Options{ConnConfig: config, Dir: dir, Jobs: 2, Log: log.add})
 			switch {
 			case tt.says == "":
 				must(t, err)
+				if log.with("copied by descriptor") == "" || log.with("0 (0 kB) copied by descriptor") != "" {
+					t.Errorf("log: %q", log.lines)
+				}
 			case err == nil || !strings.Contains(err.Error(), tt.says):
 				t.Errorf("error %v, want %q", err, tt.says)
 			case isThere():

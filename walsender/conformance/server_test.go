@@ -18,6 +18,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/walsender/conformance"
+	"github.com/pgparallel/pgparallel/walsender/datadir"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/longtest"
 )
@@ -68,23 +69,29 @@ func serve(t *testing.T, dir string) string {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	log := bufio.NewScanner(stderr)
+	log, ready, ended := bufio.NewScanner(stderr), make(chan struct{}), make(chan struct{})
+	go func() { // ends with the program, which would wait for a reader of its log
+		defer close(ended)
+		for log.Scan() {
+			if strings.Contains(log.Text(), "ready to serve") {
+				close(ready)
+			}
+		}
+	}()
 	t.Cleanup(func() {
 		cmd.Process.Signal(unix.SIGTERM)
-		for log.Scan() { // to its end
-		}
+		<-ended
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("pgparallel serve: %v", err)
 		}
 		os.RemoveAll(sock)
 	})
-	for log.Scan() {
-		if strings.Contains(log.Text(), "ready to serve") {
-			return sock
-		}
+	select {
+	case <-ready:
+	case <-ended:
+		t.Fatal("pgparallel serve does not listen")
 	}
-	t.Fatal("pgparallel serve does not listen")
-	return ""
+	return sock
 }
 
 // TestCheckServer_Bites has servers with faults fail cases.
@@ -105,6 +112,7 @@ func TestCheckServer_Bites(t *testing.T) {
 		{walsendertest.RefuseConnection(1, walsendertest.StartingUp), "S-CONNECT/006"},
 		{walsendertest.Announced("progress,digests"), "S-CONNECT/013"},
 		{walsendertest.Announced("Descriptors"), "S-CONNECT/013"},
+		{walsendertest.Announced("descriptors"), "S-DESCRIPTOR/001"},
 	} {
 		t.Run(test.fault.String(), func(t *testing.T) {
 			server := walsendertest.NewServer(t, walsendertest.RunningPrimary(), test.fault)
@@ -118,6 +126,54 @@ func TestCheckServer_Bites(t *testing.T) {
 			}
 			if result := report.Results[0]; result.Verdict != conformance.Fail {
 				t.Errorf("%s: %s %s", result.ID, result.Verdict, result.Happened)
+			}
+		})
+	}
+}
+
+// TestCheckServer_BitesDescriptors is TestCheckServer_Bites for what a server hands over.
+func TestCheckServer_BitesDescriptors(t *testing.T) {
+	data := t.TempDir() + "/data"
+	if err := (walsendertest.Sample{WALSegmentSize: 1 << 20}).Write(data); err != nil {
+		t.Fatal(err)
+	}
+	const path = "PG_VERSION"
+	for _, test := range []struct {
+		fault walsendertest.Fault
+		fails string
+	}{
+		{walsendertest.WrongDescriptor(path, walsendertest.NoDescriptor), "S-DESCRIPTOR/002"},
+		{walsendertest.WrongDescriptor(path, walsendertest.TwoDescriptors), "S-DESCRIPTOR/003"},
+		{walsendertest.WrongDescriptor(path, walsendertest.DirectoryDescriptor), "S-DESCRIPTOR/002"},
+		{walsendertest.WrongDescriptor(path, walsendertest.WritableDescriptor), "S-DESCRIPTOR/002"},
+		{walsendertest.WrongDescriptorSize(path, 2), "S-DESCRIPTOR/002"},
+		{walsendertest.WrongDescriptorSize(path, 2), ""},
+	} {
+		t.Run(test.fault.String(), func(t *testing.T) {
+			cluster, err := datadir.Open(data, datadir.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer cluster.Close()
+			server := &walsendertest.Server{Cluster: cluster, Unix: true, Faults: []walsendertest.Fault{test.fault}, AllowUnused: test.fails == ""}
+			server.StartTest(t)
+			defer server.Close()
+			config, err := server.ConnConfig()
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := conformance.ServerOptions{Config: config, Select: []string{test.fails}}
+			if test.fails == "" { // the others pass
+				o.Select = []string{"S-DESCRIPTOR/001", "S-DESCRIPTOR/003", "S-DESCRIPTOR/004", "S-DESCRIPTOR/005", "S-DESCRIPTOR/006"}
+			}
+			report, err := conformance.CheckServer(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, result := range report.Results {
+				if fails := result.Verdict == conformance.Fail; fails != (test.fails != "") {
+					t.Errorf("%s: %s %s", result.ID, result.Verdict, result.Happened)
+				}
 			}
 		})
 	}

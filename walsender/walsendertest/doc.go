@@ -30,6 +30,7 @@
 //   - to a listing: [Unlisted], [ListedTwice], [ListedRow]
 //   - to a file: [Vanished], [ShortFile], [GrownFile], [Stall], [Pause], [Drip], [CutFile],
 //     [ResetFile], [EOFWithoutCopyDone], [ErrorInFile], [ErrorAfterCopyDone]
+//   - to a file that is handed over: [WrongDescriptor], [WrongDescriptorSize]
 //   - to a tablespace: [TablespaceAppears], [TablespaceDropped]
 //   - to the backup: [WrongID], [LeaderLost], [Promotion], [StopFails], [LateErrorAtStop]
 //   - to every message, which the protocol allows: [Frames], [Notices], [LateNotices],

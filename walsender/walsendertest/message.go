@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -19,7 +20,9 @@ type message struct {
 	kind   byte
 	body   []byte // valid until the next message
 	answer *answer
-	offset int64 // of a CopyData: the payload bytes of the file before it
+	offset int64      // of a CopyData: the payload bytes of the file before it
+	files  []*os.File // of which descriptors come with it
+	opened *os.File   // that of a fault
 }
 
 // answer is the answer to one command, up to its ReadyForQuery.

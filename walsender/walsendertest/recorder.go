@@ -56,7 +56,11 @@ func (r *recorder) said(s *session, m message) {
 			return
 		}
 	}
-	r.add(s.name, FromServer, describe(m.kind, m.body))
+	text := describe(m.kind, m.body)
+	if len(m.files) > 0 {
+		text += fmt.Sprintf(" with %d descriptors", len(m.files))
+	}
+	r.add(s.name, FromServer, text)
 }
 
 // note records what happened besides; w may be nil.

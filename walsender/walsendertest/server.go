@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -49,6 +51,10 @@ type Server struct {
 	// it listens on a free port of 127.0.0.1.
 	InMemory bool
 
+	// Unix makes it listen on a Unix socket, in a directory of its own, instead of on
+	// loopback: the socket of the port 5433, as libpq names it.
+	Unix bool
+
 	// TLS offers TLS with a certificate that is made for the server; see
 	// [Server.ClientTLS].
 	TLS bool
@@ -59,6 +65,7 @@ type Server struct {
 	Config walsender.Server
 
 	listener    net.Listener
+	socketDir   string // of a Unix socket; empty: there is none
 	certificate *certificate
 	faults      []*armedFault
 	record      recorder
@@ -174,9 +181,24 @@ func (s *Server) listen() (err error) {
 		s.listener = newMemListener()
 		return nil
 	}
+	if s.Unix {
+		return s.listenUnix()
+	}
 	s.listener, err = net.Listen("tcp", "127.0.0.1:0")
 	return err
 }
+
+// listenUnix listens on a socket, whose path is short as it has to be.
+func (s *Server) listenUnix() (err error) {
+	if s.socketDir, err = os.MkdirTemp("", "s"); err != nil {
+		return err
+	}
+	s.listener, err = net.Listen("unix", filepath.Join(s.socketDir, ".s.PGSQL."+unixPort))
+	return err
+}
+
+// unixPort is the port that the name of a Unix socket has.
+const unixPort = "5433"
 
 // arm readies the faults, and puts those of the cluster around it.
 func (s *Server) arm() {
@@ -204,7 +226,10 @@ func (s *Server) close() error {
 		return nil // never started
 	}
 	s.stop()
-	_ = s.listener.Close() // a listener in memory or on loopback
+	_ = s.listener.Close() // a listener on this machine
+	if s.socketDir != "" {
+		_ = os.RemoveAll(s.socketDir) // the directory of the system for such files
+	}
 	ended := make(chan struct{})
 	go func() { // ends with the sessions: later than Close where one hangs
 		defer close(ended)
@@ -256,11 +281,14 @@ func (s *Server) Dial(ctx context.Context) (net.Conn, error) {
 // backup, with TLS where the server has it. The parameter replication is left to the
 // client.
 func (s *Server) ConnConfig() (*pgconn.Config, error) {
-	port := 5432
-	if a, ok := s.Addr().(*net.TCPAddr); ok {
-		port = a.Port
+	host, port := "127.0.0.1", "5432"
+	switch a := s.Addr().(type) {
+	case *net.TCPAddr:
+		port = strconv.Itoa(a.Port)
+	case *net.UnixAddr:
+		host, port = s.socketDir, unixPort
 	}
-	config, err := pgconn.ParseConfig(fmt.Sprintf("host=127.0.0.1 port=%d user=backup sslmode=disable", port))
+	config, err := pgconn.ParseConfig(fmt.Sprintf("host=%s port=%s user=backup sslmode=disable", host, port))
 	if err != nil {
 		return nil, fmt.Errorf("configuring a connection to the test server: %w", err)
 	}

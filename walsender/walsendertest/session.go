@@ -8,6 +8,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/pgparallel/pgparallel/protocol/wire/scmrights"
 )
 
 // linger is how long a connection that the server has ended waits for the client to
@@ -24,11 +26,11 @@ var (
 // other, and what passes between them, message by message.
 type session struct {
 	server *Server
-	name   string   // A, B, …
-	number int      // from 1
-	peer   net.Conn // the client, above TLS
-	raw    net.Conn // the client, below TLS
-	inner  *memConn // the server
+	name   string    // A, B, …
+	number int       // from 1
+	peer   net.Conn  // the client, above TLS
+	raw    net.Conn  // the client, below TLS
+	inner  innerConn // the server
 
 	out    *bufio.Writer // to the client; used by down alone
 	chain  sender
@@ -42,7 +44,7 @@ type session struct {
 
 // run runs the session, which begins with a startup packet, to its end.
 func (s *session) run(startup []byte) {
-	inner, server := memPipe()
+	inner, server := innerPipe(s.raw)
 	s.inner = inner
 	s.out = bufio.NewWriterSize(s.peer, 64<<10)
 	s.chain = s.forward
@@ -87,8 +89,10 @@ func (s *session) down() error {
 // pass sends a message through the faults.
 func (s *session) pass(kind byte, body []byte) error {
 	a := s.answering()
+	files := s.handed(kind)
+	defer scmrights.Close(files)
 	if !a.skipping || kind == 'Z' {
-		if err := s.chain(message{kind: kind, body: body, answer: a, offset: a.sent}); err != nil {
+		if err := s.chain(message{kind: kind, body: body, answer: a, offset: a.sent, files: files}); err != nil {
 			return err
 		}
 	}
@@ -109,6 +113,9 @@ func (s *session) pass(kind byte, body []byte) error {
 // forward is the end of the chain: the client.
 func (s *session) forward(m message) error {
 	s.server.record.said(s, m)
+	if len(m.files) > 0 {
+		return s.hand(m)
+	}
 	if _, err := s.out.Write(header(m.kind, len(m.body))); err != nil {
 		return err
 	}

@@ -65,3 +65,24 @@ func Close(files []*os.File) {
 		_ = f.Close() // it was not written to
 	}
 }
+
+// Conn is a Unix socket that keeps the files which come with what is read. One goroutine reads
+// it and takes them.
+type Conn struct {
+	*net.UnixConn
+	files []*os.File
+}
+
+// Read is [Receive] that keeps the files.
+func (c *Conn) Read(p []byte) (int, error) {
+	n, files, err := Receive(c.UnixConn, p)
+	c.files = append(c.files, files...)
+	return n, err
+}
+
+// Take returns the files that have come since it was last called, which are the caller's.
+func (c *Conn) Take() []*os.File {
+	files := c.files
+	c.files = nil
+	return files
+}

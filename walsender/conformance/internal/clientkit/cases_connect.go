@@ -49,5 +49,13 @@ func connectCases() []Case {
 		Rule:     rule.Must("CONNECT/011", "§8.1", "Extensions that a client does not know are none of its business."),
 		scenario: scenario{faults: always(walsendertest.Announced("antigravity,zeal"))},
 		checks:   completes(),
+	}, {
+		Rule:     rule.Must("CONNECT/012", "§8.1", "A server that announces no extension has none: a client uses nothing else than version 1."),
+		scenario: scenario{faults: always(walsendertest.Announced(""))},
+		checks:   with(completes(), usesNone),
+	}, {
+		Rule:     rule.Must("CONNECT/013", "§8.4", "A server that gives descriptors sends any file as a COPY when it likes."),
+		scenario: scenario{faults: always(walsendertest.Announced("descriptors"))},
+		checks:   completes(),
 	}}
 }

@@ -42,6 +42,21 @@ func upperCase(e *evidence) *rule.Finding {
 	return nil
 }
 
+// ofExtension are the words of commands that version 1 does not have (§8).
+var ofExtension = map[string]bool{"DESCRIPTOR": true}
+
+// usesNone: no command is one of an extension.
+func usesNone(e *evidence) *rule.Finding {
+	for _, x := range e.exchanges {
+		for _, word := range strings.Fields(strings.ToUpper(withoutStrings(x.text))) {
+			if ofExtension[word] {
+				return rule.Found("no command of an extension that was not announced", "%q", x.text)
+			}
+		}
+	}
+	return nil
+}
+
 // withoutStrings is a command without what is in quotes.
 func withoutStrings(text string) string {
 	parts := strings.Split(text, "'")

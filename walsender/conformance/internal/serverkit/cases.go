@@ -36,5 +36,5 @@ func (c Case) Run(ctx context.Context, config *pgconn.Config) *rule.Finding {
 // Cases are all cases that test servers, area by area.
 func Cases() []Case {
 	return slices.Concat(connectCases(), grammarCases(), sessionCases(), backupCases(),
-		listCases(), fileCases(), walCases(), otherCases())
+		listCases(), fileCases(), walCases(), otherCases(), descriptorCases())
 }

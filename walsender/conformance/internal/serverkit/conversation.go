@@ -75,6 +75,11 @@ func (t *conversation) sessionFor(replication string) *peer {
 		config.RuntimeParams = map[string]string{}
 	}
 	config.RuntimeParams["replication"] = replication
+	dial := config.DialFunc
+	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := dial(ctx, network, address)
+		return keepFiles(c), err
+	}
 	var in io.Reader // goes on where pgconn has read to: after a slow write a goroutine of pgconn's reads ahead
 	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
 		in = r

@@ -17,8 +17,9 @@ import (
 // conn is a connection to the server.
 type conn struct {
 	net.Conn
-	b  *backup
-	in *wire.FrameReader
+	b           *backup
+	in          *wire.FrameReader
+	descriptors bool // are announced
 }
 
 // lostError is a connection that ended.
@@ -29,7 +30,7 @@ func (b *backup) dial() (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{raw, b, wire.NewFrameReader(raw, 2<<20)}
+	c := &conn{Conn: raw, b: b, in: wire.NewFrameReader(raw, 2<<20)}
 	b.mu.Lock()
 	b.conns = append(b.conns, c)
 	b.mu.Unlock()
@@ -97,6 +98,7 @@ func (c *conn) answer(each func(kind byte, body []byte) error) error {
 				return errors.New("the server has something to say")
 			}
 		case 'S':
+			c.descriptors = c.descriptors || strings.Contains(string(body), "descriptors")
 			if c.b.is("knows-all-extensions") && strings.Contains(string(body), "zeal") {
 				return errors.New("unknown extension")
 			}

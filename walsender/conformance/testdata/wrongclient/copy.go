@@ -247,9 +247,12 @@ func (b *backup) copyControl() error {
 func (b *backup) receive(c *conn, f protocol.File, name string) error {
 	var out *os.File
 	size, whole := int64(0), false
-	err := c.query("SEND_FILE ("+b.quote(f.Path)+")", func(kind byte, body []byte) (err error) {
+	err := c.query("SEND_FILE ("+b.quote(f.Path)+")"+b.option(c), func(kind byte, body []byte) (err error) {
 		switch kind {
 		case 'H':
+			if b.is("wants-descriptors") && c.descriptors {
+				return errors.New("the server has not handed the file over")
+			}
 			out, err = b.create(name)
 		case 'd':
 			if b.is("small-frames") && len(body) > 512<<10 {
@@ -285,6 +288,14 @@ func (b *backup) receive(c *conn, f protocol.File, name string) error {
 		return err
 	}
 	return b.received(f, name, size)
+}
+
+// option is what asks for a descriptor of the file.
+func (b *backup) option(c *conn) string {
+	if b.is("uses-any-extension") || b.is("wants-descriptors") && c.descriptors {
+		return " DESCRIPTOR"
+	}
+	return ""
 }
 
 // replaceQuietly puts another connection in the place of one that has ended.

@@ -108,8 +108,10 @@ var mistakes = map[string]string{
 	"two-commands":                     "sends two commands in a Query",
 	"unmapped-goes-anywhere":           "writes a tablespace to where the server says that it is",
 	"unreadable-is-dropped":            "takes any error of a tablespace for one that was dropped",
+	"uses-any-extension":               "asks for descriptors that nobody has announced",
 	"vanished-is-fatal":                "fails when a file vanished",
 	"waits-for-archive":                "has the server wait for the archive",
 	"wal-early":                        "takes the WAL before STOP_BACKUP",
+	"wants-descriptors":                "takes a file by its descriptor only, where these are announced",
 	"writes-into-anything":             "writes into a directory that is not empty",
 }
