@@ -24,6 +24,8 @@ const (
 	// pieceSize is how much of a file is read at once: whole pages, and the piece stays in
 	// a core's cache while it is verified, summed up and written.
 	pieceSize = 128 << 10
+	// clonePiece is the same for a clone, whose every piece comes from the disk.
+	clonePiece = 512 << 10
 	// segmentPages is the number of pages in a file of a relation, unless PostgreSQL was
 	// built otherwise. The pages of such a cluster look damaged from the second file on;
 	// the server, which is asked then, knows better.
@@ -132,31 +134,43 @@ func (in *incoming) copyFrom(file *os.File, size int64) error {
 			return err
 		}
 	}
-	if in.piece == nil {
-		in.piece = make([]byte, pieceSize) // so large a slice lies at a boundary of pages
-	}
+	piece := in.buffer()
 	for in.size < size {
 		select {
 		case <-in.canceled:
 			return errCanceled
 		default:
 		}
-		piece := in.piece[:min(pieceSize, size-in.size)]
+		left := size - in.size
 		n, err := content.ReadAt(piece, in.size)
-		if err != nil && !errors.Is(err, io.EOF) {
+		if err != nil && !errors.Is(err, io.EOF) && int64(n) < left {
 			return &givenUp{fmt.Sprintf("could not read file %q: %v", in.name, output.Cause(err))}
 		}
-		if err := in.verify(piece[:n], file); err != nil {
+		data := piece[:min(int64(n), left)] // the file may have grown
+		if err := in.verify(data, file); err != nil {
 			return err
 		}
-		if err := in.keep(piece[:n]); err != nil {
+		if err := in.keep(data); err != nil {
 			return err
 		}
 		if n < len(piece) {
-			return nil // the file has become shorter
+			return nil // the file ends here; it may have become shorter
 		}
 	}
 	return nil
+}
+
+// buffer is where pieces are read to. So large a slice lies at a boundary of pages, as reading
+// past the system's cache needs it.
+func (in *incoming) buffer() []byte {
+	size := pieceSize
+	if in.by == byClone {
+		size = clonePiece
+	}
+	if len(in.piece) < size {
+		in.piece = make([]byte, size)
+	}
+	return in.piece[:size]
 }
 
 // keep takes the next bytes of the file, which a clone has already.

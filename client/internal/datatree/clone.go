@@ -28,5 +28,6 @@ func (e *dirEntry) Clone(from *os.File, size int64) (*os.File, error) {
 			return nil, fmt.Errorf("could not truncate file %q: %w", e.name, output.Cause(err))
 		}
 	}
+	readDirectly(e.out)
 	return e.out, nil
 }

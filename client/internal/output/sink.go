@@ -42,7 +42,7 @@ type Entry interface {
 type Cloner interface {
 	// Clone makes the entry, to which nothing was added yet, a clone of a file, of the first
 	// size bytes of it at the most. The content can be read until the entry's Finish or
-	// Discard. Where the two files cannot share blocks, the error is
+	// Discard, at offsets and into memory that are multiples of 4096. Where the two files cannot share blocks, the error is
 	// [errors.ErrUnsupported], and the entry is as it was.
 	Clone(from *os.File, size int64) (content *os.File, err error)
 }
