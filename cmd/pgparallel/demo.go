@@ -201,7 +201,7 @@ func demoServe(ctx context.Context, out *console, cluster walsender.Cluster, in 
 	if err != nil {
 		return client.Result{}, err
 	}
-	server := &walsender.Server{Cluster: cluster, MaxWALSenders: o.Jobs + 1, Logger: newLog(logFile, true)}
+	server := &walsender.Server{Cluster: cluster, MaxWALSenders: o.Jobs + 1, Logger: newTextLog(logFile)}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }() // ends with Shutdown
 

@@ -22,6 +22,10 @@ const (
 // errReported is the error of a command that has said already what is wrong.
 var errReported = errors.New("reported already")
 
+// errReportedUsage is the error of a command that has said already what is wrong with its
+// options.
+var errReportedUsage = errors.Join(errReported, &usageError{})
+
 // command is a command with its options filled in.
 type command interface {
 	usage() string          // what --help prints

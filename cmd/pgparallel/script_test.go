@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
@@ -156,6 +157,8 @@ func (p *program) await(ts *testscript.TestScript, text string, skip int) {
 			if log, _ := p.text(); !strings.Contains(log[skip:], text) {
 				ts.Fatalf("it ended without %q:\n%s", text, log)
 			}
+		case <-time.After(time.Minute):
+			ts.Fatalf("it does not say %q:\n%s", text, log)
 		}
 	}
 }
@@ -168,7 +171,12 @@ func startProgram(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	cmd := exec.Command(path, args[2:]...)
 	cmd.Dir = ts.MkAbs(".")
-	cmd.Env = append(os.Environ(), "PGDATA="+ts.Getenv("PGDATA"))
+	cmd.Env = os.Environ()
+	for _, name := range []string{"PGDATA", "PGPARALLEL_CONFIG", "PGPARALLEL_LOG_FORMAT"} {
+		if value := ts.Getenv(name); value != "" {
+			cmd.Env = append(cmd.Env, name+"="+value)
+		}
+	}
 	stderr, err := cmd.StderrPipe()
 	ts.Check(err)
 	ts.Check(cmd.Start())
@@ -210,7 +218,11 @@ func finishProgram(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	p := running(ts)[args[0]]
 	if len(args) == 2 {
-		ts.Check(p.cmd.Process.Signal(unix.SignalNum("SIG" + args[1])))
+		signal := unix.SignalNum("SIG" + args[1])
+		if signal == 0 {
+			ts.Fatalf("no signal is called %s", args[1])
+		}
+		ts.Check(p.cmd.Process.Signal(signal))
 	}
 	<-p.ended
 	err := p.cmd.Wait()

@@ -26,6 +26,16 @@ Options:
                          directory of the Unix-domain socket (default:
                          /var/run/postgresql, or /tmp where there is none)
   -p, --port=PORT        number in the name of the socket (default: 5433)
+      --crashed          serve a cluster that was not shut down cleanly, too:
+                         only if no server runs on it, on whatever machine
+      --verify           verify the checksum of each file of a backup by its
+                         manifest before the file is sent, not its size alone
+      --newest-major=NUM try versions of PostgreSQL after 19, up to this one,
+                         and betas, as if they were 19: for tests only
+      --config=FILE      take options from this file; see below
+      --check-config     check the options and the files they name, then exit
+
+Options for limits:
       --max-wal-senders=NUM
                          number of connections at once (default: with --cluster
                          PostgreSQL's max_wal_senders, else 10); a backup needs
@@ -35,13 +45,20 @@ Options:
                          close a connection whose client reads nothing for so
                          long (default: 60s, and 1h while a file is sent); 0
                          for never. A number without a unit is in milliseconds
-      --crashed          serve a cluster that was not shut down cleanly, too:
-                         only if no server runs on it, on whatever machine
-      --verify           verify the checksum of each file of a backup by its
-                         manifest before the file is sent, not its size alone
-      --newest-major=NUM try versions of PostgreSQL after 19, up to this one,
-                         and betas, as if they were 19: for tests only
-  -v, --verbose          log every command
+      --max-backups=NUM  number of backups at once (default: 10)
+      --reserved-connections=NUM
+                         connections besides, for who looks after the server
+                         with monitor=1 (default: 3)
+      --authentication-timeout=TIME
+                         close a connection that was not let in for so long
+                         (default: 1min)
+
+Options for the log:
+      --log-format=FORMAT
+                         "text" or "json" (default: text)
+      --log-level=LEVEL  "debug" (every command), "info", "warning" or "error"
+                         (default: info)
+  -v, --verbose          --log-level=debug
 
 Options for who may connect:
       --listen=HOST:PORT listen on this TCP address, too; can be given several
@@ -87,24 +104,34 @@ A connection string (CONNSTR) is libpq's, with the same environment variables,
 service files and password file; the database is postgres if none is named, and
 for --passthrough it is replication in the password file.
 
+A configuration file is written as postgresql.conf: lines of name = value, where
+the name is an option's with _ for -, as log_format, and on stands for an option
+without a value; several addresses for listen are separated by commas. Variables
+of the environment, as PGPARALLEL_CONFIG or PGPARALLEL_LOG_FORMAT, set options,
+too. The command line comes before the environment, and that before the file.
+
 If no data directory (DATADIR) is specified, the environment variable PGDATA
 is used. SIGTERM and SIGINT end the sessions and the server; SIGQUIT, or a
 second signal more than a second later, does so without a word to the clients.
-SIGHUP reads the files of --hba, --users, --ident and TLS again; where one is
-wrong, what was read before stays.
+SIGHUP reads the files of --config, --hba, --users, --ident and TLS again; where
+one is wrong, what was read before stays. Of the options in the file, log_level
+takes effect then; the others at the next start.
+
+Under systemd (Type=notify-reload) serve tells when it is ready, reads its files
+again or ends, and what backups run; it keeps the time of WatchdogSec=.
 `
 
 type serveCommand struct {
-	Pgdata        string        `short:"D" env:"PGDATA"`
-	Socketdir     string        `short:"k"`
-	Port          portNumber    `short:"p" default:"5433"`
-	MaxWALSenders senderCount   `name:"max-wal-senders"`
-	SenderTimeout senderTimeout `name:"wal-sender-timeout"`
-	Crashed       bool
-	Verify        bool
-	NewestMajor   int
-	Verbose       bool `short:"v"`
+	Pgdata      string     `short:"D" env:"PGDATA"`
+	Socketdir   string     `short:"k"`
+	Port        portNumber `short:"p" default:"5433"`
+	Crashed     bool
+	Verify      bool
+	NewestMajor int
 
+	limitOptions  `embed:""`
+	configOptions `embed:""`
+	logOptions    `embed:""`
 	accessOptions `embed:""`
 
 	Cluster              string
@@ -116,6 +143,40 @@ type serveCommand struct {
 func (*serveCommand) usage() string { return serveUsage }
 
 func (c *serveCommand) run(out *console) error {
+	set, err := c.configure()
+	if err != nil {
+		reportAll(err, out)
+		return errReportedUsage
+	}
+	if err := c.check(); err != nil {
+		return err
+	}
+	log := c.logOptions.open(out.stderr)
+	var cluster servedCluster
+	access, err := c.accessOptions.open(log, out, func() clusterRoles { return cluster.(*livecluster.Cluster) })
+	if err != nil || c.CheckConfig {
+		return err
+	}
+	if cluster, err = c.open(log); err != nil {
+		return err
+	}
+	defer cluster.Close()
+	if cluster.Untested() {
+		log.Warn("this version of PostgreSQL is not supported: a backup that succeeds may be worthless", zap.Int("major", cluster.Major()))
+	}
+	listeners, err := listen(c.Socketdir, int(c.Port), c.accessOptions)
+	if err != nil {
+		return err
+	}
+	server := &walsender.Server{Cluster: cluster, Logger: log}
+	c.limitOptions.bound(server)
+	access.protect(server)
+	service := &service{server: server, access: access, options: c, set: set, log: log}
+	return service.serveUntilSignal(listeners, out)
+}
+
+// check refuses options that do not fit each other.
+func (c *serveCommand) check() error {
 	switch {
 	case c.Pgdata == "":
 		return usagef("no data directory specified")
@@ -130,31 +191,7 @@ func (c *serveCommand) run(out *console) error {
 	case c.Cluster == "" && (c.AuthQuery != "" || c.AuthPassthrough):
 		return usagef("--auth-query and --auth-passthrough require --cluster")
 	}
-	if err := c.accessOptions.check(); err != nil {
-		return err
-	}
-	log := newLog(out.stderr, c.Verbose)
-	var cluster servedCluster
-	access, err := c.accessOptions.open(log, out, func() clusterRoles { return cluster.(*livecluster.Cluster) })
-	if err != nil {
-		return err
-	}
-	if cluster, err = c.open(log); err != nil {
-		return err
-	}
-	defer cluster.Close()
-	if cluster.Untested() {
-		log.Warn("this version of PostgreSQL is not supported: a backup that succeeds may be worthless", zap.Int("major", cluster.Major()))
-	}
-	listeners, err := listen(c.Socketdir, int(c.Port), c.accessOptions)
-	if err != nil {
-		return err
-	}
-	server := &walsender.Server{
-		Cluster: cluster, MaxWALSenders: int(c.MaxWALSenders), SenderTimeout: time.Duration(c.SenderTimeout), Logger: log,
-	}
-	access.protect(server)
-	return serveUntilSignal(server, listeners, access, log, out)
+	return c.accessOptions.check()
 }
 
 // servedCluster is a cluster that is closed when the server has ended.

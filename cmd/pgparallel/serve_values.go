@@ -5,6 +5,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/pgparallel/pgparallel/sharedstate"
+	"github.com/pgparallel/pgparallel/walsender"
 )
 
 // portNumber is the number of a TCP port, or in the name of a Unix socket.
@@ -14,6 +17,47 @@ type portNumber int
 func (n *portNumber) UnmarshalText(text []byte) error {
 	value, err := parseInteger(text, "-p/--port", 1, math.MaxUint16)
 	*n = portNumber(value)
+	return err
+}
+
+// limitOptions bound what clients can take of the server. 0 is the server's default.
+type limitOptions struct {
+	MaxWALSenders         senderCount   `name:"max-wal-senders"`
+	SenderTimeout         senderTimeout `name:"wal-sender-timeout"`
+	MaxBackups            backupCount   `default:"10"`
+	ReservedConnections   reservedCount `default:"3"`
+	AuthenticationTimeout loginTimeout  `default:"1min"`
+}
+
+// bound gives the server its limits.
+func (o *limitOptions) bound(server *walsender.Server) {
+	server.MaxWALSenders = int(o.MaxWALSenders)
+	server.SenderTimeout = time.Duration(o.SenderTimeout)
+	server.AuthTimeout = time.Duration(o.AuthenticationTimeout)
+	server.ReservedConnections = int(o.ReservedConnections)
+	if o.ReservedConnections == 0 {
+		server.ReservedConnections = -1
+	}
+	server.Backups = sharedstate.NewTable(int(o.MaxBackups))
+}
+
+// backupCount is the value of --max-backups.
+type backupCount int
+
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
+func (n *backupCount) UnmarshalText(text []byte) error {
+	value, err := parseInteger(text, "--max-backups", 1, 1<<18-1)
+	*n = backupCount(value)
+	return err
+}
+
+// reservedCount is the value of --reserved-connections.
+type reservedCount int
+
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
+func (n *reservedCount) UnmarshalText(text []byte) error {
+	value, err := parseInteger(text, "--reserved-connections", 0, 1<<18-1)
+	*n = reservedCount(value)
 	return err
 }
 
@@ -57,6 +101,26 @@ func (m *socketMode) UnmarshalText(text []byte) error {
 // default, less than 0 for none.
 type senderTimeout time.Duration
 
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
+func (t *senderTimeout) UnmarshalText(text []byte) error {
+	limit, err := parseTime(text, "--wal-sender-timeout", 0)
+	if limit == 0 {
+		limit = -1
+	}
+	*t = senderTimeout(limit)
+	return err
+}
+
+// loginTimeout is the value of --authentication-timeout.
+type loginTimeout time.Duration
+
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
+func (t *loginTimeout) UnmarshalText(text []byte) error {
+	limit, err := parseTime(text, "--authentication-timeout", 1)
+	*t = loginTimeout(limit)
+	return err
+}
+
 // timeUnits are PostgreSQL's, in its order of size (guc.c). Without a unit the
 // parameter is in milliseconds.
 var timeUnits = map[string]time.Duration{
@@ -64,25 +128,19 @@ var timeUnits = map[string]time.Duration{
 	"s": time.Second, "min": time.Minute, "h": time.Hour, "d": 24 * time.Hour,
 }
 
-// UnmarshalText reads a time as PostgreSQL reads the parameter: a number, with a
-// fraction perhaps, and a unit; 0 turns the limit off.
-func (t *senderTimeout) UnmarshalText(text []byte) error {
-	const option = "--wal-sender-timeout"
+// parseTime reads a time as PostgreSQL reads a parameter: a number, with a fraction
+// perhaps, and a unit. least is in milliseconds.
+func parseTime(text []byte, option string, least float64) (time.Duration, error) {
 	value := strings.TrimSpace(string(text))
 	digits := strings.TrimRightFunc(value, func(c rune) bool { return (c < '0' || c > '9') && c != '.' })
 	number, err := strconv.ParseFloat(digits, 64)
 	unit, known := timeUnits[strings.TrimSpace(value[len(digits):])]
 	if err != nil || !known {
-		return usagef(`invalid value %q for option %s: a number and a unit, "us", "ms", "s", "min", "h" or "d"`, text, option)
+		return 0, usagef(`invalid value %q for option %s: a number and a unit, "us", "ms", "s", "min", "h" or "d"`, text, option)
 	}
 	milliseconds := math.Round(number * float64(unit) / float64(time.Millisecond))
-	switch {
-	case milliseconds < 0 || milliseconds > math.MaxInt32:
-		return usagef("%s must be in range 0..%d ms", option, math.MaxInt32)
-	case milliseconds == 0:
-		*t = -1
-	default:
-		*t = senderTimeout(time.Duration(milliseconds) * time.Millisecond)
+	if milliseconds < least || milliseconds > math.MaxInt32 {
+		return 0, usagef("%s must be in range %v..%d ms", option, least, math.MaxInt32)
 	}
-	return nil
+	return time.Duration(milliseconds) * time.Millisecond, nil
 }
