@@ -87,6 +87,18 @@ type SendFile struct {
 	Descriptor bool
 }
 
+// ListBackups is LIST_BACKUPS (§8.2).
+type ListBackups struct{}
+
+// AlterBackup is ALTER_BACKUP (§8.2).
+type AlterBackup struct {
+	// Backup is the beginning of the id of the backup as the client sent it: any
+	// non-empty UTF-8 text; empty for the backup that the session leads.
+	Backup string
+	// MaxRate is the new rate, as in [StartBackup]; 0 for no limit.
+	MaxRate int
+}
+
 // IdentifySystem is IDENTIFY_SYSTEM (§4.9).
 type IdentifySystem struct{}
 
@@ -109,6 +121,8 @@ func (ListTablespaces) command() {}
 func (ListFiles) command()       {}
 func (ListWALFiles) command()    {}
 func (SendFile) command()        {}
+func (ListBackups) command()     {}
+func (AlterBackup) command()     {}
 func (IdentifySystem) command()  {}
 func (Show) command()            {}
 func (TimelineHistory) command() {}

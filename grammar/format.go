@@ -75,6 +75,18 @@ func (c SendFile) String() string {
 }
 
 // String is the command as a client sends it.
+func (ListBackups) String() string { return "LIST_BACKUPS" }
+
+// String is the command as a client sends it.
+func (c AlterBackup) String() string {
+	text := "ALTER_BACKUP"
+	if c.Backup != "" {
+		text += " " + quote(c.Backup, "'")
+	}
+	return text + " MAX_RATE " + strconv.Itoa(c.MaxRate)
+}
+
+// String is the command as a client sends it.
 func (c IdentifySystem) String() string { return "IDENTIFY_SYSTEM" }
 
 // plainName matches names that mean the same with and without double quotes. One

@@ -40,6 +40,9 @@ func TestCommand_String(t *testing.T) {
 		{Show{"TimeZone"}, `SHOW "TimeZone"`},
 		{Show{`a"b`}, `SHOW "a""b"`},
 		{TimelineHistory{7}, `TIMELINE_HISTORY 7`},
+		{ListBackups{}, `LIST_BACKUPS`},
+		{AlterBackup{"it's", 0}, `ALTER_BACKUP 'it''s' MAX_RATE 0`},
+		{AlterBackup{MaxRate: 64}, `ALTER_BACKUP MAX_RATE 64`},
 	}
 	for _, test := range tests {
 		if got := test.command.String(); got != test.want {
@@ -65,7 +68,7 @@ func drawCommand(t *rapid.T) Command {
 	location := rapid.OneOf(rapid.Just(Location{}), rapid.Map(rapid.Uint64(), func(lsn uint64) Location {
 		return At(protocol.LSN(lsn))
 	}))
-	switch rapid.IntRange(0, 9).Draw(t, "command") {
+	switch rapid.IntRange(0, 11).Draw(t, "command") {
 	case 0:
 		return StartBackup{
 			Label:   text.Filter(isLabel).Draw(t, "label"),
@@ -88,6 +91,13 @@ func drawCommand(t *rapid.T) Command {
 		return IdentifySystem{}
 	case 8:
 		return Show{Name: text.Filter(func(s string) bool { return s != "" }).Draw(t, "name")}
+	case 9:
+		return ListBackups{}
+	case 10:
+		return AlterBackup{
+			Backup:  text.Draw(t, "backup"),
+			MaxRate: rapid.OneOf(rapid.Just(0), rapid.IntRange(minRate, maxRate)).Draw(t, "rate"),
+		}
 	default:
 		return TimelineHistory{Timeline: protocol.Timeline(rapid.Uint32Min(1).Draw(t, "timeline"))}
 	}

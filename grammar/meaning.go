@@ -100,6 +100,30 @@ func (s sendFile) meaning() (Command, error) {
 	return c, nil
 }
 
+func (s listBackups) meaning() (Command, error) {
+	return ListBackups{}, nil
+}
+
+func (s alterBackup) meaning() (Command, error) {
+	var c AlterBackup
+	var err error
+	if s.Backup != nil {
+		if c.Backup, err = textValue(*s.Backup); err != nil {
+			return nil, err
+		}
+		if c.Backup == "" {
+			return nil, errorAt(*s.Backup, protocol.CodeUndefinedObject, "backup \"\" does not exist")
+		}
+	}
+	if s.MaxRate.Value != "0" {
+		c.MaxRate, err = maxRateValue(s.MaxRate)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
 func (s baseBackup) meaning() (Command, error) {
 	var values []string
 	for _, t := range s.Text {

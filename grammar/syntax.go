@@ -56,6 +56,15 @@ type sendFileOption struct {
 	Tokens []lexer.Token `parser:"'NOVERIFY_CHECKSUMS' | 'DESCRIPTOR'"`
 }
 
+type listBackups struct {
+	Keyword lexer.Token `parser:"@'LIST_BACKUPS'"`
+}
+
+type alterBackup struct {
+	Backup  *lexer.Token `parser:"'ALTER_BACKUP' @String?"`
+	MaxRate lexer.Token  `parser:"'MAX_RATE' @Integer"`
+}
+
 // baseBackup takes whatever stands behind the keyword: what that means depends on the
 // version of PostgreSQL (optionlist.go).
 type baseBackup struct {
@@ -82,6 +91,7 @@ var parser = sync.OnceValue(func() *participle.Parser[query] {
 		participle.Union[statement](
 			startBackup{}, joinBackup{}, stopBackup{},
 			listTablespaces{}, listFiles{}, listWALFiles{}, sendFile{},
+			listBackups{}, alterBackup{},
 			identifySystem{}, show{}, timelineHistory{}, baseBackup{},
 		),
 	)

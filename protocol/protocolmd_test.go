@@ -234,6 +234,7 @@ func TestProtocolMD_Columns(t *testing.T) {
 		{"### 4.4 ", protocol.TablespaceColumns()},
 		{"### 4.5 ", protocol.FileColumns()},
 		{"### 4.7 ", protocol.FileColumns()},
+		{"### 8.2 ", protocol.BackupStatusColumns()},
 		{"### 4.9 ", append(protocol.SystemColumns(), protocol.HistoryFileColumns()...)},
 	} {
 		_, section, _ := strings.Cut(document, "\n"+test.section)

@@ -104,6 +104,15 @@ func (r *rowReader) integer(lowest, highest int64) int64 {
 	return n
 }
 
+// integerOr is integer, or null where the value is NULL.
+func (r *rowReader) integerOr(null, lowest, highest int64) int64 {
+	if r.err == nil && r.row[r.column] == nil {
+		r.column++
+		return null
+	}
+	return r.integer(lowest, highest)
+}
+
 // fail complains about the value that was taken last.
 func (r *rowReader) fail(value string) {
 	if r.err == nil {

@@ -87,6 +87,30 @@ func TestFileRoundTrip_4_5(t *testing.T) {
 	}), protocol.File.Row, protocol.DecodeFile)
 }
 
+func TestBackupStatusRoundTrip_8_2(t *testing.T) {
+	count := rapid.Int64Min(0)
+	roundTrip(t, rapid.Custom(func(t *rapid.T) protocol.BackupStatus {
+		b := protocol.BackupStatus{
+			Backup:           rapid.String().Draw(t, "backup"),
+			Role:             rapid.String().Draw(t, "role"),
+			Phase:            rapid.String().Draw(t, "phase"),
+			Started:          time.Unix(rapid.Int64Range(0, 253402300799).Draw(t, "started"), 0),
+			Total:            rapid.Int64Min(-1).Draw(t, "total"),
+			Streamed:         count.Draw(t, "streamed"),
+			Files:            count.Draw(t, "files"),
+			Sessions:         count.Draw(t, "sessions"),
+			MaxRate:          rapid.IntRange(0, 1048576).Draw(t, "rate"),
+			Throttled:        time.Duration(rapid.Int64Range(0, 1<<40).Draw(t, "throttled")) * time.Millisecond,
+			ChecksumFailures: count.Draw(t, "failures"),
+			Label:            rapid.String().Draw(t, "label"),
+		}
+		if rapid.Bool().Draw(t, "has started") {
+			b.StartPtr, b.Timeline = protocoltest.LSNs().Draw(t, "startptr"), protocoltest.Timelines().Draw(t, "tli")
+		}
+		return b
+	}), protocol.BackupStatus.Row, protocol.DecodeBackupStatus)
+}
+
 func TestSystemRoundTrip_4_9(t *testing.T) {
 	roundTrip(t, rapid.Custom(func(t *rapid.T) protocol.System {
 		return protocol.System{
@@ -119,12 +143,13 @@ func row(values ...any) protocol.Row {
 
 func TestDecodeErrors(t *testing.T) {
 	decoders := map[string]func(protocol.Row) error{
-		"BackupStart": func(r protocol.Row) error { _, err := protocol.DecodeBackupStart(r); return err },
-		"BackupStop":  func(r protocol.Row) error { _, err := protocol.DecodeBackupStop(r); return err },
-		"Tablespace":  func(r protocol.Row) error { _, err := protocol.DecodeTablespace(r); return err },
-		"File":        func(r protocol.Row) error { _, err := protocol.DecodeFile(r); return err },
-		"System":      func(r protocol.Row) error { _, err := protocol.DecodeSystem(r); return err },
-		"HistoryFile": func(r protocol.Row) error { _, err := protocol.DecodeHistoryFile(r); return err },
+		"BackupStart":  func(r protocol.Row) error { _, err := protocol.DecodeBackupStart(r); return err },
+		"BackupStop":   func(r protocol.Row) error { _, err := protocol.DecodeBackupStop(r); return err },
+		"Tablespace":   func(r protocol.Row) error { _, err := protocol.DecodeTablespace(r); return err },
+		"File":         func(r protocol.Row) error { _, err := protocol.DecodeFile(r); return err },
+		"BackupStatus": func(r protocol.Row) error { _, err := protocol.DecodeBackupStatus(r); return err },
+		"System":       func(r protocol.Row) error { _, err := protocol.DecodeSystem(r); return err },
+		"HistoryFile":  func(r protocol.Row) error { _, err := protocol.DecodeHistoryFile(r); return err },
 	}
 	for _, test := range []struct {
 		decoder string

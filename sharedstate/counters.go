@@ -73,7 +73,7 @@ func (b *Backup) status() Status {
 		StartPtr:   b.StartPtr,
 		Timeline:   b.Timeline,
 		InRecovery: b.InRecovery,
-		MaxRate:    b.MaxRate,
+		MaxRate:    b.throttle.maxRate(),
 		Counters:   b.Counters(),
 	}
 }

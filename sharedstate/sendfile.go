@@ -94,3 +94,10 @@ func (b *Backup) wait(ctx context.Context, done <-chan struct{}, n int) error {
 // between two frames: what MAX_RATE allows in that time in whole pages of 8192 bytes, at
 // least one page, at most limit bytes. Without a rate it is limit.
 func (b *Backup) FrameSize(limit int) int { return b.throttle.frameSize(limit) }
+
+// SetRate changes the rate (§8.2). It holds for every frame that Throttle is asked about
+// from here on, and for those that wait; kBps is as in [Request].
+func (b *Backup) SetRate(kBps int) { b.throttle.change(kBps) }
+
+// HasRate reports whether there is a rate now.
+func (b *Backup) HasRate() bool { return b.throttle.maxRate() > 0 }

@@ -3,6 +3,7 @@ package sharedstate
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,7 +39,9 @@ type Request struct {
 	Owner     string // the leader's role; only its sessions can join
 	Label     string // as START_BACKUP gave it; may be empty
 	Directory string // names the data directory (§4.2); sessions join where it is the same
-	MaxRate   int    // kB of 1024 bytes a second for all sessions together; 0 for no limit
+	// MaxRate is in kB of 1024 bytes a second for all sessions together, 0 for no limit.
+	// It is the rate at the start: [Table.SetRate] changes what holds.
+	MaxRate int
 }
 
 // Start gives a backup a place in the table, before its checkpoint (§3.4). The
@@ -105,6 +108,36 @@ func (t *Table) Join(id, owner, directory string) (*Backup, error) {
 	return b, nil
 }
 
+// SetRate changes the rate of the running backup whose id begins with prefix, of 8
+// characters (§8.2). owner is the role that asks; anybody means that it may change the
+// rate of every role's backups. kBps is as in [Request].
+//
+// 42704 is the answer to a prefix of another length, of no backup, of more than one, and
+// of another role's, so that none can be told from the others.
+func (t *Table) SetRate(prefix, owner string, anybody bool, kBps int) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var found *Backup
+	for id, b := range t.backups {
+		if len(prefix) != shortLength || !strings.HasPrefix(id, prefix) || !anybody && b.Owner != owner {
+			continue
+		}
+		if found != nil {
+			found = nil
+			break
+		}
+		found = b
+	}
+	if found == nil {
+		return protocol.Errorf(protocol.CodeUndefinedObject, "backup %q does not exist", protocol.ShortID(prefix))
+	}
+	found.SetRate(kBps)
+	return nil
+}
+
+// shortLength is how many characters of an id are shown.
+const shortLength = 8
+
 // Status is one running backup as monitoring shows it.
 type Status struct {
 	ID         string // shortened by [protocol.ShortID]
@@ -115,7 +148,7 @@ type Status struct {
 	StartPtr   protocol.LSN      // 0 while Starting
 	Timeline   protocol.Timeline // 0 while Starting
 	InRecovery bool              // false while Starting
-	MaxRate    int               // kB of 1024 bytes a second; 0 for no limit
+	MaxRate    int               // the rate that holds, in kB of 1024 bytes a second; 0 for no limit
 	Counters
 }
 

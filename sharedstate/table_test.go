@@ -359,3 +359,39 @@ func TestBackups_6_1(t *testing.T) {
 		}
 	})
 }
+
+// The rate of a backup is changed by the beginning of its id: by its own role, or by who
+// may. Nobody learns of other backups by it.
+func TestTable_8_2_SetRate(t *testing.T) {
+	table := NewTable(0)
+	start := func(owner string) *Backup {
+		b, err := table.Start(Request{Owner: owner, MaxRate: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	a, b := start("a"), start("b")
+	set := func(prefix, owner string, anybody bool, want string) {
+		t.Helper()
+		err := table.SetRate(prefix, owner, anybody, 50)
+		if got := protocol.HasCode(err, protocol.CodeUndefinedObject); got != (want != "") || !got && err != nil {
+			t.Errorf("the rate of %q, by %q: %v", prefix, owner, err)
+		}
+	}
+	set(a.ID[:8], "b", false, protocol.CodeUndefinedObject)
+	set(a.ID[:7], "a", false, protocol.CodeUndefinedObject)
+	set(a.ID, "a", false, protocol.CodeUndefinedObject)
+	set("", "a", true, protocol.CodeUndefinedObject)
+	set(a.ID[:8], "a", false, "")
+	set(b.ID[:8], "a", true, "")
+	for _, b := range []*Backup{a, b} {
+		if got := b.Status().MaxRate; got != 50 || !b.HasRate() {
+			t.Errorf("the rate is %d, want 50", got)
+		}
+	}
+	table.backups[a.ID[:8]+"0"] = b // an id that begins alike
+	set(a.ID[:8], "a", true, protocol.CodeUndefinedObject)
+	a.End()
+	set(a.ID[:8], "a", false, protocol.CodeUndefinedObject)
+}

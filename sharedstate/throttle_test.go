@@ -151,6 +151,65 @@ func TestThrottle_4_6_NoLimit(t *testing.T) {
 	})
 }
 
+// A new rate holds at once, for those who sleep as well, and gives nobody a burst.
+func TestThrottle_8_2_Change(t *testing.T) {
+	const frame = 8192
+	for _, c := range []struct {
+		name     string
+		from, to int
+		pause    time.Duration // until the frames that wait are sent
+	}{
+		{"faster", 32, 1024, 4 * frame * time.Second / (1024 << 10)},
+		{"slower", 64, 32, 4 * frame * time.Second / (32 << 10)},
+		{"unlimited", 32, 0, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				throttle := newThrottle(c.from)
+				expectPause(t, throttle, int(throttle.pace.Load().burst()), 0)
+				var senders sync.WaitGroup
+				for range 4 {
+					senders.Go(func() {
+						if err := throttle.await(t.Context(), frame); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				synctest.Wait() // they sleep
+				begin := time.Now()
+				throttle.change(c.to)
+				senders.Wait()
+				if pause := time.Since(begin); pause != c.pause {
+					t.Errorf("the frames are sent %v after the change, want %v", pause, c.pause)
+				}
+				if got := throttle.maxRate(); got != c.to {
+					t.Errorf("the rate is %d, want %d", got, c.to)
+				}
+			})
+		})
+	}
+}
+
+// Who changes the rate all the time gets no more than it allows.
+func TestThrottle_8_2_NoBurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		throttle := newThrottle(32)
+		meter := newMeter(t, 32)
+		for range 1000 {
+			throttle.change(32)
+			expectNoError(t, throttle.await(t.Context(), 1000))
+			meter.add(1000)
+		}
+	})
+}
+
+func expectNoError(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func expectPause(t *testing.T, throttle *throttle, n int, pause time.Duration) {
 	t.Helper()
 	begin := time.Now()

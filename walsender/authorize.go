@@ -43,8 +43,12 @@ func (s *session) checkGrant(text string) error {
 	}
 	command, err := grammar.Parse(text)
 	switch command.(type) {
-	case grammar.IdentifySystem, grammar.Show, grammar.TimelineHistory:
+	case grammar.IdentifySystem, grammar.Show, grammar.TimelineHistory, grammar.ListBackups:
 		return nil
+	case grammar.AlterBackup:
+		if s.grant.Monitor {
+			return nil
+		}
 	}
 	switch {
 	case s.isForPostgreSQL(command, err):

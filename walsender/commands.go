@@ -9,8 +9,8 @@ import (
 // several.
 type CommandFamilies uint8
 
-// The families. IDENTIFY_SYSTEM, SHOW and TIMELINE_HISTORY are in none: every server answers
-// them (§4.9).
+// The families. IDENTIFY_SYSTEM, SHOW and TIMELINE_HISTORY (§4.9), LIST_BACKUPS and
+// ALTER_BACKUP (§8.2) are in none: every server answers them.
 const (
 	// ParallelBackup is START_BACKUP and the other commands of §4.
 	ParallelBackup CommandFamilies = 1 << iota
@@ -24,7 +24,7 @@ func (c CommandFamilies) has(family CommandFamilies) bool { return c == 0 || c&f
 // familyOf is the family of a command, or 0.
 func familyOf(command grammar.Command) CommandFamilies {
 	switch command.(type) {
-	case nil, grammar.IdentifySystem, grammar.Show, grammar.TimelineHistory:
+	case nil, grammar.IdentifySystem, grammar.Show, grammar.TimelineHistory, grammar.ListBackups, grammar.AlterBackup:
 		return 0
 	case grammar.BaseBackup:
 		return BaseBackup

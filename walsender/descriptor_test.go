@@ -125,7 +125,7 @@ func TestDescriptor_8_4(t *testing.T) {
 	backups := sharedstate.NewTable(0)
 	addr := serveUnix(t, &walsender.Server{Cluster: newDiskCluster(t), Backups: backups})
 	c := connectTaker(t, addr)
-	if got := c.Parameters[protocol.ParameterExtensions]; got != "descriptors" {
+	if got := c.Parameters[protocol.ParameterExtensions]; !protocol.ExtensionDescriptors.Announced(got) {
 		t.Fatalf("extensions %q", got)
 	}
 	c.query("START_BACKUP")
@@ -174,7 +174,7 @@ func TestDescriptor_8_4_COPY(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := connect(t, tt.serve(t, &walsender.Server{Cluster: cluster}), "backup")
 			tcp := c.Conn.RemoteAddr().Network() == "tcp"
-			if got := c.Parameters[protocol.ParameterExtensions]; tcp && got != "" {
+			if got := c.Parameters[protocol.ParameterExtensions]; tcp && protocol.ExtensionDescriptors.Announced(got) {
 				t.Errorf("extensions %q", got)
 			}
 			c.query(tt.start)

@@ -136,12 +136,12 @@ func (s *Server) takeFrames(out *output) *wire.FrameWriter {
 // sendPieces sends the first n bytes of the frame buffer in frames that the rate
 // allows without long pauses.
 func (s *session) sendPieces(ctx context.Context, t *transfer, n int) error {
-	size := len(s.frames.Buffer())
-	if t.backup != nil {
-		size = t.backup.FrameSize(size)
-	}
-	for from := 0; from < n; from += size {
-		to := min(from+size, n)
+	for from, to := 0, 0; from < n; from = to {
+		size := len(s.frames.Buffer())
+		if t.backup != nil {
+			size = t.backup.FrameSize(size) // the rate may have changed
+		}
+		to = min(from+size, n)
 		if err := s.throttle(ctx, t, to-from); err != nil {
 			return err
 		}
@@ -162,7 +162,7 @@ func (s *session) throttle(ctx context.Context, t *transfer, n int) error {
 	switch {
 	case t.backup == nil:
 		return nil
-	case t.backup.MaxRate > 0:
+	case t.backup.HasRate():
 		if err := s.out.flush(); err != nil {
 			return err
 		}

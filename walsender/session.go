@@ -200,6 +200,10 @@ func (s *session) execute(ctx context.Context, command grammar.Command) (err err
 		return s.sendFile(ctx, c)
 	case grammar.BaseBackup:
 		return s.baseBackup(ctx, c)
+	case grammar.ListBackups:
+		return s.listBackups()
+	case grammar.AlterBackup:
+		return s.alterBackup(c)
 	case grammar.IdentifySystem:
 		return s.identifySystem(ctx)
 	case grammar.Show:

@@ -142,7 +142,7 @@ func (c *backupCommand) perform(out *console, lines *jsonLines) error {
 	}
 	ctx, release := untilInterrupted(out)
 	defer release()
-	return c.withPassword(ctx, &options, out, func() error {
+	return c.withPassword(ctx, &options.ConnInfo, out, func() error {
 		if c.DryRun {
 			return c.dryRun(ctx, out, lines, options)
 		}

@@ -11,30 +11,29 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/pgparallel/pgparallel/client"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/conninfo"
 )
 
-// withPassword does something that connects, with a password from the user where that
-// was asked for, or where the server wants one and nothing else supplies it.
-func (o connectionOptions) withPassword(ctx context.Context, options *client.Options, out *console, do func() error) error {
+// withPassword does something that connects by info, with a password from the user where
+// that was asked for, or where the server wants one and nothing else supplies it.
+func (o connectionOptions) withPassword(ctx context.Context, info **conninfo.Info, out *console, do func() error) error {
 	if o.Password {
-		if err := askPassword(ctx, options, out); err != nil {
+		if err := askPassword(ctx, info, out); err != nil {
 			return err
 		}
 	}
-	given := options.ConnInfo.HasPassword()
+	given := (*info).HasPassword()
 	err := do()
 	if given || o.Password || !protocol.HasCode(err, protocol.CodeInvalidPassword) {
 		return err
 	}
 	if o.NoPassword {
-		return &noPasswordError{err, options.ConnInfo}
+		return &noPasswordError{err, *info}
 	}
-	asked := askPassword(ctx, options, out)
+	asked := askPassword(ctx, info, out)
 	if errors.Is(asked, io.EOF) { // there is nobody to ask
-		return &noPasswordError{err, options.ConnInfo}
+		return &noPasswordError{err, *info}
 	}
 	if asked != nil {
 		return asked
@@ -67,7 +66,7 @@ func (e *noPasswordError) hint() string {
 	return fmt.Sprintf("PGPASSWORD is not set, and password file %q has no line for %s.", file, strings.Join(entries, " or "))
 }
 
-func askPassword(ctx context.Context, options *client.Options, out *console) error {
+func askPassword(ctx context.Context, info **conninfo.Info, out *console) error {
 	terminal, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	in, prompt := io.Reader(terminal), io.Writer(terminal)
 	if err != nil {
@@ -79,7 +78,7 @@ func askPassword(ctx context.Context, options *client.Options, out *console) err
 	if err != nil {
 		return fmt.Errorf("could not read password: %w", err)
 	}
-	options.ConnInfo = options.ConnInfo.WithPassword(password)
+	*info = (*info).WithPassword(password)
 	return nil
 }
 

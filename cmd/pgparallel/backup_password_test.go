@@ -46,7 +46,7 @@ func TestWithPassword_DoesNotAsk(t *testing.T) {
 			t.Fatal(err)
 		}
 		options := client.Options{ConnInfo: info}
-		err = c.o.withPassword(t.Context(), &options, &console{stderr: io.Discard}, func() error { calls++; return c.err })
+		err = c.o.withPassword(t.Context(), &options.ConnInfo, &console{stderr: io.Discard}, func() error { calls++; return c.err })
 		if calls != 1 || err != c.err {
 			t.Errorf("%s: %d attempts, error %v", name, calls, err)
 		}
@@ -64,7 +64,7 @@ func TestWithPassword_NoneSupplied(t *testing.T) {
 	c := &backupCommand{}
 	c.NoPassword = true
 	options := client.Options{ConnInfo: info}
-	err = c.withPassword(t.Context(), &options, &console{stderr: io.Discard}, func() error {
+	err = c.withPassword(t.Context(), &options.ConnInfo, &console{stderr: io.Discard}, func() error {
 		return fmt.Errorf("connection to server failed: %w", refused)
 	})
 	if err == nil || err.Error() != "connection to server failed: no password supplied" || !protocol.HasCode(err, protocol.CodeInvalidPassword) {

@@ -28,11 +28,19 @@ type console struct {
 }
 
 func newConsole(stdout, stderr *os.File) *console {
-	info, err := stderr.Stat()
-	return &console{
-		stdout: &outlet{file: stdout}, stderr: &outlet{file: stderr},
-		terminal: err == nil && info.Mode()&os.ModeCharDevice != 0,
+	c := &console{stdout: &outlet{file: stdout}, stderr: &outlet{file: stderr}}
+	c.terminal = isTerminal(c.stderr)
+	return c
+}
+
+// isTerminal reports whether w is an outlet to a terminal.
+func isTerminal(w io.Writer) bool {
+	o, ok := w.(*outlet)
+	if !ok {
+		return false
 	}
+	info, err := o.file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // hurry has nothing wait for somebody to read what is written, from now on.

@@ -157,6 +157,8 @@ Commands:
   serve   serve a data directory for base backups
   backup  take a base backup from such a server
   verify  verify a backup against its manifest
+  status  show the backups that a server is sending
+  rate    change the rate of a backup that runs
   passwd  make the password of a user of serve
   conform test clients and servers of others
   demo    show all of it on a cluster that is made for the purpose
@@ -175,6 +177,8 @@ type commandLine struct {
 	Serve   serveCommand   `cmd:""`
 	Backup  backupCommand  `cmd:""`
 	Verify  verifyCommand  `cmd:""`
+	Status  statusCommand  `cmd:""`
+	Rate    rateCommand    `cmd:""`
 	Passwd  passwdCommand  `cmd:""`
 	Conform conformCommand `cmd:""`
 	Demo    demoCommand    `cmd:""`

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/pgparallel/pgparallel/client"
+)
+
+const rateUsage = `pgparallel rate changes the rate of a backup that runs.
+
+Usage:
+  pgparallel rate [OPTION]... RATE
+
+RATE is the most that all its connections transfer together, in kB per second,
+or with suffix "k" or "M", as -r of pgparallel backup; 0 for no limit.
+
+Options:
+      --backup=ID            the first 8 characters of the id of the backup, as
+                             pgparallel status shows them (default: the one that
+                             runs, where there is one only)
+
+Connection options:
+  -d, --dbname=CONNSTR       connection string
+  -h, --host=HOSTNAME        server host or socket directory
+  -p, --port=PORT            server port number
+  -U, --username=NAME        connect as specified user
+  -w, --no-password          never prompt for password
+  -W, --password             force password prompt
+  -V, --version              output version information, then exit
+  -?, --help                 show this help, then exit
+`
+
+type rateCommand struct {
+	Backup string
+	Rate   newRate `arg:"" optional:""`
+
+	connectionOptions `embed:""`
+}
+
+// newRate is the argument of rate.
+type newRate struct {
+	given bool
+	kBps  int // 0 for no limit
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
+func (r *newRate) UnmarshalText(text []byte) error {
+	r.given = true
+	if string(text) == "0" {
+		return nil
+	}
+	var rate transferRate
+	err := rate.UnmarshalText(text)
+	r.kBps = int(rate)
+	return err
+}
+
+func (*rateCommand) usage() string { return rateUsage }
+
+func (c *rateCommand) run(out *console) error {
+	if !c.Rate.given {
+		return usagef("no rate specified")
+	}
+	ctx, release := untilInterrupted(out)
+	defer release()
+	monitor, err := c.openMonitor(ctx, out)
+	if err != nil {
+		return err
+	}
+	defer monitor.Close()
+	backup := c.Backup
+	if backup == "" {
+		if backup, err = onlyBackup(monitor); err != nil {
+			return err
+		}
+	}
+	if err := monitor.SetRate(backup, c.Rate.kBps); err != nil {
+		return err
+	}
+	out.info(fmt.Sprintf("backup %s is limited to: %s", backup, limit(c.Rate.kBps)))
+	return nil
+}
+
+// onlyBackup is the backup that runs, where it is clear which one is meant.
+func onlyBackup(monitor *client.Monitor) (string, error) {
+	backups, err := monitor.Backups()
+	switch {
+	case err != nil:
+		return "", err
+	case len(backups) == 0:
+		return "", errors.New("no backup is running")
+	case len(backups) > 1:
+		return "", errors.New("several backups are running: say which one by --backup")
+	}
+	return backups[0].Backup, nil
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/pgparallel/pgparallel/client"
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+const statusUsage = `pgparallel status shows the backups that a server is sending.
+
+Usage:
+  pgparallel status [OPTION]...
+
+Options:
+      --watch            go on, and show them anew until interrupted
+  -n, --interval=SECS    time between two looks of --watch (default: 2)
+      --json             write one JSON object for each time on standard output
+
+Connection options:
+  -d, --dbname=CONNSTR   connection string
+  -h, --host=HOSTNAME    server host or socket directory
+  -p, --port=PORT        server port number
+  -U, --username=NAME    connect as specified user
+  -w, --no-password      never prompt for password
+  -W, --password         force password prompt
+  -V, --version          output version information, then exit
+  -?, --help             show this help, then exit
+
+Who connects sees the backups of its own role, or, where a rule of serve's --hba
+has monitor=1, those of every role.
+`
+
+type statusCommand struct {
+	Watch    bool
+	Interval watchInterval `short:"n" default:"2"`
+	JSON     bool          `name:"json"`
+
+	connectionOptions `embed:""`
+}
+
+// watchInterval is the value of --interval.
+type watchInterval time.Duration
+
+// UnmarshalText implements encoding.TextUnmarshaler, by which the value is parsed.
+func (i *watchInterval) UnmarshalText(text []byte) error {
+	seconds, err := parseInteger(text, "-n/--interval", 1, 3600)
+	*i = watchInterval(time.Duration(seconds) * time.Second)
+	return err
+}
+
+func (*statusCommand) usage() string { return statusUsage }
+
+func (c *statusCommand) run(out *console) error {
+	ctx, release := untilInterrupted(out)
+	defer release()
+	monitor, err := c.openMonitor(ctx, out)
+	if err != nil {
+		return err
+	}
+	defer monitor.Close()
+	err = c.show(ctx, monitor, out)
+	if _, interrupted := errors.AsType[*interruption](context.Cause(ctx)); interrupted && c.Watch {
+		return nil // that is how watching ends
+	}
+	return err
+}
+
+// show shows the backups once, or again and again.
+func (c *statusCommand) show(ctx context.Context, monitor *client.Monitor, out *console) error {
+	screen := newStatusScreen(out)
+	for {
+		backups, err := monitor.Backups()
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		if c.JSON {
+			err = printStatusJSON(out, now, backups)
+		} else {
+			screen.show(now, backups, c.Watch)
+		}
+		if err != nil || !c.Watch {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(time.Duration(c.Interval)):
+		}
+	}
+}
+
+// openMonitor connects to the server, with a password where it wants one.
+func (o connectionOptions) openMonitor(ctx context.Context, out *console) (monitor *client.Monitor, err error) {
+	var options client.MonitorOptions
+	if options.ConnInfo, err = o.connInfo(out.warning); err != nil {
+		return nil, err
+	}
+	err = o.withPassword(ctx, &options.ConnInfo, out, func() (err error) {
+		monitor, err = client.OpenMonitor(ctx, options)
+		return err
+	})
+	return monitor, err
+}
+
+// statusJSON is the object that --json writes. Sizes are in bytes.
+type statusJSON struct {
+	Time    time.Time          `json:"time"`
+	Backups []backupStatusJSON `json:"backups"`
+}
+
+type backupStatusJSON struct {
+	Backup           string    `json:"backup"`
+	Role             string    `json:"role"`
+	Phase            string    `json:"phase"`
+	StartPtr         string    `json:"startptr,omitempty"`
+	Timeline         uint32    `json:"tli,omitempty"`
+	Started          time.Time `json:"started"`
+	Total            *int64    `json:"backup_total"` // null: not known
+	Streamed         int64     `json:"backup_streamed"`
+	Files            int64     `json:"files_sent"`
+	Sessions         int64     `json:"sessions"`
+	MaxRate          *int      `json:"max_rate"` // kB per second; null: no limit
+	ThrottledMS      int64     `json:"throttled_ms"`
+	ChecksumFailures int64     `json:"checksum_failures"`
+	Label            string    `json:"label"`
+}
+
+func printStatusJSON(out *console, now time.Time, backups []protocol.BackupStatus) error {
+	status := statusJSON{now.UTC(), []backupStatusJSON{}}
+	for _, b := range backups {
+		row := backupStatusJSON{
+			Backup: b.Backup, Role: b.Role, Phase: b.Phase, Timeline: uint32(b.Timeline), Started: b.Started.UTC(),
+			Streamed: b.Streamed, Files: b.Files, Sessions: b.Sessions, ThrottledMS: b.Throttled.Milliseconds(),
+			ChecksumFailures: b.ChecksumFailures, Label: b.Label,
+		}
+		if b.Timeline != 0 {
+			row.StartPtr = b.StartPtr.String()
+		}
+		if b.Total >= 0 {
+			row.Total = &b.Total
+		}
+		if b.MaxRate > 0 {
+			row.MaxRate = &b.MaxRate
+		}
+		status.Backups = append(status.Backups, row)
+	}
+	return json.NewEncoder(out.stdout).Encode(status)
+}
