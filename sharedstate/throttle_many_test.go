@@ -68,7 +68,7 @@ func TestThrottle_4_6_ManySenders_Properties(t *testing.T) {
 			frame := throttle.frameSize(limit)
 			m := newMeter(t, kBps)
 			// So long that each sender has its turn some twenty times.
-			span := time.Second + throttle.duration(int64(frame*senders*20))
+			span := time.Second + throttle.pace.Load().duration(int64(frame*senders*20))
 			ctx, cancel := context.WithTimeout(t.Context(), span)
 			defer cancel()
 			var wg sync.WaitGroup
