@@ -1,5 +1,6 @@
 // Package grammar reads and writes the commands of the parallel base backup
-// protocol (§2), and the three of the stock walsender that go with them (§4.9).
+// protocol (§2), and those of the stock walsender that go with them (§4.9, §9). The options
+// of BASE_BACKUP are read once the version of PostgreSQL is known ([BaseBackup.Parse]).
 //
 // [Parse] turns the text of a Query message into a [Command]; a command's String
 // method is the text again, in the form that clients send. Neither does any I/O,

@@ -149,6 +149,9 @@ func (b *baseBackup) announce(ctx context.Context) error {
 			WithHint("Ask for the WAL with the backup: pg_basebackup --wal-method=fetch.")
 	}
 	all, err := b.cluster.Tablespaces(ctx, false)
+	if err == nil {
+		err = impossible("Tablespaces", checkTablespaces(all))
+	}
 	if err != nil {
 		return err
 	}

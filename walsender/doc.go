@@ -1,6 +1,8 @@
 // Package walsender serves the parallel base backup protocol: PostgreSQL's
 // replication protocol with the commands START_BACKUP, JOIN_BACKUP, STOP_BACKUP,
-// LIST_TABLESPACES, LIST_FILES, LIST_WAL_FILES and SEND_FILE.
+// LIST_TABLESPACES, LIST_FILES, LIST_WAL_FILES and SEND_FILE. It also answers PostgreSQL's own
+// BASE_BACKUP, for pg_basebackup and what is like it (§9); [Server.Commands] leaves out
+// either.
 //
 // A [Server] is used as an http.Server is: fill in its fields, call
 // [Server.Serve] with a listener, end it with [Server.Shutdown]. The bytes come
@@ -25,6 +27,10 @@
 // pipelined commands wait here and the end of the connection is noticed while a
 // command runs. A backup lives as long as its leader's session (§3.5), which alone has the
 // handle by which the cluster ends it ([protocol.RunningBackup]).
+//
+// A BASE_BACKUP is a backup like any other, in one command: its session leads it, joins
+// nobody to it and stops it. The archives are made as they are sent, and compressed on the
+// way where the client asks for that.
 //
 // What is not a command of a parallel backup goes to the cluster's own walsender
 // where there is one ([PassThrough]), over a connection that belongs to the session.

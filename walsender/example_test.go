@@ -62,6 +62,35 @@ func ExampleAuthenticator() {
 	// Output: FATAL: role "bob" needs a certificate (SQLSTATE 28000)
 }
 
+// Commands leaves out what a server is not for. This one is for pg_basebackup alone.
+func ExampleServer_commands() {
+	server := &walsender.Server{Cluster: walsendertest.Primary(), Commands: walsender.BaseBackup}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	served := make(chan error)
+	go func() { served <- server.Serve(listener) }()
+
+	ctx := context.Background()
+	address := listener.Addr().(*net.TCPAddr)
+	conn, err := pgconn.Connect(ctx, fmt.Sprintf("host=127.0.0.1 port=%d user=bob sslmode=disable replication=true", address.Port))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, command := range []string{"IDENTIFY_SYSTEM", "START_BACKUP", "BASE_BACKUP (TARGET 'server')"} {
+		_, err := conn.Exec(ctx, command).ReadAll()
+		fmt.Printf("%s: %v\n", command, err)
+	}
+	conn.Close(ctx)
+	server.Close()
+	<-served
+	// Output:
+	// IDENTIFY_SYSTEM: <nil>
+	// START_BACKUP: ERROR: unrecognized replication command "START_BACKUP" (SQLSTATE 0A000)
+	// BASE_BACKUP (TARGET 'server'): ERROR: target "server" requires a target detail (SQLSTATE 42601)
+}
+
 // Authorize sees each command before it runs. Here it allows one role to back up: by
 // START_BACKUP and JOIN_BACKUP, and by PostgreSQL's own BASE_BACKUP, which a cluster with a
 // pass-through would run. The text is parsed, as the server does it: blanks and letters

@@ -56,6 +56,9 @@ type demoSource interface {
 	mkdirTemp(parent, pattern string) (string, error)
 	// create makes the cluster and says what it made.
 	create(ctx context.Context, in demoDirs) (string, error)
+	// stock has PostgreSQL's own program take a backup while the server runs, and tells
+	// of it. Nothing is left of that backup.
+	stock(ctx context.Context, in demoDirs, tell func(string)) error
 	// prove does with the copy of the backup what shows that it is one, and tells each
 	// thing that it did.
 	prove(ctx context.Context, in demoDirs, tell func(string)) error
@@ -70,6 +73,8 @@ type demoDirs struct {
 	backupTablespace string
 	copy             string // of the backup
 	copyTablespace   string
+	stock            string // what pg_basebackup makes
+	stockTablespace  string
 }
 
 func newDemoDirs(source demoSource) (demoDirs, error) {
@@ -91,6 +96,8 @@ func newDemoDirs(source demoSource) (demoDirs, error) {
 		backupTablespace: filepath.Join(top, "backup_tablespace"),
 		copy:             filepath.Join(top, "copy"),
 		copyTablespace:   filepath.Join(top, "copy_tablespace"),
+		stock:            filepath.Join(top, "stock"),
+		stockTablespace:  filepath.Join(top, "stock_tablespace"),
 	}, nil
 }
 
@@ -106,11 +113,11 @@ func demonstrate(ctx context.Context, out *console, source demoSource, jobs int)
 	switch {
 	case err == nil:
 		out.print(fmt.Sprintf("The backup is in %s, its tablespace in %s\n", in.backup, filepath.Base(in.backupTablespace)))
-		return removeAll(in.data, in.tablespace, in.copy, in.copyTablespace, in.socket, in.logs)
+		return removeAll(in.data, in.tablespace, in.copy, in.copyTablespace, in.stock, in.stockTablespace, in.socket, in.logs)
 	case ctx.Err() != nil:
 		return errors.Join(context.Cause(ctx), os.RemoveAll(in.top))
 	default:
-		removed := removeAll(in.data, in.tablespace, in.copy, in.copyTablespace, in.socket, in.backup, in.backupTablespace)
+		removed := removeAll(in.data, in.tablespace, in.copy, in.copyTablespace, in.stock, in.stockTablespace, in.socket, in.backup, in.backupTablespace)
 		return errors.Join(fmt.Errorf("%w\n(the logs are in %s)", err, in.logs), removed)
 	}
 }
@@ -129,7 +136,7 @@ func steps(ctx context.Context, out *console, source demoSource, in demoDirs, jo
 	}
 	tell(made)
 
-	result, err := demoBackup(ctx, out, in, jobs)
+	result, err := demoBackup(ctx, out, in, jobs, func() error { return source.stock(ctx, in, tell) })
 	if err != nil {
 		return err
 	}
@@ -166,8 +173,8 @@ func removeAll(paths ...string) error {
 const demoPort = 5433
 
 // demoBackup does in one process what "pgparallel serve" and "pgparallel backup" do
-// in two.
-func demoBackup(ctx context.Context, out *console, in demoDirs, jobs int) (client.Result, error) {
+// in two. Before the server ends, stock is called.
+func demoBackup(ctx context.Context, out *console, in demoDirs, jobs int, stock func() error) (client.Result, error) {
 	cluster, err := datadir.Open(in.data, datadir.Options{})
 	if err != nil {
 		return client.Result{}, err
@@ -175,7 +182,7 @@ func demoBackup(ctx context.Context, out *console, in demoDirs, jobs int) (clien
 	defer cluster.Close()
 	return demoServe(ctx, out, cluster, in, client.Options{
 		Dir: in.backup, Jobs: jobs, TablespaceMap: map[string]string{in.tablespace: in.backupTablespace},
-	})
+	}, stock)
 }
 
 // demoRestore does the same with the backup in the place of the cluster.
@@ -187,11 +194,12 @@ func demoRestore(ctx context.Context, out *console, in demoDirs, jobs int) (clie
 	defer backup.Close()
 	return demoServe(ctx, out, backup, in, client.Options{
 		Dir: in.copy, Jobs: jobs, TablespaceMap: map[string]string{in.backupTablespace: in.copyTablespace},
-	})
+	}, func() error { return nil })
 }
 
-// demoServe serves a cluster while the client copies it.
-func demoServe(ctx context.Context, out *console, cluster walsender.Cluster, in demoDirs, o client.Options) (client.Result, error) {
+// demoServe serves a cluster while the client copies it, and then for as long as behind
+// takes.
+func demoServe(ctx context.Context, out *console, cluster walsender.Cluster, in demoDirs, o client.Options, behind func() error) (client.Result, error) {
 	logFile, err := os.OpenFile(filepath.Join(in.logs, "serve.log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return client.Result{}, err
@@ -206,6 +214,9 @@ func demoServe(ctx context.Context, out *console, cluster walsender.Cluster, in 
 	go func() { served <- server.Serve(listener) }() // ends with Shutdown
 
 	result, err := demoCopy(ctx, out, in, o)
+	if err == nil {
+		err = behind()
+	}
 	return result, errors.Join(err, server.Shutdown(context.WithoutCancel(ctx)), unexpectedEnd(<-served))
 }
 

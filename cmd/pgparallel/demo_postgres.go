@@ -46,6 +46,26 @@ func (s postgresSource) create(ctx context.Context, in demoDirs) (string, error)
 	return fmt.Sprintf("made a cluster with PostgreSQL %s: pgbench at scale %d, one tablespace", s.programs.Version, s.scale), err
 }
 
+// stock runs pg_basebackup against the server, whose socket its user must get to.
+func (s postgresSource) stock(ctx context.Context, in demoDirs, tell func(string)) error {
+	if !s.programs.Has("pg_basebackup") || !s.programs.Has("pg_verifybackup") {
+		return nil
+	}
+	if err := s.programs.Own(in.socket); err != nil {
+		return err
+	}
+	_, err := s.programs.Run(ctx, "pg_basebackup", "-h", in.socket, "-p", strconv.Itoa(demoPort), "-U", "postgres",
+		"-D", in.stock, "-T", in.tablespace+"="+in.stockTablespace, "-X", "fetch", "--no-sync")
+	if err != nil {
+		return err
+	}
+	if _, err := s.programs.Run(ctx, "pg_verifybackup", in.stock); err != nil {
+		return err
+	}
+	tell("pg_basebackup has taken a backup from the stopped cluster, too, and pg_verifybackup verified it")
+	return removeAll(in.stock, in.stockTablespace)
+}
+
 func (s postgresSource) prove(ctx context.Context, in demoDirs, tell func(string)) error {
 	if err := errors.Join(s.programs.Own(in.copy), s.programs.Own(in.copyTablespace)); err != nil {
 		return err

@@ -25,6 +25,8 @@ func (s sampleSource) create(_ context.Context, in demoDirs) (string, error) {
 	return "PostgreSQL is not installed: generated a sample cluster with one tablespace", sample.Write(in.data)
 }
 
+func (sampleSource) stock(context.Context, demoDirs, func(string)) error { return nil }
+
 func (sampleSource) prove(_ context.Context, _ demoDirs, tell func(string)) error {
 	tell("no server starts from a sample: install PostgreSQL to see a backup at work")
 	return nil

@@ -21,6 +21,7 @@ func TestDemo_PostgreSQL(t *testing.T) {
 	left := demoLeft(t, postgresSource{programs, 1}, programs.TempDir(t),
 		"made a cluster with PostgreSQL "+programs.Version,
 		"backed up over 2 connections",
+		"pg_basebackup has taken a backup from the stopped cluster",
 		"pgparallel verify: backup successfully verified",
 		"pgbench_accounts has 100000 rows")
 	if _, err := os.Stat(filepath.Join(left, "backup", "global", "pg_control")); err != nil {

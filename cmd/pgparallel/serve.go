@@ -12,8 +12,9 @@ import (
 	"github.com/pgparallel/pgparallel/walsender/livecluster"
 )
 
-const serveUsage = `pgparallel serve serves a cluster for parallel base backups: a stopped one, a
-running one beside its server, or a finished backup.
+const serveUsage = `pgparallel serve serves a cluster for base backups, parallel ones and those of
+pg_basebackup: a stopped one, a running one beside its server, or a finished
+backup.
 
 Usage:
   pgparallel serve [OPTION]...
