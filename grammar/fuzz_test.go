@@ -17,6 +17,8 @@ func FuzzParse(f *testing.F) {
 		"LIST_TABLESPACES PROGRESS", "LIST_FILES '/ä'", "SHOW My.\"Own\"\"\"",
 		"LIST_WAL_FILES START_WAL_LOCATION '0/1' END_WAL_LOCATION 'ffffffff/ffffffff'",
 		"send_file('\xff') noverify_checksums", "SEND_FILE ((((", "BASE_BACKUP 'x", "\x00",
+		"START_REPLICATION SLOT s PHYSICAL 0/1 TIMELINE 1", "CREATE_REPLICATION_SLOT s TEMPORARY PHYSICAL (RESERVE_WAL 'on', a 1)",
+		"DROP_REPLICATION_SLOT s WAIT", "READ_REPLICATION_SLOT \"s\"",
 	} {
 		f.Add(text)
 	}

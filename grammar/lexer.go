@@ -22,6 +22,7 @@ const (
 	tokenName                                // a name that is no keyword: in double quotes, or with other letters
 	tokenString                              // '…'
 	tokenInteger                             // decimal digits
+	tokenLocation                            // two hexadecimal numbers with a slash between: 16/B374D848
 	tokenCharacter                           // any other character, alone
 	tokenUnterminated                        // a quote without its end, and all that follows
 	tokenExcess                              // what comes after MaxTokens tokens
@@ -40,6 +41,7 @@ func (definition) Symbols() map[string]lexer.TokenType {
 		"Name":         tokenName,
 		"String":       tokenString,
 		"Integer":      tokenInteger,
+		"Location":     tokenLocation,
 		"Character":    tokenCharacter,
 		"Unterminated": tokenUnterminated,
 		"Excess":       tokenExcess,
@@ -119,6 +121,8 @@ func classify(text string) (lexer.TokenType, int) {
 		return quoted(text, tokenString)
 	case first == '"':
 		return quoted(text, tokenName)
+	case locationLength(text) > 0:
+		return tokenLocation, locationLength(text)
 	case isDigit(first):
 		return tokenInteger, span(text, isDigit)
 	case isLetter(first):
@@ -129,6 +133,19 @@ func classify(text string) (lexer.TokenType, int) {
 		return tokenWord, length
 	}
 	return tokenCharacter, 1
+}
+
+// locationLength is the length of the location that text begins with, or 0.
+func locationLength(text string) int {
+	high := span(text, isHexDigit)
+	if high == 0 || high == len(text) || text[high] != '/' {
+		return 0
+	}
+	low := span(text[high+1:], isHexDigit)
+	if low == 0 {
+		return 0
+	}
+	return high + 1 + low
 }
 
 // quoted is the token of the given type that lasts to the next quote like its
@@ -153,6 +170,8 @@ func span(text string, class func(rune) bool) int {
 }
 
 func isDigit(r rune) bool { return '0' <= r && r <= '9' }
+
+func isHexDigit(r rune) bool { return isDigit(r) || 'a' <= r && r <= 'f' || 'A' <= r && r <= 'F' }
 
 // isLetter is PostgreSQL's ident_start: everything beyond ASCII is a letter, also
 // bytes that are not UTF-8.

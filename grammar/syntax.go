@@ -68,7 +68,7 @@ type alterBackup struct {
 // baseBackup takes whatever stands behind the keyword: what that means depends on the
 // version of PostgreSQL (optionlist.go).
 type baseBackup struct {
-	Text []lexer.Token `parser:"'BASE_BACKUP' @( (Word | Name | String | Integer | Character | Unterminated)* )"`
+	Text []lexer.Token `parser:"'BASE_BACKUP' @( (Word | Name | String | Integer | Location | Character | Unterminated)* )"`
 }
 
 type identifySystem struct {
@@ -93,6 +93,7 @@ var parser = sync.OnceValue(func() *participle.Parser[query] {
 			listTablespaces{}, listFiles{}, listWALFiles{}, sendFile{},
 			listBackups{}, alterBackup{},
 			identifySystem{}, show{}, timelineHistory{}, baseBackup{},
+			startReplication{}, createReplicationSlot{}, dropReplicationSlot{}, readReplicationSlot{},
 		),
 	)
 })

@@ -137,6 +137,7 @@ func TestProtocolMD_Transcripts(t *testing.T) {
 	for _, command := range []string{
 		"START_BACKUP", "JOIN_BACKUP", "STOP_BACKUP", "LIST_TABLESPACES", "LIST_FILES",
 		"LIST_WAL_FILES", "SEND_FILE", "IDENTIFY_SYSTEM", "SHOW", "TIMELINE_HISTORY",
+		"START_REPLICATION", "CREATE_REPLICATION_SLOT", "READ_REPLICATION_SLOT",
 	} {
 		if !strings.Contains(shown, "> "+command) {
 			t.Errorf("PROTOCOL.md shows no transcript of %s", command)
@@ -236,6 +237,7 @@ func TestProtocolMD_Columns(t *testing.T) {
 		{"### 4.7 ", protocol.FileColumns()},
 		{"### 8.2 ", protocol.BackupStatusColumns()},
 		{"### 4.9 ", append(protocol.SystemColumns(), protocol.HistoryFileColumns()...)},
+		{"### 9.2 ", slices.Concat(protocol.CreatedSlotColumns(), protocol.SlotColumns(), protocol.NextTimelineColumns())},
 	} {
 		_, section, _ := strings.Cut(document, "\n"+test.section)
 		section, _, _ = strings.Cut(section, "\n##")

@@ -62,12 +62,11 @@ func (s *session) checkGrant(text string) error {
 }
 
 // isForPostgreSQL reports whether a text, with what it is parsed as, is a command that
-// would be passed through, and that only PostgreSQL or this server's own BASE_BACKUP could
-// answer.
+// would be passed through: a stock one (§9), or one that only PostgreSQL may know.
 func (s *session) isForPostgreSQL(command grammar.Command, err error) bool {
 	_, passes := s.server.Cluster.(PassThrough)
-	_, isBaseBackup := command.(grammar.BaseBackup)
-	return passes && (isBaseBackup || protocol.HasCode(err, protocol.CodeFeatureNotSupported))
+	isStock := familyOf(command)&(BaseBackup|Replication) != 0
+	return passes && (isStock || protocol.HasCode(err, protocol.CodeFeatureNotSupported))
 }
 
 // denied is the answer to a command that the session may not run, or, from a reserved

@@ -18,7 +18,7 @@ import (
 // reaches the peer as XX000 with a fixed text, and the log with its own, and so does a row
 // that no cluster can have: the log names the method that it came from. The
 // cluster's further abilities are optional interfaces: [WALLister],
-// [Historian], [PassThrough], [RunningCluster], [Reopener],
+// [Historian], [SlotReader], [PassThrough], [RunningCluster], [Reopener],
 // [BackupChecker]. A command whose ability is absent is answered with 0A000.
 type Cluster interface {
 	// Which cluster it is.
@@ -65,7 +65,10 @@ type Cluster interface {
 	Open(ctx context.Context, name string, o protocol.OpenOptions) (fs.File, error)
 }
 
-// WALLister is a [Cluster] with WAL files to send (§4.7).
+// WALLister is a [Cluster] with WAL files to send (§4.7). Of one that is no [RunningCluster]
+// the WAL is streamed, too (§9.2): from the segments that [Cluster.Open] opens, along the
+// history files of a [Historian], to the last valid record at or behind the position that
+// [Cluster.Identify] tells. While [BackupChecker] has an error, that is the answer.
 type WALLister interface {
 	// WALFiles lists the segments that hold bytes of [start, end), ascending,
 	// then every history file. A zero start means the oldest segment there
@@ -77,6 +80,13 @@ type WALLister interface {
 type Historian interface {
 	// TimelineHistory is the timeline's history file; 58P01 where there is none.
 	TimelineHistory(ctx context.Context, tli protocol.Timeline) (protocol.HistoryFile, error)
+}
+
+// SlotReader is a [Cluster] that does not run and has kept replication slots (§9.2). They
+// can be used, and stay what they are.
+type SlotReader interface {
+	// ReplicationSlot is the slot of the name; fs.ErrNotExist where there is none.
+	ReplicationSlot(ctx context.Context, name string) (protocol.ReplicationSlot, error)
 }
 
 // PassThrough is a [Cluster] that runs, and has a walsender of its own. Whatever is

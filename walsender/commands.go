@@ -16,6 +16,9 @@ const (
 	ParallelBackup CommandFamilies = 1 << iota
 	// BaseBackup is BASE_BACKUP (§9.1), for pg_basebackup and what is like it.
 	BaseBackup
+	// Replication is START_REPLICATION and the commands of replication slots (§9.2), for
+	// pg_receivewal, pg_basebackup -X stream and standbys.
+	Replication
 )
 
 // has reports whether the server answers the commands of a family.
@@ -28,6 +31,8 @@ func familyOf(command grammar.Command) CommandFamilies {
 		return 0
 	case grammar.BaseBackup:
 		return BaseBackup
+	case grammar.StartReplication, grammar.CreateReplicationSlot, grammar.DropReplicationSlot, grammar.ReadReplicationSlot:
+		return Replication
 	}
 	return ParallelBackup
 }

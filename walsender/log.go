@@ -60,7 +60,7 @@ func commandLevel(command grammar.Command, err error) zapcore.Level {
 		return zap.InfoLevel
 	}
 	switch command.(type) {
-	case grammar.StartBackup, grammar.JoinBackup, grammar.StopBackup, grammar.BaseBackup:
+	case grammar.StartBackup, grammar.JoinBackup, grammar.StopBackup, grammar.BaseBackup, grammar.StartReplication:
 		return zap.InfoLevel
 	}
 	return zap.DebugLevel

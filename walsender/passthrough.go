@@ -28,8 +28,8 @@ func (s *session) passedText(text string, command grammar.Command, err error) (s
 	switch {
 	case wrong:
 		unknown := syntax.Code == protocol.CodeFeatureNotSupported
-		return text, unknown || !syntax.Fatal() && isAlsoStock(grammar.Verb(text))
-	case err != nil || command == nil || !isAlsoStock(grammar.Verb(command.String())), s.isCheck(command):
+		return text, unknown || !syntax.Fatal() && isReplication(grammar.Verb(text))
+	case err != nil || command == nil || !isReplication(grammar.Verb(command.String())), s.isCheck(command):
 		return "", false
 	case strings.HasPrefix(strings.TrimSpace(text), grammar.Verb(command.String())):
 		return text, true
@@ -38,11 +38,11 @@ func (s *session) passedText(text string, command grammar.Command, err error) (s
 	return command.String(), true
 }
 
-// isAlsoStock reports whether the word begins one of the commands that both this
-// server and PostgreSQL have.
-func isAlsoStock(word string) bool {
+// onlyTells reports whether the word begins a command that only tells of the cluster: its
+// lines in the log are for who looks closely.
+func onlyTells(word string) bool {
 	switch word {
-	case "IDENTIFY_SYSTEM", "SHOW", "TIMELINE_HISTORY", "BASE_BACKUP":
+	case "IDENTIFY_SYSTEM", "SHOW", "TIMELINE_HISTORY":
 		return true
 	}
 	return false
@@ -128,7 +128,7 @@ func (s *session) logPassed(text string, began time.Time, bytes int64, code stri
 		fields = append(fields, zap.Error(err))
 	}
 	level := zap.InfoLevel
-	if verb := grammar.Verb(text); isAlsoStock(verb) && verb != "BASE_BACKUP" && code == "" && err == nil {
+	if onlyTells(grammar.Verb(text)) && code == "" && err == nil {
 		level = zap.DebugLevel
 	}
 	s.log.Log(level, "command", fields...)

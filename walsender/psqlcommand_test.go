@@ -286,6 +286,7 @@ ERROR:  42704: unrecognized configuration parameter "work_mem"
 A> TIMELINE_HISTORY 2
 ERROR:  58P01: could not open file "pg_wal/00000002.history": No such file or directory
 A> CREATE_REPLICATION_SLOT x PHYSICAL
-ERROR:  0A000: unrecognized replication command "CREATE_REPLICATION_SLOT"
+ERROR:  55000: cannot create a permanent replication slot in a cluster that does not run
+HINT:  Nothing removes the write-ahead log of this cluster: do without a slot, use a temporary one, or create it once PostgreSQL runs.
 `)
 }

@@ -10,6 +10,14 @@ import (
 
 // result answers with a result set of the rows.
 func (s *session) result(tag string, columns []protocol.Column, rows ...protocol.Row) error {
+	if err := s.rows(columns, rows...); err != nil {
+		return err
+	}
+	return s.complete(tag)
+}
+
+// rows says the rows of a result set.
+func (s *session) rows(columns []protocol.Column, rows ...protocol.Row) error {
 	if err := s.out.send(wire.RowDescription(columns...)); err != nil {
 		return err
 	}
@@ -18,7 +26,7 @@ func (s *session) result(tag string, columns []protocol.Column, rows ...protocol
 			return err
 		}
 	}
-	return s.complete(tag)
+	return nil
 }
 
 // files answers with a listing of the cluster's method, row by row as it is found. An error

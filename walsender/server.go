@@ -14,6 +14,7 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/wire"
 	"github.com/pgparallel/pgparallel/sharedstate"
+	"github.com/pgparallel/pgparallel/walsender/internal/slots"
 )
 
 // ErrServerClosed is returned by [Server.Serve] and [Server.ServeConn] after
@@ -31,6 +32,10 @@ const (
 
 	DefaultReservedConnections = 3 // PostgreSQL's superuser_reserved_connections
 )
+
+// minReplicationSlots is how many temporary replication slots there may be at least (§9.2):
+// PostgreSQL's max_replication_slots. There may be as many as sessions.
+const minReplicationSlots = 10
 
 // Server serves a [Cluster] to any number of listeners. Only Cluster is required.
 // The fields must not be changed once it serves.
@@ -116,6 +121,7 @@ type Server struct {
 	sessions sync.WaitGroup
 	frames   sync.Pool // of *wire.FrameWriter
 	guesses  guesses
+	slots    *slots.Table
 
 	mu        sync.Mutex
 	closed    bool
@@ -137,6 +143,7 @@ func (s *Server) init() {
 		s.conns = map[net.Conn]struct{}{}
 		s.left = sync.NewCond(&s.mu)
 		s.keys = map[uint32]*session{}
+		s.slots = slots.NewTable(max(minReplicationSlots, s.maxWALSenders()))
 		if s.Backups == nil {
 			s.Backups = sharedstate.NewTable(0)
 		}

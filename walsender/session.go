@@ -82,6 +82,7 @@ func (s *session) run(ctx context.Context, cancel context.CancelCauseFunc) (err 
 	defer func() { cancel(err) }()
 	defer s.closeUpstream()
 	defer func() { s.sayGoodbye(err) }()
+	defer s.dropSlots()
 	defer func() { s.member.leave(err) }()
 	for {
 		kind, body, err := s.in.next(ctx)
@@ -152,6 +153,9 @@ func (s *session) query(ctx context.Context, text string) error {
 			return err
 		}
 	}
+	if invalid != nil && isLogical(grammar.Verb(text), text) {
+		invalid = refusedLogical("logical replication is not served")
+	}
 	return s.answerHere(ctx, command, invalid)
 }
 
@@ -166,6 +170,9 @@ func (s *session) answerHere(ctx context.Context, command grammar.Command, inval
 		failed = s.execute(ctx, command)
 	}
 	s.logCommand(command, began, s.out.bytesSaid()-sent, failed)
+	if failed != nil {
+		s.dropSlots()
+	}
 	return s.answer(failed)
 }
 
@@ -210,6 +217,14 @@ func (s *session) execute(ctx context.Context, command grammar.Command) (err err
 		return s.show(ctx, c)
 	case grammar.TimelineHistory:
 		return s.timelineHistory(ctx, c)
+	case grammar.StartReplication:
+		return s.startReplication(ctx, c)
+	case grammar.CreateReplicationSlot:
+		return s.createReplicationSlot(ctx, c)
+	case grammar.DropReplicationSlot:
+		return s.dropReplicationSlot(ctx, c)
+	case grammar.ReadReplicationSlot:
+		return s.readReplicationSlot(ctx, c)
 	default:
 		return protocol.Errorf(protocol.CodeFeatureNotSupported, "command is not supported by this server")
 	}

@@ -125,7 +125,7 @@ func (p *player) say(session, command string) []string {
 	case p.sessions[session] == nil:
 		p.sessions[session] = connect(p.t, p.addr, "backup")
 	}
-	answer := p.sessions[session].query(strings.ReplaceAll(command, "$id", p.id))
+	answer := p.ask(p.sessions[session], strings.ReplaceAll(command, "$id", p.id))
 	if strings.HasPrefix(answer[0], "RowDescription (startptr text, tli int8, backup_label text, unique_backup_id") {
 		p.id = value(p.t, answer, 3)
 	}
@@ -133,6 +133,26 @@ func (p *player) say(session, command string) []string {
 		sortRows(answer)
 	}
 	return collapse(p.hide(answer))
+}
+
+// ask sends a command and returns its answer: that of START_REPLICATION up to the first
+// keepalive, that of CopyDone from there on.
+func (p *player) ask(c *rawClient, command string) (answer []string) {
+	switch {
+	case command == "CopyDone":
+		c.Write([]byte{'c', 0, 0, 0, 4})
+		return c.answer()
+	case !strings.HasPrefix(command, "START_REPLICATION"):
+		return c.query(command)
+	}
+	c.Send(command)
+	for {
+		line := c.message()
+		answer = append(answer, line)
+		if line == "CopyData 18 bytes" || strings.HasPrefix(line, "ReadyForQuery") {
+			return answer
+		}
+	}
 }
 
 // hide puts $id in the place of ids, whole and cut.
