@@ -16,9 +16,11 @@ func CreatedSlotColumns() []Column {
 	return []Column{{"slot_name", oidText}, {"consistent_point", oidText}, {"snapshot_name", oidText}, {"output_plugin", oidText}}
 }
 
-// CreatedSlotRow is the row of CREATE_REPLICATION_SLOT for a physical slot: only the name
-// says something.
-func CreatedSlotRow(name string) Row { return Row{[]byte(name), []byte("0/0"), nil, nil} }
+// CreatedSlotRow is the row of CREATE_REPLICATION_SLOT for a physical slot of a cluster of
+// the major version: only the name says something.
+func CreatedSlotRow(name string, major int) Row {
+	return Row{[]byte(name), []byte(LSN(0).Text(major)), nil, nil}
+}
 
 // SlotColumns are the columns of READ_REPLICATION_SLOT.
 func SlotColumns() []Column {

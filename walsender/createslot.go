@@ -45,7 +45,7 @@ func (s *session) createReplicationSlot(ctx context.Context, c grammar.CreateRep
 	if err := s.server.slots.Create(c.Name, s.key.processID, restart); err != nil {
 		return err
 	}
-	return s.result("CREATE_REPLICATION_SLOT", protocol.CreatedSlotColumns(), protocol.CreatedSlotRow(c.Name))
+	return s.result("CREATE_REPLICATION_SLOT", protocol.CreatedSlotColumns(), protocol.CreatedSlotRow(c.Name, major(settings)))
 }
 
 // keptSlot is the slot of a name that the cluster has, nil where it has none.

@@ -101,7 +101,7 @@ func (w *walStream) hearNext(ctx context.Context) error {
 	case 'X':
 		return errPeerGone
 	}
-	return protocol.Fatalf(protocol.CodeProtocolViolation, "invalid standby message type \"%c\"", kind)
+	return protocol.Fatalf(protocol.CodeProtocolViolation, "invalid standby message type %q", string(rune(kind)))
 }
 
 // status takes a report of the peer. It moves the slot, if there is one.

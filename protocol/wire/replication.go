@@ -77,7 +77,7 @@ func DecodeStandbyMessage(b []byte) (*StandbyStatus, error) {
 	case KindHotStandbyFeedback:
 		length = feedbackLength
 	default:
-		return nil, protocol.Fatalf(protocol.CodeProtocolViolation, "unexpected message type \"%c\"", b[0])
+		return nil, protocol.Fatalf(protocol.CodeProtocolViolation, "unexpected message type %q", string(rune(b[0])))
 	}
 	if len(body) < length {
 		return nil, protocol.Fatalf(protocol.CodeProtocolViolation, "insufficient data left in message")
