@@ -36,6 +36,9 @@ func TestServeBackup_9_3_Long(t *testing.T) {
 				"stock in plain": {stock: true, options: []string{"-X", "stream"}},
 				"stock in tar":   {stock: true, options: []string{"-F", "t", "-X", "stream"}},
 			}
+			if major == 15 { // it leaves tablespaces in place out of archives
+				delete(sources, "stock in tar")
+			}
 			if major == slices.Min(majors) || major == slices.Max(majors) {
 				maps.Copy(sources, map[string]sourceBackup{
 					"ours in plain":              {options: []string{"-X", "stream", "--manifest-checksums=SHA256"}},
