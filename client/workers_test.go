@@ -181,6 +181,7 @@ func TestCheckOpenFiles(t *testing.T) {
 func TestTimeout(t *testing.T) {
 	for _, silent := range []string{"SHOW", "START_BACKUP", "JOIN_BACKUP", "LIST_FILES", someFile, "STOP_BACKUP", "LIST_WAL_FILES"} {
 		t.Run(silent, func(t *testing.T) {
+			t.Parallel()
 			f := newFake(t)
 			f.query = func(s *fakeSession, command string) bool {
 				if !strings.HasPrefix(command, silent) {
@@ -190,7 +191,7 @@ func TestTimeout(t *testing.T) {
 				}
 				return true
 			}
-			err := expectFailure(t, Options{ConnConfig: f.config(), Jobs: 2, Timeout: 50 * time.Millisecond}, "server has been silent for 50ms")
+			err := expectFailure(t, Options{ConnConfig: f.config(), Jobs: 2, Timeout: time.Second}, "server has been silent for 1s")
 			timeout, ok := errors.AsType[interface {
 				error
 				Timeout() bool
@@ -231,6 +232,6 @@ func TestTimeout_IdleIsNotSilent(t *testing.T) {
 		}
 		return false
 	}
-	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(t.TempDir(), "copy"), Timeout: 400 * time.Millisecond})
+	_, err := Backup(t.Context(), Options{ConnConfig: f.config(), Dir: filepath.Join(t.TempDir(), "copy"), Timeout: time.Second})
 	must(t, err)
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // patience bounds what a test waits for. It is far above what anything takes.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // rawClient is a client that fails the test where a connection ends otherwise than
 // between two messages. A reset is such an end: a server that closes a connection with

@@ -31,7 +31,7 @@ var (
 )
 
 // patience bounds what a test waits for. It is far above what anything takes.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 func must(t testing.TB, err error) {
 	t.Helper()
