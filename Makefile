@@ -37,7 +37,7 @@ help:
 	@echo 'make conform run the conformance kit against pgparallel backup'
 
 build:
-	$(GO) build -o pgparallel ./cmd/pgparallel
+	$(GO) build -ldflags '-X main.built=$(shell git describe --always --dirty 2>/dev/null)' -o pgparallel ./cmd/pgparallel
 
 run:
 	$(GO) run ./cmd/pgparallel demo

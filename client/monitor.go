@@ -26,10 +26,14 @@ type MonitorOptions struct {
 // Monitor is a session that looks after the running backups of a server (§8.2): those of
 // its own role, or those of every role where the server has granted it that. One goroutine
 // uses it.
-type Monitor struct{ conn *wire.Conn }
+type Monitor struct {
+	Role string // of the session
+
+	conn *wire.Conn
+}
 
 // OpenMonitor connects. The session lives no longer than ctx; Close ends it. A server
-// without the extension progress is an error.
+// without the extension progress is 0A000.
 func OpenMonitor(ctx context.Context, o MonitorOptions) (*Monitor, error) {
 	if o.ConnInfo == nil && o.ConnConfig == nil {
 		return nil, wrongOption("no server specified", "ConnInfo")
@@ -47,9 +51,10 @@ func OpenMonitor(ctx context.Context, o MonitorOptions) (*Monitor, error) {
 	}
 	if !conn.Has(protocol.ExtensionProgress) {
 		conn.Close()
-		return nil, fmt.Errorf("the server does not tell which backups run: it has no extension %q", protocol.ExtensionProgress)
+		return nil, protocol.Errorf(protocol.CodeFeatureNotSupported, "the server does not tell which backups run: it has no extension %q", protocol.ExtensionProgress).
+			WithHint("Connect to \"pgparallel serve\" (its default port is 5433).")
 	}
-	return &Monitor{conn}, nil
+	return &Monitor{Role: conn.Parameters["session_authorization"], conn: conn}, nil
 }
 
 // Backups are the running backups, the oldest first. The error of the server is a

@@ -32,7 +32,7 @@ func (s *session) logCommand(command grammar.Command, began time.Time, bytes int
 	if entry == nil {
 		return
 	}
-	fields := append(commandFields(command), zap.Int64("bytes", bytes), zap.Duration("time", time.Since(began)))
+	fields := append(commandFields(command), zap.Int64("bytes", bytes), zap.Duration("duration", time.Since(began)))
 	if last := s.member.last; last != nil {
 		fields = append(fields, zap.String("backup", protocol.ShortID(last.ID)))
 	}

@@ -119,7 +119,7 @@ func (s *session) passThrough(ctx context.Context, text string) (done bool, err 
 func (s *session) logPassed(text string, began time.Time, bytes int64, code string, err error) {
 	fields := []zap.Field{
 		zap.String("command", protocol.Shorten(grammar.Verb(text), 64)), zap.Bool("passed", true),
-		zap.Int64("bytes", bytes), zap.Duration("time", time.Since(began)),
+		zap.Int64("bytes", bytes), zap.Duration("duration", time.Since(began)),
 	}
 	if code != "" {
 		fields = append(fields, zap.String("sqlstate", code))

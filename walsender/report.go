@@ -40,7 +40,7 @@ func (s *session) backupEnded(b *sharedstate.Backup, why error) {
 	e := BackupEnd{Status: b.Status(), Duration: time.Since(b.Began), Err: why}
 	fields := []zap.Field{
 		zap.String("backup", e.ID), zap.String("label", protocol.Shorten(e.Label, 64)),
-		zap.Int64("files", e.FilesSent), zap.Int64("bytes", e.BytesSent), zap.Duration("time", e.Duration.Round(time.Millisecond)),
+		zap.Int64("files", e.FilesSent), zap.Int64("bytes", e.BytesSent), zap.Duration("duration", e.Duration.Round(time.Millisecond)),
 		zap.String("rate", rate(e.BytesSent, e.Duration)), zap.Int64("sessions", 1+e.SessionsJoined), zap.Int64("checksum_failures", e.ChecksumFailures),
 	}
 	switch {
@@ -64,7 +64,7 @@ func rate(bytes int64, took time.Duration) string {
 // sessionEnded tells of the end of a session. One that was not admitted is in the log
 // alone, and a client that was turned away is a warning, unless the log has one of it.
 func (s *session) sessionEnded(err error) {
-	fields := []zap.Field{zap.Duration("time", time.Since(s.start))}
+	fields := []zap.Field{zap.Duration("duration", time.Since(s.start))}
 	admitted := s.end != nil
 	if !admitted && s.user != "" {
 		fields = append(fields, zap.String("user", protocol.Shorten(s.user, 64)))

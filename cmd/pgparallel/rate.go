@@ -1,8 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/pgparallel/pgparallel/client"
 )
@@ -23,7 +23,8 @@ Options:
 Connection options:
   -d, --dbname=CONNSTR       connection string
   -h, --host=HOSTNAME        server host or socket directory
-  -p, --port=PORT            server port number
+  -p, --port=PORT            server port number (default: PGPORT, or 5432; that
+                             of pgparallel serve is 5433)
   -U, --username=NAME        connect as specified user
   -w, --no-password          never prompt for password
   -W, --password             force password prompt
@@ -51,9 +52,12 @@ func (r *newRate) UnmarshalText(text []byte) error {
 		return nil
 	}
 	var rate transferRate
-	err := rate.UnmarshalText(text)
+	if rate.UnmarshalText(text) != nil {
+		return usagef("invalid rate %q: kB per second, or with k or M, as 20M, from %d to %dM; 0 for no limit",
+			text, client.MaxRateLower, client.MaxRateUpper>>10)
+	}
 	r.kBps = int(rate)
-	return err
+	return nil
 }
 
 func (*rateCommand) usage() string { return rateUsage }
@@ -71,7 +75,7 @@ func (c *rateCommand) run(out *console) error {
 	defer monitor.Close()
 	backup := c.Backup
 	if backup == "" {
-		if backup, err = onlyBackup(monitor); err != nil {
+		if backup, err = onlyBackup(monitor, out); err != nil {
 			return err
 		}
 	}
@@ -83,15 +87,21 @@ func (c *rateCommand) run(out *console) error {
 }
 
 // onlyBackup is the backup that runs, where it is clear which one is meant.
-func onlyBackup(monitor *client.Monitor) (string, error) {
+func onlyBackup(monitor *client.Monitor, out *console) (string, error) {
 	backups, err := monitor.Backups()
 	switch {
 	case err != nil:
 		return "", err
 	case len(backups) == 0:
-		return "", errors.New("no backup is running")
+		out.error(fmt.Errorf("no backup of role %q is running", monitor.Role))
+		out.hint(othersHint)
+		return "", errReported
 	case len(backups) > 1:
-		return "", errors.New("several backups are running: say which one by --backup")
+		ids := make([]string, len(backups))
+		for i, b := range backups {
+			ids[i] = b.Backup
+		}
+		return "", fmt.Errorf("several backups are running: say by --backup which one of %s", strings.Join(ids, ", "))
 	}
 	return backups[0].Backup, nil
 }

@@ -209,12 +209,20 @@ type versionFlag bool
 // BeforeReset is called as [helpFlag.BeforeReset] is.
 func (versionFlag) BeforeReset() error { return errVersion }
 
+// built is the commit that make build has built from; empty where something else has.
+var built string
+
 // version is what the Go toolchain wrote into the program: the tag of the commit that it
 // was built from, a pseudo-version where the commit has none, with "+dirty" where the
-// source differs from the commit; "(devel)" where the toolchain knows no commit.
+// source differs from the commit. Where the toolchain knows no commit it is "(devel)", with
+// what make build knows.
 func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+	info, ok := debug.ReadBuildInfo()
+	switch {
+	case ok && info.Main.Version != "" && info.Main.Version != "(devel)":
 		return info.Main.Version
+	case built != "":
+		return "(devel) " + built
 	}
 	return "(devel)"
 }

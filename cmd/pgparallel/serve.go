@@ -34,7 +34,8 @@ Options:
       --newest-major=NUM try versions of PostgreSQL after 19, up to this one,
                          and betas, as if they were 19: for tests only
       --config=FILE      take options from this file; see below
-      --check-config     check the options and the files they name, then exit
+      --check-config     check the options, the files they name and the cluster,
+                         then exit
 
 Options for limits:
       --max-wal-senders=NUM
@@ -118,7 +119,7 @@ SIGHUP reads the files of --config, --hba, --users, --ident and TLS again; where
 one is wrong, what was read before stays. Of the options in the file, log_level
 takes effect then; the others at the next start.
 
-Under systemd (Type=notify-reload) serve tells when it is ready, reads its files
+Under systemd (Type=notify) serve tells when it is ready, reads its files
 again or ends, and what backups run; it keeps the time of WatchdogSec=.
 `
 
@@ -155,13 +156,17 @@ func (c *serveCommand) run(out *console) error {
 	log := c.logOptions.open(out.stderr)
 	var cluster servedCluster
 	access, err := c.accessOptions.open(log, out, func() clusterRoles { return cluster.(*livecluster.Cluster) })
-	if err != nil || c.CheckConfig {
+	if err != nil {
 		return err
 	}
 	if cluster, err = c.open(log); err != nil {
 		return err
 	}
 	defer cluster.Close()
+	if c.CheckConfig {
+		out.info("the configuration is sound")
+		return nil
+	}
 	if cluster.Untested() {
 		log.Warn("this version of PostgreSQL is not supported: a backup that succeeds may be worthless", zap.Int("major", cluster.Major()))
 	}

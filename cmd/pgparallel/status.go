@@ -23,7 +23,8 @@ Options:
 Connection options:
   -d, --dbname=CONNSTR   connection string
   -h, --host=HOSTNAME    server host or socket directory
-  -p, --port=PORT        server port number
+  -p, --port=PORT        server port number (default: PGPORT, or 5432; that of
+                         pgparallel serve is 5433)
   -U, --username=NAME    connect as specified user
   -w, --no-password      never prompt for password
   -W, --password         force password prompt
@@ -83,6 +84,9 @@ func (c *statusCommand) show(ctx context.Context, monitor *client.Monitor, out *
 		} else {
 			screen.show(now, backups, c.Watch)
 		}
+		if len(backups) == 0 && !c.Watch && !c.JSON {
+			out.hint(othersHint)
+		}
 		if err != nil || !c.Watch {
 			return err
 		}
@@ -94,6 +98,9 @@ func (c *statusCommand) show(ctx context.Context, monitor *client.Monitor, out *
 	}
 }
 
+// othersHint says why a backup that runs may not be shown.
+const othersHint = "Those of other roles are shown to a role whose rule of --hba has monitor=1."
+
 // openMonitor connects to the server, with a password where it wants one.
 func (o connectionOptions) openMonitor(ctx context.Context, out *console) (monitor *client.Monitor, err error) {
 	var options client.MonitorOptions
@@ -104,6 +111,11 @@ func (o connectionOptions) openMonitor(ctx context.Context, out *console) (monit
 		monitor, err = client.OpenMonitor(ctx, options)
 		return err
 	})
+	if missing, ok := errors.AsType[*noPasswordError](err); ok {
+		out.error(err)
+		out.hint(missing.hint())
+		return nil, errReported
+	}
 	return monitor, err
 }
 
