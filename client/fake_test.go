@@ -402,7 +402,7 @@ func (s *fakeSession) answer(command string) {
 		}
 		s.sendRows([]protocol.Column{{Name: "value", Type: 25}}, protocol.Row{[]byte(values[strings.TrimPrefix(command, "SHOW ")])})
 	case "IDENTIFY_SYSTEM":
-		s.sendRows(protocol.SystemColumns(), s.system().Row())
+		s.sendRows(protocol.SystemColumns(), s.system().Row(15))
 	case "TIMELINE_HISTORY":
 		s.sendRows(protocol.HistoryFileColumns(), protocol.HistoryFile{Name: "00000002.history", Content: []byte(s.history)}.Row())
 	case "LIST_TABLESPACES":

@@ -150,7 +150,7 @@ func TestWriteRecoveryConf_5_15_Primary(t *testing.T) {
 		"only host and port":    {access: protocol.WALStreamed, primary: primary + " user=mallory passfile=/x", want: "user=u host=pg.example port=5431 sslmode=disable"},
 		"given":                 {access: protocol.WALStreamed, primary: primary, given: "host=other", want: "host=other"},
 		"given, stopped":        {access: protocol.WALKept, given: "service=p", want: "service=p"},
-		"stopped":               {access: protocol.WALKept, failure: "server does not stream"},
+		"stopped":               {access: protocol.WALKept, failure: "no PostgreSQL runs to stream"},
 		"no stream":             {access: protocol.WALTransient, failure: "server does not stream"},
 		"minimal":               {access: protocol.WALStreamed, primary: primary, walLevel: "minimal", failure: "wal_level"},
 		"minimal, stopped":      {access: protocol.WALKept, given: "host=other", walLevel: "minimal", failure: "wal_level"},

@@ -227,7 +227,7 @@ func TestStream_Refused(t *testing.T) {
 		}, Options{}, "timeline 1 as the next after 1", false},
 		{"behind", func(f *fake) { f.start.StartPtr, f.stop.StartPtr = 0x300028, 0x300028 }, Options{}, "it ends at 0/180000, and the backup starts at 0/300028", false},
 		{"no end", func(f *fake) { f.stop.StopPtr, f.stop.Label = 0, "" }, Options{}, "server does not say where the backup ends", false},
-		{"slots, stopped", func(f *fake) { f.stream = nil }, Options{WAL: WALOptions{Method: WALStream}}, "server does not stream write-ahead log", true},
+		{"slots, stopped", func(f *fake) { f.stream = nil }, Options{WAL: WALOptions{Method: WALStream}}, "no PostgreSQL runs to stream write-ahead log", true},
 		{"damaged", func(f *fake) { f.wal[segment1] = f.wal[segment1][:0x1000] + "damage" + f.wal[segment1][0x1006:] }, Options{}, "invalid write-ahead log at 0/1008A0: incorrect checksum", false},
 		{"a clone's", func(f *fake) { f.withWAL(walrecordtest.New(15, 7, fakeSegment, 1, 0x180000)) }, Options{}, "invalid write-ahead log at 0/100028: invalid record length 0", false},
 	} {
@@ -283,7 +283,8 @@ func TestStream_Unsupported(t *testing.T) {
 			t.Errorf("%s: %d connections, %q", access, f.dialed(), f.commands(-1))
 		}
 		o.WAL.Method = WALStream
-		err = expectFailure(t, o, "server does not stream write-ahead log")
+		want := map[protocol.WALAccess]string{protocol.WALKept: "no PostgreSQL runs to", protocol.WALTransient: "server does not"}[access]
+		err = expectFailure(t, o, want+" stream write-ahead log")
 		if refused, ok := errors.AsType[*protocol.Error](err); !ok || refused.Code != protocol.CodeFeatureNotSupported || refused.Hint == "" {
 			t.Errorf("%s: error is %#v", access, err)
 		}

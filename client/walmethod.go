@@ -29,8 +29,8 @@ const (
 	WALNone
 	// WALStream receives the log while the files are copied, over a connection
 	// of its own, with a replication slot that has the server keep what was not
-	// received yet. Of a cluster that is stopped it is fetched all the same:
-	// no more of it is written.
+	// received yet. Of a cluster that is stopped it is refused: nothing removes
+	// the log, and WALFetch does it.
 	WALStream
 )
 
@@ -90,7 +90,7 @@ func (b *backup) chooseWAL(context.Context) error {
 	case access == protocol.WALTransient:
 		b.events.tell(LevelWarning, "write-ahead log is fetched at the end of the backup, and nothing but wal_keep_size keeps it until then: %s stream it", who)
 	case b.WAL.Method == WALDefault:
-		b.events.tell(LevelVerbose, "write-ahead log is fetched at the end of the backup: server does not stream it")
+		b.events.tell(LevelVerbose, "write-ahead log is fetched at the end of the backup: %s", whyFetched(access))
 	}
 	b.WAL.Method = WALFetch
 	return nil
@@ -106,7 +106,11 @@ func (b *backup) walAccess() protocol.WALAccess {
 // own. Where nothing is passed through, what is asked never reaches PostgreSQL.
 func (b *backup) whoDoesNotStream() (string, error) {
 	const server = "server does not"
-	if b.walAccess() != protocol.WALTransient {
+	switch b.walAccess() {
+	case protocol.WALTransient:
+	case protocol.WALKept:
+		return "no PostgreSQL runs to", nil
+	default:
 		return server, nil
 	}
 	err := b.leader.Rows("READ_REPLICATION_SLOT pgparallel", func(protocol.Row) error { return nil })
@@ -124,7 +128,15 @@ func withoutStream(access protocol.WALAccess) string {
 	if access == protocol.WALTransient {
 		return "Give \"pgparallel serve\" a role with REPLICATION by --passthrough and this role a rule without commands=backup, or have the write-ahead log fetched."
 	}
-	return "A stopped cluster has neither a stream nor replication slots: leave them out, and the write-ahead log is fetched."
+	return "Nothing removes the write-ahead log of a stopped cluster: leave out the stream and the replication slot, and it is fetched at the end of the backup."
+}
+
+// whyFetched is why WAL is fetched that may as well be.
+func whyFetched(access protocol.WALAccess) string {
+	if access == protocol.WALKept {
+		return "nothing removes it before"
+	}
+	return "server does not stream it"
 }
 
 // checkGivenSlot makes sure of a slot that was named, before anything is done. Before

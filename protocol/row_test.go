@@ -112,13 +112,16 @@ func TestBackupStatusRoundTrip_8_2(t *testing.T) {
 }
 
 func TestSystemRoundTrip_4_9(t *testing.T) {
-	roundTrip(t, rapid.Custom(func(t *rapid.T) protocol.System {
+	systems := rapid.Custom(func(t *rapid.T) protocol.System {
 		return protocol.System{
 			SystemID: rapid.Uint64().Draw(t, "systemid"),
 			Timeline: protocoltest.Timelines().Draw(t, "timeline"),
 			XLogPos:  protocoltest.LSNs().Draw(t, "xlogpos"),
 		}
-	}), protocol.System.Row, protocol.DecodeSystem)
+	})
+	for _, major := range []int{13, 19} {
+		roundTrip(t, systems, func(s protocol.System) protocol.Row { return s.Row(major) }, protocol.DecodeSystem)
+	}
 }
 
 func TestHistoryFileRoundTrip_4_9(t *testing.T) {

@@ -18,9 +18,10 @@ func SystemColumns() []Column {
 	return []Column{{"systemid", oidText}, {"timeline", oidInt8}, {"xlogpos", oidText}, {"dbname", oidText}}
 }
 
-// Row encodes the row for the wire. dbname is NULL.
-func (s System) Row() Row {
-	return Row{strconv.AppendUint(nil, s.SystemID, 10), integer(s.Timeline), []byte(s.XLogPos.String()), nil}
+// Row encodes the row for the wire, with the position as a major version of PostgreSQL
+// prints it. dbname is NULL.
+func (s System) Row(major int) Row {
+	return Row{strconv.AppendUint(nil, s.SystemID, 10), integer(s.Timeline), []byte(s.XLogPos.Text(major)), nil}
 }
 
 // DecodeSystem decodes the row of IDENTIFY_SYSTEM. A value of the wrong form is an

@@ -1,6 +1,8 @@
 package walsender_test
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -30,18 +32,20 @@ type stoppedCluster struct {
 
 	running      *received // what PostgreSQL sent while it ran
 	unloggedPath string    // of an unlogged relation
+	herePath     string    // of the table here
 }
 
 func newStoppedCluster(t *testing.T, p postgres.Programs) *stoppedCluster {
 	t.Helper()
 	c := &stoppedCluster{tablespace: p.TempDir(t)}
-	c.Cluster = p.NewCluster(t, postgres.InitOptions{Checksums: true, WALSegmentSizeMB: 1, Settings: map[string]string{"autovacuum": "off"}})
+	c.Cluster = p.NewCluster(t, postgres.InitOptions{Checksums: true, WALSegmentSizeMB: 1, Settings: map[string]string{"autovacuum": "off", "wal_keep_size": "64MB"}})
 	must(t, c.Start(t.Context()))
 	sql(t, c.Cluster, "create tablespace elsewhere location '"+c.tablespace+"'")
 	sql(t, c.Cluster, `create table here as select i, md5(i::text) from generate_series(1, 20000) i;
 		create table there tablespace elsewhere as select i, md5(i::text) from generate_series(1, 20000) i;
 		create unlogged table forgotten as select i from generate_series(1, 100) i`)
 	c.unloggedPath = sql(t, c.Cluster, "select pg_relation_filepath('forgotten')")
+	c.herePath = sql(t, c.Cluster, "select pg_relation_filepath('here')")
 	var err error
 	c.holds, err = c.Fingerprint(t.Context())
 	must(t, err)
@@ -110,9 +114,42 @@ func (c *stoppedCluster) starts(t *testing.T, dir string) {
 func TestBaseBackup_9_1(t *testing.T) {
 	c := newStoppedCluster(t, postgres.Require(t))
 	t.Run("as PostgreSQL's", c.compareBaseBackup)
-	dir := c.pgBaseBackup(t, c.mapped(t, "-X", "fetch", "-P")...)
-	c.verify(t, dir)
-	c.starts(t, dir)
+	for _, options := range [][]string{{"-P"}, {"-X", "fetch"}} { // stream is the default
+		t.Run(strings.Join(options, " "), func(t *testing.T) {
+			dir := c.pgBaseBackup(t, c.mapped(t, options...)...)
+			c.verify(t, dir)
+			c.starts(t, dir)
+		})
+	}
+	t.Run("damaged", c.testDamaged) // the last: it damages the cluster
+}
+
+// testDamaged has a page of the cluster damaged. The user is told of the page, and by the exit
+// status that the copy, which is there, is not good.
+func (c *stoppedCluster) testDamaged(t *testing.T) {
+	const block = 3
+	name := filepath.Join(c.Dir, c.herePath)
+	content, err := os.ReadFile(name)
+	must(t, err)
+	content[block*8192+5000] ^= 0x20
+	must(t, os.WriteFile(name, content, 0o600))
+	dir := filepath.Join(c.Programs.TempDir(t), "copy")
+	_, err = c.Programs.Run(t.Context(), "pg_basebackup", c.mapped(t, "-d", c.conn, "-D", dir, "--no-sync")...)
+	if ended, ok := errors.AsType[*exec.ExitError](err); !ok || ended.ExitCode() != 1 {
+		t.Errorf("pg_basebackup: %v, want exit status 1", err)
+	}
+	for _, want := range []string{
+		fmt.Sprintf(`WARNING:  checksum verification failed in file "./%s", block %d: calculated `, c.herePath, block),
+		"pg_basebackup: error: checksum error occurred",
+	} {
+		if !strings.Contains(fmt.Sprint(err), want) {
+			t.Errorf("pg_basebackup says %v, want %s", err, want)
+		}
+	}
+	copied, err := os.ReadFile(filepath.Join(dir, c.herePath))
+	if err != nil || !bytes.Equal(copied, content) {
+		t.Errorf("what was damaged is not copied as it is: %d bytes, %v", len(copied), err)
+	}
 }
 
 // TestBaseBackup_9_1_Majors_Long does it in every way that pg_basebackup has, with every
@@ -129,16 +166,23 @@ func TestBaseBackup_9_1_Majors_Long(t *testing.T) {
 			if major >= 15 {
 				t.Run("compressed", func(t *testing.T) { c.testCompressed(t) })
 			}
+			t.Run("damaged", c.testDamaged)
 		})
 	}
 }
 
 func (c *stoppedCluster) testPlain(t *testing.T) {
+	t.Run("", func(t *testing.T) { // as most people type it
+		dir := c.pgBaseBackup(t, c.mapped(t)...)
+		c.verify(t, dir)
+		c.starts(t, dir)
+	})
 	for _, options := range [][]string{
 		{"-X", "fetch"},
 		{"-X", "fetch", "-P", "-c", "fast", "-l", "it's a 'label'", "--manifest-checksums=SHA512", "--manifest-force-encode"},
 		{"-X", "fetch", "-r", "32M", "--no-verify-checksums", "--no-manifest"},
 		{"-X", "fetch", "--no-estimate-size"},
+		{"-X", "stream", "-P", "--no-slot", "-r", "32M"},
 	} {
 		t.Run(strings.Join(options, " "), func(t *testing.T) {
 			dir := c.pgBaseBackup(t, c.mapped(t, options...)...)
@@ -164,13 +208,18 @@ func (c *stoppedCluster) testPlain(t *testing.T) {
 // testTar unpacks archives as a user does: the tablespace's to where its link leads, which
 // the cluster itself must not have meanwhile.
 func (c *stoppedCluster) testTar(t *testing.T) {
-	dir := c.pgBaseBackup(t, "-F", "t", "-X", "fetch")
-	if c.Programs.Major >= 18 {
-		c.verify(t, dir, "--no-parse-wal")
+	for _, method := range []string{"fetch", "stream"} {
+		t.Run(method, func(t *testing.T) {
+			dir := c.pgBaseBackup(t, "-F", "t", "-P", "-X", method)
+			if c.Programs.Major >= 18 {
+				c.verify(t, dir, "--no-parse-wal")
+			}
+			c.unpack(t, dir, "")
+		})
 	}
-	c.unpack(t, dir, "")
 }
 
+// unpack unpacks archives, one of WAL among them where it was streamed, and starts what is in them.
 func (c *stoppedCluster) unpack(t *testing.T, dir, suffix string, decompress ...string) {
 	t.Helper()
 	archives, err := filepath.Glob(filepath.Join(dir, "[0-9]*.tar"+suffix))
@@ -187,7 +236,12 @@ func (c *stoppedCluster) unpack(t *testing.T, dir, suffix string, decompress ...
 		must(t, os.Rename(moved, c.tablespace))
 	}()
 	must(t, os.Mkdir(c.tablespace, 0o700))
-	for archive, to := range map[string]string{filepath.Join(dir, "base.tar"+suffix): target, archives[0]: c.tablespace} {
+	into := map[string]string{filepath.Join(dir, "base.tar"+suffix): target, archives[0]: c.tablespace}
+	if wal := filepath.Join(dir, "pg_wal.tar"+suffix); exists(wal) {
+		into[wal] = filepath.Join(target, "pg_wal")
+		must(t, os.Mkdir(into[wal], 0o700))
+	}
+	for archive, to := range into {
 		out, err := exec.Command("tar", append(decompress, "-xf", archive, "-C", to)...).CombinedOutput()
 		if err != nil {
 			t.Fatalf("tar: %v\n%s", err, out)
@@ -222,4 +276,9 @@ func (c *stoppedCluster) testCompressed(t *testing.T) {
 			c.unpack(t, dir, suffix, "--use-compress-program="+tool)
 		})
 	}
+}
+
+func exists(name string) bool {
+	_, err := os.Lstat(name)
+	return err == nil
 }

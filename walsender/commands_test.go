@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 	"github.com/pgparallel/pgparallel/walsender"
 )
 
@@ -98,6 +99,37 @@ func TestBaseBackup_9_1_ClientGone(t *testing.T) {
 	cluster.expect(t, "aborted")
 	if e := <-ended; e.Err == nil {
 		t.Errorf("ended: %+v", e)
+	}
+}
+
+// TestBaseBackup_1_3_Cancel cancels a backup that its rate holds back, and takes another one
+// in the same session.
+func TestBaseBackup_1_3_Cancel(t *testing.T) {
+	cluster := newMemCluster()
+	addr := serve(t, &walsender.Server{Cluster: cluster})
+	c := connect(t, addr, "backup")
+	c.Send("BASE_BACKUP (MAX_RATE 32)")
+	for !strings.HasPrefix(c.message(), "CopyData") {
+	}
+	rawDial(t, addr).Write(wire.CancelRequest{ProcessID: c.Key.ProcessID, SecretKey: c.Key.SecretKey}.Encode(nil))
+	got := c.answer()
+	wantAnswer(t, got[len(got)-2:], "ErrorResponse ERROR 57014 canceling statement due to user request", ready)
+	cluster.expect(t, "aborted")
+	delete(cluster.files, "base/1/big")
+	if got := c.query("BASE_BACKUP"); got[len(got)-2] != "CommandComplete BASE_BACKUP" {
+		t.Errorf("the second: %q", got)
+	}
+}
+
+// TestIdentifySystem_4_9 tells positions as the cluster's version does.
+func TestIdentifySystem_4_9(t *testing.T) {
+	for major, want := range map[int]string{18: "0/2000100", 19: "0/02000100"} {
+		cluster := newMemCluster()
+		cluster.major = major
+		got := connect(t, serve(t, &walsender.Server{Cluster: cluster}), "backup").query("IDENTIFY_SYSTEM")
+		if position := value(t, got, 2); position != want {
+			t.Errorf("%d: %s, want %s", major, position, want)
+		}
 	}
 }
 

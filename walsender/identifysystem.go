@@ -15,5 +15,12 @@ func (s *session) identifySystem(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.result("IDENTIFY_SYSTEM", protocol.SystemColumns(), system.Row())
+	settings, err := s.cluster.Settings(ctx)
+	if err == nil {
+		err = impossible("Settings", checkSettings(settings))
+	}
+	if err != nil {
+		return err
+	}
+	return s.result("IDENTIFY_SYSTEM", protocol.SystemColumns(), system.Row(major(settings)))
 }

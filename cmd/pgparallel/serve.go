@@ -14,7 +14,7 @@ import (
 
 const serveUsage = `pgparallel serve serves a cluster for base backups, parallel ones and those of
 pg_basebackup: a stopped one, a running one beside its server, or a finished
-backup.
+backup. The write-ahead log of what does not run is streamed as well.
 
 Usage:
   pgparallel serve [OPTION]...

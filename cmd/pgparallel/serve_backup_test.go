@@ -96,7 +96,7 @@ func testServeBackup(t *testing.T, p postgres.Programs, sources map[string]sourc
 			m.checkStarted(t, plain)
 
 			stock := m.newTarget(t)
-			from.stockBackUp(t, served, stock, "-X", "fetch", "-P")
+			from.stockBackUp(t, served, stock, "-P") // its WAL is streamed, by default
 			m.verify(t, stock)
 			m.checkStarted(t, stock)
 			from.stockBackUp(t, served, m.newTarget(t), "-X", "fetch", "-F", "t")
