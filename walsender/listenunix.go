@@ -41,6 +41,9 @@ func ListenUnixMode(dir string, port int, mode fs.FileMode) (net.Listener, error
 		return nil, fmt.Errorf("unix-domain socket path %q is too long (maximum %d bytes)", path, maxSocketPath)
 	}
 	lock, err := lockSocket(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("could not listen in socket directory %q: %w", dir, unix.ENOENT)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("could not listen on unix socket %q: %w", path, err)
 	}

@@ -1,8 +1,10 @@
 package auth
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 )
 
@@ -12,8 +14,11 @@ const maxFile = 4 << 20
 // readFile reads a file; a private one must not be open to the world.
 func readFile(name string, private bool) ([]byte, error) {
 	f, err := os.Open(name)
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		err = path.Err
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("could not open file %q: %w", name, err)
 	}
 	defer f.Close()
 	info, err := f.Stat()

@@ -101,18 +101,21 @@ func connectCases() []Case {
 				t.want(slices.Contains(a.negotiate.UnrecognizedOptions, grease), "it names "+grease, "%q", a.negotiate.UnrecognizedOptions)
 			}
 		}},
-		{rule.Must("S-CONNECT/013", "§8.1", "What goes beyond version 1 is announced in one form: a client looks for a name in a list."), func(t *conversation) {
-			p := t.session()
-			value, announced := p.parameters[protocol.ParameterExtensions]
-			if !announced || value == "" {
-				return // there are none
-			}
-			names := strings.Split(value, ",")
-			t.want(slices.IsSorted(names) && len(slices.Compact(slices.Clone(names))) == len(names), "parallel_backup_extensions: names in order, each once", "%q", value)
-			t.want(!slices.ContainsFunc(names, func(name string) bool { return strings.Trim(name, lowerCaseLetters) != "" || name == "" }),
-				"parallel_backup_extensions: names in lower case, separated by commas", "%q", value)
-		}},
+		{rule.Must("S-CONNECT/013", "§8.1", "What goes beyond version 1 is announced in one form: a client looks for a name in a list."), announcesNames},
 	}
+}
+
+// announcesNames is S-CONNECT/013.
+func announcesNames(t *conversation) {
+	p := t.session()
+	value, announced := p.parameters[protocol.ParameterExtensions]
+	if !announced || value == "" {
+		return // there are none
+	}
+	names := strings.Split(value, ",")
+	t.want(slices.IsSorted(names) && len(slices.Compact(slices.Clone(names))) == len(names), "parallel_backup_extensions: names in order, each once", "%q", value)
+	t.want(!slices.ContainsFunc(names, func(name string) bool { return strings.Trim(name, lowerCaseLetters) != "" || name == "" }),
+		"parallel_backup_extensions: names in lower case, separated by commas", "%q", value)
 }
 
 // lowerCaseLetters are what the name of an extension is made of.
