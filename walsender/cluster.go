@@ -65,8 +65,8 @@ type Cluster interface {
 	Open(ctx context.Context, name string, o protocol.OpenOptions) (fs.File, error)
 }
 
-// WALLister is a [Cluster] with WAL files to send (§4.7). Of one that is no [RunningCluster]
-// the WAL is streamed, too (§9.2): from the segments that [Cluster.Open] opens, along the
+// WALLister is a [Cluster] with WAL files to send (§4.7). Of one that does not run
+// ([RunningCluster]) the WAL is streamed, too (§9.2): from the segments that [Cluster.Open] opens, along the
 // history files of a [Historian], to the last valid record at or behind the position that
 // [Cluster.Identify] tells. While [BackupChecker] has an error, that is the answer.
 type WALLister interface {
@@ -108,7 +108,7 @@ type PassThrough interface {
 // RunningCluster is a [Cluster] that runs, and may remove WAL that a backup still needs.
 type RunningCluster interface {
 	// WALAccess tells every session at its beginning how WAL can be had (§1.5). It
-	// returns at once.
+	// returns at once. [protocol.WALKept] says that the cluster does not run after all.
 	WALAccess() protocol.WALAccess
 
 	// PrimaryConnInfo is where a standby that is made of a backup finds the PostgreSQL

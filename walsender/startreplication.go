@@ -52,7 +52,7 @@ func (s *session) startReplication(ctx context.Context, c grammar.StartReplicati
 // replicationSettings are the cluster's, for the commands of §9.2; 0A000 where they are not
 // served: a cluster that runs has a walsender of its own.
 func (s *session) replicationSettings(ctx context.Context) (protocol.Settings, error) {
-	if _, runs := s.cluster.(RunningCluster); runs {
+	if running, ok := s.cluster.(RunningCluster); ok && running.WALAccess() != protocol.WALKept {
 		return protocol.Settings{}, protocol.Errorf(protocol.CodeFeatureNotSupported,
 			"PostgreSQL's replication commands are not passed through to the running cluster")
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // Cluster is a [Sample] in memory, to be served: a walsender.Cluster, a WALLister, a
-// Historian and a RunningCluster. It has the files that [Sample.Write] would write, byte for byte, but
+// Historian, a SlotReader and a RunningCluster. It has the files that [Sample.Write] would write, byte for byte, but
 // makes each page when it is read. So a file of a terabyte takes no room, and a
 // million [Sample.SmallFiles] neither.
 //
@@ -25,6 +25,10 @@ import (
 //   - [controlfile.StateInProduction]: a primary that runs, and the label of one.
 //   - any other: 55000.
 //
+// BASE_BACKUP takes a backup of it in any of these states. START_REPLICATION and slots are
+// served, as by any server, where the state is one of a cluster that was shut down (§9.2).
+// With the timeline 2 or a later one, a stream of the timeline before has an end.
+//
 // Every file was last modified at the same time, and labels name that too, so that
 // what a client writes can be compared with goldens. Any number of servers may serve
 // it. The zero value is a small primary that was shut down.
@@ -32,6 +36,10 @@ type Cluster struct {
 	// Sample describes the files. It must not be changed once the Cluster is used.
 	// A segment size of 0 means 1 MiB here.
 	Sample Sample
+
+	// Slots are the replication slots that it has kept (§9.2). They must not be changed
+	// once the Cluster is used.
+	Slots []protocol.ReplicationSlot
 
 	once    sync.Once
 	err     error

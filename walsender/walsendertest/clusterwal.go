@@ -2,6 +2,7 @@ package walsendertest
 
 import (
 	"context"
+	"io/fs"
 	"iter"
 	"strings"
 
@@ -60,6 +61,16 @@ func (c *Cluster) inRange(row protocol.File, start, end protocol.LSN) bool {
 		return false
 	}
 	return at+size > start && (end == 0 || at < end)
+}
+
+// ReplicationSlot is one of Slots; fs.ErrNotExist where there is none of the name.
+func (c *Cluster) ReplicationSlot(_ context.Context, name string) (protocol.ReplicationSlot, error) {
+	for _, slot := range c.Slots {
+		if slot.Name == name {
+			return slot, nil
+		}
+	}
+	return protocol.ReplicationSlot{}, fs.ErrNotExist
 }
 
 // TimelineHistory is the history file of a timeline; 58P01 where there is none.

@@ -1,4 +1,6 @@
-// Package walsendertest has servers and sample clusters for tests of base backups.
+// Package walsendertest has servers and sample clusters for tests of whatever speaks the
+// replication protocol: programs that take base backups, in parallel or by BASE_BACKUP, and
+// programs that stream WAL by START_REPLICATION PHYSICAL.
 //
 // A [Server] does for tests of backup clients what httptest.Server does for tests of
 // HTTP clients. It is a real walsender.Server, on loopback or in memory, with or without
@@ -32,6 +34,8 @@
 //     [ResetFile], [EOFWithoutCopyDone], [ErrorInFile], [ErrorAfterCopyDone]
 //   - to a file that is handed over: [WrongDescriptor], [WrongDescriptorSize]
 //   - to a tablespace: [TablespaceAppears], [TablespaceDropped]
+//   - to a BASE_BACKUP: [CutArchive], [WrongManifest], [DamagedManifest]
+//   - to a START_REPLICATION: [KeepaliveSilence], [TimelineSwitch], [SlotGone]
 //   - to the backup: [WrongID], [LeaderLost], [Promotion], [StopFails], [LateErrorAtStop]
 //   - to every message, which the protocol allows: [Frames], [Notices], [LateNotices],
 //     [UnknownParameter], [Announced]

@@ -13,8 +13,8 @@ type Fault struct {
 	text  string
 	times int // 0: always
 
-	// One of the two: a fault in the cluster, or in what a session is told. tap is
-	// called once a session.
+	// One of the two, or both: a fault in the cluster, or in what a session is told. tap
+	// is called once a session.
 	cluster func(layer, *armedFault) walsender.Cluster
 	tap     func(*session, *armedFault) tap
 }

@@ -36,6 +36,7 @@ type answer struct {
 	rows     int   // so far
 	sent     int64 // payload bytes so far
 	skipping bool  // the client gets nothing more before ReadyForQuery
+	copying  bool  // the server waits for the client's CopyDone, too
 }
 
 func newAnswer(command string) *answer {

@@ -3,6 +3,7 @@ package walsendertest
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"iter"
 
 	"github.com/pgparallel/pgparallel/protocol"
@@ -31,6 +32,14 @@ func (l layer) TimelineHistory(ctx context.Context, tli protocol.Timeline) (prot
 		return historian.TimelineHistory(ctx, tli)
 	}
 	return protocol.HistoryFile{}, protocol.Errorf(protocol.CodeFeatureNotSupported, "this server has no timeline history")
+}
+
+// ReplicationSlot is the cluster's, if it has slots.
+func (l layer) ReplicationSlot(ctx context.Context, name string) (protocol.ReplicationSlot, error) {
+	if reader, ok := l.Cluster.(walsender.SlotReader); ok {
+		return reader.ReplicationSlot(ctx, name)
+	}
+	return protocol.ReplicationSlot{}, fs.ErrNotExist
 }
 
 // DialWALSender is the cluster's, or errors.ErrUnsupported.

@@ -98,6 +98,8 @@ func (s *session) pass(kind byte, body []byte) error {
 	}
 	a.messages++
 	switch kind {
+	case 'W':
+		a.copying = true
 	case 'd':
 		a.sent += int64(len(body))
 	case 'Z':
@@ -107,7 +109,17 @@ func (s *session) pass(kind byte, body []byte) error {
 			s.server.lead(s)
 		}
 	}
+	if a.skipping && a.copying {
+		return s.endCopy(a)
+	}
 	return nil
+}
+
+// endCopy ends the copy of WAL at the server, for a client that was told that it has ended.
+func (s *session) endCopy(a *answer) error {
+	a.copying = false
+	_, err := s.inner.Write(header('c', 0))
+	return err
 }
 
 // forward is the end of the chain: the client.
