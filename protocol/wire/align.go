@@ -26,8 +26,10 @@ const pageBytes = 4 << 10
 //
 // The page cache is aligned. So a buffer that begins with the five bytes of a header is the
 // worst place to read a file into, and a body that follows five bytes of something else the
-// worst to write it from. On a Zen 1 every place is as good as another. An aligned buffer is never slow; how the system's socket buffers
-// lie, nobody can choose. Go aligns large buffers by itself today, and does not promise it.
+// worst to write it from. On a Zen 1, busy with much else, the benchmark was too noisy to show
+// an effect, or that there is none. An aligned buffer is never slow; how the system's socket
+// buffers lie, nobody can choose. Go aligns large buffers by itself today, and does not
+// promise it.
 func pageAligned(size int) (whole []byte, start int) {
 	whole = make([]byte, pageBytes+pageBytes-1+size)
 	past := int(uintptr(unsafe.Pointer(unsafe.SliceData(whole))) % pageBytes)
