@@ -60,8 +60,8 @@ type Cluster interface {
 
 	// Open opens a file of a listing, by its path there (§4.6). Reading yields
 	// what is to be sent; Stat tells how much of it at the most. The file may
-	// further be a [CheckedFile], a [VerifiedFile] and a [DescriptorFile]. One goroutine
-	// uses it.
+	// further be a [CheckedFile], a [VerifiedFile] or an [InPlaceFile], and a
+	// [DescriptorFile]. One goroutine uses it.
 	Open(ctx context.Context, name string, o protocol.OpenOptions) (fs.File, error)
 }
 
@@ -175,6 +175,17 @@ type VerifiedFile interface {
 	fs.File
 	// ChecksumFailures counts the failures found so far.
 	ChecksumFailures() int
+}
+
+// InPlaceFile is a [VerifiedFile] that may be sent from where it lies, once it was read and
+// its pages were verified. A page that changes meanwhile must be one that recovery restores,
+// so that it does not matter which state of it is sent.
+type InPlaceFile interface {
+	VerifiedFile
+	// InPlace is a descriptor of the regular file, and the offset there of the last n bytes
+	// that were read. ok is false where they are to be sent as they were read: where not
+	// each of their pages verified at the first look. The descriptor is valid until Close.
+	InPlace(n int) (fd int, offset int64, ok bool)
 }
 
 // StandbyPromoted is the answer to a command of a backup that began on a standby which

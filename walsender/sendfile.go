@@ -149,7 +149,7 @@ func (s *session) sendPieces(ctx context.Context, t *transfer, n int) error {
 		if err := s.checkPiece(ctx, t); err != nil {
 			return err
 		}
-		if err := s.frames.WriteFrame(from, to); err != nil {
+		if err := s.writeFrame(t, from, to, n); err != nil {
 			return err
 		}
 	}

@@ -49,9 +49,7 @@ func (f *FrameWriter) Buffer() []byte { return f.whole[f.start:] }
 // ascending order. A range outside of the buffer is a mistake of the program and
 // panics as a slice expression does. The error is the connection's, wrapped.
 func (f *FrameWriter) WriteFrame(from, to int) error {
-	_ = f.Buffer()[from:to] // what lies before the buffer is not for the caller
-	message := f.whole[f.start+from-frameHeader : f.start+to]
-	putFrameHeader(message, to-from)
+	message := f.Frame(from, to)
 	n, err := f.w.Write(message)
 	if err == nil && n < len(message) {
 		err = io.ErrShortWrite
@@ -60,6 +58,16 @@ func (f *FrameWriter) WriteFrame(from, to int) error {
 		return fmt.Errorf("could not send copy data: %w", err)
 	}
 	return nil
+}
+
+// Frame is the message that WriteFrame would send, for a caller who has another way to send
+// it. The header overwrites the five bytes before from, and the result is valid until the
+// buffer is written to.
+func (f *FrameWriter) Frame(from, to int) []byte {
+	_ = f.Buffer()[from:to] // what lies before the buffer is not for the caller
+	message := f.whole[f.start+from-frameHeader : f.start+to]
+	putFrameHeader(message, to-from)
+	return message
 }
 
 // putFrameHeader writes the header of a CopyData message with a payload of n bytes.

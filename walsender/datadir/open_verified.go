@@ -26,6 +26,7 @@ type verifiedFile struct {
 	walEnd     protocol.LSN        // and where it ends; 0: the WAL in pg_wal tells
 	notice     protocol.NoticeFunc // where the warnings go
 
+	flawless int64 // the pages from here to offset verified at the first look
 	failures int
 	reported bool   // the total
 	blind    bool   // a part of a page was met, or checksums were switched off: no verification from there
@@ -99,6 +100,15 @@ func (v *verifiedFile) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// InPlace is the file's descriptor, and where the last n bytes that were read lie in it. It
+// is not ok where one of their pages did not verify at the first look, and where the file is
+// a part of another.
+func (v *verifiedFile) InPlace(n int) (fd int, offset int64, ok bool) {
+	fd, _, whole := v.Descriptor()
+	offset = v.offset - int64(n)
+	return fd, offset, whole && !v.closed && !v.blind && offset >= v.flawless
+}
+
 // verify looks at the pages that lie at the current offset and tells how many
 // bytes are left of them: fewer where the file was truncated meanwhile.
 func (v *verifiedFile) verify(p []byte) (int, error) {
@@ -114,6 +124,7 @@ func (v *verifiedFile) verify(p []byte) (int, error) {
 		if ok, _, _ := page.Verify(content, block); ok {
 			continue
 		}
+		v.flawless = v.offset + int64(at) + page.Size
 		whole, err := v.verifyAgain(content, block, v.offset+int64(at))
 		if err != nil || !whole {
 			return at, err

@@ -352,3 +352,31 @@ func TestRead_4_6_SizeAtOpening(t *testing.T) {
 		}
 	}
 }
+
+// What holds a page that needed a second look is not to be sent from where it lies.
+func TestInPlace_4_6(t *testing.T) {
+	content := pages(0, 32, 1)
+	content[20*page.Size+5000] ^= 1
+	f := newFixture(t, validControl())
+	f.write("base/5/16384", content)
+	f.wal(validControl(), 1, 3, 3, 0, nil)
+	d := f.open()
+	opened, err := d.Open(t.Context(), "base/5/16384", protocol.OpenOptions{
+		StartPtr: 3 << 20, VerifyChecksums: true, Notice: func(*protocol.Error) {},
+	})
+	f.must(err)
+	defer opened.Close()
+	file := opened.(*verifiedFile)
+	buffer := make([]byte, 16*page.Size)
+	for _, want := range []bool{true, false} {
+		_, err := io.ReadFull(file, buffer)
+		f.must(err)
+		_, offset, ok := file.InPlace(len(buffer))
+		if ok != want || offset != file.offset-int64(len(buffer)) {
+			t.Errorf("at %d: %v", offset, ok)
+		}
+	}
+	if fd, offset, ok := file.InPlace(11 * page.Size); !ok || offset != 21*page.Size || fd < 0 {
+		t.Errorf("behind the page: descriptor %d, %d, %v", fd, offset, ok)
+	}
+}
