@@ -32,6 +32,9 @@ func ExampleCheckClient() {
 	// HOSTILE/001     §5.9  MUST    fail           A path with .. leads out of the target.
 	//     expected: the client comes to the point that the case is about
 	//     happened: this never happened: ListedRow("", {"../evil" d})
+	// What failed, by cause, and where to read about it in protocol/PROTOCOL.md:
+	//     1  the client takes the backup: exit status 0 (§5.1): CONNECT/001
+	//     1  the client comes to the point that the case is about (§5.9): HOSTILE/001
 	// 2 cases: 2 fail; 2 count as failures
 	// passed: false
 }
