@@ -3,6 +3,7 @@ package backupdir_test
 import (
 	"encoding/binary"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -135,6 +136,31 @@ func TestBackup_9_3_WrittenWhileSent(t *testing.T) {
 	must(t, checked.Check())
 	must(t, os.Truncate(filepath.Join(dir, "base/5/20000"), 100))
 	wantError(t, checked.Check(), protocol.CodeDataCorrupted, "was written to while it was read")
+}
+
+// With Verify it is the bytes that are sent that are compared: the times of a file do not show
+// who writes to it through a mapping, or sets them back.
+func TestBackup_9_3_WrittenBehindItsTimes(t *testing.T) {
+	const name = "base/5/20000"
+	dir := take(t, sample(t))
+	path := filepath.Join(dir, name)
+	info, err := os.Stat(path)
+	must(t, err)
+	b := open(t, dir, backupdir.Options{Verify: true})
+	f, err := b.Open(t.Context(), name, protocol.OpenOptions{})
+	must(t, err)
+	defer f.Close()
+	if _, _, ok := f.(walsender.DescriptorFile).Descriptor(); ok {
+		t.Error("there is a descriptor of it")
+	}
+	content, err := os.ReadFile(path)
+	must(t, err)
+	content[len(content)-1] ^= 1
+	must(t, os.WriteFile(path, content, 0o600))
+	must(t, os.Chtimes(path, info.ModTime(), info.ModTime()))
+	must(t, f.(walsender.CheckedFile).Check()) // it sees nothing
+	_, err = io.ReadAll(f)
+	wantError(t, err, protocol.CodeDataCorrupted, "was written to while it was read")
 }
 
 // Pages that the server was writing when they were copied are in every backup. They are

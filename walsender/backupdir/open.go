@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"hash"
 	"io"
 	"io/fs"
 	"strings"
@@ -65,7 +66,11 @@ func (b *Backup) holdFile(ctx context.Context, f *heldFile, listed manifest.File
 	if !b.options.Verify {
 		return nil
 	}
-	return f.verify(ctx, listed)
+	if err := f.verify(ctx, listed); err != nil {
+		return err
+	}
+	f.sent, f.want = listed.Algorithm.New(), listed.Checksum
+	return nil
 }
 
 // heldFile is a file of data that the manifest has been held against.
@@ -73,6 +78,24 @@ type heldFile struct {
 	fs.File
 	name    string
 	content datadir.ContentFile // nil: it was read when it was opened
+
+	sent hash.Hash // of what was read in order, which is what is sent; nil: it is not compared
+	want []byte
+}
+
+// Read reads what is sent. At the end of a file whose checksum was compared before, that of
+// what was read is, too: somebody may have written to the file between the two, and the
+// times of a file do not show every such case (mmap, utimes).
+func (f *heldFile) Read(p []byte) (int, error) {
+	n, err := f.File.Read(p)
+	if f.sent == nil {
+		return n, err
+	}
+	f.sent.Write(p[:n])
+	if errors.Is(err, io.EOF) && !bytes.Equal(f.sent.Sum(nil), f.want) {
+		err = damaged(`file "%s" was written to while it was read`, shown(f.name))
+	}
+	return n, err
 }
 
 // Check makes sure that nobody has written to the file since it was opened.
@@ -95,17 +118,19 @@ func (f *heldFile) ChecksumFailures() int {
 	return 0
 }
 
-// Descriptor is the file's descriptor (walsender.DescriptorFile): where the checksum was
-// compared, it is the one by which that was done.
+// Descriptor is the file's descriptor (walsender.DescriptorFile). There is none where
+// checksums are compared: nobody would compare that of what the client reads.
 func (f *heldFile) Descriptor() (fd int, size int64, ok bool) {
+	if f.sent != nil {
+		return -1, 0, false
+	}
 	if d, is := f.File.(interface{ Descriptor() (int, int64, bool) }); is {
 		return d.Descriptor()
 	}
 	return -1, 0, false
 }
 
-// verify compares the checksum of the file with the manifest's. What is sent later is read
-// by the same descriptor, and [heldFile.Check] says whether it is the same.
+// verify compares the checksum of the file with the manifest's, before anything is sent.
 func (f *heldFile) verify(ctx context.Context, listed manifest.File) error {
 	sum := listed.Algorithm.New()
 	content, ok := f.File.(io.ReaderAt)

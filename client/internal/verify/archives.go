@@ -58,8 +58,15 @@ func (v *verification) readArchives(ctx context.Context) error {
 func (v *verification) readArchive(ctx context.Context, a archive, buffer []byte) error {
 	var extra []string
 	others := 0
-	err := walkArchive(ctx, filepath.Join(v.dir, a.name), func(name string, size int64, r io.Reader) error {
-		name = a.prefix() + name
+	err := walkArchive(ctx, filepath.Join(v.dir, a.name), func(h *tar.Header, r io.Reader) error {
+		name, size := a.prefix()+h.Name, h.Size
+		if h.Typeflag != tar.TypeReg {
+			// What is unpacked would have it in the place of a file, or files behind it.
+			if h.Typeflag != tar.TypeSymlink || !isTablespaceLink(name) {
+				v.problemf(Extra, name, "%q in archive %q is neither a file nor a directory", name, a.name)
+			}
+			return nil
+		}
 		if v.isExtra(name) {
 			extra = append(extra, name)
 			return nil
@@ -122,9 +129,16 @@ func partOf(p string) string {
 	return oid
 }
 
-// walkArchive reads an archive to its end, and calls visit for each regular file in it. The
-// reader is valid until visit returns.
-func walkArchive(ctx context.Context, name string, visit func(name string, size int64, r io.Reader) error) error {
+// isTablespaceLink reports whether a path is where the link of a tablespace is. Archives
+// that were made by other programs than PostgreSQL's may have such links.
+func isTablespaceLink(name string) bool {
+	oid, found := strings.CutPrefix(name, "pg_tblspc/")
+	return found && oid != "" && strings.Trim(oid, "0123456789") == ""
+}
+
+// walkArchive reads an archive to its end, and calls visit for each member but directories,
+// with a clean name. The reader is valid until visit returns.
+func walkArchive(ctx context.Context, name string, visit func(h *tar.Header, r io.Reader) error) error {
 	f, err := os.Open(name)
 	if err != nil {
 		return output.Cause(err)
@@ -145,7 +159,7 @@ func walkArchive(ctx context.Context, name string, visit func(name string, size 
 	return readable(err)
 }
 
-func walkTar(ctx context.Context, t *tar.Reader, visit func(name string, size int64, r io.Reader) error) error {
+func walkTar(ctx context.Context, t *tar.Reader, visit func(h *tar.Header, r io.Reader) error) error {
 	for {
 		if err := context.Cause(ctx); err != nil {
 			return err
@@ -157,10 +171,11 @@ func walkTar(ctx context.Context, t *tar.Reader, visit func(name string, size in
 		if err != nil {
 			return err
 		}
-		if h.Typeflag != tar.TypeReg {
+		if h.Typeflag == tar.TypeDir {
 			continue
 		}
-		if err := visit(path.Clean(h.Name), h.Size, t); err != nil {
+		h.Name = path.Clean(h.Name)
+		if err := visit(h, t); err != nil {
 			return err
 		}
 	}

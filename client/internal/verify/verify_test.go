@@ -148,6 +148,21 @@ func (s *sample) writeTar(t testing.TB, ownWAL bool) string {
 	return dir
 }
 
+// appendMembers writes members without content behind those of an archive.
+func appendMembers(t testing.TB, archive string, members ...tar.Header) {
+	t.Helper()
+	const end = 1024 // two blocks of zeros
+	content, err := os.ReadFile(archive)
+	must(t, err)
+	more := bytes.NewBuffer(content[:len(content)-end])
+	w := tar.NewWriter(more)
+	for _, h := range members {
+		must(t, w.WriteHeader(&h))
+	}
+	must(t, w.Close())
+	must(t, os.WriteFile(archive, more.Bytes(), 0o600))
+}
+
 // counted is a verification's config, and what the verification has said of its progress.
 type counted struct {
 	Config
@@ -340,6 +355,17 @@ func TestRun_Archives(t *testing.T) {
 		{"named as compressed", func(t *testing.T, dir string) { must(t, os.Rename(dir+"/base.tar", dir+"/base.tar.gz")) }, []string{
 			`4 of 4 files of the manifest were not found in archive "base.tar.gz"`,
 			`could not read archive "base.tar.gz": could not decompress data: gzip: invalid header`,
+		}},
+		{"links over files", func(t *testing.T, dir string) {
+			appendMembers(t, dir+"/base.tar",
+				tar.Header{Typeflag: tar.TypeSymlink, Name: "./PG_VERSION", Linkname: "/dev/null"},
+				tar.Header{Typeflag: tar.TypeLink, Name: "global/pg_control", Linkname: "PG_VERSION"},
+				tar.Header{Typeflag: tar.TypeSymlink, Name: "pg_xact", Linkname: "/tmp"},
+				tar.Header{Typeflag: tar.TypeSymlink, Name: "pg_tblspc/7", Linkname: "/srv/fast"})
+		}, []string{
+			`"PG_VERSION" in archive "base.tar" is neither a file nor a directory`,
+			`"global/pg_control" in archive "base.tar" is neither a file nor a directory`,
+			`"pg_xact" in archive "base.tar" is neither a file nor a directory`,
 		}},
 		{"other files", func(t *testing.T, dir string) {
 			must(t, errors.Join(os.WriteFile(dir+"/0.tar", nil, 0o600), os.WriteFile(dir+"/base.tar.bz2", nil, 0o600), os.Mkdir(dir+"/9.tar", 0o700)))

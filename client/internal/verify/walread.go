@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"archive/tar"
 	"context"
 	"errors"
 	"fmt"
@@ -56,10 +57,16 @@ func (l layout) walArchive() string {
 // readWALArchive reads the WAL in an archive, which may have it below pg_wal.
 func readWALArchive(ctx context.Context, archive string, chains []*chain) error {
 	buffer := make([]byte, 128<<10)
-	err := walkArchive(ctx, archive, func(name string, size int64, r io.Reader) error {
-		name = strings.TrimPrefix(name, output.WALFolder+"/")
+	err := walkArchive(ctx, archive, func(h *tar.Header, r io.Reader) error {
+		if h.Typeflag != tar.TypeReg {
+			if isTablespaceLink(h.Name) {
+				return nil
+			}
+			return fmt.Errorf("%q in it is neither a file nor a directory", h.Name)
+		}
+		name := strings.TrimPrefix(h.Name, output.WALFolder+"/")
 		for _, c := range chains {
-			if err := c.take(name, size, contextReader{ctx, r}, buffer); err != nil {
+			if err := c.take(name, h.Size, contextReader{ctx, r}, buffer); err != nil {
 				return err
 			}
 		}
