@@ -27,7 +27,6 @@ type received struct {
 	rows     [][]byte          // the RowDescriptions
 	names    []string          // of the archives, in order
 	archives map[string][]byte // "base.tar" and the tablespaces' by their names
-	manifest []byte
 	failed   *pgproto3.ErrorResponse
 }
 

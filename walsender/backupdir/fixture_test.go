@@ -1,7 +1,6 @@
 package backupdir_test
 
 import (
-	"archive/tar"
 	"bytes"
 	"errors"
 	"io"
@@ -161,38 +160,6 @@ func rewriteManifest(t *testing.T, dir string, change func(*manifest.Manifest)) 
 	}
 	must(t, w.Close(m.WALRanges...))
 	must(t, os.WriteFile(filepath.Join(dir, "backup_manifest"), text.Bytes(), 0o600))
-}
-
-// rewriteArchive writes an archive anew, with what change makes of each member, which is nil
-// behind the last.
-func rewriteArchive(t *testing.T, name string, change func(w *tar.Writer, h *tar.Header, content []byte)) {
-	t.Helper()
-	old, err := os.ReadFile(name)
-	must(t, err)
-	var made bytes.Buffer
-	w, r := tar.NewWriter(&made), tar.NewReader(bytes.NewReader(old))
-	for {
-		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		must(t, err)
-		content, err := io.ReadAll(r)
-		must(t, err)
-		change(w, h, content)
-	}
-	change(w, nil, nil)
-	must(t, w.Close())
-	must(t, os.WriteFile(name, made.Bytes(), 0o600))
-}
-
-func putMember(t *testing.T, w *tar.Writer, h *tar.Header, content []byte) {
-	t.Helper()
-	if h != nil {
-		must(t, w.WriteHeader(h))
-		_, err := w.Write(content)
-		must(t, err)
-	}
 }
 
 // flip changes a bit behind the first place where a file has some bytes.
