@@ -238,7 +238,8 @@ func printLog(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: log NAME")
 	}
-	_, err := io.WriteString(ts.Stdout(), running(ts)[args[0]].log.String())
+	log, _ := running(ts)[args[0]].text()
+	_, err := io.WriteString(ts.Stdout(), log)
 	ts.Check(err)
 }
 

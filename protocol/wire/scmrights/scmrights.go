@@ -39,7 +39,8 @@ func Receive(conn *net.UnixConn, p []byte) (n int, files []*os.File, err error) 
 	if errors.Is(err, io.EOF) {
 		err = io.EOF // as Read has it
 	}
-	if length == 0 {
+	n = max(n, 0) // it is -1 with an error of the system, as where the peer is gone
+	if length <= 0 {
 		return n, nil, err
 	}
 	messages, invalid := unix.ParseSocketControlMessage(control[:length])

@@ -124,3 +124,16 @@ func openFiles(t *testing.T) int {
 	}
 	return len(entries)
 }
+
+// A peer that is gone is an error, and no number of bytes less than none.
+func TestReceive_8_4_Reset(t *testing.T) {
+	a, b := pair(t)
+	if _, err := a.Write([]byte("unread")); err != nil {
+		t.Fatal(err)
+	}
+	b.Close() // with bytes unread, which resets
+	n, files, err := scmrights.Receive(a, make([]byte, 10))
+	if n != 0 || len(files) != 0 || err == nil {
+		t.Errorf("%d bytes, %d files, %v", n, len(files), err)
+	}
+}
