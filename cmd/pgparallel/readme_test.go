@@ -20,19 +20,24 @@ import (
 // readmeTree is the directory in which README's examples take place.
 const readmeTree = "/srv/pg"
 
-// TestReadme runs the commands of README's examples, one after the other, on a cluster
-// as they have it, and holds what they print to what README shows. Numbers, locations
+// TestReadme runs the commands of the examples in README and in docs, one after the other,
+// on a cluster as they have it, and holds what they print to what is shown. Numbers, locations
 // and the width of columns may be others; a line "…" stands for any lines.
 func TestReadme(t *testing.T) {
 	t.Parallel()
 	r := newReadme(t)
-	for _, section := range []string{
-		"Backing up a cluster", "Beside a running PostgreSQL", "Over the network in five minutes", "Restoring", "The commands of the protocol",
-		"Serving a backup: replicas and restores without the primary", // the last: its server needs the cluster no more
+	for _, chapter := range []struct{ document, section string }{
+		{"README.md", "Backing up a cluster"},
+		{"docs/stock-clients.md", "A stopped cluster"},
+		{"docs/running-clusters.md", ""},
+		{"docs/network.md", "In five minutes"},
+		{"docs/restoring.md", ""},
+		{"docs/your-own-client.md", "The commands of the protocol"},
+		{"docs/stock-clients.md", "A backup: replicas and restores without the primary"}, // the last: its server needs the cluster no more
 	} {
-		examples := readmeExamples(t, section)
+		examples := readmeExamples(t, chapter.document, chapter.section)
 		if len(examples) == 0 {
-			t.Errorf("section %q has no example", section)
+			t.Errorf("%s has no example in section %q", chapter.document, chapter.section)
 		}
 		for _, e := range examples {
 			r.try(t, e)
@@ -47,16 +52,20 @@ type example struct {
 	output  []string
 }
 
-// readmeExamples are the commands of a section: the indented lines that begin with a prompt.
-func readmeExamples(t *testing.T, section string) []example {
+// readmeExamples are the commands of a section, or of the whole document if that has no
+// name: the indented lines that begin with a prompt.
+func readmeExamples(t *testing.T, document, section string) []example {
 	t.Helper()
-	document, err := os.ReadFile("../../README.md")
+	page, err := os.ReadFile("../../" + document)
 	must(t, err)
-	_, text, found := strings.Cut(string(document), "\n## "+section+"\n")
-	if !found {
-		t.Fatalf("README has no section %q", section)
+	text := string(page)
+	if section != "" {
+		var found bool
+		if _, text, found = strings.Cut(text, "\n## "+section+"\n"); !found {
+			t.Fatalf("%s has no section %q", document, section)
+		}
+		text, _, _ = strings.Cut(text, "\n## ")
 	}
-	text, _, _ = strings.Cut(text, "\n## ")
 	var examples []example
 	shown := false // the lines are those of a command
 	for line := range strings.Lines(text) {
