@@ -12,8 +12,10 @@ RACE := $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 # How many tests of a package run at a time: they wait for PostgreSQL more than they work.
 PARALLEL ?= 4
 
-# The long tests end in _Long (package walsender/walsendertest/longtest).
-LONG := PGPARALLEL_LONG=1 PGPARALLEL_SOAK=$(SOAKTIME) .ci/in-memory $(GO) test $(RACE) -parallel $(PARALLEL) -count=1 -v -timeout 60m
+# The long tests end in _Long (package walsender/walsendertest/longtest). With "all" they are
+# as long as they can be: every combination, a million files.
+PGPARALLEL_LONG ?= 1
+LONG := PGPARALLEL_LONG=$(PGPARALLEL_LONG) PGPARALLEL_SOAK=$(SOAKTIME) .ci/in-memory $(GO) test $(RACE) -parallel $(PARALLEL) -count=1 -v -timeout 60m
 
 # The platforms that it has to compile for, besides this one. The last is big-endian.
 PLATFORMS := linux/arm64 darwin/arm64 freebsd/amd64 linux/s390x
@@ -73,12 +75,11 @@ platforms:
 # A run of go test takes one target of one package only. Where goroutines take turns, an
 # input covers other code each time, and Go would spend the whole time on minimizing it.
 fuzz:
-	@set -e; for package in $$($(GO) list ./...); do \
-		targets=$$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz' || true); \
-		for target in $$targets; do \
-			echo "fuzz $$package $$target"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x $$package; \
-		done; \
+	@set -e; grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sort | \
+	while IFS=: read -r file target; do \
+		package=$${file%/*} target=$${target#func }; \
+		echo "fuzz $$package $$target"; \
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x $$package; \
 	done
 
 # The Go benchmarks are under microbench.

@@ -23,6 +23,7 @@ func TestMark(t *testing.T) {
 		{"TestSweep_Long", "", "skipped"},
 		{"TestSweep_Long", "0", "skipped"},
 		{"TestSweep_Long", "1", ""},
+		{"TestSweep_Long", "all", ""},
 		{"TestSweep", "1", "failed"},
 		{"TestSweep", "", "failed"}, // where it is written, not only where it is run
 		{"TestSweep_Long/part", "1", "failed"},
@@ -45,7 +46,7 @@ func TestMark(t *testing.T) {
 func TestMakefile(t *testing.T) {
 	for file, lines := range map[string][]string{
 		"Makefile": {
-			"LONG := " + variable + "=1 PGPARALLEL_SOAK=$(SOAKTIME) .ci/in-memory $(GO) test $(RACE) -parallel $(PARALLEL) -count=1 -v -timeout 60m",
+			"LONG := " + variable + "=$(PGPARALLEL_LONG) PGPARALLEL_SOAK=$(SOAKTIME) .ci/in-memory $(GO) test $(RACE) -parallel $(PARALLEL) -count=1 -v -timeout 60m",
 			"\tPGPARALLEL_REQUIRE_POSTGRES=1 $(LONG) -run '" + suffix + "$$' ./...",
 		},
 		".ci/run": {"make test", "make check-long SOAKTIME=45s"},
