@@ -37,7 +37,7 @@ func TestBackup_5_1_Order(t *testing.T) {
 	}
 	leader := []string{
 		"SHOW data_directory_mode", "SHOW wal_segment_size", "SHOW server_version_num", "IDENTIFY_SYSTEM",
-		"LIST_TABLESPACES PROGRESS", "START_BACKUP LABEL 'it''s' FAST MAX_RATE 64", "LIST_TABLESPACES", "LIST_FILES",
+		"LIST_TABLESPACES", "START_BACKUP LABEL 'it''s' FAST MAX_RATE 64", "LIST_TABLESPACES", "LIST_FILES",
 		"SEND_FILE ('global/pg_control')", "LIST_FILES", "STOP_BACKUP NOWAIT", "LIST_TABLESPACES", "LIST_FILES",
 		"LIST_WAL_FILES START_WAL_LOCATION '0/100028' END_WAL_LOCATION '0/200000'",
 	}

@@ -57,7 +57,7 @@ func TestBackup_5_3_ServerFails(t *testing.T) {
 		{"SHOW wal_segment_size", protocol.CodeUndefinedObject, "wal_segment_size"},
 		{"SHOW server_version_num", protocol.CodeUndefinedObject, "server_version_num"},
 		{"IDENTIFY_SYSTEM", protocol.CodeInternalError, "could not identify system"},
-		{"LIST_TABLESPACES PROGRESS", protocol.CodeInternalError, "could not list tablespaces"},
+		{"LIST_TABLESPACES", protocol.CodeInternalError, "could not list tablespaces"},
 		{"START_BACKUP", protocol.CodeConfigurationLimitExceeded, "could not initiate base backup"},
 		{"JOIN_BACKUP", protocol.CodeUndefinedObject, "could not join backup"},
 		{"LIST_FILES", protocol.CodeIOError, "could not list files"},

@@ -10,7 +10,7 @@ import (
 
 // listFiles makes the listing.
 func (b *backup) listFiles(context.Context) error {
-	now, err := b.askTablespaces(grammar.ListTablespaces{})
+	now, err := b.askTablespaces()
 	if err != nil {
 		return err
 	}

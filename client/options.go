@@ -99,7 +99,6 @@ type Options struct {
 	// be started from, or may use, is none such.
 	Force bool
 
-	NoEstimateSize    bool // do not have the server sum up sizes: the total is 0 until it has listed the files
 	NoDescriptors     bool // do not take files by descriptors where the server offers them (§8.4), but all over the connection
 	NoVerifyChecksums bool // do not have the server verify the checksums of pages
 	NoSync            bool // do not wait until the backup is on disk: for tests only

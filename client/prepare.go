@@ -37,7 +37,7 @@ func (b *backup) connect(ctx context.Context) error {
 		return err
 	}
 	if b.leader.Parameters["parallel_backup_protocol"] == "" {
-		if _, err := b.askTablespaces(grammar.ListTablespaces{}); err != nil {
+		if _, err := b.askTablespaces(); err != nil {
 			return notParallel(err)
 		}
 	}
@@ -122,14 +122,13 @@ func (b *backup) show(name string) (string, error) {
 	return value, err
 }
 
-// askTablespaces asks for the tablespaces, the data directory left out, whose size
-// counts all the same.
-func (b *backup) askTablespaces(command grammar.ListTablespaces) ([]protocol.Tablespace, error) {
+// askTablespaces asks for the tablespaces, the data directory left out. Their sizes, for which
+// the server would walk through all directories, come with the list of the files.
+func (b *backup) askTablespaces() ([]protocol.Tablespace, error) {
 	var list []protocol.Tablespace
-	var kB int64
 	seen := map[uint32]bool{}
 	memory := listingMemory()
-	err := b.leader.Rows(command.String(), func(row protocol.Row) error {
+	err := b.leader.Rows(grammar.ListTablespaces{}.String(), func(row protocol.Row) error {
 		t, err := protocol.DecodeTablespace(row)
 		if err != nil {
 			return err
@@ -141,7 +140,6 @@ func (b *backup) askTablespaces(command grammar.ListTablespaces) ([]protocol.Tab
 		if memory -= rowMemory + int64(len(t.Location)); memory < 0 {
 			return fmt.Errorf("more than there is memory for: %d so far", len(list))
 		}
-		kB += max(t.Size, 0)
 		if t.OID != 0 {
 			list = append(list, t)
 		}
@@ -150,15 +148,12 @@ func (b *backup) askTablespaces(command grammar.ListTablespaces) ([]protocol.Tab
 	if err != nil {
 		return nil, fmt.Errorf("could not list tablespaces: %w", err)
 	}
-	if command.Progress {
-		b.progress.totalBytes.Store(kB * 1024)
-	}
 	return list, nil
 }
 
 func (b *backup) listTablespaces(context.Context) error {
 	var err error
-	if b.tablespaces, err = b.askTablespaces(grammar.ListTablespaces{Progress: !b.NoEstimateSize}); err != nil {
+	if b.tablespaces, err = b.askTablespaces(); err != nil {
 		return err
 	}
 	for from := range b.TablespaceMap {

@@ -10,7 +10,7 @@ import (
 type Progress struct {
 	Phase      Phase // what the backup does or waits for
 	Bytes      int64 // received so far; never less than before, though what is sent again counts once in [Result]
-	TotalBytes int64 // to receive: estimated by the server at first, then as listed
+	TotalBytes int64 // to receive; 0 until the server has listed the files
 	Files      int64 // received whole so far
 	TotalFiles int64 // to receive; 0 until the server has listed them
 }

@@ -77,7 +77,7 @@ func (b *backup) checkLabel() error {
 
 // checkTablespaces makes sure that none was created while the backup ran.
 func (b *backup) checkTablespaces(context.Context) error {
-	now, err := b.askTablespaces(grammar.ListTablespaces{})
+	now, err := b.askTablespaces()
 	if err != nil {
 		return err
 	}

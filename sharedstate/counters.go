@@ -46,8 +46,8 @@ func (b *Backup) Counters() Counters {
 // the files that it had begun are ended by their end functions.
 func (b *Backup) Leave() { b.counts.sessionsLeft.Add(1) }
 
-// SetTotal tells the size of the backup in bytes, as LIST_TABLESPACES PROGRESS
-// found it.
+// SetTotal tells the size of the backup in bytes, as LIST_TABLESPACES PROGRESS or
+// LIST_FILES found it.
 func (b *Backup) SetTotal(bytes int64) { b.counts.bytesTotal.Store(bytes) }
 
 // AddChecksumFailures counts n pages whose checksum was wrong. STOP_BACKUP ends

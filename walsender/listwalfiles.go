@@ -18,7 +18,8 @@ func (s *session) listWALFiles(ctx context.Context, c grammar.ListWALFiles) erro
 	if err != nil {
 		return err
 	}
-	return s.files(ctx, "LIST_WAL_FILES", "WALFiles", lister.WALFiles(ctx, start, end))
+	_, err = s.files(ctx, "LIST_WAL_FILES", "WALFiles", lister.WALFiles(ctx, start, end))
+	return err
 }
 
 func (s *session) walRange(c grammar.ListWALFiles) (start, end protocol.LSN, err error) {

@@ -29,9 +29,9 @@ func (s *session) passedText(text string, command grammar.Command, err error) (s
 	case wrong:
 		unknown := syntax.Code == protocol.CodeFeatureNotSupported
 		return text, unknown || !syntax.Fatal() && isReplication(grammar.Verb(text))
-	case err != nil || command == nil || !isReplication(grammar.Verb(command.String())), s.isCheck(command):
+	case err != nil || command == nil || !isReplication(grammar.Verb(text)), s.isCheck(command):
 		return "", false
-	case strings.HasPrefix(strings.TrimSpace(text), grammar.Verb(command.String())):
+	case strings.HasPrefix(strings.TrimSpace(text), grammar.Verb(text)):
 		return text, true
 	}
 	// PostgreSQL knows its commands in upper case only.

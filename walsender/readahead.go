@@ -190,9 +190,10 @@ func (r *readAhead) take() (kind byte, body []byte, ok bool, err error) {
 }
 
 // drop forgets the first n bytes, and the buffer once nothing is left in it: a session that
-// waits takes little memory. The lock is held.
+// waits takes little memory. What is left stays where it is, until the buffer is full: a
+// thousand short queries may wait, and each would have the others moved. The lock is held.
 func (r *readAhead) drop(n int) {
-	r.unread = r.unread[:copy(r.unread, r.unread[n:])]
+	r.unread = r.unread[n:]
 	if len(r.unread) == 0 {
 		r.unread = nil
 	}

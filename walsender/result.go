@@ -30,8 +30,8 @@ func (s *session) rows(columns []protocol.Column, rows ...protocol.Row) error {
 }
 
 // files answers with a listing of the cluster's method, row by row as it is found. An error
-// before the first row is the whole answer.
-func (s *session) files(ctx context.Context, tag, method string, files iter.Seq2[protocol.File, error]) error {
+// before the first row is the whole answer. bytes are those of the files together.
+func (s *session) files(ctx context.Context, tag, method string, files iter.Seq2[protocol.File, error]) (bytes int64, err error) {
 	described := false
 	describe := func() error {
 		if described {
@@ -42,23 +42,24 @@ func (s *session) files(ctx context.Context, tag, method string, files iter.Seq2
 	}
 	for file, err := range files {
 		if err != nil {
-			return err
+			return bytes, err
 		}
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			return bytes, context.Cause(ctx)
 		}
 		if err := describe(); err != nil {
-			return err
+			return bytes, err
 		}
 		if err := impossible(method, checkFile(file)); err != nil {
-			return err
+			return bytes, err
 		}
 		if err := s.out.sendFileRow(file); err != nil {
-			return err
+			return bytes, err
 		}
+		bytes += file.Size
 	}
 	if err := describe(); err != nil {
-		return err
+		return bytes, err
 	}
-	return s.complete(tag)
+	return bytes, s.complete(tag)
 }

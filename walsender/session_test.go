@@ -367,6 +367,29 @@ func TestCounters_6_1(t *testing.T) {
 	}
 }
 
+// A leader that lists the files has no need to ask for sizes besides.
+func TestCounters_6_1_Listed(t *testing.T) {
+	backups := sharedstate.NewTable(0)
+	addr := serve(t, &walsender.Server{Cluster: newMemCluster(), Backups: backups})
+	leader, joined, _ := backupWith(t, addr)
+	total := func() int64 { return backups.Backups()[0].Counters.BytesTotal }
+	joined.query("LIST_FILES")
+	if total() != 0 {
+		t.Errorf("the total is %d, of a list that the leader did not ask for", total())
+	}
+	leader.query("LIST_FILES")
+	listed := total()
+	leader.query("LIST_FILES")
+	if listed == 0 || total() != listed {
+		t.Errorf("the total is %d when the files are listed, and %d when they are listed again", listed, total())
+	}
+	leader.query("LIST_TABLESPACES PROGRESS")
+	leader.query("LIST_FILES")
+	if total() != 7<<10 {
+		t.Errorf("the total is %d, not the one that was asked for", total())
+	}
+}
+
 func TestSession_InternalErrorsStayHere(t *testing.T) {
 	cluster := newMemCluster()
 	cluster.stopErr = io.ErrUnexpectedEOF

@@ -49,7 +49,9 @@ type membership struct {
 
 	last     *sharedstate.Backup // the one last led or joined: its rate holds for WAL (§3.9)
 	over     error               // how it ended, once the session was told
-	size     int64               // of the cluster in bytes, as LIST_TABLESPACES PROGRESS last found; 0 for never
+	size     int64               // of the cluster in bytes, as LIST_TABLESPACES PROGRESS last found, or the lists; 0 for never
+	sized    bool                // it is that of LIST_TABLESPACES PROGRESS
+	listed   int64               // bytes of the lists since that of the data directory
 	wrongIDs int                 // unknown ids that the session has named
 }
 
@@ -100,6 +102,25 @@ func (m *membership) leads() bool {
 // noteSize notes the size of the cluster, which a client may ask for before it starts
 // the backup (§3.8), for the counters of the backup (§6.1).
 func (m *membership) noteSize(bytes int64) {
+	m.sized = true
+	m.setSize(bytes)
+}
+
+// noteListed adds up what the leader's lists have found, from the data directory's on, where
+// the leader did not ask for sizes before: the clients of this project do not, for it takes a
+// walk of its own through all directories. A second set of lists does not begin at nothing.
+func (m *membership) noteListed(dataDirectory bool, bytes int64) {
+	if m.sized || m.state == joined {
+		return
+	}
+	if dataDirectory {
+		m.listed = 0
+	}
+	m.listed += bytes
+	m.setSize(max(m.size, m.listed))
+}
+
+func (m *membership) setSize(bytes int64) {
 	m.size = bytes
 	if m.backup != nil {
 		m.backup.SetTotal(bytes)

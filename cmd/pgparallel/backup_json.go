@@ -40,7 +40,7 @@ type jsonProgress struct {
 	Phase      client.Phase `json:"phase"`
 	Seconds    float64      `json:"seconds"` // since the backup began
 	Bytes      int64        `json:"bytes"`
-	TotalBytes int64        `json:"total_bytes"` // an estimate until the files are listed
+	TotalBytes int64        `json:"total_bytes"` // 0 until the files are listed
 	Files      int64        `json:"files"`
 	TotalFiles int64        `json:"total_files"` // 0 until then
 }

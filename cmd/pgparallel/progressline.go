@@ -54,7 +54,7 @@ func (p *progressLine) show() {
 }
 
 func progressText(p client.Progress) string {
-	// The total is an estimate at first: never show more than all.
+	// Files may have grown since they were listed: never show more than all.
 	total := max(p.TotalBytes, p.Bytes)
 	percent := int64(100)
 	if total > 0 {

@@ -12,9 +12,9 @@ import (
 // controlCopy is what pg_control said when it was last read, for the commands that come once
 // a file: to open, read and decode it for each costs more than to send a small file.
 //
-// What they learn from it may be older than the moment: by nothing where the file's status
-// shows each change, by copyAge where it does not, as on a network file system. No check of
-// §4.1 depends on that. The start and the stop of a backup, and a directory that is taken
+// What they learn from it may be older than the moment: by lookInterval where a file is
+// opened, else by nothing where the file's status shows each change; by copyAge where it does
+// not, as on a network file system. No check of §4.1 depends on that. The start and the stop of a backup, and a directory that is taken
 // for another, read the file itself. Where a stopped cluster is started meanwhile, the files
 // of that moment are opened by the rules of a cluster that stands still, and the stop finds
 // pg_control changed: no backup comes of it. Where checksums are switched off, a page that is
@@ -25,6 +25,24 @@ type controlCopy struct {
 	control controlfile.Control
 	stat    unix.Stat_t
 	read    time.Time // before it was read
+}
+
+// lookInterval is how long a file is opened by the copy without a look at the status of
+// pg_control, which for a small file takes a tenth of its time.
+const lookInterval = 10 * time.Millisecond
+
+// recentControl is [Dir.Control] as it was lookInterval ago at the most.
+func (d *Dir) recentControl(ctx context.Context) (controlfile.Control, error) {
+	now := time.Now().UnixNano()
+	looked := d.controlLooked.Load()
+	if c := d.control.Load(); c != nil && looked <= now && now-looked < int64(lookInterval) {
+		return c.control, nil
+	}
+	c, err := d.Control(ctx)
+	if err == nil {
+		d.controlLooked.Store(now)
+	}
+	return c, err
 }
 
 // copyAge is how old a copy may become.

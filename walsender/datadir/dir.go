@@ -48,7 +48,10 @@ type Dir struct {
 	// its own in the case of letters.
 	foldsCase bool
 	known     tablespaceCache
+	listed    listedDirectories
 	control   atomic.Pointer[controlCopy] // nil before it was read
+	// controlLooked is when the copy was last found current, in nanoseconds since 1970.
+	controlLooked atomic.Int64
 
 	succession *succession
 	users      int // who have not left; under the succession's lock

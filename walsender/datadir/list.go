@@ -3,7 +3,6 @@ package datadir
 import (
 	"context"
 	"errors"
-	"io"
 	"iter"
 	"os"
 	"strconv"
@@ -17,8 +16,8 @@ import (
 )
 
 // Files lists what a backup holds of the data directory (tablespace empty), or
-// of a tablespace given by its location or its OID (§4.5). Directories are read
-// piece by piece: memory does not grow with the number of files. What vanishes
+// of a tablespace given by its location or its OID (§4.5). Of the directories that are
+// being read the names are kept, of the others nothing. What vanishes
 // meanwhile is skipped, ENOENT being the only sign of that; everything else that
 // cannot be read is 58030, at the end where it is for want of a permission, with all
 // the names. An unknown tablespace is 42704. An error is the last
@@ -71,13 +70,17 @@ type walker struct {
 	notice      protocol.NoticeFunc
 	yield       func(protocol.File, error) bool
 	names       func(d beneath.Dir, n int) ([]string, error) // [beneath.Dir.Names], unless a test plays the file system
+	cacheAge    time.Duration                                // the constant, unless a test will not wait
 	uid         int                                          // of this process
 	unreadable  unreadable
-	unlogged    map[uint32]bool // the relations with an init fork in the directory that is being read
+	reading     reading
 }
 
-// nameBatch is how many names of a directory are read at once.
-const nameBatch = 256
+// reading is what is known of the directory that is being read.
+type reading struct {
+	unlogged map[uint32]bool // the relations of which recovery makes all forks anew, from their init forks
+	special  bool            // there is something that is neither a file nor a directory
+}
 
 func (d *Dir) newWalker(ctx context.Context, t protocol.Tablespace, notice protocol.NoticeFunc) (*walker, error) {
 	c, err := d.Control(ctx)
@@ -89,7 +92,7 @@ func (d *Dir) newWalker(ctx context.Context, t protocol.Tablespace, notice proto
 		return nil, err
 	}
 	return &walker{
-		ctx: ctx, dir: d, tablespace: t, notice: notice, names: beneath.Dir.Names, uid: os.Geteuid(),
+		ctx: ctx, dir: d, tablespace: t, notice: notice, names: beneath.Dir.Names, cacheAge: cacheAge, uid: os.Geteuid(),
 		rules: newRules(d.major, c), recovers: d.recovers(c), tablespaces: known.directories,
 	}, nil
 }
@@ -176,32 +179,45 @@ func (w *walker) unlessDropped(err error) error {
 // content walks through an open directory and closes it.
 func (w *walker) content(dir beneath.Dir, in place, path string) error {
 	defer dir.Close()
-	unlogged, err := w.unloggedIn(dir, in)
+	found, err := w.read(dir)
 	if err != nil {
 		return ioError("read directory", displayName(w.tablespace, path), err)
 	}
-	defer func(outer map[uint32]bool) { w.unlogged = outer }(w.unlogged)
-	w.unlogged = unlogged
-	seen := newSeenNames(expectedNames(in, path))
-	for {
-		names, err := w.names(dir, nameBatch)
-		for _, name := range names {
-			if isNew, err := seen.add(dir, name); err != nil {
-				return ioError("read directory", displayName(w.tablespace, path), err)
-			} else if !isNew {
-				continue
+	defer func(outer reading) { w.reading = outer }(w.reading)
+	w.reading = reading{unlogged: w.unloggedAmong(found, in)}
+	if err := w.entries(dir, found, in, path); err != nil {
+		return err
+	}
+	if found.settled && !w.reading.special && (in == inDatabase || in == inGlobal) {
+		w.dir.listed.note(path, listedDirectory{asOf: found.asOf, recovers: w.recovers, unlogged: w.reading.unlogged})
+	}
+	return nil
+}
+
+// entries lists what the directory has under the names that were found.
+func (w *walker) entries(dir beneath.Dir, found names, in place, path string) error {
+	var seen *seenNames
+	if !found.settled {
+		seen = newSeenNames(expectedNames(in, path))
+	}
+	for _, batch := range found.batches {
+		for _, name := range batch {
+			if seen != nil {
+				if isNew, err := seen.add(dir, name); err != nil {
+					return ioError("read directory", displayName(w.tablespace, path), err)
+				} else if !isNew {
+					continue
+				}
 			}
 			if err := w.entry(dir, in, path, name); err != nil {
 				return err
 			}
 		}
-		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, unix.ENOENT): // ENOENT: removed under us
-			return w.missed(dir, in, path, seen)
-		case err != nil:
-			return ioError("read directory", displayName(w.tablespace, path), err)
-		}
 	}
+	if seen != nil {
+		return w.missed(dir, in, path, seen)
+	}
+	return nil
 }
 
 // missed lists the names that PostgreSQL cannot do without and readdir did not tell. A
@@ -257,6 +273,7 @@ func (w *walker) entry(dir beneath.Dir, in place, parent, name string) error {
 		return protocol.Errorf(protocol.CodeIOError, `"%s" is a symbolic link, which a backup cannot hold`, shown(displayName(w.tablespace, path))).
 			WithHint("Put what it points to in its place. Only tablespaces and pg_wal may be elsewhere.")
 	}
+	w.reading.special = true
 	w.notice(protocol.Warningf(`skipping special file "%s"`, shown(displayName(w.tablespace, path))))
 	return nil
 }
@@ -309,26 +326,16 @@ func (w *walker) emptied(within place, path string, st unix.Stat_t) error {
 	return nil
 }
 
-// unloggedIn are the relations in a directory of which recovery makes all forks anew from
-// the init fork. Its names are read for them before they are read for the list: a look for
-// each file costs as much as the file's own. A relation that becomes unlogged only now is
-// listed, and found when its files are opened, or by the client's next list (§5.14).
-func (w *walker) unloggedIn(dir beneath.Dir, in place) (map[uint32]bool, error) {
+// unloggedAmong are the relations with an init fork among the names of a directory. A
+// relation that becomes unlogged only now is listed, and found when its files are opened, or
+// by the client's next list (§5.14).
+func (w *walker) unloggedAmong(found names, in place) map[uint32]bool {
 	if !w.recovers || !w.rules.mayBeUnlogged(in) {
-		return nil, nil
+		return nil
 	}
-	again, err := dir.Sub(".")
-	if errors.Is(err, unix.ENOENT) {
-		return nil, nil // removed under us
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer again.Close()
 	unlogged := map[uint32]bool{}
-	for {
-		names, err := w.names(again, nameBatch)
-		for _, name := range names {
+	for _, batch := range found.batches {
+		for _, name := range batch {
 			if !strings.HasSuffix(name, "_init") {
 				continue
 			}
@@ -336,23 +343,18 @@ func (w *walker) unloggedIn(dir beneath.Dir, in place) (map[uint32]bool, error) 
 				unlogged[r.Number] = true
 			}
 		}
-		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, unix.ENOENT):
-			return unlogged, nil
-		case err != nil:
-			return nil, err
-		}
 	}
+	return unlogged
 }
 
 // isUnlogged reports whether the file is one of an unlogged relation that recovery
 // makes anew.
 func (w *walker) isUnlogged(in place, name string) bool {
-	if len(w.unlogged) == 0 || !w.rules.mayBeUnlogged(in) {
+	if len(w.reading.unlogged) == 0 || !w.rules.mayBeUnlogged(in) {
 		return false
 	}
 	r, valid := protocol.ParseRelation(name)
-	return valid && r.Fork != "init" && w.unlogged[r.Number]
+	return valid && r.Fork != "init" && w.reading.unlogged[r.Number]
 }
 
 func (w *walker) emit(f protocol.File) error {
@@ -368,6 +370,9 @@ func wrapStat(t protocol.Tablespace, path string, err error) error {
 	}
 	return ioError("stat file or directory", displayName(t, path), err)
 }
+
+// parentOf is the path of the directory that holds a path; empty for the data directory.
+func parentOf(path string) string { return path[:max(strings.LastIndexByte(path, '/'), 0)] }
 
 func join(parent, name string) string {
 	if parent == "" {

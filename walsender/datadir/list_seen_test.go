@@ -45,7 +45,7 @@ func TestFiles_4_5_ReaddirTwiceAndMissed(t *testing.T) {
 	// Once more, with each directory's names over and over, batch by batch.
 	rows = nil
 	again := map[beneath.Dir][]string{}
-	w.names = func(d beneath.Dir, n int) ([]string, error) {
+	w.names = func(d beneath.Dir, _ int) ([]string, error) {
 		if names, second := again[d]; second {
 			return names, io.EOF
 		}

@@ -37,7 +37,7 @@ func (d *Dir) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs
 	if name == controlName {
 		return d.openControl(ctx)
 	}
-	c, err := d.Control(ctx)
+	c, err := d.recentControl(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,11 @@ func (d *Dir) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs
 	if d.foldsCase && at.dir.Misspells(at.path) {
 		return nil, gone(name)
 	}
-	fd, st, err := at.dir.Open(at.path)
+	open, listed := at.dir.Open, d.isAsListed(at, name, d.recovers(c))
+	if listed {
+		open = at.dir.OpenKnown
+	}
+	fd, st, err := open(at.path)
 	if errors.Is(err, beneath.ErrSpecial) && at.directory {
 		return nil, protocol.Errorf(protocol.CodeWrongObjectType, `"%s" is a directory`, shown(name))
 	}
@@ -61,9 +65,11 @@ func (d *Dir) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs
 		return nil, openError(name, err)
 	}
 	f := newFile(fd, name, st)
-	if err := d.checkFork(c, at, name); err != nil {
-		_ = f.Close()
-		return nil, err
+	if !listed {
+		if err := d.checkFork(c, at, name); err != nil {
+			_ = f.Close()
+			return nil, err
+		}
 	}
 	if c.VerifiesPages() && at.isRelation && o.VerifyChecksums {
 		return newVerifiedFile(d, c, f, at, o), nil
@@ -126,7 +132,7 @@ func (p *resolvedPath) judge(r rules, name string) error {
 		p.in = within
 	}
 	if p.isRelation = protocol.KindOfPath(name) == protocol.PathRelation; p.isRelation {
-		p.relation, _ = protocol.ParseRelation(path.Base(name))
+		p.relation, _ = protocol.ParseRelation(name[strings.LastIndexByte(name, '/')+1:])
 	}
 	p.unlogged = p.isRelation && r.mayBeUnlogged(p.in) && p.relation.Fork != "init"
 	return nil
@@ -202,7 +208,7 @@ func (d *Dir) checkFork(c controlfile.Control, at *resolvedPath, name string) er
 	if !at.unlogged || !d.recovers(c) {
 		return nil
 	}
-	there, err := at.dir.Exists(join(strings.TrimSuffix(path.Dir(at.path), "."), at.relation.InitFork()))
+	there, err := at.dir.Exists(join(parentOf(at.path), at.relation.InitFork()))
 	switch {
 	case err != nil:
 		return ioError("stat file", name, err)

@@ -63,6 +63,8 @@ func newRules(major int, c controlfile.Control) rules {
 // it is, if it is one.
 func (r rules) judge(in place, name string) (verdict, place) {
 	switch {
+	case in == inDatabase && name != "" && '0' <= name[0] && name[0] <= '9':
+		return keep, elsewhere // the many; no name below begins so
 	case in == inWAL:
 		return r.judgeWAL(name), elsewhere
 	case excludedName(name):

@@ -55,7 +55,7 @@ func (d *Dir) knownTablespaces() (knownTablespaces, error) {
 	if known, err = d.readTablespaces(); err != nil {
 		return knownTablespaces{}, err
 	}
-	if seconds, nanoseconds := st.Ctim.Unix(); time.Since(time.Unix(seconds, nanoseconds)) > cacheAge {
+	if isOlder(st.Ctim, cacheAge) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.asOf, c.known = beneath.StampOf(st), known

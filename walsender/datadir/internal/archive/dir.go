@@ -26,6 +26,8 @@ type dir struct {
 
 var _ beneath.Dir = (*dir)(nil)
 
+func (d *dir) OpenKnown(name string) (beneath.File, unix.Stat_t, error) { return d.Open(name) }
+
 func (d *dir) Open(name string) (beneath.File, unix.Stat_t, error) {
 	n, err := d.node.find(name)
 	switch {

@@ -19,6 +19,10 @@ type Dir interface {
 	// unix.EISDIR for directories.
 	Open(name string) (File, unix.Stat_t, error)
 
+	// OpenKnown is Open for a name of which it is known that it is of a regular file or a
+	// directory, as long as nobody has put something else in its place.
+	OpenKnown(name string) (File, unix.Stat_t, error)
+
 	// Read is the content of a file: limit bytes at the most, and no more than the file
 	// had when it was opened.
 	Read(name string, limit int64) ([]byte, unix.Stat_t, error)
