@@ -29,6 +29,7 @@ type bench struct {
 	programs      []postgres.Programs // the oldest major first
 
 	rows           [][]string
+	measured       []*comparison
 	notes          []string // what was left out, and why
 	withPgBackRest bool     // it is in the table
 }
@@ -140,9 +141,16 @@ func (b *bench) programsOf(major int) postgres.Programs {
 func (b *bench) report(w io.Writer, machine string, took time.Duration) {
 	table{header: header, right: len(header) - textColumns, rows: b.rows}.write(w)
 	fmt.Fprintf(w, "\n%s; load at the end %s; took %s.\n", machine, loadOf(readSystem("/proc/loadavg")), took.Round(time.Second))
-	fmt.Fprintf(w, "Medians of %d rounds after a warm-up, minima in parentheses. CPU is user and system time of both ends. "+
-		"A ratio is the median of the rounds' ratios to the last row of pg_basebackup above; it is not told where their quartiles "+
+	fmt.Fprintf(w, "Medians of %d rounds after a warm-up, minima in parentheses. CPU is user and system time of both ends, "+
+		"memory the most that either had resident: pgparallel serve, or all backends of PostgreSQL with the buffers that they share; "+
+		"and the client. A ratio is the median of the rounds' ratios to the last row of pg_basebackup above; it is not told where their quartiles "+
 		"lie more than %.0f %% of it apart, nor of fewer than %d rounds.\n", b.rounds, mostScatter*100, fewestRounds)
+	if met := b.goals(); len(met) > 0 {
+		fmt.Fprintln(w, "\nWhat this project wants to reach:")
+		fmt.Fprintln(w)
+		table{header: goalHeader, right: len(goalHeader) - 1, rows: met}.write(w)
+		fmt.Fprintln(w)
+	}
 	for _, note := range b.notes {
 		fmt.Fprintf(w, "Left out: %s.\n", strings.TrimSuffix(note, "."))
 	}

@@ -13,9 +13,11 @@ import (
 // comparison is what takes turns: the subjects of one source, which all copy to one place.
 type comparison struct {
 	source   *source
-	parent   string // of the target
-	onDisk   bool   // the target is on a disk, whose work must not lap over into the next turn
-	to       string // the target, in the table
+	parent   string        // of the target
+	onDisk   bool          // the target is on a disk, whose work must not lap over into the next turn
+	to       string        // the target, in the table
+	goal     string        // which goals of [goals] it decides; empty: none
+	limit    time.Duration // how long it may take, if the fewest rounds are done; 0: as long as it takes
 	subjects []*subject
 }
 
@@ -25,7 +27,8 @@ func (c *comparison) beside(baseline, s *subject) {
 	c.subjects = append(c.subjects, s)
 }
 
-// run lets each subject copy in each round, and in one before them that does not count.
+// run lets each subject copy in each round, and in one before them that does not count. The rounds
+// beyond the fewest are left out where they would last longer than the limit.
 func (c *comparison) run(ctx context.Context, rounds int, progress io.Writer) error {
 	top, err := c.source.programs.MkdirTemp(c.parent, "pgparallel-bench-")
 	if err != nil {
@@ -33,7 +36,13 @@ func (c *comparison) run(ctx context.Context, rounds int, progress io.Writer) er
 	}
 	defer os.RemoveAll(top)
 	target := filepath.Join(top, "backup")
+	began := time.Now()
 	for round := range rounds + 1 {
+		took := time.Since(began)
+		if c.limit > 0 && round > fewestRounds && took+took/time.Duration(round) > c.limit {
+			fmt.Fprintf(progress, "no more rounds to %s: they would last longer than %v\n", c.to, c.limit.Round(time.Second))
+			break
+		}
 		for _, s := range c.subjects {
 			taken, err := c.turn(ctx, s, target)
 			if err != nil {
@@ -45,8 +54,8 @@ func (c *comparison) run(ctx context.Context, rounds int, progress io.Writer) er
 			} else {
 				of = "warm-up"
 			}
-			fmt.Fprintf(progress, "%-8s PostgreSQL %d to %s: %s, %s: %.2f s, CPU %.2f s\n",
-				of, c.source.programs.Major, c.to, s.path, s.program, taken.wall.Seconds(), taken.cpu().Seconds())
+			fmt.Fprintf(progress, "%-8s PostgreSQL %d to %s: %s, %s: %.2f s, CPU %.2f + %.2f s\n", of, c.source.programs.Major,
+				c.to, s.path, s.program, taken.wall.Seconds(), taken.serverCPU.Seconds(), taken.clientCPU.Seconds())
 		}
 	}
 	return nil
@@ -96,26 +105,19 @@ func (c *comparison) rows() [][]string {
 }
 
 // header names the cells of rows.
-var header = []string{"data", "path", "program", "wall, s", "CPU, s", "server + client", "serve + backends + client, MB", "wall ratio", "CPU ratio"}
+var header = []string{"data", "path", "program", "wall, s", "CPU, s", "wall ratio", "CPU ratio", "memory, MB"}
 
 // textColumns is how many of the columns are text.
 const textColumns = 3
 
 func (s *subject) cells() []string {
-	wall := func(one sample) time.Duration { return one.wall }
 	return []string{
 		s.path, s.program,
-		medianAndLeast(s.figures(wall)),
+		medianAndLeast(s.figures(wallOf)),
 		medianAndLeast(s.figures(sample.cpu)),
-		fmt.Sprintf("%.2f + %.2f",
-			median(s.figures(func(one sample) time.Duration { return one.serverCPU })).Seconds(),
-			median(s.figures(func(one sample) time.Duration { return one.clientCPU })).Seconds()),
-		fmt.Sprintf("%d + %d + %d",
-			s.peak(func(one sample) int64 { return one.servePeak }),
-			s.peak(func(one sample) int64 { return one.backendsPeak }),
-			s.peak(func(one sample) int64 { return one.clientPeak })),
-		s.ratio(wall).String(),
+		s.ratio(wallOf).String(),
 		s.ratio(sample.cpu).String(),
+		fmt.Sprintf("%d + %d", s.peak(sample.serverPeak), s.peak(func(one sample) int64 { return one.clientPeak })),
 	}
 }
 

@@ -16,7 +16,7 @@ func TestComparison_Rows(t *testing.T) {
 	}
 	one := sample{wall: time.Second, serverCPU: time.Second, clientCPU: time.Second, backendsPeak: 30e6, clientPeak: 9.6e6}
 	two := sample{wall: 2 * time.Second, serverCPU: 3 * time.Second, clientCPU: 2 * time.Second, backendsPeak: 31e6, clientPeak: 9.4e6}
-	half := sample{wall: 500 * time.Millisecond, serverCPU: time.Second, clientCPU: 0, servePeak: 20e6, clientPeak: 5e6}
+	half := sample{wall: 500 * time.Millisecond, serverCPU: time.Second, clientCPU: 0, servePeak: 20e6, backendsPeak: 60e6, clientPeak: 5e6}
 	stock := taken("unix", "pg_basebackup 18", nil, two, one, one)
 	c := comparison{
 		source:   &source{programs: postgres.Programs{Major: 18}, data: contents{files: 12, bytes: 1.6e9}},
@@ -24,8 +24,8 @@ func TestComparison_Rows(t *testing.T) {
 		subjects: []*subject{stock, taken("unix", "pgparallel -j 4", stock, half, half, half)},
 	}
 	want := [][]string{
-		{"PostgreSQL 18, 1.6GB, 12 files, to tmpfs, -N", "unix", "pg_basebackup 18", "1.00 (1.00)", "2.00 (2.00)", "1.00 + 1.00", "0 + 30 + 10", "1.00", "1.00"},
-		{"", "unix", "pgparallel -j 4", "0.50 (0.50)", "1.00 (1.00)", "1.00 + 0.00", "20 + 0 + 5", "scatters 25 %", "scatters 30 %"},
+		{"PostgreSQL 18, 1.6GB, 12 files, to tmpfs, -N", "unix", "pg_basebackup 18", "1.00 (1.00)", "2.00 (2.00)", "1.00", "1.00", "30 + 10"},
+		{"", "unix", "pgparallel -j 4", "0.50 (0.50)", "1.00 (1.00)", "scatters 25 %", "scatters 30 %", "20 + 5"},
 	}
 	if diff := cmp.Diff(want, c.rows()); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)

@@ -21,6 +21,16 @@ type sample struct {
 
 func (s sample) cpu() time.Duration { return s.serverCPU + s.clientCPU }
 
+func wallOf(s sample) time.Duration { return s.wall }
+
+// serverPeak is the memory of the program that sends the files.
+func (s sample) serverPeak() int64 {
+	if s.servePeak > 0 {
+		return s.servePeak
+	}
+	return s.backendsPeak
+}
+
 // meter measures programs that copy a cluster.
 //
 // The CPU time of the server is that of PostgreSQL as a whole, all its processes, those that have

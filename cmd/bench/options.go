@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // errUsage is told by package flag already.
@@ -20,6 +21,7 @@ type options struct {
 	size   byteSize
 	files  int
 	rounds int
+	time   time.Duration
 	jobs   jobList
 	only   subjectSet
 
@@ -37,6 +39,7 @@ func (o *options) parse(args []string, errors io.Writer) error {
 	flags.Var(&o.size, "size", "bytes of the cluster, as 200MB or 2GB")
 	flags.IntVar(&o.files, "files", 80_000, "number of small files")
 	flags.IntVar(&o.rounds, "rounds", 5, "rounds that count")
+	flags.DurationVar(&o.time, "time", 17*time.Minute, "about how long all may take: what is slower has fewer rounds, though 3 at least; 0: any time")
 	flags.Var(&o.jobs, "jobs", "values of -j, and of pgBackRest's process-max")
 	flags.Var(&o.only, "only", "compare these only, of "+strings.Join(kinds, ","))
 	flags.StringVar(&o.tmpfs, "tmpfs", "/dev/shm", "a directory in memory: the clusters are here, and most backups go here")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os/exec"
 	"slices"
+	"time"
 )
 
 // noSync has neither end wait for the disk.
@@ -28,9 +29,11 @@ func (b *bench) measure(ctx context.Context, c *comparison) error {
 	if len(c.subjects) == 0 {
 		return nil
 	}
+	c.limit = time.Duration(float64(b.time) * c.share())
 	err := c.run(ctx, b.rounds, b.progress)
 	if whole := c.dropUnfinishedRound(); whole > 0 {
 		b.rows = append(b.rows, c.rows()...)
+		b.measured = append(b.measured, c)
 		if whole < b.rounds {
 			b.leaveOut("%d of %d rounds to %s", b.rounds-whole, b.rounds, c.to)
 		}
@@ -60,6 +63,7 @@ func (b *bench) comparePaths(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		c.goal = goalMemory
 		if b.only.has("unix", "descriptors", "pgbackrest", "cp") {
 			b.addUnix(ctx, c)
 		}
@@ -85,9 +89,15 @@ func (b *bench) addPath(c *comparison, path string, args ...string) (baseline *s
 	return baseline
 }
 
+// mostJobs is the -j whose memory is told.
+const mostJobs = 8
+
 // addUnix adds what is compared with pg_basebackup over the Unix socket.
 func (b *bench) addUnix(ctx context.Context, c *comparison) {
 	baseline := b.addPath(c, "unix", b.noDescriptors...)
+	if b.only.has("unix") {
+		c.beside(baseline, c.source.pgparallel(c.source.serveAt("unix"), mostJobs, append(b.noDescriptors, noSync)...))
+	}
 	if b.only.has("descriptors") {
 		b.addDescriptors(c, baseline, b.jobs)
 	}
@@ -173,7 +183,7 @@ func (b *bench) compareReflink(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		c.to = "the same XFS, " + noSync
+		c.to, c.goal = "the same XFS, "+noSync, goalReflink
 		baseline := s.pgBasebackup(s.postgresAt("unix"), noSync)
 		c.beside(nil, baseline)
 		last := b.jobs[len(b.jobs)-1]
@@ -182,6 +192,10 @@ func (b *bench) compareReflink(ctx context.Context) (err error) {
 		return b.measure(ctx, c)
 	})
 }
+
+// majorPart is the part of the bytes that the clusters of the other majors have: there are many,
+// and what differs among them shows with less.
+const majorPart = 4
 
 // compareMajors has each other major's pg_basebackup beside pgparallel, and pgBackRest with the
 // newest major that it knows, if that is not the main one.
@@ -192,7 +206,11 @@ func (b *bench) compareMajors(ctx context.Context) error {
 		if p.Major == b.programsOf(mainMajor).Major || !wanted && !b.only.has("majors") {
 			continue
 		}
-		o := sourceOptions{parent: b.tmpfs, fill: fillLarge(b.size)}
+		size := b.size / majorPart
+		if wanted {
+			size = b.size
+		}
+		o := sourceOptions{parent: b.tmpfs, fill: fillLarge(max(size, 1e6))}
 		err := b.withSource(ctx, p.Major, o, func(s *source) error {
 			c, err := b.newComparison(s, b.tmpfs, noSync)
 			if err != nil {
@@ -234,14 +252,16 @@ func (b *bench) compareSmallFiles(ctx context.Context) error {
 			parent string
 			jobs   []int
 			args   []string
+			goal   string
 		}{
-			{b.tmpfs, b.jobs, []string{noSync}},
-			{b.disk, b.jobs[len(b.jobs)-1:], nil}, // each takes as long as all in memory
+			{b.tmpfs, b.jobs, []string{noSync}, goalSmall},
+			{b.disk, b.jobs[len(b.jobs)-1:], nil, goalSmallSync}, // each takes as long as all in memory
 		} {
 			c, err := b.newComparison(s, place.parent, place.args...)
 			if err != nil {
 				return err
 			}
+			c.goal = place.goal
 			if place.args == nil && !c.onDisk {
 				b.leaveOut("small files to a disk: %s is in memory; -disk names a directory", b.disk)
 				continue

@@ -7,6 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // reflinkDisk is an XFS, whose files can share blocks, in a file.
@@ -28,7 +31,7 @@ func newReflinkDisk(ctx context.Context, parent string, bytes int64) (*reflinkDi
 	}
 	d := &reflinkDisk{dir: dir, place: filepath.Join(dir, "mount")}
 	if err := d.mount(ctx, mkfs, bytes); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+		return nil, errors.Join(err, d.close()) // mount may have been killed when it was done
 	}
 	return d, nil
 }
@@ -52,9 +55,19 @@ func (d *reflinkDisk) mount(ctx context.Context, mkfs string, bytes int64) error
 	return os.Chmod(d.place, 0o1777)
 }
 
+// close unmounts the file system and removes it. What was killed a moment ago may still have
+// files open there.
 func (d *reflinkDisk) close() error {
-	if out, err := exec.Command("umount", d.place).CombinedOutput(); err != nil {
-		return fmt.Errorf("umount: %w\n%s", err, tail(string(out), 500))
+	const attempts, pause = 50, 100 * time.Millisecond
+	for attempt := 1; ; attempt++ {
+		err := unix.Unmount(d.place, 0)
+		if errors.Is(err, unix.EBUSY) && attempt < attempts {
+			time.Sleep(pause)
+			continue
+		}
+		if err != nil && !errors.Is(err, unix.EINVAL) { // EINVAL: it is not mounted
+			return fmt.Errorf("unmounting %s: %w", d.place, err)
+		}
+		return os.RemoveAll(d.dir)
 	}
-	return os.RemoveAll(d.dir)
 }
