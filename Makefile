@@ -17,6 +17,9 @@ PARALLEL ?= 4
 PGPARALLEL_LONG ?= 1
 LONG := PGPARALLEL_LONG=$(PGPARALLEL_LONG) PGPARALLEL_SOAK=$(SOAKTIME) .ci/in-memory $(GO) test $(RACE) -parallel $(PARALLEL) -count=1 -v -timeout 60m
 
+# What --version tells where Go finds no commit: in a work tree of git worktree.
+BUILDFLAGS = -trimpath -ldflags '-X main.commit=$(shell git rev-parse HEAD 2>/dev/null)$(shell test -z "$$(git status --porcelain 2>/dev/null)" || echo +dirty) -X main.committed=$(shell git log -1 --format=%cI 2>/dev/null)'
+
 # The platforms that it has to compile for, besides this one. The last is big-endian.
 PLATFORMS := linux/arm64 darwin/arm64 freebsd/amd64 linux/s390x
 
@@ -39,7 +42,7 @@ help:
 	@echo 'make conform run the conformance kit against pgparallel backup'
 
 build:
-	$(GO) build -ldflags '-X main.built=$(shell git describe --always --dirty 2>/dev/null)' -o pgparallel ./cmd/pgparallel
+	$(GO) build $(BUILDFLAGS) -o pgparallel ./cmd/pgparallel
 
 run:
 	$(GO) run ./cmd/pgparallel demo

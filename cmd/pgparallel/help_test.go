@@ -19,15 +19,15 @@ func TestUsage_MentionsEveryOption(t *testing.T) {
 			usage := node.Target.Addr().Interface().(command).usage()
 			for _, group := range node.AllFlags(false) {
 				for _, option := range group {
-					if !strings.Contains(usage, helpEntry(option)) {
-						t.Errorf("no %q in:\n%s", helpEntry(option), usage)
+					if !strings.Contains(usage, entryStart(option)) {
+						t.Errorf("no %q in:\n%s", entryStart(option), usage)
 					}
 				}
 			}
 			if got, want := strings.Count(usage, "\n  -")+strings.Count(usage, "\n      --"), optionCount(node); got != want {
 				t.Errorf("%d options are mentioned, there are %d", got, want)
 			}
-			if !strings.Contains(programUsage, "\n  "+node.Name+" ") {
+			if !node.Hidden && !strings.Contains(programUsage, "\n  "+node.Name+" ") {
 				t.Errorf("no %q in:\n%s", node.Name, programUsage)
 			}
 		})
@@ -36,7 +36,7 @@ func TestUsage_MentionsEveryOption(t *testing.T) {
 
 // TestUsage_FitsTheScreen holds every line to the width of PostgreSQL's help.
 func TestUsage_FitsTheScreen(t *testing.T) {
-	for _, usage := range []string{programUsage, serveUsage, backupUsage, verifyUsage, demoUsage} {
+	for _, usage := range []string{programUsage, serveUsage, backupUsage, verifyUsage, demoUsage, completionUsage, manUsage} {
 		for line := range strings.Lines(usage) {
 			if len(line) > 81 {
 				t.Errorf("%d characters: %s", len(line)-1, line)
@@ -45,8 +45,8 @@ func TestUsage_FitsTheScreen(t *testing.T) {
 	}
 }
 
-// helpEntry is how an option's entry begins.
-func helpEntry(option *kong.Flag) string {
+// entryStart is how an option's entry begins.
+func entryStart(option *kong.Flag) string {
 	name := "      --" + option.Name
 	if option.Short != 0 {
 		name = "  -" + string(option.Short) + ", --" + option.Name

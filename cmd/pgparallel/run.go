@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -111,7 +110,7 @@ func explain(err error, chosen command, out *console) error {
 	case errors.Is(err, errHelp):
 		out.print(programUsage)
 	case errors.Is(err, errVersion):
-		out.print(programName + " " + version() + "\n")
+		out.print(fmt.Sprintf("%s %s\n", programName, thisRelease()))
 	case usage:
 		return wrong // without the parser's own words around it
 	default:
@@ -154,16 +153,17 @@ Usage:
   pgparallel COMMAND [OPTION]...
 
 Commands:
-  serve   serve a data directory for base backups
-  backup  take a base backup from such a server
-  verify  verify a backup against its manifest
-  status  show the backups that a server is sending
-  rate    change the rate of a backup that runs
-  passwd  make the password of a user of serve
-  conform test clients and servers of others
-  demo    show all of it on a cluster that is made for the purpose
-  help    show the help of a command
-  version output version information
+  serve      serve a data directory for base backups
+  backup     take a base backup from such a server
+  verify     verify a backup against its manifest
+  status     show the backups that a server is sending
+  rate       change the rate of a backup that runs
+  passwd     make the password of a user of serve
+  conform    test clients and servers of others
+  demo       show all of it on a cluster that is made for the purpose
+  completion write what completes a command line in a shell
+  help       show the help of a command
+  version    output version information
 
 Options:
   -V, --version  output version information, then exit
@@ -182,6 +182,9 @@ type commandLine struct {
 	Passwd  passwdCommand  `cmd:""`
 	Conform conformCommand `cmd:""`
 	Demo    demoCommand    `cmd:""`
+
+	Completion completionCommand `cmd:""`
+	Man        manCommand        `cmd:"" hidden:""`
 
 	Help    helpFlag    `short:"?"`
 	Version versionFlag `short:"V"`
@@ -208,24 +211,6 @@ type versionFlag bool
 
 // BeforeReset is called as [helpFlag.BeforeReset] is.
 func (versionFlag) BeforeReset() error { return errVersion }
-
-// built is the commit that make build has built from; empty where something else has.
-var built string
-
-// version is what the Go toolchain wrote into the program: the tag of the commit that it
-// was built from, a pseudo-version where the commit has none, with "+dirty" where the
-// source differs from the commit. Where the toolchain knows no commit it is "(devel)", with
-// what make build knows.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	switch {
-	case ok && info.Main.Version != "" && info.Main.Version != "(devel)":
-		return info.Main.Version
-	case built != "":
-		return "(devel) " + built
-	}
-	return "(devel)"
-}
 
 // usageError says what is wrong with the arguments.
 type usageError struct{ text string }
