@@ -23,10 +23,13 @@ BUILDFLAGS = -trimpath -ldflags '-X main.commit=$(shell git rev-parse HEAD 2>/de
 # The platforms that it has to compile for, besides this one. The last is big-endian.
 PLATFORMS := linux/arm64 darwin/arm64 freebsd/amd64 linux/s390x
 
-.PHONY: help build run test lint platforms fuzz bench microbench conform soak postgres check-long check-upstream
+.PHONY: help build install uninstall deb rpm run test lint platforms fuzz bench microbench conform soak postgres check-long check-upstream
 
 help:
 	@echo 'make build   build pgparallel into this directory'
+	@echo 'make install install what make build has built, with manual pages, completion and the'
+	@echo '             systemd unit, below PREFIX ($(PREFIX)); make uninstall removes them'
+	@echo 'make deb rpm make the packages, in dist; packaging/test installs and removes them'
 	@echo 'make run     show it at work: make a cluster, serve it, back it up, restore it'
 	@echo 'make test    run all tests but the long ones, with the race detector where there is a C compiler'
 	@echo 'make check-long run the long tests: every major of PostgreSQL, many files, soaks of SOAKTIME'
@@ -43,6 +46,50 @@ help:
 
 build:
 	$(GO) build $(BUILDFLAGS) -o pgparallel ./cmd/pgparallel
+
+# Where things lie on Linux and where the BSDs look for them as well.
+PREFIX   ?= /usr/local
+BINDIR   := $(DESTDIR)$(PREFIX)/bin
+MANDIR   := $(DESTDIR)$(PREFIX)/share/man/man1
+UNITDIR  := $(DESTDIR)$(PREFIX)/lib/systemd/system
+BASHDIR  := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+ZSHDIR   := $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+FISHDIR  := $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+# The program to install, and one that runs here: they differ where the first is for another
+# machine.
+PROGRAM  ?= pgparallel
+HERE     ?= $(PROGRAM)
+
+install:
+	@test -x $(PROGRAM) || { echo 'first: make build' >&2; exit 1; }
+	install -d $(BINDIR) $(MANDIR) $(UNITDIR) $(BASHDIR) $(ZSHDIR) $(FISHDIR)
+	install -m 755 $(PROGRAM) $(BINDIR)/pgparallel
+	./$(HERE) man $(MANDIR)
+	gzip -9nf $(MANDIR)/pgparallel.1 $(MANDIR)/pgparallel-*.1
+	./$(HERE) completion bash >$(BASHDIR)/pgparallel
+	./$(HERE) completion zsh >$(ZSHDIR)/_pgparallel
+	./$(HERE) completion fish >$(FISHDIR)/pgparallel.fish
+	sed 's:/usr/bin/:$(PREFIX)/bin/:' packaging/systemd/pgparallel@.service >$(UNITDIR)/pgparallel@.service
+	chmod 644 $(MANDIR)/pgparallel*.1.gz $(BASHDIR)/pgparallel $(ZSHDIR)/_pgparallel \
+		$(FISHDIR)/pgparallel.fish $(UNITDIR)/pgparallel@.service
+
+uninstall:
+	rm -f $(BINDIR)/pgparallel $(MANDIR)/pgparallel.1.gz $(MANDIR)/pgparallel-*.1.gz \
+		$(UNITDIR)/pgparallel@.service $(BASHDIR)/pgparallel $(ZSHDIR)/_pgparallel $(FISHDIR)/pgparallel.fish
+
+# Packages are made by a pinned nfpm, which is no dependency of the module. VERSION is that of
+# the tag, or one before every release.
+NFPM     := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.42.0
+ARCH     ?= $(shell $(GO) env GOARCH)
+VERSION  ?= $(or $(patsubst v%,%,$(shell git describe --tags --exact-match --match 'v*' 2>/dev/null)),$\
+              0.0.0~$(shell git log -1 --format=%cd.%h --date=format:%Y%m%d%H%M%S 2>/dev/null))
+
+deb rpm: build
+	rm -rf dist/root
+	CGO_ENABLED=0 GOARCH=$(ARCH) $(GO) build $(subst -ldflags ',-ldflags '-s -w ,$(BUILDFLAGS)) -o dist/pgparallel ./cmd/pgparallel
+	$(MAKE) install DESTDIR=dist/root PREFIX=/usr PROGRAM=dist/pgparallel HERE=pgparallel
+	test ! -d packaging/grafana || { install -d dist/root/usr/share/pgparallel && cp -r packaging/grafana dist/root/usr/share/pgparallel; }
+	VERSION='$(VERSION)' ARCH=$(ARCH) $(GO) run $(NFPM) package --config packaging/nfpm.yaml --packager $@ --target dist
 
 run:
 	$(GO) run ./cmd/pgparallel demo
