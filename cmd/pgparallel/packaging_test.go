@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -79,5 +80,29 @@ func TestPackaging_Unit(t *testing.T) {
 	}
 	if _, err := parser.Parse(strings.Fields(command)); err != nil {
 		t.Errorf("%s: %v", command, err)
+	}
+}
+
+// TestPackaging_Sidecar holds the arguments in the manifest for Kubernetes to the options of
+// serve.
+func TestPackaging_Sidecar(t *testing.T) {
+	_, list, found := strings.Cut(readDocument(t, "examples/kubernetes/sidecar.yaml"), "\n          args: ")
+	if !found {
+		t.Fatal("no arguments")
+	}
+	var args []string
+	if err := json.NewDecoder(strings.NewReader(list)).Decode(&args); err != nil {
+		t.Fatal(err)
+	}
+	line := &commandLine{}
+	parser, err := newParser(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	if err := line.Serve.check(); err != nil {
+		t.Error(err)
 	}
 }

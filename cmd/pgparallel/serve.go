@@ -240,6 +240,7 @@ func (c *serveCommand) openRunning(config livecluster.Config, log *zap.Logger) (
 		if !waiting {
 			log.Info("waiting for the server of the cluster", zap.Error(err))
 		}
+		tellManagerWaiting()
 		time.Sleep(time.Second)
 	}
 }

@@ -35,6 +35,12 @@ func managerTicks() (ticks <-chan time.Time, stop func()) {
 // tellManager tells the manager a state. That it does not listen is its own affair.
 func tellManager(states ...string) { _, _ = daemon.SdNotify(false, strings.Join(states, "\n")) }
 
+// tellManagerWaiting says that the start goes on: it takes as long as PostgreSQL needs, and
+// the manager would end it after a time (TimeoutStartSec=).
+func tellManagerWaiting() {
+	tellManager("STATUS=waiting for the server of the cluster", fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", (2*managerInterval).Microseconds()))
+}
+
 // backupsRunning is a line about the backups that run.
 func backupsRunning(backups []sharedstate.Status) string {
 	sent := int64(0)

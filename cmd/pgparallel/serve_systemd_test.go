@@ -51,6 +51,20 @@ func TestServe_NotifySocket(t *testing.T) {
 	}
 }
 
+// While serve waits for PostgreSQL, the service manager is asked for patience.
+func TestServe_NotifySocketWaiting(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	must(t, walsendertest.Sample{}.Write(data))
+	manager := listenAsManager(t)
+	cmd := command(t, "serve", "-D", data, "-k", socketDir(t), "--cluster=host="+socketDir(t), "--wait")
+	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+manager.LocalAddr().String())
+	start(t, cmd)
+	if got := receive(t, manager); !strings.Contains(got, "EXTEND_TIMEOUT_USEC=20000000") || !strings.Contains(got, "STATUS=waiting") {
+		t.Errorf("got %q", got)
+	}
+}
+
 func listenAsManager(t *testing.T) *net.UnixConn {
 	t.Helper()
 	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(socketDir(t), "notify"), Net: "unixgram"})
