@@ -58,6 +58,13 @@ type ListFiles struct {
 	// Tablespace is a location or an OID as the client sent it; empty for the data
 	// directory.
 	Tablespace string
+	// Checksum is the name of an algorithm as the client sent it, for a column with the
+	// digests of the files (§8.3): any non-empty UTF-8 text; empty where no digest is
+	// asked for.
+	Checksum string
+	// NoVerifyChecksums says not to verify the page checksums of files that are read for
+	// their digests.
+	NoVerifyChecksums bool
 }
 
 // ListWALFiles is LIST_WAL_FILES (§4.7). Whether Start is before End is not
@@ -85,7 +92,14 @@ type SendFile struct {
 	NoVerifyChecksums bool
 	// Descriptor says that the client takes a descriptor of the file as well (§8.4).
 	Descriptor bool
+	// Offset and Length are the range of the file that is asked for, in bytes (§8.3): from
+	// Offset on, at most Length; 0 for a Length that reaches to the end. They are not
+	// negative.
+	Offset, Length int64
 }
+
+// IsRange reports whether the command asks for a part of the file only.
+func (c SendFile) IsRange() bool { return c.Offset > 0 || c.Length > 0 }
 
 // ListBackups is LIST_BACKUPS (§8.2).
 type ListBackups struct{}

@@ -44,10 +44,17 @@ func (c ListTablespaces) String() string {
 
 // String is the command as a client sends it.
 func (c ListFiles) String() string {
-	if c.Tablespace == "" {
-		return "LIST_FILES"
+	text := "LIST_FILES"
+	if c.Tablespace != "" {
+		text += " " + quote(c.Tablespace, "'")
 	}
-	return "LIST_FILES " + quote(c.Tablespace, "'")
+	if c.Checksum != "" {
+		text += " CHECKSUM " + quote(c.Checksum, "'")
+	}
+	if c.NoVerifyChecksums {
+		text += " NOVERIFY_CHECKSUMS"
+	}
+	return text
 }
 
 // String is the command as a client sends it.
@@ -70,6 +77,12 @@ func (c SendFile) String() string {
 	}
 	if c.Descriptor {
 		text += " DESCRIPTOR"
+	}
+	if c.Offset != 0 {
+		text += " OFFSET " + strconv.FormatInt(c.Offset, 10)
+	}
+	if c.Length != 0 {
+		text += " LENGTH " + strconv.FormatInt(c.Length, 10)
 	}
 	return text
 }

@@ -1,6 +1,7 @@
 package grammar
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"unicode"
@@ -25,7 +26,9 @@ func TestCommand_String(t *testing.T) {
 		{ListTablespaces{}, `LIST_TABLESPACES`},
 		{ListTablespaces{Progress: true}, `LIST_TABLESPACES PROGRESS`},
 		{ListFiles{}, `LIST_FILES`},
-		{ListFiles{"16384"}, `LIST_FILES '16384'`},
+		{ListFiles{Tablespace: "16384"}, `LIST_FILES '16384'`},
+		{ListFiles{Checksum: "CRC32C"}, `LIST_FILES CHECKSUM 'CRC32C'`},
+		{ListFiles{"16384", "it's", true}, `LIST_FILES '16384' CHECKSUM 'it''s' NOVERIFY_CHECKSUMS`},
 		{ListWALFiles{}, `LIST_WAL_FILES`},
 		{ListWALFiles{Start: At(0)}, `LIST_WAL_FILES START_WAL_LOCATION '0/0'`},
 		{ListWALFiles{At(1), At(0xA0000000F)}, `LIST_WAL_FILES START_WAL_LOCATION '0/1' END_WAL_LOCATION 'A/F'`},
@@ -33,6 +36,8 @@ func TestCommand_String(t *testing.T) {
 		{SendFile{Path: "it's", NoVerifyChecksums: true}, `SEND_FILE ('it''s') NOVERIFY_CHECKSUMS`},
 		{SendFile{Path: "a", Descriptor: true}, `SEND_FILE ('a') DESCRIPTOR`},
 		{SendFile{Path: "a", NoVerifyChecksums: true, Descriptor: true}, `SEND_FILE ('a') NOVERIFY_CHECKSUMS DESCRIPTOR`},
+		{SendFile{Path: "a", Offset: 8192}, `SEND_FILE ('a') OFFSET 8192`},
+		{SendFile{Path: "a", NoVerifyChecksums: true, Offset: 1, Length: math.MaxInt64}, `SEND_FILE ('a') NOVERIFY_CHECKSUMS OFFSET 1 LENGTH 9223372036854775807`},
 		{IdentifySystem{}, `IDENTIFY_SYSTEM`},
 		{Show{"data_checksums"}, `SHOW data_checksums`},
 		{Show{"my.own"}, `SHOW my.own`},
@@ -82,11 +87,17 @@ func drawCommand(t *rapid.T) Command {
 	case 3:
 		return ListTablespaces{Progress: flag.Draw(t, "progress")}
 	case 4:
-		return ListFiles{Tablespace: string(bytes.Draw(t, "tablespace"))}
+		return ListFiles{Tablespace: string(bytes.Draw(t, "tablespace")), Checksum: text.Draw(t, "checksum"), NoVerifyChecksums: flag.Draw(t, "noverify")}
 	case 5:
 		return ListWALFiles{Start: location.Draw(t, "start"), End: location.Draw(t, "end")}
 	case 6:
-		return SendFile{Path: string(bytes.Draw(t, "path")), NoVerifyChecksums: flag.Draw(t, "noverify"), Descriptor: flag.Draw(t, "descriptor")}
+		return SendFile{
+			Path:              string(bytes.Draw(t, "path")),
+			NoVerifyChecksums: flag.Draw(t, "noverify"),
+			Descriptor:        flag.Draw(t, "descriptor"),
+			Offset:            rapid.Int64Min(0).Draw(t, "offset"),
+			Length:            rapid.Int64Min(0).Draw(t, "length"),
+		}
 	case 7:
 		return IdentifySystem{}
 	case 8:

@@ -14,7 +14,7 @@ func FuzzParse(f *testing.F) {
 	for _, text := range []string{
 		"", ";", "STOP_BACKUP NOWAIT;", "IDENTIFY_SYSTEM", "TIMELINE_HISTORY 2",
 		"START_BACKUP LABEL 'it''s' FAST MAX_RATE 32", "JOIN_BACKUP '0123456789abcdef'",
-		"LIST_TABLESPACES PROGRESS", "LIST_FILES '/ä'", "SHOW My.\"Own\"\"\"",
+		"LIST_TABLESPACES PROGRESS", "LIST_FILES '/ä'", "LIST_FILES CHECKSUM 'SHA256' NOVERIFY_CHECKSUMS", "SEND_FILE ('a') LENGTH 8192 OFFSET 0", "SHOW My.\"Own\"\"\"",
 		"LIST_WAL_FILES START_WAL_LOCATION '0/1' END_WAL_LOCATION 'ffffffff/ffffffff'",
 		"send_file('\xff') noverify_checksums", "SEND_FILE ((((", "BASE_BACKUP 'x", "\x00",
 		"START_REPLICATION SLOT s PHYSICAL 0/1 TIMELINE 1", "CREATE_REPLICATION_SLOT s TEMPORARY PHYSICAL (RESERVE_WAL 'on', a 1)",
@@ -42,7 +42,8 @@ func FuzzParse(f *testing.F) {
 // What is parsed without the general parser is what that would make of it, whatever stands
 // in the place of the path and behind it.
 func FuzzParseSendFile(f *testing.F) {
-	for _, text := range []string{"base/1/1')", "base/1/1') NOVERIFY_CHECKSUMS", "it''s')", "\xff\\')", "a\x00')", "') ", "');", "')')", "", "a'", "a') NOVERIFY_CHECKSUMSX"} {
+	for _, text := range []string{"base/1/1')", "base/1/1') NOVERIFY_CHECKSUMS", "it''s')", "\xff\\')", "a\x00')", "') ", "');", "')')", "", "a'", "a') NOVERIFY_CHECKSUMSX",
+		"a') OFFSET 8192 LENGTH 1", "a') NOVERIFY_CHECKSUMS LENGTH 007", "a') LENGTH 0", "a') OFFSET 9223372036854775808", "a') OFFSET ", "a') OFFSET 1x", "a') LENGTH 1 OFFSET 2"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, behind string) {
@@ -62,7 +63,8 @@ func FuzzParseSendFile(f *testing.F) {
 
 // The form in which clients write the command is the one that is parsed fast.
 func TestParseSendFile_Plain(t *testing.T) {
-	for _, c := range []SendFile{{Path: "base/1/1"}, {Path: "base/1/1", NoVerifyChecksums: true}, {Path: "\xff ("}} {
+	for _, c := range []SendFile{{Path: "base/1/1"}, {Path: "base/1/1", NoVerifyChecksums: true}, {Path: "\xff ("},
+		{Path: "a", Offset: 8192}, {Path: "a", Length: 1}, {Path: "a", NoVerifyChecksums: true, Offset: 8192, Length: 1 << 40}} {
 		if got, plain := parseSendFile(c.String()); !plain || got != c {
 			t.Errorf("%q: %#v, %v", c, got, plain)
 		}

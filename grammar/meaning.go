@@ -54,11 +54,28 @@ func (s listTablespaces) meaning() (Command, error) {
 }
 
 func (s listFiles) meaning() (Command, error) {
-	if s.Tablespace == nil {
-		return ListFiles{}, nil
+	var c ListFiles
+	if s.Tablespace != nil {
+		// A location is a file name: bytes.
+		c.Tablespace = unquote(s.Tablespace.Value)
 	}
-	// A location is a file name: bytes.
-	return ListFiles{Tablespace: unquote(s.Tablespace.Value)}, nil
+	seen := options{}
+	for _, o := range s.Options {
+		keyword, value, err := seen.next(o.Tokens)
+		if err != nil {
+			return nil, err
+		}
+		switch keyword {
+		case "CHECKSUM":
+			c.Checksum, err = algorithmValue(value)
+		case "NOVERIFY_CHECKSUMS":
+			c.NoVerifyChecksums = true
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
 }
 
 func (s listWALFiles) meaning() (Command, error) {
@@ -86,7 +103,7 @@ func (s sendFile) meaning() (Command, error) {
 	c := SendFile{Path: unquote(s.Path.Value)}
 	seen := options{}
 	for _, o := range s.Options {
-		keyword, _, err := seen.next(o.Tokens)
+		keyword, value, err := seen.next(o.Tokens)
 		if err != nil {
 			return nil, err
 		}
@@ -95,6 +112,13 @@ func (s sendFile) meaning() (Command, error) {
 			c.NoVerifyChecksums = true
 		case "DESCRIPTOR":
 			c.Descriptor = true
+		case "OFFSET":
+			c.Offset, err = bytesValue(keyword, value, 0)
+		case "LENGTH":
+			c.Length, err = bytesValue(keyword, value, 1)
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 	return c, nil

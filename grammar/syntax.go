@@ -36,7 +36,12 @@ type listTablespaces struct {
 }
 
 type listFiles struct {
-	Tablespace *lexer.Token `parser:"'LIST_FILES' @String?"`
+	Tablespace *lexer.Token      `parser:"'LIST_FILES' @String?"`
+	Options    []listFilesOption `parser:"@@*"`
+}
+
+type listFilesOption struct {
+	Tokens []lexer.Token `parser:"'CHECKSUM' String | 'NOVERIFY_CHECKSUMS'"`
 }
 
 type listWALFiles struct {
@@ -53,7 +58,7 @@ type sendFile struct {
 }
 
 type sendFileOption struct {
-	Tokens []lexer.Token `parser:"'NOVERIFY_CHECKSUMS' | 'DESCRIPTOR'"`
+	Tokens []lexer.Token `parser:"'NOVERIFY_CHECKSUMS' | 'DESCRIPTOR' | 'OFFSET' Integer | 'LENGTH' Integer"`
 }
 
 type listBackups struct {

@@ -1,6 +1,7 @@
 package grammar
 
 import (
+	"math"
 	"strconv"
 	"strings"
 	"unicode"
@@ -58,6 +59,25 @@ func maxRateValue(t lexer.Token) (int, error) {
 			"%s is outside the valid range for parameter \"MAX_RATE\" (%d .. %d)", protocol.Shorten(t.Value, maxQuoted), minRate, maxRate)
 	}
 	return rate, nil
+}
+
+// bytesValue is a number of bytes, from lowest on (§8.3).
+func bytesValue(keyword string, t lexer.Token, lowest int64) (int64, error) {
+	n, err := strconv.ParseInt(t.Value, 10, 64)
+	if err != nil || n < lowest {
+		return 0, errorAt(t, protocol.CodeNumericValueOutOfRange, "%s is outside the valid range for parameter \"%s\" (%d .. %d)",
+			protocol.Shorten(t.Value, maxQuoted), keyword, lowest, int64(math.MaxInt64))
+	}
+	return n, nil
+}
+
+// algorithmValue is the name of a checksum algorithm, which may be none (§8.3).
+func algorithmValue(t lexer.Token) (string, error) {
+	name, err := textValue(t)
+	if err == nil && name == "" {
+		err = errorAt(t, protocol.CodeInvalidParameterValue, "unrecognized checksum algorithm: \"\"")
+	}
+	return name, err
 }
 
 // locationValue is a write-ahead log location (§2.3), whatever leading zeros and

@@ -12,6 +12,9 @@ const ParameterExtensions = "parallel_backup_extensions"
 // Extension is the name of something that goes beyond version 1 of the protocol.
 type Extension string
 
+// ExtensionDigests is LIST_FILES CHECKSUM and the ranges of SEND_FILE (§8.3).
+const ExtensionDigests Extension = "digests"
+
 // ExtensionDescriptors is SEND_FILE … DESCRIPTOR (§8.4).
 const ExtensionDescriptors Extension = "descriptors"
 

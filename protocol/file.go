@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"encoding/hex"
 	"math"
 	"time"
 )
@@ -24,10 +25,29 @@ type File struct {
 	Size    int64     // bytes; 0 for directories and links
 	ModTime time.Time // as by [FileTime]
 
+	// Checksum is the digest of the file, its bytes and not their hex digits, by the
+	// algorithm that the listing was asked for; empty where there is none (§8.3).
+	Checksum string
+
+	// Version tells one state of a file on disk from the next. It is not on the wire, and
+	// zero where it is not known.
+	Version FileVersion
+
 	// What the headers of archives have besides (§9.1). It is not on the wire, and a
 	// Mode of 0 says that none of it is known.
 	Mode     uint32 // permission bits, 07777
 	UID, GID uint32
+}
+
+// FileVersion is what changes with the content of a file on disk: whoever writes to the file,
+// to say it in POSIX's words, marks its last status change for update, and nobody can set that
+// time. The clock of a file system moves in steps, often of 4 ms: two states within one step
+// can have the same version.
+type FileVersion struct {
+	Device, Inode uint64
+	Size          int64 // bytes
+	ModTime       int64 // Unix time in nanoseconds
+	ChangeTime    int64 // of the last status change, the same
 }
 
 // FileColumns are the columns of LIST_FILES and LIST_WAL_FILES.
@@ -35,9 +55,21 @@ func FileColumns() []Column {
 	return []Column{{"path", oidText}, {"type", oidChar}, {"size", oidInt8}, {"mtime", oidInt8}}
 }
 
+// FileChecksumColumns are the columns of LIST_FILES CHECKSUM (§8.3).
+func FileChecksumColumns() []Column { return append(FileColumns(), Column{"checksum", oidText}) }
+
 // Row encodes the row for the wire.
 func (f File) Row() Row {
 	return Row{[]byte(f.Path), {byte(f.Type)}, integer(f.Size), integer(FileTime(f.ModTime).Unix())}
+}
+
+// ChecksumRow encodes the row of LIST_FILES CHECKSUM (§8.3).
+func (f File) ChecksumRow() Row {
+	var checksum []byte
+	if f.Checksum != "" {
+		checksum = hex.AppendEncode(nil, []byte(f.Checksum))
+	}
+	return append(f.Row(), checksum)
 }
 
 // DecodeFile decodes a row of LIST_FILES or LIST_WAL_FILES. A value of the wrong
@@ -57,4 +89,27 @@ func DecodeFile(row Row) (File, error) {
 		return f, r.err
 	}
 	return f, CheckPath(f.Path)
+}
+
+// DecodeFileChecksum decodes a row of LIST_FILES CHECKSUM (§8.3), as [DecodeFile] does. The
+// algorithm has digests of size bytes; where there is none, the Checksum is empty.
+func DecodeFileChecksum(row Row, size int) (File, error) {
+	f, err := DecodeFile(row)
+	if err != nil {
+		return f, err
+	}
+	r := readRow("LIST_FILES", row, FileChecksumColumns())
+	if r.column = len(FileColumns()); r.err != nil {
+		return f, r.err
+	}
+	digits := r.optional()
+	if digits == nil {
+		return f, nil
+	}
+	checksum, err := hex.DecodeString(string(digits))
+	if err != nil || len(checksum) != size || size == 0 || f.Type != TypeFile {
+		r.fail(string(digits))
+	}
+	f.Checksum = string(checksum)
+	return f, r.err
 }

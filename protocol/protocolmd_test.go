@@ -236,6 +236,7 @@ func TestProtocolMD_Columns(t *testing.T) {
 		{"### 4.5 ", protocol.FileColumns()},
 		{"### 4.7 ", protocol.FileColumns()},
 		{"### 8.2 ", protocol.BackupStatusColumns()},
+		{"### 8.3 ", protocol.FileChecksumColumns()[len(protocol.FileColumns()):]},
 		{"### 4.9 ", append(protocol.SystemColumns(), protocol.HistoryFileColumns()...)},
 		{"### 9.2 ", slices.Concat(protocol.CreatedSlotColumns(), protocol.SlotColumns(), protocol.NextTimelineColumns())},
 	} {

@@ -87,6 +87,17 @@ func TestFileRoundTrip_4_5(t *testing.T) {
 	}), protocol.File.Row, protocol.DecodeFile)
 }
 
+func TestFileChecksumRoundTrip_8_3(t *testing.T) {
+	const size = 32
+	roundTrip(t, rapid.Custom(func(t *rapid.T) protocol.File {
+		f := protocol.File{Path: protocoltest.Paths().Draw(t, "path"), Type: 'f', Size: rapid.Int64Min(0).Draw(t, "size"), ModTime: time.Unix(0, 0)}
+		if rapid.Bool().Draw(t, "has a checksum") {
+			f.Checksum = string(rapid.SliceOfN(rapid.Byte(), size, size).Draw(t, "checksum"))
+		}
+		return f
+	}), protocol.File.ChecksumRow, func(row protocol.Row) (protocol.File, error) { return protocol.DecodeFileChecksum(row, size) })
+}
+
 func TestBackupStatusRoundTrip_8_2(t *testing.T) {
 	count := rapid.Int64Min(0)
 	roundTrip(t, rapid.Custom(func(t *rapid.T) protocol.BackupStatus {
@@ -150,6 +161,7 @@ func TestDecodeErrors(t *testing.T) {
 		"BackupStop":   func(r protocol.Row) error { _, err := protocol.DecodeBackupStop(r); return err },
 		"Tablespace":   func(r protocol.Row) error { _, err := protocol.DecodeTablespace(r); return err },
 		"File":         func(r protocol.Row) error { _, err := protocol.DecodeFile(r); return err },
+		"FileChecksum": func(r protocol.Row) error { _, err := protocol.DecodeFileChecksum(r, 4); return err },
 		"BackupStatus": func(r protocol.Row) error { _, err := protocol.DecodeBackupStatus(r); return err },
 		"System":       func(r protocol.Row) error { _, err := protocol.DecodeSystem(r); return err },
 		"HistoryFile":  func(r protocol.Row) error { _, err := protocol.DecodeHistoryFile(r); return err },
@@ -188,6 +200,16 @@ func TestDecodeErrors(t *testing.T) {
 		{"File", row("base", "f", "-1", "0"), `result of LIST_FILES has an unexpected value in column "size": "-1"`},
 		{"File", row("base", "f", "0", "now"), `result of LIST_FILES has an unexpected value in column "mtime": "now"`},
 		{"File", row("../base", "f", "0", "0"), `ERROR: invalid file path "../base" (SQLSTATE 22023)`},
+
+		{"FileChecksum", row("base", "d", "0", "0", nil), ""},
+		{"FileChecksum", row("base", "f", "0", "0", "0A5ffbd8"), ""},
+		{"FileChecksum", row("base", "f", "0", "0"), `result of LIST_FILES has 4 columns, expected 5`},
+		{"FileChecksum", row("base", "x", "0", "0", nil), `result of LIST_FILES has an unexpected value in column "type": "x"`},
+		{"FileChecksum", row("base", "f", "0", "0", "0a5ffb"), `result of LIST_FILES has an unexpected value in column "checksum": "0a5ffb"`},
+		{"FileChecksum", row("base", "f", "0", "0", "0a5ffbd8ff"), `result of LIST_FILES has an unexpected value in column "checksum": "0a5ffbd8ff"`},
+		{"FileChecksum", row("base", "f", "0", "0", "0a5ffbdx"), `result of LIST_FILES has an unexpected value in column "checksum": "0a5ffbdx"`},
+		{"FileChecksum", row("base", "f", "0", "0", ""), `result of LIST_FILES has an unexpected value in column "checksum": ""`},
+		{"FileChecksum", row("base", "d", "0", "0", "0a5ffbd8"), `result of LIST_FILES has an unexpected value in column "checksum": "0a5ffbd8"`},
 
 		{"System", row("7", "1", "0/1", nil), ""},
 		{"System", row("7", "1", "0/1"), ""},

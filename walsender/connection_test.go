@@ -181,7 +181,7 @@ func TestConnection_1_5_Greeting(t *testing.T) {
 		"server_version": "15", "server_encoding": "UTF8", "client_encoding": "UTF8", "integer_datetimes": "on",
 		"standard_conforming_strings": "on", "DateStyle": "ISO, MDY", "TimeZone": "UTC", "in_hot_standby": "off",
 		"is_superuser": "off", "session_authorization": "backup", "application_name": "",
-		"parallel_backup_protocol": "1", "parallel_backup_wal": "kept", "parallel_backup_extensions": "progress", "IntervalStyle": "postgres", "default_transaction_read_only": "off",
+		"parallel_backup_protocol": "1", "parallel_backup_wal": "kept", "parallel_backup_extensions": "digests,progress", "IntervalStyle": "postgres", "default_transaction_read_only": "off",
 	}
 	if diff := cmp.Diff(want, c.Parameters); diff != "" {
 		t.Errorf("parameters (-want +got):\n%s", diff)

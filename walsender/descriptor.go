@@ -42,7 +42,7 @@ func (s *session) unixConn() *net.UnixConn {
 // descriptorOf reports whether the answer to the command is a descriptor of the file that
 // was opened for it, and not a COPY.
 func (s *session) descriptorOf(c grammar.SendFile, t *transfer) (d descriptor, ok bool) {
-	if !c.Descriptor || t.wal || t.backup.MaxRate > 0 || !s.mayHaveDescriptors() {
+	if !c.Descriptor || c.IsRange() || t.wal || t.backup.MaxRate > 0 || !s.mayHaveDescriptors() {
 		return d, false
 	}
 	f, ok := t.file.(DescriptorFile)

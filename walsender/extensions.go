@@ -11,6 +11,7 @@ func (s *session) extensions() string {
 		may  func() bool // tells whether this session may use it
 	}{
 		{protocol.ExtensionDescriptors, s.mayHaveDescriptors},
+		{protocol.ExtensionDigests, func() bool { return true }},
 		{protocol.ExtensionProgress, func() bool { return true }},
 	} {
 		if extension.may() {

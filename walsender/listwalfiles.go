@@ -18,7 +18,7 @@ func (s *session) listWALFiles(ctx context.Context, c grammar.ListWALFiles) erro
 	if err != nil {
 		return err
 	}
-	_, err = s.files(ctx, "LIST_WAL_FILES", "WALFiles", lister.WALFiles(ctx, start, end))
+	_, err = s.files(ctx, "LIST_WAL_FILES", "WALFiles", false, lister.WALFiles(ctx, start, end))
 	return err
 }
 

@@ -45,7 +45,12 @@ func (o *output) send(m pgproto3.BackendMessage) error {
 }
 
 // sendFileRow appends a row of a listing, as send does.
-func (o *output) sendFileRow(f protocol.File) error { return o.gather(wire.AppendFileRow(o.buf, f)) }
+func (o *output) sendFileRow(f protocol.File, checksums bool) error {
+	if checksums {
+		return o.gather(wire.AppendFileChecksumRow(o.buf, f))
+	}
+	return o.gather(wire.AppendFileRow(o.buf, f))
+}
 
 // gather takes the buffer with a message more in it, and writes when much has gathered.
 func (o *output) gather(buf []byte) error {

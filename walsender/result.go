@@ -29,16 +29,21 @@ func (s *session) rows(columns []protocol.Column, rows ...protocol.Row) error {
 	return nil
 }
 
-// files answers with a listing of the cluster's method, row by row as it is found. An error
-// before the first row is the whole answer. bytes are those of the files together.
-func (s *session) files(ctx context.Context, tag, method string, files iter.Seq2[protocol.File, error]) (bytes int64, err error) {
+// files answers with a listing of the cluster's method, row by row as it is found, and with
+// the checksums that the rows have, if the listing is one with checksums. An error before the
+// first row is the whole answer. bytes are those of the files together.
+func (s *session) files(ctx context.Context, tag, method string, checksums bool, files iter.Seq2[protocol.File, error]) (bytes int64, err error) {
+	columns := protocol.FileColumns
+	if checksums {
+		columns = protocol.FileChecksumColumns
+	}
 	described := false
 	describe := func() error {
 		if described {
 			return nil
 		}
 		described = true
-		return s.out.send(wire.RowDescription(protocol.FileColumns()...))
+		return s.out.send(wire.RowDescription(columns()...))
 	}
 	for file, err := range files {
 		if err != nil {
@@ -53,7 +58,7 @@ func (s *session) files(ctx context.Context, tag, method string, files iter.Seq2
 		if err := impossible(method, checkFile(file)); err != nil {
 			return bytes, err
 		}
-		if err := s.out.sendFileRow(file); err != nil {
+		if err := s.out.sendFileRow(file, checksums); err != nil {
 			return bytes, err
 		}
 		bytes += file.Size

@@ -24,6 +24,9 @@ func (s *session) sendFile(ctx context.Context, c grammar.SendFile) error {
 	if err := protocol.CheckPath(c.Path); err != nil {
 		return err
 	}
+	if err := checkRange(c); err != nil {
+		return err
+	}
 	if strings.HasPrefix(c.Path, "pg_wal/") {
 		return s.sendCopy(ctx, c, &transfer{backup: s.member.last, wal: true})
 	}
@@ -63,6 +66,9 @@ type transfer struct {
 	wal     bool
 	file    fs.File
 	checked time.Time // when the standby check was last made
+
+	length int64 // how much of the file is asked for at most, in bytes (§8.3); 0: all of it
+	read   int64 // how much of that was read
 }
 
 // sendCopy sends the file as one COPY.
@@ -80,7 +86,10 @@ func (s *session) sendCopy(ctx context.Context, c grammar.SendFile, t *transfer)
 	}
 	defer file.Close()
 	defer s.awaitReader()()
-	t.file = file
+	t.file, t.length = file, c.Length
+	if err := skip(file, c.Offset); err != nil {
+		return fileError(c.Path, err)
+	}
 	if d, ok := s.descriptorOf(c, t); ok {
 		return s.sendDescriptor(ctx, t, d)
 	}
@@ -110,11 +119,11 @@ func (s *session) sendContent(ctx context.Context, t *transfer) error {
 	}()
 	buffer := s.frames.Buffer()
 	for {
-		n, err := io.ReadFull(t.file, buffer)
+		n, err := io.ReadFull(t.file, t.within(buffer))
 		if sendErr := s.sendPieces(ctx, t, n); sendErr != nil {
 			return sendErr
 		}
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || err == nil && t.isRead(n) {
 			return s.checkPiece(ctx, t)
 		}
 		if err != nil {

@@ -84,8 +84,8 @@ func (a ChecksumAlgorithm) New() hash.Hash {
 	return nil
 }
 
-// size is the length of a checksum in bytes; 0 where there is none.
-func (a ChecksumAlgorithm) size() int {
+// Size is the length of a checksum in bytes; 0 where there is none.
+func (a ChecksumAlgorithm) Size() int {
 	switch a {
 	case ChecksumCRC32C:
 		return crc32.Size

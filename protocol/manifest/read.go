@@ -144,9 +144,9 @@ func (p *parser) addFile(f File) {
 	if err := protocol.CheckPath(f.Path); err != nil {
 		p.stop(fmt.Errorf("could not parse backup manifest: %w", err))
 	}
-	if len(f.Checksum) != f.Algorithm.size() {
+	if len(f.Checksum) != f.Algorithm.Size() {
 		p.stop(fmt.Errorf("file %q has checksum of length %d, but expected %d",
-			protocol.Shorten(f.Path, 256), len(f.Checksum), f.Algorithm.size()))
+			protocol.Shorten(f.Path, 256), len(f.Checksum), f.Algorithm.Size()))
 	}
 	if _, found := p.paths[f.Path]; found {
 		p.stop(fmt.Errorf("duplicate path name in backup manifest: %q", protocol.Shorten(f.Path, 256)))

@@ -68,7 +68,7 @@ func (m *Writer) AddFile(f File) error {
 	if err := protocol.CheckPath(f.Path); err != nil {
 		return fmt.Errorf("could not add file to backup manifest: %w", err)
 	}
-	if f.Size < 0 || len(f.Checksum) != f.Algorithm.size() {
+	if f.Size < 0 || len(f.Checksum) != f.Algorithm.Size() {
 		return fmt.Errorf("could not add file %q to backup manifest: size %d, %s checksum of %d bytes",
 			protocol.Shorten(f.Path, 256), f.Size, f.Algorithm, len(f.Checksum))
 	}

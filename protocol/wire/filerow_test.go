@@ -28,5 +28,12 @@ func TestAppendFileRow(t *testing.T) {
 		if got := wire.AppendFileRow(bytes.Clone(before), f); !bytes.Equal(got, want) {
 			t.Errorf("%q, want %q", got, want)
 		}
+		f.Checksum = string(rapid.SliceOfN(rapid.Byte(), 0, 64).Draw(t, "checksum"))
+		if want, err = wire.DataRow(f.ChecksumRow()).Encode(bytes.Clone(before)); err != nil {
+			t.Fatal(err)
+		}
+		if got := wire.AppendFileChecksumRow(bytes.Clone(before), f); !bytes.Equal(got, want) {
+			t.Errorf("with a checksum: %q, want %q", got, want)
+		}
 	})
 }

@@ -78,6 +78,19 @@ func (f *file) readAt(p []byte, offset int64) (int, error) {
 	return n, nil
 }
 
+// Seek moves to an offset from the file's beginning, the only one that there is, up to its
+// end. In a file whose pages are verified it is one of whole pages.
+func (f *file) Seek(offset int64, whence int) (int64, error) {
+	switch {
+	case f.closed:
+		return 0, fs.ErrClosed
+	case whence != io.SeekStart || offset < 0 || offset > f.end:
+		return 0, fs.ErrInvalid
+	}
+	f.offset = offset
+	return offset, nil
+}
+
 // ReadAt reads at an offset, up to where the file ended when it was opened.
 func (f *file) ReadAt(p []byte, offset int64) (int, error) {
 	if f.closed {

@@ -3,7 +3,6 @@ package datadir
 import (
 	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"slices"
 
@@ -94,15 +93,6 @@ func (w *walFile) Check() error {
 		err = checkSegment(w.dir, w.fd, st, w.segment, w.control)
 	}
 	return segmentError(w.segment, err)
-}
-
-// Seek moves to an offset from the segment's beginning, the only one that there is.
-func (w *walFile) Seek(offset int64, whence int) (int64, error) {
-	if whence != io.SeekStart || offset < 0 || offset > w.end {
-		return 0, fs.ErrInvalid
-	}
-	w.offset = offset
-	return offset, nil
 }
 
 // Close closes the file and the directory that it was found in.

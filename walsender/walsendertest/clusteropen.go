@@ -91,6 +91,15 @@ func (f *memFile) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// Seek is what makes a range of a large file begin at once (§8.3).
+func (f *memFile) Seek(offset int64, whence int) (int64, error) {
+	if whence != io.SeekStart || offset < 0 || offset > f.content.size {
+		return 0, fs.ErrInvalid
+	}
+	f.offset = offset
+	return offset, nil
+}
+
 // readPage reads up to the end of a page. A page that p has room for is made in place.
 func (f *memFile) readPage(p []byte) int {
 	number, within := f.offset/pageSize, int(f.offset%pageSize)
