@@ -101,6 +101,19 @@ type SendFile struct {
 // IsRange reports whether the command asks for a part of the file only.
 func (c SendFile) IsRange() bool { return c.Offset > 0 || c.Length > 0 }
 
+// FileDigests is FILE_DIGESTS (§8.3).
+type FileDigests struct {
+	// Path is the file's path as the client sent it, as in [SendFile].
+	Path string
+	// Checksum is the name of an algorithm as the client sent it: any non-empty UTF-8 text.
+	Checksum string
+	// Block asks for the digests of the blocks of the file, which have so many bytes each; 0
+	// for the digest of the file.
+	Block int64
+	// NoVerifyChecksums says not to verify the page checksums of the file.
+	NoVerifyChecksums bool
+}
+
 // ListBackups is LIST_BACKUPS (§8.2).
 type ListBackups struct{}
 
@@ -135,6 +148,7 @@ func (ListTablespaces) command() {}
 func (ListFiles) command()       {}
 func (ListWALFiles) command()    {}
 func (SendFile) command()        {}
+func (FileDigests) command()     {}
 func (ListBackups) command()     {}
 func (AlterBackup) command()     {}
 func (IdentifySystem) command()  {}

@@ -88,6 +88,18 @@ func (c SendFile) String() string {
 }
 
 // String is the command as a client sends it.
+func (c FileDigests) String() string {
+	text := "FILE_DIGESTS (" + quote(c.Path, "'") + ") CHECKSUM " + quote(c.Checksum, "'")
+	if c.Block != 0 {
+		text += " BLOCK " + strconv.FormatInt(c.Block, 10)
+	}
+	if c.NoVerifyChecksums {
+		text += " NOVERIFY_CHECKSUMS"
+	}
+	return text
+}
+
+// String is the command as a client sends it.
 func (ListBackups) String() string { return "LIST_BACKUPS" }
 
 // String is the command as a client sends it.

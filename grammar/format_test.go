@@ -38,6 +38,8 @@ func TestCommand_String(t *testing.T) {
 		{SendFile{Path: "a", NoVerifyChecksums: true, Descriptor: true}, `SEND_FILE ('a') NOVERIFY_CHECKSUMS DESCRIPTOR`},
 		{SendFile{Path: "a", Offset: 8192}, `SEND_FILE ('a') OFFSET 8192`},
 		{SendFile{Path: "a", NoVerifyChecksums: true, Offset: 1, Length: math.MaxInt64}, `SEND_FILE ('a') NOVERIFY_CHECKSUMS OFFSET 1 LENGTH 9223372036854775807`},
+		{FileDigests{Path: "it's", Checksum: "SHA256"}, `FILE_DIGESTS ('it''s') CHECKSUM 'SHA256'`},
+		{FileDigests{"a", "CRC32C", 1 << 20, true}, `FILE_DIGESTS ('a') CHECKSUM 'CRC32C' BLOCK 1048576 NOVERIFY_CHECKSUMS`},
 		{IdentifySystem{}, `IDENTIFY_SYSTEM`},
 		{Show{"data_checksums"}, `SHOW data_checksums`},
 		{Show{"my.own"}, `SHOW my.own`},
@@ -73,7 +75,7 @@ func drawCommand(t *rapid.T) Command {
 	location := rapid.OneOf(rapid.Just(Location{}), rapid.Map(rapid.Uint64(), func(lsn uint64) Location {
 		return At(protocol.LSN(lsn))
 	}))
-	switch rapid.IntRange(0, 11).Draw(t, "command") {
+	switch rapid.IntRange(0, 12).Draw(t, "command") {
 	case 0:
 		return StartBackup{
 			Label:   text.Filter(isLabel).Draw(t, "label"),
@@ -102,6 +104,13 @@ func drawCommand(t *rapid.T) Command {
 		return IdentifySystem{}
 	case 8:
 		return Show{Name: text.Filter(func(s string) bool { return s != "" }).Draw(t, "name")}
+	case 11:
+		return FileDigests{
+			Path:              string(bytes.Draw(t, "path")),
+			Checksum:          text.Filter(func(s string) bool { return s != "" }).Draw(t, "checksum"),
+			Block:             rapid.Int64Min(0).Draw(t, "block"),
+			NoVerifyChecksums: flag.Draw(t, "noverify"),
+		}
 	case 9:
 		return ListBackups{}
 	case 10:

@@ -124,6 +124,31 @@ func (s sendFile) meaning() (Command, error) {
 	return c, nil
 }
 
+func (s fileDigests) meaning() (Command, error) {
+	c := FileDigests{Path: unquote(s.Path.Value)}
+	var err error
+	if c.Checksum, err = algorithmValue(s.Checksum); err != nil {
+		return nil, err
+	}
+	seen := options{}
+	for _, o := range s.Options {
+		keyword, value, err := seen.next(o.Tokens)
+		if err != nil {
+			return nil, err
+		}
+		switch keyword {
+		case "BLOCK":
+			c.Block, err = bytesValue(keyword, value, 1)
+		case "NOVERIFY_CHECKSUMS":
+			c.NoVerifyChecksums = true
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
 func (s listBackups) meaning() (Command, error) {
 	return ListBackups{}, nil
 }

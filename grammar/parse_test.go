@@ -40,6 +40,8 @@ func TestParse(t *testing.T) {
 		{"§8.3 range", `send_file ('a') length 8192 offset 16384 noverify_checksums`, SendFile{Path: "a", NoVerifyChecksums: true, Offset: 16384, Length: 8192}},
 		{"§8.3 whole file", `SEND_FILE ('a') OFFSET 0`, SendFile{Path: "a"}},
 		{"§8.3 leading zeros", `SEND_FILE ('a') OFFSET 08 LENGTH 01`, SendFile{Path: "a", Offset: 8, Length: 1}},
+		{"§8.3 digest of a file", `file_digests ('a') checksum 'sha256'`, FileDigests{Path: "a", Checksum: "sha256"}},
+		{"§8.3 of its blocks", "FILE_DIGESTS ('\xff') CHECKSUM 'CRC32C' NOVERIFY_CHECKSUMS BLOCK 8192", FileDigests{Path: "\xff", Checksum: "CRC32C", Block: 8192, NoVerifyChecksums: true}},
 		{"§4.6 quotes", `SEND_FILE ('it''s ''''quoted''''')`, SendFile{Path: "it's ''quoted''"}},
 		{"§4.6 keyword as path", `SEND_FILE ('NOVERIFY_CHECKSUMS')`, SendFile{Path: "NOVERIFY_CHECKSUMS"}},
 		{"§2.2 bytes as path", "SEND_FILE ('\xff\xfe\n;--\\')", SendFile{Path: "\xff\xfe\n;--\\"}},

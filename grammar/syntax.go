@@ -61,6 +61,16 @@ type sendFileOption struct {
 	Tokens []lexer.Token `parser:"'NOVERIFY_CHECKSUMS' | 'DESCRIPTOR' | 'OFFSET' Integer | 'LENGTH' Integer"`
 }
 
+type fileDigests struct {
+	Path     lexer.Token         `parser:"'FILE_DIGESTS' '(' @String ')'"`
+	Checksum lexer.Token         `parser:"'CHECKSUM' @String"`
+	Options  []fileDigestsOption `parser:"@@*"`
+}
+
+type fileDigestsOption struct {
+	Tokens []lexer.Token `parser:"'BLOCK' Integer | 'NOVERIFY_CHECKSUMS'"`
+}
+
 type listBackups struct {
 	Keyword lexer.Token `parser:"@'LIST_BACKUPS'"`
 }
@@ -95,7 +105,7 @@ var parser = sync.OnceValue(func() *participle.Parser[query] {
 		participle.CaseInsensitive("Word"),
 		participle.Union[statement](
 			startBackup{}, joinBackup{}, stopBackup{},
-			listTablespaces{}, listFiles{}, listWALFiles{}, sendFile{},
+			listTablespaces{}, listFiles{}, listWALFiles{}, sendFile{}, fileDigests{},
 			listBackups{}, alterBackup{},
 			identifySystem{}, show{}, timelineHistory{}, baseBackup{},
 			startReplication{}, createReplicationSlot{}, dropReplicationSlot{}, readReplicationSlot{},

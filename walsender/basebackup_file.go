@@ -35,6 +35,7 @@ func (b *baseBackup) sendRegular(ctx context.Context, a *archive, f protocol.Fil
 		return err
 	}
 	sum := b.manifest.checksum()
+	passing := beginPassing(b.server.Digests.kept(), file, b.manifest.usedAlgorithm(), b.options.NoVerifyChecksums)
 	whole, err := b.sendBytes(ctx, a, file, h.Size, sum)
 	if verified, ok := file.(VerifiedFile); ok {
 		b.entry.AddChecksumFailures(verified.ChecksumFailures())
@@ -42,7 +43,9 @@ func (b *baseBackup) sendRegular(ctx context.Context, a *archive, f protocol.Fil
 	if err != nil {
 		return err
 	}
-	if !whole {
+	if whole {
+		passing.keep(sum.Hash, h.Size)
+	} else {
 		b.excuse(f.Path)
 	}
 	if err := a.pad(h.Size); err != nil {

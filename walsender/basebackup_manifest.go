@@ -41,6 +41,14 @@ func (b *baseBackup) newManifest(ctx context.Context) (*baseBackupManifest, erro
 	return m, nil
 }
 
+// usedAlgorithm is that of the checksums; none where there is no manifest.
+func (m *baseBackupManifest) usedAlgorithm() manifest.ChecksumAlgorithm {
+	if m == nil {
+		return manifest.ChecksumNone
+	}
+	return m.algorithm
+}
+
 // manifestSum is the checksum of a file that is on its way; nil for none.
 type manifestSum struct{ hash.Hash }
 

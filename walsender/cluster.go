@@ -55,13 +55,14 @@ type Cluster interface {
 
 	// Files lists what a backup holds of the data directory (tablespace empty)
 	// or of a tablespace, given by its location or its OID (§4.5). Rows come
-	// as they are found; an error is the last thing that is yielded.
+	// as they are found; an error is the last thing that is yielded. A row has no
+	// Checksum, and a Version where the file is a [VersionedFile].
 	Files(ctx context.Context, tablespace string, notice protocol.NoticeFunc) iter.Seq2[protocol.File, error]
 
 	// Open opens a file of a listing, by its path there (§4.6). Reading yields
 	// what is to be sent; Stat tells how much of it at the most. The file may
-	// further be a [CheckedFile], a [VerifiedFile] or an [InPlaceFile], and a
-	// [DescriptorFile]. One goroutine uses it.
+	// further be a [CheckedFile], a [VerifiedFile] or an [InPlaceFile], a
+	// [DescriptorFile], and a [VersionedFile]. One goroutine uses it.
 	Open(ctx context.Context, name string, o protocol.OpenOptions) (fs.File, error)
 }
 
@@ -156,6 +157,15 @@ type CheckedFile interface {
 	// Check is called before each piece that is sent, and before the end is
 	// told. Its error ends the file.
 	Check() error
+}
+
+// VersionedFile is a file of a [Cluster] that lies on disk, so that a digest of the file may be
+// kept (§8.3).
+type VersionedFile interface {
+	fs.File
+	// Version is the file's version now. It is zero where it is not known, and where a page
+	// that was read was not whole at the first look: a digest is not kept then.
+	Version() protocol.FileVersion
 }
 
 // DescriptorFile is a file of a [Cluster] that lies on disk as it is to be sent, so that a

@@ -17,7 +17,7 @@ func checkRange(c grammar.SendFile) error {
 	switch {
 	case !c.IsRange():
 		return nil
-	case c.Path == "global/pg_control":
+	case c.Path == controlFile:
 		return protocol.Errorf(protocol.CodeInvalidParameterValue, `"%s" is sent as a whole only`, c.Path)
 	case protocol.KindOfPath(c.Path) == protocol.PathRelation && (c.Offset%pageSize != 0 || c.Length%pageSize != 0):
 		return protocol.Errorf(protocol.CodeInvalidParameterValue,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/manifest"
 	"github.com/pgparallel/pgparallel/protocol/wire"
 	"github.com/pgparallel/pgparallel/sharedstate"
 )
@@ -67,8 +68,9 @@ type transfer struct {
 	file    fs.File
 	checked time.Time // when the standby check was last made
 
-	length int64 // how much of the file is asked for at most, in bytes (§8.3); 0: all of it
-	read   int64 // how much of that was read
+	passing *passingDigest // of what is sent; nil for none
+	length  int64          // how much of the file is asked for at most, in bytes (§8.3); 0: all of it
+	read    int64          // how much of that was read
 }
 
 // sendCopy sends the file as one COPY.
@@ -96,6 +98,9 @@ func (s *session) sendCopy(ctx context.Context, c grammar.SendFile, t *transfer)
 	if err := s.out.send(&pgproto3.CopyOutResponse{}); err != nil {
 		return err
 	}
+	if t.backup != nil && !t.wal && !c.IsRange() {
+		t.passing = s.newPassingDigest(file, manifest.ChecksumCRC32C, c.NoVerifyChecksums)
+	}
 	err = s.sendContent(ctx, t)
 	if verified, ok := file.(VerifiedFile); ok && t.backup != nil {
 		t.backup.AddChecksumFailures(verified.ChecksumFailures())
@@ -120,8 +125,12 @@ func (s *session) sendContent(ctx context.Context, t *transfer) error {
 	buffer := s.frames.Buffer()
 	for {
 		n, err := io.ReadFull(t.file, t.within(buffer))
+		t.passing.add(buffer[:n])
 		if sendErr := s.sendPieces(ctx, t, n); sendErr != nil {
 			return sendErr
+		}
+		if err != nil {
+			t.passing.end(err)
 		}
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || err == nil && t.isRead(n) {
 			return s.checkPiece(ctx, t)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"sync"
 	"time"
 
@@ -86,6 +87,11 @@ type Server struct {
 	// as long (§4.2).
 	AuthFailureDelay time.Duration
 
+	// Digests keeps the digests of files, so that LIST_FILES CHECKSUM and FILE_DIGESTS
+	// read no file twice that nobody has written to (§8.3). Servers may share it. Nil:
+	// each digest is computed when it is asked for.
+	Digests *DigestCache
+
 	// Commands are the families of commands that the server answers by itself, as
 	// ParallelBackup | BaseBackup; 0 means all of them. A command of another family is
 	// 0A000, as one is that no server knows. Without ParallelBackup the server does not
@@ -119,7 +125,8 @@ type Server struct {
 	ctx      context.Context // ends, with the reason as its cause, when the server does
 	stop     context.CancelCauseFunc
 	sessions sync.WaitGroup
-	frames   sync.Pool // of *wire.FrameWriter
+	frames   sync.Pool     // of *wire.FrameWriter
+	digest   chan struct{} // has a place for each digest that may be computed at once
 	guesses  guesses
 	slots    *slots.Table
 
@@ -141,6 +148,7 @@ func (s *Server) init() {
 		s.ctx, s.stop = context.WithCancelCause(context.Background())
 		s.listeners = map[net.Listener]struct{}{}
 		s.conns = map[net.Conn]struct{}{}
+		s.digest = make(chan struct{}, runtime.GOMAXPROCS(0))
 		s.left = sync.NewCond(&s.mu)
 		s.keys = map[uint32]*session{}
 		s.slots = slots.NewTable(max(minReplicationSlots, s.maxWALSenders()))

@@ -205,6 +205,8 @@ func (s *session) execute(ctx context.Context, command grammar.Command) (err err
 		return s.listWALFiles(ctx, c)
 	case grammar.SendFile:
 		return s.sendFile(ctx, c)
+	case grammar.FileDigests:
+		return s.fileDigests(ctx, c)
 	case grammar.BaseBackup:
 		return s.baseBackup(ctx, c)
 	case grammar.ListBackups:
@@ -234,16 +236,25 @@ func (s *session) execute(ctx context.Context, command grammar.Command) (err err
 // gathered with those behind it. Any other may take long, START_BACKUP the minutes of a
 // checkpoint.
 func (s *session) flushBefore(command grammar.Command) error {
-	if _, sends := command.(grammar.SendFile); sends {
+	if isOneOfMany(command) {
 		return nil
 	}
 	return s.out.flush()
 }
 
+// isOneOfMany reports whether a backup has as many such commands as it has files.
+func isOneOfMany(command grammar.Command) bool {
+	switch command.(type) {
+	case grammar.SendFile, grammar.FileDigests:
+		return true
+	}
+	return false
+}
+
 // interruptible is the context of the command that runs from now until end is called:
 // interrupt cancels it, and the write that is under way then ends soon.
 func (s *session) interruptible(session context.Context, command grammar.Command) (ctx context.Context, end func()) {
-	if _, sends := command.(grammar.SendFile); sends {
+	if isOneOfMany(command) {
 		return s.underWay.command(session, s)
 	}
 	ctx, cancel := context.WithCancelCause(session)

@@ -130,6 +130,14 @@ func (f *heldFile) Descriptor() (fd int, size int64, ok bool) {
 	return -1, 0, false
 }
 
+// Version is the file's version (walsender.VersionedFile).
+func (f *heldFile) Version() protocol.FileVersion {
+	if v, is := f.File.(interface{ Version() protocol.FileVersion }); is {
+		return v.Version()
+	}
+	return protocol.FileVersion{}
+}
+
 // verify compares the checksum of the file with the manifest's, before anything is sent.
 func (f *heldFile) verify(ctx context.Context, listed manifest.File) error {
 	sum := listed.Algorithm.New()

@@ -49,6 +49,27 @@ func (f *file) Descriptor() (fd int, size int64, ok bool) {
 	return fd, f.stat.Size, whole
 }
 
+// Version is the version of the file now. It is zero where the file is a part of another, and
+// where it cannot be found out.
+func (f *file) Version() protocol.FileVersion {
+	if _, whole := f.fd.Descriptor(); f.closed || !whole {
+		return protocol.FileVersion{}
+	}
+	st, err := f.fd.Status()
+	if err != nil {
+		return protocol.FileVersion{}
+	}
+	return versionOf(st)
+}
+
+// versionOf is the version of the file whose status it is.
+func versionOf(st unix.Stat_t) protocol.FileVersion {
+	id := beneath.IDOf(st)
+	return protocol.FileVersion{
+		Device: id.Device, Inode: id.Inode, Size: st.Size, ModTime: st.Mtim.Nano(), ChangeTime: st.Ctim.Nano(),
+	}
+}
+
 // Read reads up to the size that the file had when it was opened. A file that
 // has become shorter ends early.
 func (f *file) Read(p []byte) (int, error) {
@@ -150,7 +171,7 @@ func (i fileInfo) Sys() any { return i.stat }
 func row(path string, kind protocol.FileType, st unix.Stat_t) protocol.File {
 	f := protocol.File{Path: path, Type: kind, ModTime: modTime(st)}
 	if kind == protocol.TypeFile {
-		f.Size = st.Size
+		f.Size, f.Version = st.Size, versionOf(st)
 	}
 	if kind != protocol.TypeDirectory || beneath.FileType(st) == unix.S_IFDIR {
 		f.Mode, f.UID, f.GID = uint32(st.Mode)&0o7777, st.Uid, st.Gid

@@ -100,6 +100,15 @@ func (v *verifiedFile) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Version is the version of the file now; zero where a page that was read did not verify at the
+// first look, or was not looked at.
+func (v *verifiedFile) Version() protocol.FileVersion {
+	if v.flawless > 0 || v.blind {
+		return protocol.FileVersion{}
+	}
+	return v.file.Version()
+}
+
 // InPlace is the file's descriptor, and where the last n bytes that were read lie in it. It
 // is not ok where one of their pages did not verify at the first look, and where the file is
 // a part of another.

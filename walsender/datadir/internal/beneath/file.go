@@ -40,9 +40,15 @@ func (f File) Part(start, size int64) (File, error) {
 // Unchanged reports whether nobody has written to the file since it was opened, or, of a
 // part, to the file that it lies in; in so far as the clock of the file system can tell.
 func (f File) Unchanged() (bool, error) {
+	st, err := f.Status()
+	return err == nil && f.Is(st), err
+}
+
+// Status is the status of what the file lies in, as it is now.
+func (f File) Status() (unix.Stat_t, error) {
 	var st unix.Stat_t
 	err := retry(func() error { return unix.Fstat(f.fd, &st) })
-	return err == nil && f.Is(st), err
+	return st, err
 }
 
 // Is reports whether the status is that of the file as it was opened.
