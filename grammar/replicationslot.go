@@ -80,7 +80,7 @@ type readReplicationSlot struct {
 }
 
 func (s createReplicationSlot) meaning() (Command, error) {
-	name, err := nameValue(s.Name)
+	name, err := slotName(s.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func (s createReplicationSlot) meaning() (Command, error) {
 }
 
 func (s dropReplicationSlot) meaning() (Command, error) {
-	name, err := nameValue(s.Name)
+	name, err := slotName(s.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -111,9 +111,27 @@ func (s dropReplicationSlot) meaning() (Command, error) {
 }
 
 func (s readReplicationSlot) meaning() (Command, error) {
-	name, err := nameValue(s.Name)
+	name, err := slotName(s.Name)
 	if err != nil {
 		return nil, err
 	}
 	return ReadReplicationSlot{Name: name}, nil
+}
+
+// slotName is the name of a slot. A keyword of PostgreSQL's replication grammar (repl_scanner.l)
+// is none, where it stands in capitals and without quotes: who leaves the name out of
+// START_REPLICATION SLOT PHYSICAL is not told that a slot of the name physical does not exist.
+func slotName(t lexer.Token) (string, error) {
+	if keywords[t.Value] {
+		return "", errorAt(t, protocol.CodeSyntaxError, "syntax error at or near \"%s\"", t.Value)
+	}
+	return nameValue(t)
+}
+
+// keywords are those of PostgreSQL 15 to 19.
+var keywords = map[string]bool{
+	"BASE_BACKUP": true, "IDENTIFY_SYSTEM": true, "READ_REPLICATION_SLOT": true, "SHOW": true, "TIMELINE": true,
+	"START_REPLICATION": true, "CREATE_REPLICATION_SLOT": true, "DROP_REPLICATION_SLOT": true, "TIMELINE_HISTORY": true,
+	"PHYSICAL": true, "RESERVE_WAL": true, "LOGICAL": true, "SLOT": true, "TEMPORARY": true, "TWO_PHASE": true,
+	"EXPORT_SNAPSHOT": true, "NOEXPORT_SNAPSHOT": true, "USE_SNAPSHOT": true, "WAIT": true,
 }

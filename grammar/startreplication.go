@@ -40,7 +40,7 @@ func (s startReplication) meaning() (Command, error) {
 	var c StartReplication
 	var err error
 	if s.Slot != nil {
-		if c.Slot, err = nameValue(*s.Slot); err != nil {
+		if c.Slot, err = slotName(*s.Slot); err != nil {
 			return nil, err
 		}
 	}

@@ -10,6 +10,9 @@ type System struct {
 	SystemID uint64 // the system identifier of pg_control
 	Timeline Timeline
 	XLogPos  LSN // the end of the WAL known to be flushed
+	// Redo is where recovery from the last checkpoint begins, which is not in the row: from
+	// there on a replication slot keeps WAL (§9.2). 0: unknown, XLogPos takes its place.
+	Redo LSN
 }
 
 // SystemColumns are the columns of IDENTIFY_SYSTEM. The timeline is an int8, as

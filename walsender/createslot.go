@@ -1,6 +1,7 @@
 package walsender
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -40,7 +41,7 @@ func (s *session) createReplicationSlot(ctx context.Context, c grammar.CreateRep
 		if err != nil {
 			return err
 		}
-		restart = system.XLogPos
+		restart = cmp.Or(system.Redo, system.XLogPos)
 	}
 	if err := s.server.slots.Create(c.Name, s.key.processID, restart); err != nil {
 		return err

@@ -380,9 +380,6 @@ func TestStartReplication_9_2_Violations(t *testing.T) {
 		"Q\x00\x00\x00\x05\x00":    `invalid standby message type "Q"`,
 		"f\x00\x00\x00\x05\x00":    `invalid standby message type "f"`,
 		"d\x00\x00\x00\x05z":       `unexpected message type "z"`,
-		"d\x00\x00\x00\x04":        "insufficient data left in message",
-		"d\x00\x00\x00\x08r123":    "insufficient data left in message",
-		"d\x00\x00\x00\x08h123":    "insufficient data left in message",
 		"d\x7f\xff\xff\xff":        "message of 2147483643 bytes exceeds the maximum of 16385",
 		"\x00\x00\x00\x00\x05\x00": `invalid standby message type "\x00"`,
 	} {
@@ -393,6 +390,17 @@ func TestStartReplication_9_2_Violations(t *testing.T) {
 		wantAnswer(t, s.answer(), "ErrorResponse FATAL 08P01 "+want, "EOF")
 	}
 	s := start(connect(t, addr, "backup"), c.end, fmt.Sprintf("START_REPLICATION %v", c.end))
+	for message, want := range map[string]string{
+		"d\x00\x00\x00\x04":     "no data left in message",
+		"d\x00\x00\x00\x08r123": "insufficient data left in message",
+		"d\x00\x00\x00\x08h123": "insufficient data left in message",
+	} { // these end the copy only
+		s.expect("CopyBothResponse")
+		s.expect("keepalive " + c.end.String())
+		s.Write([]byte(message))
+		wantAnswer(t, s.answer(), "ErrorResponse ERROR 08P01 "+want, "ReadyForQuery I")
+		s = start(s.rawClient, c.end, fmt.Sprintf("START_REPLICATION %v", c.end))
+	}
 	s.expect("CopyBothResponse")
 	s.expect("keepalive " + c.end.String())
 	s.Write([]byte("X\x00\x00\x00\x04")) // goodbye

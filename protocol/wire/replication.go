@@ -64,11 +64,11 @@ type StandbyStatus struct {
 
 // DecodeStandbyMessage decodes the payload of a CopyData that a peer sends while WAL is
 // streamed. Feedback of a hot standby is looked at for its length only, and gives nil: of a
-// cluster that does not run, nothing is removed that a query may need. The error is a
-// FATAL 08P01.
+// cluster that does not run, nothing is removed that a query may need. The error is an
+// 08P01, for a message of no known type a FATAL one, as from PostgreSQL.
 func DecodeStandbyMessage(b []byte) (*StandbyStatus, error) {
 	if len(b) == 0 {
-		return nil, protocol.Fatalf(protocol.CodeProtocolViolation, "insufficient data left in message")
+		return nil, protocol.Errorf(protocol.CodeProtocolViolation, "no data left in message")
 	}
 	body, length := b[1:], 0
 	switch b[0] {
@@ -80,7 +80,7 @@ func DecodeStandbyMessage(b []byte) (*StandbyStatus, error) {
 		return nil, protocol.Fatalf(protocol.CodeProtocolViolation, "unexpected message type %q", string(rune(b[0])))
 	}
 	if len(body) < length {
-		return nil, protocol.Fatalf(protocol.CodeProtocolViolation, "insufficient data left in message")
+		return nil, protocol.Errorf(protocol.CodeProtocolViolation, "insufficient data left in message")
 	}
 	if b[0] == KindHotStandbyFeedback {
 		return nil, nil

@@ -32,14 +32,14 @@ func TestReplicationMessages_9_2(t *testing.T) {
 		t.Errorf("feedback: %v, %v", got, err)
 	}
 	for text, want := range map[string]string{
-		"":                       "insufficient data left in message",
+		"":                       "no data left in message",
 		status[:len(status)-1]:   "insufficient data left in message",
 		"h" + moment + "1234123": "insufficient data left in message",
 		"z":                      `unexpected message type "z"`,
 	} {
 		_, err := DecodeStandbyMessage([]byte(text))
 		e, _ := err.(*protocol.Error)
-		if e == nil || !e.Fatal() || e.Code != protocol.CodeProtocolViolation || e.Message != want {
+		if e == nil || e.Fatal() != (text == "z") || e.Code != protocol.CodeProtocolViolation || e.Message != want {
 			t.Errorf("%q: %v, want %s", text, err, want)
 		}
 	}

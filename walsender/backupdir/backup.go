@@ -96,6 +96,7 @@ func (b *Backup) Info() Info {
 func (b *Backup) Identify(context.Context) (protocol.System, error) {
 	return protocol.System{
 		SystemID: b.SystemID(), Timeline: b.contents.stop.StopTimeline, XLogPos: b.contents.stop.StopPtr,
+		Redo: b.contents.stop.StartPtr,
 	}, nil
 }
 

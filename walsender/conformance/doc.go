@@ -40,8 +40,14 @@
 // # Servers
 //
 // [CheckServer] ("pgparallel conform --server=HOST:PORT") tests a server by sections 1
-// to 4. It starts and stops backups, and changes nothing else. The server must allow
-// four sessions at a time.
+// to 4, 8 and 9. It starts and stops backups, makes temporary replication slots, and changes
+// nothing else. The server must allow four sessions at a time. Some of the cases of
+// S-BASEBACKUP have the whole cluster sent: a small one is enough.
+//
+// PostgreSQL's own commands (§9) are judged by what PostgreSQL of the same major version has
+// answered to them; a failure shows the difference, line by line. A server may leave these
+// commands out: it is excused from the cases then, and what it has said is the reason. So it is
+// where a connection does not show what a case is about. Such results do not count.
 //
 // # The cases
 //

@@ -7,7 +7,7 @@ import (
 
 // WriteJSON writes the report as one object: seed, strict, ok, and results, each with
 // id, section, level, why, verdict, counts, and where there are any expected, happened,
-// known_failing, output; and seconds. The errors are those of w.
+// known_failing, output, diff; and seconds. The errors are those of w.
 func (r Report) WriteJSON(w io.Writer) error {
 	type result struct {
 		ID           string  `json:"id"`
@@ -20,6 +20,7 @@ func (r Report) WriteJSON(w io.Writer) error {
 		Happened     string  `json:"happened,omitempty"`
 		KnownFailing bool    `json:"known_failing,omitempty"`
 		Output       string  `json:"output,omitempty"`
+		Diff         string  `json:"diff,omitempty"`
 		Seconds      float64 `json:"seconds"`
 	}
 	report := struct {
@@ -32,7 +33,7 @@ func (r Report) WriteJSON(w io.Writer) error {
 		report.Results = append(report.Results, result{
 			ID: v.ID, Section: v.Section, Level: v.Level, Why: v.Why, Verdict: v.Verdict, Counts: r.Counts(v),
 			Expected: v.Expected, Happened: v.Happened, KnownFailing: v.KnownFailing, Output: v.Output,
-			Seconds: v.Duration.Seconds(),
+			Diff: v.Diff, Seconds: v.Duration.Seconds(),
 		})
 	}
 	encoder := json.NewEncoder(w)

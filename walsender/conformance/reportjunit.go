@@ -39,8 +39,11 @@ func (r Report) WriteJUnit(w io.Writer) error {
 	for _, result := range r.Results {
 		c := junitCase{Class: "conform." + result.Area(), Name: result.ID, Time: took(result.Duration), Output: result.Output}
 		message := &junitMessage{result.Happened, result.Why + "\nexpected: " + result.Expected + "\nhappened: " + result.Happened}
+		if result.Diff != "" {
+			message.Text += "\n" + result.Diff
+		}
 		switch {
-		case result.Verdict == NotRun:
+		case result.Verdict == NotRun && !result.Optional:
 			c.Error = message
 			suite.Errors++
 		case r.Counts(result) && result.Verdict == Pass:

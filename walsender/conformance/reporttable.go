@@ -11,7 +11,7 @@ import (
 
 // WriteTable writes a line for each case: its ID, section and level, the verdict, and why
 // it is there; for what did not pass two lines more, what was expected and what
-// happened. Behind the cases, failures that have the same cause stand together, with what
+// happened, and the difference between two answers. Behind the cases, failures that have the same cause stand together, with what
 // to read about it. The last line counts. The errors are those of w.
 func (r Report) WriteTable(w io.Writer) error {
 	out := bufio.NewWriter(w)
@@ -66,6 +66,9 @@ func (r Report) writeResult(out io.Writer, result Result) {
 	case Fail:
 		detail("expected", result.Expected)
 		detail("happened", result.Happened)
+		for line := range strings.Lines(result.Diff) {
+			fmt.Fprintf(out, "        %s\n", strings.TrimSuffix(line, "\n"))
+		}
 	case NotSupported, NotRun:
 		detail("reason", result.Happened)
 	}

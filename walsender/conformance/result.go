@@ -15,7 +15,7 @@ const (
 	Pass         Verdict = "pass"
 	Fail         Verdict = "fail"
 	NotSupported Verdict = "not supported" // the client says so
-	NotRun       Verdict = "not run"       // the kit could not: this counts as a failure
+	NotRun       Verdict = "not run"       // the kit could not: this counts as a failure, unless it is Optional
 )
 
 // Result is what a case came to.
@@ -27,13 +27,24 @@ type Result struct {
 	Expected, Happened string
 	KnownFailing       bool          // it is among [Options.KnownFailing]
 	OwnWord            bool          // NotSupported, by the exit status alone: no profile has it
+	Optional           bool          // of a server: NotSupported what it may leave out, NotRun what the connection does not show
 	Output             string        // the end of what the client printed
+	Diff               string        // how a server's answer differs from PostgreSQL's (§9), line by line
 	Duration           time.Duration // from the start of the case to the verdict
 }
 
 // fail notes a finding as what the case came to.
 func (r *Result) fail(f *rule.Finding) {
 	r.Verdict, r.Expected, r.Happened = Fail, rule.OneLine(f.Expected), rule.OneLine(f.Happened)
+	r.Diff = f.Diff
+}
+
+// excuse notes why a case about a server has no verdict.
+func (r *Result) excuse(e *rule.Excuse) {
+	r.Verdict, r.Happened, r.Optional = NotSupported, rule.OneLine(e.Reason), true
+	if e.NotRun {
+		r.Verdict = NotRun
+	}
 }
 
 // Report is what a run came to.
@@ -46,10 +57,13 @@ type Report struct {
 // Counts reports whether a result makes the run a failure: a failure or a case that was
 // not run, unless it is known or of a SHOULD that nobody asked for; a case that passes
 // though it is known to fail; and in a strict run a MUST that the client excuses itself
-// from, and no profile does.
+// from, and no profile does. What is Optional never counts.
 func (r Report) Counts(result Result) bool {
 	if result.KnownFailing {
 		return result.Verdict == Pass || result.Verdict == NotRun
+	}
+	if result.Optional {
+		return false
 	}
 	if result.OwnWord {
 		return result.Level == Must && r.Strict

@@ -50,7 +50,7 @@ func checkServer(t *testing.T, selected []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	allPass(t, report)
+	allPass(t, report, "S-DESCRIPTOR/001") // it is about TCP
 }
 
 // serve serves a data directory with the program until the test ends. It returns the

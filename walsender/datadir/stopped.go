@@ -58,7 +58,7 @@ func (s *Stopped) Identify(ctx context.Context) (protocol.System, error) {
 	if err != nil {
 		return protocol.System{}, err
 	}
-	system := protocol.System{SystemID: c.SystemID, Timeline: c.Timeline, XLogPos: c.Checkpoint}
+	system := protocol.System{SystemID: c.SystemID, Timeline: c.Timeline, XLogPos: c.Checkpoint, Redo: c.Redo}
 	if end, err := s.recordEnd(c, c.Checkpoint); err == nil {
 		system.XLogPos = end
 	}

@@ -95,7 +95,7 @@ func (c *Cluster) Identify(context.Context) (protocol.System, error) {
 	if err := c.build(); err != nil {
 		return protocol.System{}, err
 	}
-	return protocol.System{SystemID: c.sample.SystemID, Timeline: c.sample.Timeline, XLogPos: c.sample.endLSN()}, nil
+	return protocol.System{SystemID: c.sample.SystemID, Timeline: c.sample.Timeline, XLogPos: c.sample.endLSN(), Redo: c.sample.checkpointLSN()}, nil
 }
 
 // Settings tells what the Sample is made of.

@@ -24,11 +24,21 @@ func Should(id, section, why string) Rule {
 }
 
 // Finding is why a case fails: what the rule wants, and what happened instead.
-type Finding struct{ Expected, Happened string }
+type Finding struct {
+	Expected, Happened string
+	Diff               string // of what a server says and PostgreSQL says, in lines; may be empty
+}
+
+// Excuse is why a case has no verdict: it is about what a server may leave out, or what the
+// connection does not show.
+type Excuse struct {
+	NotRun bool // the kit could not; otherwise the server does not offer it
+	Reason string
+}
 
 // Found makes a finding; format and args say what happened.
 func Found(expected, format string, args ...any) *Finding {
-	return &Finding{expected, fmt.Sprintf(format, args...)}
+	return &Finding{Expected: expected, Happened: fmt.Sprintf(format, args...)}
 }
 
 // OneLine is text without line feeds, cut to a length that fits a report.

@@ -57,20 +57,29 @@ func (a answer) String() string {
 // answer reads an answer. Nothing of it is judged but whether it can be read.
 func (p *peer) answer() answer {
 	var a answer
-	for p.found == nil && !a.ready && !a.closed {
+	a.closed = !p.hear(func(kind byte, body []byte) (more bool, err error) {
+		err = a.take(kind, body)
+		return !a.ready, err
+	})
+	return a
+}
+
+// hear hands messages to take until that has enough. It reports whether the connection is
+// still there.
+func (p *peer) hear(take func(kind byte, body []byte) (more bool, err error)) (open bool) {
+	for more := true; more && !p.over(); {
 		kind, body, err := p.frames.Next()
 		if ended := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || isReset(err); ended {
-			a.closed = true
-			break
+			return false
 		}
 		if err == nil {
-			err = a.take(kind, body)
+			more, err = take(kind, body)
 		}
 		if err != nil {
 			p.fail("messages of the protocol", "%v", err)
 		}
 	}
-	return a
+	return true
 }
 
 func isReset(err error) bool { return err != nil && strings.Contains(err.Error(), "reset by peer") }

@@ -23,8 +23,10 @@ func descriptorCases() []Case {
 	return []Case{
 		{rule.Must("S-DESCRIPTOR/001", "§8.4", "Over a network nobody gets an open file."), func(t *conversation) {
 			p := t.session()
-			_, socket := p.conn.(*scmrights.Conn)
-			t.want(socket || !p.hasDescriptors(), "descriptors are announced on Unix sockets only", "they are announced")
+			if _, socket := p.conn.(*scmrights.Conn); socket {
+				t.excuse(rule.Excuse{NotRun: true, Reason: "needs TCP: on a Unix socket a server may announce descriptors"})
+			}
+			t.want(!p.hasDescriptors(), "descriptors are announced on Unix sockets only", "they are announced")
 		}},
 		{rule.Must("S-DESCRIPTOR/002", "§8.4", "A file that is handed over is the one that would be sent, and can only be read."), func(t *conversation) {
 			t.described(func(p *peer, h handed) {
@@ -137,7 +139,7 @@ func (p *peer) handOver(path string) (h handed, ok bool) {
 
 // take1 takes one message that is no notice.
 func (p *peer) take1(a *answer) bool {
-	for before := a.kinds; p.found == nil && a.kinds == before; {
+	for before := a.kinds; !p.over() && a.kinds == before; {
 		kind, body, err := p.frames.Next()
 		if err == nil {
 			err = a.take(kind, body)
@@ -146,7 +148,7 @@ func (p *peer) take1(a *answer) bool {
 			p.fail("messages of the protocol", "%v", err)
 		}
 	}
-	return p.found == nil
+	return !p.over()
 }
 
 // copied wants a file to come as a COPY, although a descriptor was asked for.

@@ -18,21 +18,37 @@ import (
 )
 
 // conversation is what one case and the server say to each other, over any number of
-// connections. After the first finding nothing is said any more, and every answer is
-// empty: a case needs no error handling.
+// connections. After the first finding, or an excuse, nothing is said any more, and every
+// answer is empty: a case needs no error handling.
 type conversation struct {
-	ctx    context.Context
-	config *pgconn.Config
-	found  *rule.Finding
-	conns  []net.Conn
+	ctx     context.Context
+	config  *pgconn.Config
+	found   *rule.Finding
+	excused *rule.Excuse
+	conns   []net.Conn
+
+	major    int        // of the PostgreSQL that the server names; 0 ahead of the first session
+	places   places     // in the WAL, for commands that are played
+	played   []exchange // what is held against PostgreSQL's answers
+	archives []*archive // that are being read
 }
 
 // fail notes a finding, if it is the first.
 func (t *conversation) fail(expected, format string, args ...any) {
-	if t.found == nil {
+	if !t.over() {
 		t.found = rule.Found(expected, format, args...)
 	}
 }
+
+// excuse ends a case that is about what the server need not have.
+func (t *conversation) excuse(e rule.Excuse) {
+	if !t.over() {
+		t.excused = &e
+	}
+}
+
+// over reports whether there is nothing more to say.
+func (t *conversation) over() bool { return t.found != nil || t.excused != nil }
 
 // want is fail unless a condition holds.
 func (t *conversation) want(holds bool, expected, format string, args ...any) {
@@ -44,6 +60,9 @@ func (t *conversation) want(holds bool, expected, format string, args ...any) {
 func (t *conversation) hangUp() {
 	for _, c := range t.conns {
 		_ = c.Close() // it may be closed already
+	}
+	for _, a := range t.archives {
+		a.end(io.ErrUnexpectedEOF)
 	}
 }
 
@@ -67,7 +86,7 @@ func (t *conversation) session() *peer { return t.sessionFor("true") }
 // sessionFor is session with a value for the parameter replication.
 func (t *conversation) sessionFor(replication string) *peer {
 	p := &peer{conversation: t}
-	if t.found != nil {
+	if t.over() {
 		return p
 	}
 	config := t.config.Copy()
@@ -101,6 +120,7 @@ func (t *conversation) sessionFor(replication string) *peer {
 	}
 	p.take(h.Conn, in)
 	p.parameters, p.pid, p.secret = h.ParameterStatuses, h.PID, h.SecretKey
+	t.major = majorOf(p.parameters["server_version"])
 	return p
 }
 
@@ -120,7 +140,7 @@ func (p *peer) take(c net.Conn, in io.Reader) {
 // raw opens a connection and sends bytes over it: what comes before a session.
 func (t *conversation) raw(packet []byte) *peer {
 	p := &peer{conversation: t}
-	if t.found != nil {
+	if t.over() {
 		return p
 	}
 	network, address := pgconn.NetworkAddress(t.config.Host, t.config.Port)
@@ -135,7 +155,7 @@ func (t *conversation) raw(packet []byte) *peer {
 }
 
 func (p *peer) send(bytes []byte) {
-	if p.found != nil {
+	if p.over() {
 		return
 	}
 	if _, err := p.conn.Write(bytes); err != nil {
@@ -145,7 +165,7 @@ func (p *peer) send(bytes []byte) {
 
 // one reads a single byte, as the answer to a request for encryption is.
 func (p *peer) one() byte {
-	if p.found != nil {
+	if p.over() {
 		return 0
 	}
 	var b [1]byte
