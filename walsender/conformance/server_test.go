@@ -147,6 +147,10 @@ func TestCheckServer_BitesDescriptors(t *testing.T) {
 		{walsendertest.WrongDescriptor(path, walsendertest.DirectoryDescriptor), "S-DESCRIPTOR/002"},
 		{walsendertest.WrongDescriptor(path, walsendertest.WritableDescriptor), "S-DESCRIPTOR/002"},
 		{walsendertest.WrongDescriptorSize(path, 2), "S-DESCRIPTOR/002"},
+		{walsendertest.FailWhileCopied(protocol.Errorf(protocol.CodeProtocolViolation, "go on")), "S-DESCRIPTOR/004"},
+		{walsendertest.FailCommand("STOP_BACKUP", 1, protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "not now")), "S-DESCRIPTOR/005"},
+		{walsendertest.HandsOverSent("global/pg_control"), "S-DESCRIPTOR/006"},
+		{walsendertest.HandsOverSent(path), "S-DESCRIPTOR/006"},
 		{walsendertest.WrongDescriptorSize(path, 2), ""},
 	} {
 		t.Run(test.fault.String(), func(t *testing.T) {
@@ -164,7 +168,7 @@ func TestCheckServer_BitesDescriptors(t *testing.T) {
 			}
 			o := conformance.ServerOptions{Config: config, Select: []string{test.fails}}
 			if test.fails == "" { // the others pass
-				o.Select = []string{"S-DESCRIPTOR/001", "S-DESCRIPTOR/003", "S-DESCRIPTOR/004", "S-DESCRIPTOR/005", "S-DESCRIPTOR/006"}
+				o.Select = []string{"S-DESCRIPTOR/003", "S-DESCRIPTOR/004", "S-DESCRIPTOR/005", "S-DESCRIPTOR/006"}
 			}
 			report, err := conformance.CheckServer(t.Context(), o)
 			if err != nil {

@@ -32,7 +32,8 @@
 //   - to a listing: [Unlisted], [ListedTwice], [ListedRow]
 //   - to a file: [Vanished], [ShortFile], [GrownFile], [Stall], [Pause], [Drip], [CutFile],
 //     [ResetFile], [EOFWithoutCopyDone], [ErrorInFile], [ErrorAfterCopyDone]
-//   - to a file that is handed over: [WrongDescriptor], [WrongDescriptorSize]
+//   - to a file that is handed over: [WrongDescriptor], [WrongDescriptorSize], [HandsOverSent],
+//     [FailWhileCopied]
 //   - to a tablespace: [TablespaceAppears], [TablespaceDropped]
 //   - to a BASE_BACKUP: [CutArchive], [WrongManifest], [DamagedManifest]
 //   - to a START_REPLICATION: [KeepaliveSilence], [TimelineSwitch], [SlotGone]

@@ -4,6 +4,11 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/wire"
 )
 
 // DescriptorMistake is what can be wrong with the descriptor of a file (§8.4).
@@ -49,6 +54,33 @@ func WrongDescriptorSize(path string, size int64) Fault {
 	return handing(fmt.Sprintf("WrongDescriptorSize(%q, %d)", path, size), path, func(m *message) error {
 		m.body = strconv.AppendInt(nil, size, 10)
 		return nil
+	})
+}
+
+// HandsOverSent sends the file as if it handed the file over, whatever was asked for:
+// CopyBothResponse stands in the place of CopyOutResponse. No server does so with pg_control, or
+// in a backup that has a rate.
+func HandsOverSent(path string) Fault {
+	return sessionFault(fmt.Sprintf("HandsOverSent(%q)", path), func(s *session, f *armedFault) tap {
+		return func(m message, next sender) error {
+			if m.kind != 'H' || m.answer.path != path || !f.happens(s) {
+				return next(m)
+			}
+			return next(m.say(&pgproto3.CopyBothResponse{}))
+		}
+	})
+}
+
+// FailWhileCopied answers with the error, in the place of its own, what a client says ahead of
+// the CopyDone of a file that it copies by its descriptor. See [WrongDescriptor].
+func FailWhileCopied(failure *protocol.Error) Fault {
+	return sessionFault(fmt.Sprintf("FailWhileCopied(%s)", failure.Code), func(s *session, f *armedFault) tap {
+		return func(m message, next sender) error {
+			if m.kind != 'E' || m.answer.path == "" || !m.answer.copying || !f.happens(s) {
+				return next(m)
+			}
+			return next(m.say(wire.ErrorResponse(failure)))
+		}
 	})
 }
 

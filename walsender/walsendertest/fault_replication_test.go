@@ -105,6 +105,7 @@ func TestFault_SlotGone(t *testing.T) {
 func TestFault_FailReplication(t *testing.T) {
 	serveFault(t, promoted(), walsendertest.FailCommand("START_REPLICATION", 1, failure()), func(t *testing.T, s *walsendertest.Server) {
 		c, _ := connect(t, s)
+		must(t, c.Conn.SetDeadline(time.Now().Add(10*time.Second))) // before the server asks for a report
 		for _, command := range []string{"START_REPLICATION 0/200000", "IDENTIFY_SYSTEM"} {
 			if got := c.query(command); got[len(got)-1] != "ReadyForQuery I" {
 				t.Errorf("%s: %q", command, got)
