@@ -66,10 +66,15 @@ func TestBaseBackup_9_1_Refusals(t *testing.T) {
 	}
 }
 
-// TestBaseBackup_9_1_RefusalsOfPostgreSQL_Long holds the file against PostgreSQL.
+// TestBaseBackup_9_1_RefusalsOfPostgreSQL_Long holds the file against PostgreSQL: 13, 15, 18
+// and 19, which have all answers between them, or with PGPARALLEL_LONG=all every major.
 func TestBaseBackup_9_1_RefusalsOfPostgreSQL_Long(t *testing.T) {
 	longtest.Mark(t)
-	for _, major := range postgres.Majors() {
+	majors := []int{13, 15, 18, 19}
+	if longtest.Whole() {
+		majors = postgres.Majors()
+	}
+	for _, major := range majors {
 		t.Run(strconv.Itoa(major), func(t *testing.T) {
 			t.Parallel()
 			p := postgres.RequireMajor(t, major)

@@ -1,11 +1,9 @@
 package main_test
 
 import (
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,35 +18,42 @@ import (
 // it, and has PostgreSQL judge the copies. Then one becomes a standby that streams from the
 // cluster.
 func TestServeBackup_9_3(t *testing.T) {
-	testServeBackup(t, postgres.Require(t), map[string]sourceBackup{
-		"ours in tar": {options: []string{"-F", "t", "-X", "stream"}},
-	})
+	m := newMajorCluster(t, postgres.Require(t))
+	m.testServeBackup(t, "ours in tar", sourceBackup{options: []string{"-F", "t", "-X", "stream"}})
+	t.Run("standby", m.testStandbyOfBackup)
 }
 
-// TestServeBackup_9_3_Long is TestServeBackup_9_3 for all versions, with backups of
-// pg_basebackup's; and of every kind for the oldest version and the newest.
+// sourceBackups are the kinds of backups that copies are made of.
+var sourceBackups = []struct {
+	name string
+	sourceBackup
+}{
+	{"stock in tar", sourceBackup{stock: true, options: []string{"-F", "t", "-X", "stream"}}},
+	{"stock in plain, fetched", sourceBackup{stock: true, options: []string{"-X", "fetch", "--manifest-force-encode"}}},
+	{"ours in plain", sourceBackup{options: []string{"-X", "stream", "--manifest-checksums=SHA256"}}},
+	{"stock in plain without WAL", sourceBackup{stock: true, options: []string{"-X", "none"}}},
+	{"ours in tar", sourceBackup{options: []string{"-F", "t", "-X", "fetch", "-j", "3"}}},
+	{"stock in plain", sourceBackup{stock: true, options: []string{"-X", "stream"}}},
+	{"stock in tar, fetched", sourceBackup{stock: true, options: []string{"-F", "t", "-X", "fetch"}}},
+}
+
+// TestServeBackup_9_3_Long is TestServeBackup_9_3 for all versions, each with a backup of
+// another kind; with PGPARALLEL_LONG=all each with every kind.
 func TestServeBackup_9_3_Long(t *testing.T) {
 	longtest.Mark(t)
 	majors := postgres.Majors()
-	for _, major := range majors {
+	for i, major := range majors {
 		t.Run(strconv.Itoa(major), func(t *testing.T) {
-			sources := map[string]sourceBackup{
-				"stock in plain": {stock: true, options: []string{"-X", "stream"}},
-				"stock in tar":   {stock: true, options: []string{"-F", "t", "-X", "stream"}},
+			m := newMajorCluster(t, postgres.RequireMajor(t, major))
+			for k, source := range sourceBackups {
+				inPlace := major == 15 && source.stock && source.has("-F t") // it leaves tablespaces in place out of archives
+				if (i == k || longtest.Whole()) && !inPlace {
+					m.testServeBackup(t, source.name, source.sourceBackup)
+				}
 			}
-			if major == 15 { // it leaves tablespaces in place out of archives
-				delete(sources, "stock in tar")
+			if i == len(majors)-1 || longtest.Whole() {
+				t.Run("standby", m.testStandbyOfBackup)
 			}
-			if major == slices.Min(majors) || major == slices.Max(majors) {
-				maps.Copy(sources, map[string]sourceBackup{
-					"ours in plain":              {options: []string{"-X", "stream", "--manifest-checksums=SHA256"}},
-					"ours in tar":                {options: []string{"-F", "t", "-X", "fetch", "-j", "3"}},
-					"stock in plain, fetched":    {stock: true, options: []string{"-X", "fetch", "--manifest-force-encode"}},
-					"stock in plain without WAL": {stock: true, options: []string{"-X", "none"}},
-					"stock in tar, fetched":      {stock: true, options: []string{"-F", "t", "-X", "fetch"}},
-				})
-			}
-			testServeBackup(t, postgres.RequireMajor(t, major), sources)
 		})
 	}
 }
@@ -63,46 +68,44 @@ func (b sourceBackup) has(option string) bool {
 	return strings.Contains(strings.Join(b.options, " "), option)
 }
 
-func testServeBackup(t *testing.T, p postgres.Programs, sources map[string]sourceBackup) {
-	m := newMajorCluster(t, p)
-	for name, source := range sources {
-		t.Run(name, func(t *testing.T) {
-			taken := m.newTarget(t)
-			stop := m.StartLoad(t)
-			m.take(t, source, taken)
-			stop()
-			served := serve(t, taken.dir, "--verify")
-			from := taken
-			if source.has("-F t") && source.stock {
-				from.tablespace = m.tablespace // tablespace_map has it, for -T does nothing to archives
-			}
-			wal := []string{}
-			if source.has("-X none") {
-				wal = []string{"-X", "none"}
-			}
-			plain, tar := m.newTarget(t), m.newTarget(t)
-			from.backUp(t, served, plain, append(wal, "-j", "4")...)
-			from.backUp(t, served, tar, append(wal, "-j", "4", "-F", "t")...)
-			if len(wal) > 0 {
-				plain.own(t)
-				m.verify(t, plain, "--no-parse-wal")
-				return
-			}
-			succeed(t, command(t, "verify", tar.dir))
-			m.verify(t, plain)
-			if diff := cmp.Diff(source.label(t, taken), read(t, filepath.Join(plain.dir, "backup_label"))); diff != "" {
-				t.Errorf("label (-backup +copy):\n%s", diff)
-			}
-			m.checkStarted(t, plain)
+// testServeBackup takes a backup of the cluster, makes copies of that, and has PostgreSQL judge
+// them.
+func (m *majorCluster) testServeBackup(t *testing.T, name string, source sourceBackup) {
+	t.Run(name, func(t *testing.T) {
+		taken := m.newTarget(t)
+		stop := m.StartLoad(t)
+		m.take(t, source, taken)
+		stop()
+		served := serve(t, taken.dir, "--verify")
+		from := taken
+		if source.has("-F t") && source.stock {
+			from.tablespace = m.tablespace // tablespace_map has it, for -T does nothing to archives
+		}
+		wal := []string{}
+		if source.has("-X none") {
+			wal = []string{"-X", "none"}
+		}
+		plain, tar := m.newTarget(t), m.newTarget(t)
+		from.backUp(t, served, plain, append(wal, "-j", "4")...)
+		from.backUp(t, served, tar, append(wal, "-j", "4", "-F", "t")...)
+		if len(wal) > 0 {
+			plain.own(t)
+			m.verify(t, plain, "--no-parse-wal")
+			return
+		}
+		succeed(t, command(t, "verify", tar.dir))
+		m.verify(t, plain)
+		if diff := cmp.Diff(source.label(t, taken), read(t, filepath.Join(plain.dir, "backup_label"))); diff != "" {
+			t.Errorf("label (-backup +copy):\n%s", diff)
+		}
+		m.checkStarted(t, plain)
 
-			stock := m.newTarget(t)
-			from.stockBackUp(t, served, stock, "-P") // its WAL is streamed, by default
-			m.verify(t, stock)
-			m.checkStarted(t, stock)
-			from.stockBackUp(t, served, m.newTarget(t), "-X", "fetch", "-F", "t")
-		})
-	}
-	t.Run("standby", m.testStandbyOfBackup)
+		stock := m.newTarget(t)
+		from.stockBackUp(t, served, stock, "-P") // its WAL is streamed, by default
+		m.verify(t, stock)
+		m.checkStarted(t, stock)
+		from.stockBackUp(t, served, m.newTarget(t), "-X", "fetch", "-F", "t")
+	})
 }
 
 // take takes a backup of the cluster that runs.
