@@ -21,7 +21,7 @@ type DigestCache struct{ cache *digestcache.Cache }
 type DigestStats = digestcache.Stats
 
 // NewDigestCache makes a cache that takes about so many bytes of memory, 1 MiB at the least. A
-// size below 1 is an error. Close it when the servers that use it have ended.
+// size below 1 is an error. Close it when it is needed no more.
 func NewDigestCache(size int64) (*DigestCache, error) {
 	if size < 1 {
 		return nil, errors.New("the size of a cache of digests must be positive")
@@ -33,7 +33,8 @@ func NewDigestCache(size int64) (*DigestCache, error) {
 	return &DigestCache{cache}, nil
 }
 
-// Close gives the memory back. No server may use the cache any more. A nil one is closed.
+// Close gives the memory back. A server that uses the cache nevertheless finds nothing in it. A nil
+// one is closed.
 func (c *DigestCache) Close() { c.kept().Close() }
 
 // Stats counts since the cache was made. A nil cache has zeros.

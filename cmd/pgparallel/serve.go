@@ -54,6 +54,11 @@ Options for limits:
       --authentication-timeout=TIME
                          close a connection that was not let in for so long
                          (default: 1min)
+      --digest-cache=SIZE
+                         memory for digests of files that nobody has written to
+                         since, so that a client that brings an old copy up to
+                         date need not have them read again (default: 64MB, for
+                         some 120,000 files); 0 for none
 
 Options for the log:
       --log-format=FORMAT
@@ -176,6 +181,10 @@ func (c *serveCommand) run(out *console) error {
 	}
 	server := &walsender.Server{Cluster: cluster, Logger: log}
 	c.limitOptions.bound(server)
+	if server.Digests, err = c.limitOptions.digests(); err != nil {
+		return err
+	}
+	defer server.Digests.Close()
 	access.protect(server)
 	service := &service{server: server, access: access, options: c, set: set, log: log}
 	return service.serveUntilSignal(listeners, out)

@@ -27,6 +27,15 @@ type limitOptions struct {
 	MaxBackups            backupCount   `default:"10"`
 	ReservedConnections   reservedCount `default:"3"`
 	AuthenticationTimeout loginTimeout  `default:"1min"`
+	DigestCache           memorySize    `default:"64MB"`
+}
+
+// digests makes the cache of digests; nil for none. The caller closes it.
+func (o *limitOptions) digests() (*walsender.DigestCache, error) {
+	if o.DigestCache == 0 {
+		return nil, nil
+	}
+	return walsender.NewDigestCache(int64(o.DigestCache))
 }
 
 // bound gives the server its limits.
@@ -70,6 +79,30 @@ func (n *senderCount) UnmarshalText(text []byte) error {
 	value, err := parseInteger(text, "--max-wal-senders", 1, 1<<18-1)
 	*n = senderCount(value)
 	return err
+}
+
+// memorySize is the value of --digest-cache, in bytes.
+type memorySize int64
+
+// memoryUnits are PostgreSQL's (guc.c).
+var memoryUnits = map[string]float64{"B": 1, "kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
+
+// UnmarshalText reads a size as PostgreSQL reads a parameter: a number, with a fraction
+// perhaps, and a unit, without which it is 0.
+func (m *memorySize) UnmarshalText(text []byte) error {
+	value := strings.TrimSpace(string(text))
+	digits := strings.TrimRightFunc(value, func(c rune) bool { return (c < '0' || c > '9') && c != '.' })
+	number, err := strconv.ParseFloat(digits, 64)
+	unit, known := memoryUnits[strings.TrimSpace(value[len(digits):])]
+	if err != nil || !known && number != 0 {
+		return usagef(`invalid value %q for option --digest-cache: a number and a unit, "B", "kB", "MB", "GB" or "TB"`, text)
+	}
+	size := math.Round(number * unit)
+	if size != 0 && (size < 1<<20 || size > 1<<40) {
+		return usagef("--digest-cache must be 0 or in range 1MB..1TB")
+	}
+	*m = memorySize(size)
+	return nil
 }
 
 // authMethod is the value of --auth.

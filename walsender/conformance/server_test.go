@@ -113,6 +113,10 @@ func TestCheckServer_Bites(t *testing.T) {
 		{walsendertest.Announced("progress,digests"), "S-CONNECT/013"},
 		{walsendertest.Announced("Descriptors"), "S-CONNECT/013"},
 		{walsendertest.Announced("descriptors"), "S-DESCRIPTOR/001"},
+		{walsendertest.WrongDigest("PG_VERSION"), "S-DIGEST/001"},
+		{walsendertest.WrongDigest("base/1/20000"), "S-DIGEST/007"},
+		{walsendertest.ShortRange("PG_VERSION", 1), "S-DIGEST/004"},
+		{walsendertest.Announced(""), "S-DIGEST/009"},
 	} {
 		t.Run(test.fault.String(), func(t *testing.T) {
 			server := walsendertest.NewServer(t, walsendertest.RunningPrimary(), test.fault)

@@ -32,6 +32,7 @@
 //   - to a listing: [Unlisted], [ListedTwice], [ListedRow]
 //   - to a file: [Vanished], [ShortFile], [GrownFile], [Stall], [Pause], [Drip], [CutFile],
 //     [ResetFile], [EOFWithoutCopyDone], [ErrorInFile], [ErrorAfterCopyDone]
+//   - to digests, and to parts of files: [WrongDigest], [OldDigests], [ShortRange]
 //   - to a file that is handed over: [WrongDescriptor], [WrongDescriptorSize], [HandsOverSent],
 //     [FailWhileCopied]
 //   - to a tablespace: [TablespaceAppears], [TablespaceDropped]

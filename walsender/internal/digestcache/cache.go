@@ -46,6 +46,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -68,6 +69,8 @@ type Key struct {
 
 // Cache keeps digests. Any number of goroutines may use it. A nil Cache keeps nothing.
 type Cache struct {
+	mu      sync.RWMutex // ristretto does not like to be used while it is closed
+	closed  bool
 	entries *ristretto.Cache[uint64, entry]
 	seed    maphash.Seed
 	flights singleflight.Group // by the text of the key
@@ -119,11 +122,15 @@ func New(size int64) (*Cache, error) {
 	return c, err
 }
 
-// Close ends the cache. Nobody may use it any more.
+// Close ends the cache, which keeps nothing from then on.
 func (c *Cache) Close() {
-	if c != nil {
-		c.entries.Close()
+	if c == nil {
+		return
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	c.entries.Close()
 }
 
 // Get is the digest of a file whose version is the key's now, if it is known.
@@ -147,6 +154,11 @@ func (c *Cache) Get(k Key) (digest string, ok bool) {
 }
 
 func (c *Cache) find(k Key) (digest string, ok bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.closed {
+		return "", false
+	}
 	found, ok := c.entries.Get(c.hash(k))
 	return found.digest, ok && found.key == k
 }
@@ -162,7 +174,9 @@ func (c *Cache) Put(k Key, digest string) {
 	if c == nil {
 		return
 	}
-	if !c.entries.Set(c.hash(k), entry{k, digest}, entryCost+int64(len(digest))) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.closed || !c.entries.Set(c.hash(k), entry{k, digest}, entryCost+int64(len(digest))) {
 		c.dropped.Add(1)
 		return
 	}

@@ -232,6 +232,30 @@ func TestCache_Nil(t *testing.T) {
 	c.Close()
 }
 
+// After its end the cache keeps nothing, whoever still uses it.
+func TestCache_Close(t *testing.T) {
+	c, err := New(1 << 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Put(keyOf(1), "d")
+	var users sync.WaitGroup
+	for range 4 {
+		users.Go(func() {
+			for n := range int64(1000) {
+				c.Put(keyOf(n), "d")
+				c.Get(keyOf(n))
+			}
+		})
+	}
+	c.Close()
+	users.Wait()
+	c.Close()
+	if _, ok := c.Get(keyOf(1)); ok {
+		t.Error("a closed cache has something")
+	}
+}
+
 // The memory that a full cache takes is what it was given, with digests of any length.
 func TestCache_Memory(t *testing.T) {
 	const size = 4 << 20

@@ -43,7 +43,7 @@ func upperCase(e *evidence) *rule.Finding {
 }
 
 // ofExtension are the words of commands that version 1 does not have (§8).
-var ofExtension = map[string]bool{"DESCRIPTOR": true}
+var ofExtension = map[string]bool{"DESCRIPTOR": true, "CHECKSUM": true, "OFFSET": true, "LENGTH": true, "FILE_DIGESTS": true}
 
 // usesNone: no command is one of an extension.
 func usesNone(e *evidence) *rule.Finding {

@@ -54,6 +54,6 @@ func (c Case) timeout() time.Duration {
 // Cases are all cases that test servers, area by area.
 func Cases() []Case {
 	return slices.Concat(connectCases(), grammarCases(), sessionCases(), backupCases(),
-		listCases(), fileCases(), walCases(), otherCases(), descriptorCases(),
+		listCases(), fileCases(), walCases(), otherCases(), digestCases(), descriptorCases(),
 		baseBackupCases(), replicationCases(), slotCases())
 }
