@@ -281,7 +281,7 @@ func notReceived(path string, err error) error {
 func (w *worker) forget() {
 	w.text -= w.asked[0].text
 	w.bytes -= w.asked[0].bytes
-	w.asked = append(w.asked[:0], w.asked[1:]...)
+	w.asked = w.asked[1:] // a thousand may follow: they stay where they are
 }
 
 // replace replaces the connection, which err says is lost, and returns what it owed

@@ -70,12 +70,7 @@ func (t *Tree) linkWAL() error {
 // Create creates a file, which must not exist.
 func (t *Tree) Create(path string) (*os.File, error) {
 	root, rest := t.locate(path)
-	return t.createIn(root, rest, path)
-}
-
-// createIn creates the file name in a directory; path is for the message.
-func (t *Tree) createIn(root *os.Root, name, path string) (*os.File, error) {
-	f, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, t.fileMode)
+	f, err := root.OpenFile(rest, os.O_RDWR|os.O_CREATE|os.O_EXCL, t.fileMode)
 	if err != nil {
 		return nil, fmt.Errorf("could not create file %q: %w", path, output.Cause(err))
 	}
