@@ -10,7 +10,8 @@ import (
 )
 
 // TestBackup_UnderLoad takes backups one after the other while everything changes, and
-// starts each of them. PGPARALLEL_LOAD_BACKUPS is how many; 3 unless it is set.
+// starts each of them. By turns the bytes come over the Unix socket, verified pages by
+// sendfile from pages that change meanwhile, and by descriptors. PGPARALLEL_LOAD_BACKUPS is how many; 3 unless it is set.
 func TestBackup_UnderLoad(t *testing.T) {
 	backups := 3 // not beside other tests: the slot must be there before the load's checkpoints remove the WAL
 	if n, err := strconv.Atoi(os.Getenv("PGPARALLEL_LOAD_BACKUPS")); err == nil {
@@ -25,7 +26,9 @@ func TestBackup_UnderLoad(t *testing.T) {
 	for i := range backups {
 		t.Run(strconv.Itoa(i), func(t *testing.T) {
 			dir := filepath.Join(programs.TempDir(t), "copy")
-			_, err := s.backupTo(t.Context(), t, dir, func(o *client.Options) { o.Jobs, o.WAL.Method = 8, client.WALStream })
+			_, err := s.backupTo(t.Context(), t, dir, func(o *client.Options) {
+				o.Jobs, o.WAL.Method, o.NoDescriptors = 8, client.WALStream, i%2 == 0
+			})
 			must(t, err)
 			must(t, programs.Own(dir))
 			run(t, s, "pg_verifybackup", dir)
