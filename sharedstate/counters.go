@@ -30,21 +30,35 @@ type counts struct {
 
 // Counters reads the counters, each for itself. They stay readable when the
 // backup is over.
-func (b *Backup) Counters() Counters {
+func (b *Backup) Counters() Counters { return b.counts.read() }
+
+// Counters is what all backups of the table have counted together since it was made,
+// those that are over included: nothing of it ever becomes less. BytesTotal is 0.
+func (t *Table) Counters() Counters { return t.counts.read() }
+
+func (c *counts) read() Counters {
 	return Counters{
-		BytesSent:        b.counts.bytesSent.Load(),
-		BytesTotal:       b.counts.bytesTotal.Load(),
-		FilesSent:        b.counts.filesSent.Load(),
-		SessionsJoined:   b.counts.sessionsJoined.Load(),
-		SessionsLeft:     b.counts.sessionsLeft.Load(),
-		ChecksumFailures: b.counts.checksumFailures.Load(),
-		Throttled:        time.Duration(b.counts.throttled.Load()),
+		BytesSent:        c.bytesSent.Load(),
+		BytesTotal:       c.bytesTotal.Load(),
+		FilesSent:        c.filesSent.Load(),
+		SessionsJoined:   c.sessionsJoined.Load(),
+		SessionsLeft:     c.sessionsLeft.Load(),
+		ChecksumFailures: c.checksumFailures.Load(),
+		Throttled:        time.Duration(c.throttled.Load()),
 	}
 }
 
+// counted are the counts that what happens in the backup is added to: its own, and those
+// of all backups together.
+func (b *Backup) counted() [2]*counts { return [2]*counts{&b.counts, &b.table.counts} }
+
 // Leave counts a session that had joined as gone. Nothing else changes (§3.6):
 // the files that it had begun are ended by their end functions.
-func (b *Backup) Leave() { b.counts.sessionsLeft.Add(1) }
+func (b *Backup) Leave() {
+	for _, c := range b.counted() {
+		c.sessionsLeft.Add(1)
+	}
+}
 
 // SetTotal tells the size of the backup in bytes, as LIST_TABLESPACES PROGRESS or
 // LIST_FILES found it.
@@ -52,7 +66,11 @@ func (b *Backup) SetTotal(bytes int64) { b.counts.bytesTotal.Store(bytes) }
 
 // AddChecksumFailures counts n pages whose checksum was wrong. STOP_BACKUP ends
 // with XX001 when there were any (§4.3).
-func (b *Backup) AddChecksumFailures(n int) { b.counts.checksumFailures.Add(int64(n)) }
+func (b *Backup) AddChecksumFailures(n int) {
+	for _, c := range b.counted() {
+		c.checksumFailures.Add(int64(n))
+	}
+}
 
 // Status is the backup as monitoring shows it. It stays readable when the backup is over,
 // with the last state that it had.

@@ -50,7 +50,9 @@ func (b *Backup) BeginFile(kind FileKind) (end func(sent bool), err error) {
 			b.sendingControl, b.controlLast = false, sent
 		}
 		if sent {
-			b.counts.filesSent.Add(1)
+			for _, c := range b.counted() {
+				c.filesSent.Add(1)
+			}
 		}
 	}, nil
 }
@@ -67,7 +69,11 @@ func (b *Backup) Throttle(ctx context.Context, n int) error {
 }
 
 // AddSent counts n bytes of a file as sent that the peer has copied by itself (§8.4).
-func (b *Backup) AddSent(n int64) { b.counts.bytesSent.Add(n) }
+func (b *Backup) AddSent(n int64) {
+	for _, c := range b.counted() {
+		c.bytesSent.Add(n)
+	}
+}
 
 // ThrottleWAL is [Backup.Throttle] for the frames of WAL files, which may be sent
 // when the backup is over, at its rate all the same (§3.9). Only ctx ends it.
@@ -77,9 +83,13 @@ func (b *Backup) ThrottleWAL(ctx context.Context, n int) error {
 
 func (b *Backup) wait(ctx context.Context, done <-chan struct{}, n int) error {
 	slept, ok := b.throttle.wait(ctx, done, n)
-	b.counts.throttled.Add(int64(slept))
+	if slept > 0 {
+		for _, c := range b.counted() {
+			c.throttled.Add(int64(slept))
+		}
+	}
 	if ok {
-		b.counts.bytesSent.Add(int64(n))
+		b.AddSent(int64(n))
 		return nil
 	}
 	if done != nil {

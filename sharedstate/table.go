@@ -17,7 +17,8 @@ const defaultMaxBackups = 10
 // may be called from many goroutines at once; none of them blocks. Make one with
 // [NewTable].
 type Table struct {
-	limit int
+	limit  int
+	counts counts // of all backups together
 
 	// mu guards backups and the state of each of them. Nothing blocks, and
 	// nobody else's code runs, while it is held.
@@ -84,6 +85,9 @@ func (t *Table) checkRoom() error {
 		WithHint("Wait for one of them to end, or raise max_concurrent_backups.")
 }
 
+// Limit is how many backups there may be at a time.
+func (t *Table) Limit() int { return t.limit }
+
 // Join gives a session the backup with this id (§4.2) and counts the session as
 // joined; the caller calls [Backup.Leave] once when the session goes. owner is
 // the session's role, directory names the data directory that it reads.
@@ -104,7 +108,9 @@ func (t *Table) Join(id, owner, directory string) (*Backup, error) {
 	if err := b.checkRunning(); err != nil {
 		return nil, err
 	}
-	b.counts.sessionsJoined.Add(1)
+	for _, c := range b.counted() {
+		c.sessionsJoined.Add(1)
+	}
 	return b, nil
 }
 

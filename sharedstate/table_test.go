@@ -395,3 +395,30 @@ func TestTable_8_2_SetRate(t *testing.T) {
 	a.End()
 	set(a.ID[:8], "a", false, protocol.CodeUndefinedObject)
 }
+
+// The table counts what all backups count, those that are over included.
+func TestTable_Counters(t *testing.T) {
+	table := NewTable(0)
+	first, second := start(t, table), start(t, table)
+	for _, b := range []*Backup{first, second} {
+		b.SetTotal(1000)
+		b.AddSent(100)
+		b.AddChecksumFailures(1)
+		end, err := b.BeginFile(DataFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		end(true)
+	}
+	joined, err := table.Join(first.ID, first.Owner, first.Directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	joined.Leave()
+	first.Abort()
+	first.AddSent(10) // WAL, afterwards
+	want := Counters{BytesSent: 210, FilesSent: 2, SessionsJoined: 1, SessionsLeft: 1, ChecksumFailures: 2}
+	if diff := cmp.Diff(want, table.Counters()); diff != "" {
+		t.Errorf("counters (-want +got):\n%s", diff)
+	}
+}

@@ -17,23 +17,36 @@ func (s *session) refresh(ctx context.Context) error {
 
 // reopen makes the session's cluster the one that is to be served now.
 func (s *session) reopen(ctx context.Context) error {
-	reopener, ok := s.server.Cluster.(Reopener)
-	if !ok {
-		s.cluster = s.server.Cluster
-		return nil
-	}
-	opened, release, err := reopener.Reopen(ctx)
-	if err != nil {
+	cluster, release, err := s.server.openCluster(ctx)
+	switch {
+	case err != nil:
 		return err
-	}
-	cluster, ok := opened.(Cluster)
-	if !ok {
-		release()
-		return fmt.Errorf("the cluster was opened anew as %T, which is none", opened)
+	case release == nil: // there is but one
+		s.cluster = cluster
+		return nil
 	}
 	s.closeCluster()
 	s.cluster, s.release = cluster, release
 	return nil
+}
+
+// openCluster is the cluster that is to be served now, and how to let go of it; nil where
+// there is nothing to let go of.
+func (s *Server) openCluster(ctx context.Context) (Cluster, func(), error) {
+	reopener, ok := s.Cluster.(Reopener)
+	if !ok {
+		return s.Cluster, nil, nil
+	}
+	opened, release, err := reopener.Reopen(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	cluster, ok := opened.(Cluster)
+	if !ok {
+		release()
+		return nil, nil, fmt.Errorf("the cluster was opened anew as %T, which is none", opened)
+	}
+	return cluster, release, nil
 }
 
 // closeCluster lets go of the session's cluster.

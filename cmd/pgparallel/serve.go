@@ -67,6 +67,13 @@ Options for the log:
                          (default: info)
   -v, --verbose          --log-level=debug
 
+Options for monitoring:
+      --metrics-listen=[HOST:]PORT
+                         serve metrics for Prometheus (/metrics) and probes
+                         (/healthz, /readyz) by HTTP on this address; on the
+                         loopback one where there is no host, on every one of
+                         this machine where it is *
+
 Options for who may connect:
       --listen=HOST:PORT listen on this TCP address, too; can be given several
                          times. * stands for every address of this machine
@@ -141,6 +148,8 @@ type serveCommand struct {
 	logOptions    `embed:""`
 	accessOptions `embed:""`
 
+	MetricsListen metricsAddress
+
 	Cluster              string
 	Wait                 bool
 	Passthrough          string
@@ -175,8 +184,15 @@ func (c *serveCommand) run(out *console) error {
 	if cluster.Untested() {
 		log.Warn("this version of PostgreSQL is not supported: a backup that succeeds may be worthless", zap.Int("major", cluster.Major()))
 	}
+	metrics, err := c.MetricsListen.listen()
+	if err != nil {
+		return err
+	}
 	listeners, err := listen(c.Socketdir, int(c.Port), c.accessOptions)
 	if err != nil {
+		if metrics != nil {
+			metrics.Close()
+		}
 		return err
 	}
 	server := &walsender.Server{Cluster: cluster, Logger: log}
@@ -187,6 +203,10 @@ func (c *serveCommand) run(out *console) error {
 	defer server.Digests.Close()
 	access.protect(server)
 	service := &service{server: server, access: access, options: c, set: set, log: log}
+	if metrics != nil {
+		s := serveMetrics(metrics, newServerMetrics(server).registry(), server.Ready, log)
+		defer s.close()
+	}
 	return service.serveUntilSignal(listeners, out)
 }
 
