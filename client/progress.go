@@ -13,6 +13,7 @@ type Progress struct {
 	TotalBytes int64 // to receive; 0 until the server has listed the files
 	Files      int64 // received whole so far
 	TotalFiles int64 // to receive; 0 until the server has listed them
+	MaxRate    int   // the rate that holds, in kB of 1024 bytes per second; 0 for none. Somebody may change it meanwhile (§8.2)
 }
 
 // Phase is a part of a backup that may take long.
@@ -42,6 +43,7 @@ const progressInterval = 200 * time.Millisecond
 type progress struct {
 	bytes, totalBytes atomic.Int64
 	files, totalFiles atomic.Int64
+	maxRate           atomic.Int64
 	begun             chan Phase // phases that report has not told yet; nil: nobody reports
 }
 
@@ -59,6 +61,7 @@ func (p *progress) snapshot(phase Phase) Progress {
 		TotalBytes: p.totalBytes.Load(),
 		Files:      p.files.Load(),
 		TotalFiles: p.totalFiles.Load(),
+		MaxRate:    int(p.maxRate.Load()),
 	}
 }
 

@@ -34,3 +34,7 @@ func JoinExtensions(extensions ...Extension) string {
 func (e Extension) Announced(value string) bool {
 	return slices.Contains(strings.Split(value, ","), string(e)) && e != ""
 }
+
+// ParameterMaxRate is the parameter by which the session that leads a backup is told of
+// another rate: kB of 1024 bytes per second, 0 for no limit (§8.2).
+const ParameterMaxRate = "parallel_backup_max_rate"

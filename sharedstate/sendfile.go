@@ -109,5 +109,12 @@ func (b *Backup) FrameSize(limit int) int { return b.throttle.frameSize(limit) }
 // from here on, and for those that wait; kBps is as in [Request].
 func (b *Backup) SetRate(kBps int) { b.throttle.change(kBps) }
 
+// Rate is the rate that holds, in kB of 1024 bytes a second, 0 for no limit. changed is
+// closed when another rate holds.
+func (b *Backup) Rate() (kBps int, changed <-chan struct{}) {
+	p := b.throttle.pace.Load()
+	return p.kBps, p.over
+}
+
 // HasRate reports whether there is a rate now.
 func (b *Backup) HasRate() bool { return b.throttle.maxRate() > 0 }

@@ -44,10 +44,13 @@ func TestListBackups_8_2(t *testing.T) {
 	alter := "ALTER_BACKUP '" + id[:8] + "' MAX_RATE 64"
 	wantAnswer(t, stranger.query(alter), unknown+`"`+id[:8]+`" does not exist`, ready)
 	wantAnswer(t, operator.query(alter), "CommandComplete ALTER_BACKUP", ready)
+	if got := leader.message(); got != "ParameterStatus parallel_backup_max_rate=64" { // it did not ask
+		t.Errorf("the leader is told %q", got)
+	}
 	if got := value(t, leader.query("LIST_BACKUPS"), 10); got != "64" {
 		t.Errorf("the rate is %s, want 64", got)
 	}
-	wantAnswer(t, leader.query("ALTER_BACKUP MAX_RATE 0"), "CommandComplete ALTER_BACKUP", ready)
+	wantAnswer(t, leader.query("ALTER_BACKUP MAX_RATE 0"), "CommandComplete ALTER_BACKUP", "ParameterStatus parallel_backup_max_rate=0", ready)
 	if got := value(t, operator.query("LIST_BACKUPS"), 10); got != "NULL" {
 		t.Errorf("the rate is %s, want none", got)
 	}

@@ -27,7 +27,7 @@ func defaultLogger() *zap.Logger {
 // logCommand writes the line of a command: what it was, how it ended, how many
 // bytes the answer had and how long it took.
 func (s *session) logCommand(command grammar.Command, began time.Time, bytes int64, err error) {
-	level := commandLevel(command, err)
+	level := commandLevel(err)
 	entry := s.log.Check(level, "command")
 	if entry == nil {
 		return
@@ -46,9 +46,9 @@ func (s *session) logCommand(command grammar.Command, began time.Time, bytes int
 	entry.Write(fields...)
 }
 
-// commandLevel keeps the many commands that every backup has off the normal log,
-// and puts the server's own failures where they are seen.
-func commandLevel(command grammar.Command, err error) zapcore.Level {
+// commandLevel keeps commands that succeed off the normal log, which has one line a
+// backup, and puts the server's own failures where they are seen.
+func commandLevel(err error) zapcore.Level {
 	if _, told := errors.AsType[toldError](err); told {
 		return zap.DebugLevel
 	}
@@ -57,10 +57,6 @@ func commandLevel(command grammar.Command, err error) zapcore.Level {
 		if told := wireError(err); !meant && told != nil && told.Code == protocol.CodeInternalError {
 			return zap.ErrorLevel
 		}
-		return zap.InfoLevel
-	}
-	switch command.(type) {
-	case grammar.StartBackup, grammar.JoinBackup, grammar.StopBackup, grammar.BaseBackup, grammar.StartReplication:
 		return zap.InfoLevel
 	}
 	return zap.DebugLevel

@@ -38,16 +38,6 @@ func (s *session) passedText(text string, command grammar.Command, err error) (s
 	return command.String(), true
 }
 
-// onlyTells reports whether the word begins a command that only tells of the cluster: its
-// lines in the log are for who looks closely.
-func onlyTells(word string) bool {
-	switch word {
-	case "IDENTIFY_SYSTEM", "SHOW", "TIMELINE_HISTORY":
-		return true
-	}
-	return false
-}
-
 // isFull reports whether PostgreSQL has no walsender free.
 func isFull(err error) bool {
 	return protocol.HasCode(err, protocol.CodeTooManyConnections)
@@ -128,7 +118,7 @@ func (s *session) logPassed(text string, began time.Time, bytes int64, code stri
 		fields = append(fields, zap.Error(err))
 	}
 	level := zap.InfoLevel
-	if onlyTells(grammar.Verb(text)) && code == "" && err == nil {
+	if code == "" && err == nil {
 		level = zap.DebugLevel
 	}
 	s.log.Log(level, "command", fields...)

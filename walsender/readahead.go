@@ -3,6 +3,7 @@ package walsender
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -142,6 +143,14 @@ func (r *readAhead) waitForRoom(ctx context.Context, limit int) int {
 // long, or has an impossible length, is a FATAL 08P01: the stream cannot be read
 // any further.
 func (r *readAhead) next(ctx context.Context) (kind byte, body []byte, err error) {
+	return r.nextUnless(ctx, nil)
+}
+
+// errWoken is the error of nextUnless when it was woken.
+var errWoken = errors.New("something else is to be done than to wait for a message")
+
+// nextUnless is next, but for errWoken when no message is there and woken is closed.
+func (r *readAhead) nextUnless(ctx context.Context, woken <-chan struct{}) (kind byte, body []byte, err error) {
 	if err := r.drainCopyData(ctx); err != nil {
 		return 0, nil, err
 	}
@@ -159,6 +168,8 @@ func (r *readAhead) next(ctx context.Context) (kind byte, body []byte, err error
 		select {
 		case <-r.arrived:
 		case <-ctx.Done():
+		case <-woken:
+			return 0, nil, errWoken
 		}
 	}
 }

@@ -31,6 +31,7 @@ type SessionEnd struct {
 	Caller
 	BytesSent int64         // everything that was said to the peer
 	Duration  time.Duration // from the connection on
+	Throttled time.Duration // slept for the sake of a backup's rate
 	// Err is why the session ended; nil: the peer said goodbye.
 	Err error
 }
@@ -41,7 +42,7 @@ func (s *session) backupEnded(b *sharedstate.Backup, why error) {
 	fields := []zap.Field{
 		zap.String("backup", e.ID), zap.String("label", protocol.Shorten(e.Label, 64)),
 		zap.Int64("files", e.FilesSent), zap.Int64("bytes", e.BytesSent), zap.Duration("duration", e.Duration.Round(time.Millisecond)),
-		zap.String("rate", rate(e.BytesSent, e.Duration)), zap.Int64("sessions", 1+e.SessionsJoined), zap.Int64("checksum_failures", e.ChecksumFailures),
+		zap.String("rate", rate(e.BytesSent, e.Duration)), zap.Duration("throttled", e.Throttled.Round(time.Millisecond)), zap.Int64("sessions", 1+e.SessionsJoined), zap.Int64("checksum_failures", e.ChecksumFailures),
 	}
 	switch {
 	case why != nil:
@@ -64,7 +65,8 @@ func rate(bytes int64, took time.Duration) string {
 // sessionEnded tells of the end of a session. One that was not admitted is in the log
 // alone, and a client that was turned away is a warning, unless the log has one of it.
 func (s *session) sessionEnded(err error) {
-	fields := []zap.Field{zap.Duration("duration", time.Since(s.start))}
+	took := time.Since(s.start)
+	fields := []zap.Field{zap.Duration("duration", took.Round(time.Millisecond))}
 	admitted := s.end != nil
 	if !admitted && s.user != "" {
 		fields = append(fields, zap.String("user", protocol.Shorten(s.user, 64)))
@@ -83,9 +85,15 @@ func (s *session) sessionEnded(err error) {
 		s.log.Warn("session refused", fields...)
 		return
 	}
-	s.log.Info("session ended", fields...)
-	if s.server.SessionEnded != nil && admitted {
-		s.server.SessionEnded(SessionEnd{Caller: s.caller(), BytesSent: s.out.bytesSaid(), Duration: time.Since(s.start), Err: err})
+	if !admitted {
+		s.log.Debug("session ended", fields...)
+		return
+	}
+	e := SessionEnd{Caller: s.caller(), BytesSent: s.out.bytesSaid(), Duration: took, Throttled: s.slept, Err: err}
+	s.log.Debug("session ended", append(fields, zap.Int64("bytes", e.BytesSent),
+		zap.String("rate", rate(e.BytesSent, e.Duration)), zap.Duration("throttled", e.Throttled.Round(time.Millisecond)))...)
+	if s.server.SessionEnded != nil {
+		s.server.SessionEnded(e)
 	}
 }
 

@@ -184,6 +184,8 @@ func (s *session) throttle(ctx context.Context, t *transfer, n int) error {
 		if err := s.out.flush(); err != nil {
 			return err
 		}
+		began := time.Now()
+		defer func() { s.slept += time.Since(began) }()
 	}
 	if t.wal {
 		return t.backup.ThrottleWAL(ctx, n)

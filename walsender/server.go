@@ -113,9 +113,10 @@ type Server struct {
 	BackupEnded  func(BackupEnd)
 	SessionEnded func(SessionEnd)
 
-	// Logger gets a line a session, a command and a backup: SEND_FILE and the LIST
-	// commands at Debug where they succeed, the others at Info, backups that failed or
-	// have damaged pages at Warn, errors that are the server's own at Error. Ids of
+	// Logger gets a line at Info at the end of each backup, with bytes, seconds, rate and
+	// the time slept for a rate; at Warn where it failed or has damaged pages. A session's
+	// beginning and end, and each command that succeeds, are at Debug, refusals at Info,
+	// errors that are the server's own at Error. Ids of
 	// backups are cut. Nil: zap's production logger, to standard error, of Warn and
 	// above; [zap.NewNop] for no log. The example of a Server's Logger shows how a log/slog.Handler
 	// gets the lines.

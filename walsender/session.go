@@ -36,6 +36,7 @@ type session struct {
 	underWay filesUnderWay     // while one is sent, and from one to the next
 	log      *zap.Logger
 	start    time.Time
+	slept    time.Duration // for the sake of a rate
 
 	already     []byte            // read behind the startup packet
 	asked       map[string]string // the parameters of the startup packet
@@ -64,7 +65,7 @@ type session struct {
 func (s *session) run(ctx context.Context, cancel context.CancelCauseFunc) (err error) {
 	s.log = s.log.With(zap.Uint32("session", s.key.processID), zap.String("user", s.user),
 		zap.String("application_name", s.application))
-	s.log.Info("session started")
+	s.log.Debug("session started")
 	s.member.log, s.member.ended = s.log, s.backupEnded
 	s.end = cancel
 	s.in = newReadAhead(s.conn, s.stall.Conn, s.already, s.peerEnded)
@@ -85,7 +86,7 @@ func (s *session) run(ctx context.Context, cancel context.CancelCauseFunc) (err 
 	defer s.dropSlots()
 	defer func() { s.member.leave(err) }()
 	for {
-		kind, body, err := s.in.next(ctx)
+		kind, body, err := s.awaitMessage(ctx)
 		if err != nil {
 			return err
 		}
@@ -284,6 +285,9 @@ func (s *session) answer(err error) error {
 
 // ready says ReadyForQuery. The answers to pipelined commands are gathered.
 func (s *session) ready() error {
+	if _, err := s.tellRate(); err != nil {
+		return err
+	}
 	if err := s.out.send(&pgproto3.ReadyForQuery{TxStatus: 'I'}); err != nil {
 		return err
 	}

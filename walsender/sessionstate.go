@@ -49,6 +49,7 @@ type membership struct {
 
 	last     *sharedstate.Backup // the one last led or joined: its rate holds for WAL (§3.9)
 	over     error               // how it ended, once the session was told
+	toldRate int                 // what the peer knows of the rate of the led backup
 	size     int64               // of the cluster in bytes, as LIST_TABLESPACES PROGRESS last found, or the lists; 0 for never
 	sized    bool                // it is that of LIST_TABLESPACES PROGRESS
 	listed   int64               // bytes of the lists since that of the data directory
@@ -61,6 +62,7 @@ func (m *membership) enter(b *sharedstate.Backup, state sessionState) {
 	m.setState(state)
 	if state == leading {
 		b.SetTotal(m.size)
+		m.toldRate = b.MaxRate
 	}
 }
 

@@ -33,7 +33,7 @@ func (s *session) startReplication(ctx context.Context, c grammar.StartReplicati
 	if err := w.aim(ctx); err != nil {
 		return err
 	}
-	s.log.Info("replication started", zap.Stringer("start", c.Start), zap.Uint32("timeline", uint32(w.timeline)))
+	s.log.Debug("replication started", zap.Stringer("start", c.Start), zap.Uint32("timeline", uint32(w.timeline)))
 	if err := w.copy(ctx); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -23,6 +24,10 @@ const maxMessage = pgwire.MaxFrame
 type Conn struct {
 	Parameters map[string]string // what the server has reported of its settings, by name
 	PID        uint32            // of the server's process, by BackendKeyData
+
+	// RateChanged is told of another rate of the backup that the connection leads (§8.2), in
+	// kB per second, 0 for none, by the goroutine that reads. Nil: nobody is.
+	RateChanged func(kBps int)
 
 	net        net.Conn
 	tap        *tap // reads net
@@ -173,6 +178,10 @@ func (c *Conn) unasked(kind byte, body []byte) (bool, error) {
 		if err := c.countUnasked(); err != nil {
 			return true, err
 		}
+		if m.Name == protocol.ParameterMaxRate {
+			c.tellRate(m.Value)
+			return true, nil
+		}
 		c.Parameters[m.Name] = m.Value
 		return true, nil
 	case 'E':
@@ -183,6 +192,13 @@ func (c *Conn) unasked(kind byte, body []byte) (bool, error) {
 		return false, err
 	}
 	return false, nil
+}
+
+// tellRate hands a rate on. One that is none says nothing.
+func (c *Conn) tellRate(value string) {
+	if rate, err := strconv.Atoi(value); err == nil && rate >= 0 && c.RateChanged != nil {
+		c.RateChanged(rate)
+	}
 }
 
 // maxUnasked is how many notices and parameters a server may send within a command. It
