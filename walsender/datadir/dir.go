@@ -63,6 +63,12 @@ type DirOptions struct {
 	// their betas, at the tester's own risk: what is known of 19 is taken for
 	// true. pg_control must have a layout that is known, if under another version.
 	NewestMajor int
+
+	// DropCache has files leave in the page cache what of them was there when they were
+	// opened, and nothing else (posix_fadvise(2)), on Linux. None of them is then sent from
+	// where it lies (walsender.InPlaceFile). It is for users who own the files: of those of
+	// others the kernel does not tell what is cached, and all stays.
+	DropCache bool
 }
 
 // OpenDir opens a data directory of PostgreSQL 13 to 19. The error is one line

@@ -64,7 +64,7 @@ func (d *Dir) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs
 	if err != nil {
 		return nil, openError(name, err)
 	}
-	f := newFile(fd, name, st)
+	f := newFile(fd, name, st).keepCache(d.options)
 	if !listed {
 		if err := d.checkFork(c, at, name); err != nil {
 			_ = f.Close()

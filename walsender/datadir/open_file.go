@@ -33,10 +33,19 @@ type file struct {
 	stat   unix.Stat_t
 	end    int64 // bytes; less than stat.Size once the file was found truncated
 	offset int64
+	cache  *cacheTrace // nil: what is read stays in the page cache
 }
 
 func newFile(fd beneath.File, name string, st unix.Stat_t) *file {
 	return &file{fd: fd, name: name, stat: st, end: st.Size}
+}
+
+// keepCache has the file leave the page cache as it is now, where that is asked for.
+func (f *file) keepCache(o DirOptions) *file {
+	if fd, whole := f.fd.Descriptor(); whole && o.DropCache {
+		f.cache = traceCache(fd, f.stat.Size)
+	}
+	return f
 }
 
 // Stat describes the file as it was when it was opened. Sys is a *unix.Stat_t.
@@ -78,6 +87,7 @@ func (f *file) Read(p []byte) (int, error) {
 	}
 	n, err := f.readAt(p, f.offset)
 	f.offset += int64(n)
+	f.cache.behind(f.offset)
 	if err == nil && n == 0 && len(p) > 0 {
 		return 0, io.EOF
 	}
@@ -145,6 +155,7 @@ func (f *file) Close() error {
 		return fs.ErrClosed
 	}
 	f.closed = true
+	f.cache.drop(f.stat.Size)
 	return f.fd.Close()
 }
 

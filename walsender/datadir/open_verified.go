@@ -91,6 +91,7 @@ func (v *verifiedFile) Read(p []byte) (int, error) {
 		n, err = v.verify(p[:n])
 	}
 	v.offset += int64(n)
+	v.cache.behind(v.offset)
 	if err == nil && v.offset >= v.end {
 		v.reportTotal()
 		if n == 0 {
@@ -110,12 +111,12 @@ func (v *verifiedFile) Version() protocol.FileVersion {
 }
 
 // InPlace is the file's descriptor, and where the last n bytes that were read lie in it. It
-// is not ok where one of their pages did not verify at the first look, and where the file is
-// a part of another.
+// is not ok where one of their pages did not verify at the first look, where the file is
+// a part of another, and where it is dropped from the page cache behind the read.
 func (v *verifiedFile) InPlace(n int) (fd int, offset int64, ok bool) {
 	fd, _, whole := v.Descriptor()
 	offset = v.offset - int64(n)
-	return fd, offset, whole && !v.closed && !v.blind && offset >= v.flawless
+	return fd, offset, whole && !v.closed && !v.blind && v.cache == nil && offset >= v.flawless
 }
 
 // verify looks at the pages that lie at the current offset and tells how many

@@ -44,7 +44,7 @@ func (d *Dir) openWAL(ctx context.Context, name string) (fs.File, error) {
 	if err != nil {
 		return nil, openError(path, err)
 	}
-	return newFile(fd, path, st), nil
+	return newFile(fd, path, st).keepCache(d.options), nil
 }
 
 // openSegment opens a segment whose content belongs to its name.
@@ -62,7 +62,7 @@ func (d *Dir) openSegment(c controlfile.Control, name string) (*walFile, error) 
 		}
 		return nil, openError(path, err)
 	}
-	f := &walFile{file: newFile(fd, path, st), dir: wal, segment: name, control: c}
+	f := &walFile{file: newFile(fd, path, st).keepCache(d.options), dir: wal, segment: name, control: c}
 	if err := f.Check(); err != nil {
 		_ = f.Close()
 		return nil, err

@@ -82,7 +82,7 @@ func newCluster(dir string, config Config) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := datadir.OpenDir(dir, datadir.DirOptions{NewestMajor: config.NewestMajor})
+	d, err := datadir.OpenDir(dir, datadir.DirOptions{NewestMajor: config.NewestMajor, DropCache: config.DropCache})
 	if err != nil {
 		return nil, err
 	}

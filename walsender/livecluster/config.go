@@ -42,8 +42,9 @@ type Config struct {
 	// string that does not go with it is refused by [Open].
 	AuthPassThrough bool
 
-	// NewestMajor is that of [datadir.DirOptions].
+	// NewestMajor and DropCache are those of [datadir.DirOptions].
 	NewestMajor int
+	DropCache   bool
 
 	// Logger is told what goes wrong between this process and the server. Nil: no
 	// log. No password ever gets there.
