@@ -50,6 +50,7 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 			cmd.Env = append(cmd.Env, variable)
 		}
 	}
+	cmd.Env = append(cmd.Env, "PGPARALLEL_ALLOW_ROOT=on")
 	return cmd
 }
 

@@ -92,6 +92,9 @@ Connection options:
   -w, --no-password      never prompt for password
   -W, --password         force password prompt (should happen automatically)
 
+The exit status is 0 if the backup is whole, 1 if it failed, 2 if the arguments
+are wrong, and 3 if it is complete and has pages that are damaged in the cluster.
+
 SIGINT, SIGTERM, SIGHUP and SIGQUIT end the backup and remove what it has
 written. One that comes again more than a second later, SIGHUP excepted, ends it
 at once.
@@ -119,8 +122,16 @@ func (c *backupCommand) run(out *console) error {
 	if hint := c.hint(err); hint != "" {
 		out.hint(hint)
 	}
-	return errReported
+	return reportedError{err}
 }
+
+// reportedError is an error that was told already.
+type reportedError struct{ error }
+
+// Is reports it as errReported.
+func (reportedError) Is(target error) bool { return target == errReported }
+
+func (e reportedError) Unwrap() error { return e.error }
 
 func (c *backupCommand) perform(out *console, lines *jsonLines) error {
 	options, err := c.options(func(e client.Event) {
@@ -192,8 +203,11 @@ func (c *backupCommand) backup(ctx context.Context, out *console, lines *jsonLin
 	}
 	result, err := client.Backup(ctx, options)
 	if c.JSON && (err == nil || errors.Is(err, client.ErrChecksum)) {
-		lines.result(result, options, err != nil)
-		if lost := out.outputError(); lost != nil && err == nil {
+		lines.result(result, options, err)
+		if lost := out.outputError(); lost != nil {
+			if err != nil {
+				out.error(err)
+			}
 			return fmt.Errorf("backup is complete, but not its report: %w", lost)
 		}
 	}

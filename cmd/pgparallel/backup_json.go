@@ -42,7 +42,8 @@ type jsonProgress struct {
 	Bytes      int64        `json:"bytes"`
 	TotalBytes int64        `json:"total_bytes"` // 0 until the files are listed
 	Files      int64        `json:"files"`
-	TotalFiles int64        `json:"total_files"` // 0 until then
+	TotalFiles int64        `json:"total_files"`        // 0 until then
+	MaxRate    int          `json:"max_rate,omitempty"` // kB per second; absent: no limit
 }
 
 func (l *jsonLines) progress(p client.Progress) {
@@ -50,7 +51,7 @@ func (l *jsonLines) progress(p client.Progress) {
 	if time.Since(l.shownAt) < time.Second && p.Phase == l.shown.Phase && !copied {
 		return
 	}
-	l.write(jsonProgress{"progress", p.Phase, l.seconds(), p.Bytes, max(p.TotalBytes, p.Bytes), p.Files, p.TotalFiles})
+	l.write(jsonProgress{"progress", p.Phase, l.seconds(), p.Bytes, max(p.TotalBytes, p.Bytes), p.Files, p.TotalFiles, p.MaxRate})
 	l.shown, l.shownAt = p, time.Now()
 }
 
@@ -94,15 +95,16 @@ type jsonResult struct {
 	WALFiles      int64   `json:"wal_files"`
 	Vanished      int64   `json:"vanished_files"`
 	BadChecksums  bool    `json:"checksum_failures"` // the server found damaged pages
+	ExitStatus    int     `json:"exit_status"`
 	Seconds       float64 `json:"seconds"`
 }
 
-func (l *jsonLines) result(r client.Result, o client.Options, badChecksums bool) {
+func (l *jsonLines) result(r client.Result, o client.Options, err error) {
 	line := jsonResult{
 		Event: "result", Directory: absolute(o.Dir), SystemID: r.SystemID,
 		StartLSN: r.StartPtr.String(), StartTimeline: uint32(r.Timeline), StopTimeline: uint32(r.StopTimeline),
 		BackupLabel: r.HasLabel, Files: r.Files, Bytes: r.Bytes, WALFiles: r.WALFiles, Vanished: r.Vanished,
-		BadChecksums: badChecksums, Seconds: l.seconds(),
+		BadChecksums: err != nil, ExitStatus: statusOf(err), Seconds: l.seconds(),
 	}
 	if r.StopPtr != 0 {
 		stop := r.StopPtr.String()
@@ -120,15 +122,16 @@ func absolute(dir string) string {
 }
 
 type jsonError struct {
-	Event    string `json:"event"`
-	Message  string `json:"message"`
-	SQLState string `json:"sqlstate,omitempty"` // where the server refused
-	Detail   string `json:"detail,omitempty"`
-	Hint     string `json:"hint,omitempty"`
+	Event      string `json:"event"`
+	Message    string `json:"message"`
+	SQLState   string `json:"sqlstate,omitempty"` // where the server refused
+	Detail     string `json:"detail,omitempty"`
+	Hint       string `json:"hint,omitempty"`
+	ExitStatus int    `json:"exit_status"`
 }
 
 func (l *jsonLines) error(err error, hint string) {
-	line := jsonError{Event: "error", Message: errorText(err), Hint: hint}
+	line := jsonError{Event: "error", Message: errorText(err), Hint: hint, ExitStatus: statusOf(err)}
 	if refused, ok := errors.AsType[*protocol.Error](err); ok {
 		line.SQLState, line.Detail, line.Hint = refused.Code, refused.Detail, cmp.Or(refused.Hint, hint)
 	}

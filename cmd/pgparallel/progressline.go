@@ -64,10 +64,13 @@ func progressText(p client.Progress) string {
 	text := fmt.Sprintf("%*d/%s kB (%d%%)", len(kB), p.Bytes/1024, kB, percent)
 	switch p.TotalFiles {
 	case 0:
-		return text
 	case 1:
-		return text + fmt.Sprintf(", %d/1 file", p.Files)
+		text += fmt.Sprintf(", %d/1 file", p.Files)
 	default:
-		return text + fmt.Sprintf(", %d/%d files", p.Files, p.TotalFiles)
+		text += fmt.Sprintf(", %d/%d files", p.Files, p.TotalFiles)
 	}
+	if p.MaxRate > 0 {
+		text += ", at most " + limit(p.MaxRate)
+	}
+	return text
 }

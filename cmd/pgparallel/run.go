@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/pgparallel/pgparallel/client"
 )
 
 // The exit statuses.
@@ -15,7 +17,8 @@ const (
 	exitSuccess = 0
 	exitFailure = 1 // what was asked for was not done
 	exitUsage   = 2 // what was asked for is not clear
-	exitNothing = 3 // what was asked for is nothing
+	exitDamaged = 3 // backup: what was asked for was done, and the source has damaged pages
+	exitNothing = 3 // conform: what was asked for is nothing
 )
 
 // errReported is the error of a command that has said already what is wrong.
@@ -46,14 +49,26 @@ func run(args []string, stdout, stderr *os.File) int {
 	if !errors.Is(err, errReported) {
 		out.error(err)
 	}
-	if isNothingSelected(err) {
+	status := statusOf(err)
+	if status == exitUsage {
+		out.hint(fmt.Sprintf("Try %q for more information.", name+" --help"))
+	}
+	return status
+}
+
+// statusOf is the exit status of a command that has ended with the error.
+func statusOf(err error) int {
+	switch {
+	case err == nil:
+		return exitSuccess
+	case errors.Is(err, client.ErrChecksum):
+		return exitDamaged
+	case isNothingSelected(err):
 		return exitNothing
+	case isUsageError(err):
+		return exitUsage
 	}
-	if !isUsageError(err) {
-		return exitFailure
-	}
-	out.hint(fmt.Sprintf("Try %q for more information.", name+" --help"))
-	return exitUsage
+	return exitFailure
 }
 
 // execute parses the arguments and runs the command among them. The name is that

@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -50,6 +52,7 @@ func TestScript(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup:               setup,
+		Condition:           condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"status": exitStatus,
 			"sample": writeSample,
@@ -86,6 +89,14 @@ func setup(env *testscript.Env) error {
 	env.Setenv("PGPORT", "5433")
 	env.Setenv("PGUSER", "postgres")
 	return nil
+}
+
+// condition knows root: who runs the test.
+func condition(name string) (bool, error) {
+	if name != "root" {
+		return false, fmt.Errorf("unknown condition %q", name)
+	}
+	return os.Geteuid() == 0, nil
 }
 
 func exitStatus(ts *testscript.TestScript, neg bool, args []string) {
@@ -171,8 +182,10 @@ func startProgram(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	cmd := exec.Command(path, args[2:]...)
 	cmd.Dir = ts.MkAbs(".")
-	cmd.Env = os.Environ()
-	for _, name := range []string{"PGDATA", "PGPARALLEL_CONFIG", "PGPARALLEL_LOG_FORMAT"} {
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		return strings.HasPrefix(variable, "PGPARALLEL_") && !strings.HasPrefix(variable, allowRoot) // those of tests
+	})
+	for _, name := range []string{"PGDATA", "PGPARALLEL_CONFIG", "PGPARALLEL_LOG_FORMAT", "PGPARALLEL_LOG_LEVLE"} {
 		if value := ts.Getenv(name); value != "" {
 			cmd.Env = append(cmd.Env, name+"="+value)
 		}

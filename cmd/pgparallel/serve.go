@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"go.uber.org/zap"
@@ -31,6 +33,9 @@ Options:
                          only if no server runs on it, on whatever machine
       --verify           verify the checksum of each file of a backup by its
                          manifest before the file is sent, not its size alone
+      --drop-cache       drop from the page cache what a backup has read and what
+                         was not there before, so that the database keeps there
+                         what it works with (Linux)
       --newest-major=NUM try versions of PostgreSQL after 19, up to this one,
                          and betas, as if they were 19: for tests only
       --config=FILE      take options from this file; see below
@@ -111,6 +116,7 @@ Options for a running cluster:
       --wait             wait for PostgreSQL where it is not started yet
 
 Other options:
+      --allow-root       run as root, too: serve needs no right of root
   -V, --version          output version information, then exit
   -?, --help             show this help, then exit
 
@@ -142,6 +148,7 @@ type serveCommand struct {
 	Crashed     bool
 	Verify      bool
 	NewestMajor int
+	DropCache   bool
 
 	limitOptions  `embed:""`
 	configOptions `embed:""`
@@ -149,6 +156,7 @@ type serveCommand struct {
 	accessOptions `embed:""`
 
 	MetricsListen metricsAddress
+	AllowRoot     bool
 
 	Cluster              string
 	Wait                 bool
@@ -167,7 +175,15 @@ func (c *serveCommand) run(out *console) error {
 	if err := c.check(); err != nil {
 		return err
 	}
+	if os.Geteuid() == 0 && !c.AllowRoot && !c.CheckConfig {
+		out.error(errors.New(`"root" execution of the server is not permitted`))
+		out.hint("Start it as the user who owns the data directory, as by runuser -u postgres -- pgparallel serve, or permit it by --allow-root.")
+		return errReported
+	}
 	log := c.logOptions.open(out.stderr)
+	for _, variable := range c.unknown {
+		log.Warn(fmt.Sprintf("environment variable %q sets nothing: no option has this name", variable))
+	}
 	var cluster servedCluster
 	access, err := c.accessOptions.open(log, out, func() clusterRoles { return cluster.(*livecluster.Cluster) })
 	if err != nil {
@@ -178,21 +194,17 @@ func (c *serveCommand) run(out *console) error {
 	}
 	defer cluster.Close()
 	if c.CheckConfig {
+		if err := c.checkListen(out); err != nil {
+			return err
+		}
 		out.info("the configuration is sound")
 		return nil
 	}
 	if cluster.Untested() {
 		log.Warn("this version of PostgreSQL is not supported: a backup that succeeds may be worthless", zap.Int("major", cluster.Major()))
 	}
-	metrics, err := c.MetricsListen.listen()
+	listeners, metrics, err := c.listen()
 	if err != nil {
-		return err
-	}
-	listeners, err := listen(c.Socketdir, int(c.Port), c.accessOptions)
-	if err != nil {
-		if metrics != nil {
-			metrics.Close()
-		}
 		return err
 	}
 	server := &walsender.Server{Cluster: cluster, Logger: log}
@@ -250,6 +262,7 @@ func (c *serveCommand) open(log *zap.Logger) (servedCluster, error) {
 		AuthQuery:            c.AuthQuery,
 		AuthPassThrough:      c.AuthPassthrough,
 		NewestMajor:          c.NewestMajor,
+		DropCache:            c.DropCache,
 		Logger:               log,
 	}, log)
 	if err == nil && c.MaxWALSenders == 0 {

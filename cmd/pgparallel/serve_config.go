@@ -17,7 +17,8 @@ type configOptions struct {
 	Config      string
 	CheckConfig bool
 
-	line *kong.Context // the command line that the options were taken from
+	line    *kong.Context // the command line that the options were taken from
+	unknown []string      // environment variables that begin as those that set options do, and set none
 }
 
 // AfterApply is called by the parser when the options of the command line are filled in.
@@ -51,6 +52,12 @@ func (o *configOptions) configure() (configuration, error) {
 	}
 	set := o.onCommandLine()
 	wrong := o.fromEnvironment(flags, set)
+	o.unknown = unknownVariables(flags)
+	if o.CheckConfig {
+		for _, variable := range o.unknown {
+			wrong = append(wrong, &settingError{variable, "no option has this name"})
+		}
+	}
 	if o.Config != "" {
 		wrong = append(wrong, o.fromFile(flags, set))
 	}
@@ -82,6 +89,19 @@ func (o *configOptions) fromEnvironment(flags map[string]*kong.Flag, set configu
 		set[name] = value
 	}
 	return wrong
+}
+
+// unknownVariables are those that begin as if they set an option, and do not.
+func unknownVariables(flags map[string]*kong.Flag) (unknown []string) {
+	for _, entry := range os.Environ() {
+		variable, _, _ := strings.Cut(entry, "=")
+		name, ours := strings.CutPrefix(variable, environmentPrefix)
+		if flag := flags[strings.ToLower(name)]; ours && (flag == nil || flag.Name == "check-config") {
+			unknown = append(unknown, variable)
+		}
+	}
+	slices.Sort(unknown)
+	return unknown
 }
 
 // fromFile sets what the file sets and nobody before it has. The last line of a name

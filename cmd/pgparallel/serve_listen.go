@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -11,6 +12,38 @@ import (
 
 	"github.com/pgparallel/pgparallel/walsender"
 )
+
+// listen opens what serve listens on: for sessions, and for metrics, nil without them.
+func (c *serveCommand) listen() (sessions []net.Listener, metrics net.Listener, err error) {
+	if metrics, err = c.MetricsListen.listen(); err != nil {
+		return nil, nil, err
+	}
+	sessions, err = listen(c.Socketdir, int(c.Port), c.accessOptions)
+	if err != nil && metrics != nil {
+		metrics.Close()
+	}
+	return sessions, metrics, err
+}
+
+// checkListen listens for a moment. What is in use is told, and is no error: the server
+// that runs with this configuration may be using it.
+func (c *serveCommand) checkListen(out *console) error {
+	sessions, metrics, err := c.listen()
+	if errors.Is(err, walsender.ErrSocketInUse) || errors.Is(err, unix.EADDRINUSE) {
+		out.warning(err.Error())
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, l := range sessions {
+		l.Close()
+	}
+	if metrics != nil {
+		metrics.Close()
+	}
+	return nil
+}
 
 // listen opens the Unix socket and the TCP addresses. Unless the network is open to
 // those whom rules let in, the addresses must be loopback ones.

@@ -96,7 +96,7 @@ func (m metric) tell(to chan<- prometheus.Metric, value float64, labels ...strin
 
 // Of the server.
 var (
-	buildInfo        = newMetric(prometheus.GaugeValue, "build_info", "Always 1; the label is the version of pgparallel.", "version")
+	buildInfo        = newMetric(prometheus.GaugeValue, "build_info", "Always 1; the labels are the version of pgparallel and its commit.", "version", "commit")
 	backupsNow       = newMetric(prometheus.GaugeValue, "backups", "Backups that run, by their phase.", "state")
 	backupsLimit     = newMetric(prometheus.GaugeValue, "backups_limit", "How many backups there may be at once (--max-backups).")
 	sessionsNow      = newMetric(prometheus.GaugeValue, "sessions", "Sessions that were let in and have not ended.")
@@ -131,7 +131,7 @@ func (m *serverMetrics) Describe(to chan<- *prometheus.Desc) {
 
 // Collect implements [prometheus.Collector].
 func (m *serverMetrics) Collect(to chan<- prometheus.Metric) {
-	buildInfo.tell(to, 1, version())
+	buildInfo.tell(to, 1, thisRelease().version, thisRelease().commit)
 	limit := m.server.MaxWALSenders
 	if limit <= 0 {
 		limit = walsender.DefaultMaxWALSenders

@@ -16,7 +16,7 @@ import (
 // openStopped opens what lies in the directory and does not run: a finished backup, or the
 // cluster of a server. The log says which.
 func (c *serveCommand) openStopped(log *zap.Logger) (servedCluster, error) {
-	options := datadir.DirOptions{NewestMajor: c.NewestMajor}
+	options := datadir.DirOptions{NewestMajor: c.NewestMajor, DropCache: c.DropCache}
 	backup, err := backupdir.Open(c.Pgdata, backupdir.Options{DirOptions: options, Verify: c.Verify})
 	ordinary, isOrdinary := errors.AsType[*backupdir.OrdinaryError](err)
 	switch {

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode/utf8"
 
@@ -53,22 +52,50 @@ func (s *statusScreen) table(now time.Time, backups []protocol.BackupStatus) str
 	next := make(map[string]sample, len(backups))
 	if len(backups) > 0 {
 		fmt.Fprintln(&b)
-		w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "BACKUP\tROLE\tPHASE\tDONE\tOF\t%\tRATE\tLIMIT\tLEFT\tSESSIONS\tTHROTTLED\tDAMAGED\tLABEL")
+		lines := [][]string{nil}
+		for _, c := range statusColumns {
+			lines[0] = append(lines[0], strings.Trim(c, "<"))
+		}
 		for _, backup := range backups {
-			fmt.Fprintln(w, strings.Join(s.line(now, backup), "\t"))
+			lines = append(lines, s.line(now, backup))
 			next[backup.Backup] = sample{now, backup.Streamed}
 		}
-		_ = w.Flush() // to memory
+		writeAligned(&b, lines)
 	}
 	s.last = next
 	return b.String()
 }
 
+// statusColumns are the headings; < ahead of one has its column begin on the left, as text
+// does, while numbers end on the right.
+var statusColumns = []string{"<BACKUP", "<ROLE", "<PHASE", "<DONE", "SENT", "OF", "RATE", "LIMIT", "LEFT", "SESSIONS", "THROTTLED", "DAMAGED", "<LABEL"}
+
+// writeAligned writes lines whose columns are those of statusColumns.
+func writeAligned(b *strings.Builder, lines [][]string) {
+	widths := make([]int, len(statusColumns))
+	for _, line := range lines {
+		for i, cell := range line {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	for _, line := range lines {
+		var text strings.Builder
+		for i, cell := range line {
+			space := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			if strings.HasPrefix(statusColumns[i], "<") {
+				text.WriteString(cell + space + "  ")
+			} else {
+				text.WriteString(space + cell + "  ")
+			}
+		}
+		b.WriteString(strings.TrimRight(text.String(), " ") + "\n")
+	}
+}
+
 func (s *statusScreen) line(now time.Time, b protocol.BackupStatus) []string {
 	rate := s.rate(now, b)
 	return []string{
-		b.Backup, printable(b.Role, 20), b.Phase, size(b.Streamed), known(b.Total >= 0, size(b.Total)), percent(b),
+		b.Backup, printable(b.Role, 20), b.Phase, done(b), size(b.Streamed), known(b.Total >= 0, size(b.Total)),
 		known(rate > 0, size(rate)+"/s"), limit(b.MaxRate), remaining(b, rate), fmt.Sprint(b.Sessions),
 		known(b.Throttled > 0, b.Throttled.Round(time.Second).String()), known(b.ChecksumFailures > 0, fmt.Sprint(b.ChecksumFailures)),
 		printable(b.Label, 40),
@@ -97,11 +124,15 @@ func known(is bool, text string) string {
 	return text
 }
 
-func percent(b protocol.BackupStatus) string {
+// done is how much of the backup is sent, as a bar and in per cent.
+func done(b protocol.BackupStatus) string {
+	const cells = 10
 	if b.Total <= 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%d", min(100, b.Streamed*100/b.Total))
+	share := min(1, float64(b.Streamed)/float64(b.Total))
+	full := int(share * cells)
+	return fmt.Sprintf("%s%s %3d%%", strings.Repeat("█", full), strings.Repeat("░", cells-full), int(share*100))
 }
 
 func limit(kBps int) string {

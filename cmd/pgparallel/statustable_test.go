@@ -22,9 +22,9 @@ func TestStatusTable(t *testing.T) {
 	screen := &statusScreen{last: map[string]sample{}}
 	want := `2026-11-27 20:00:00 UTC  2 backups
 
-BACKUP    ROLE                  PHASE     DONE     OF     %   RATE      LIMIT      LEFT   SESSIONS  THROTTLED  DAMAGED  LABEL
-0b19fc12  nightly               running   20 GB    50 GB  40  205 MB/s  1024 MB/s  2m31s  5         4s         2        all of it?[2J
-2c33dbb0  a role with a very …  starting  0 bytes  -      -   -         none       -      1         -          -        -
+BACKUP    ROLE                  PHASE     DONE                SENT     OF      RATE      LIMIT   LEFT  SESSIONS  THROTTLED  DAMAGED  LABEL
+0b19fc12  nightly               running   ████░░░░░░  40%    20 GB  50 GB  205 MB/s  1024 MB/s  2m31s         5         4s        2  all of it?[2J
+2c33dbb0  a role with a very …  starting  -                0 bytes      -         -       none      -         1          -        -  -
 `
 	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(screen.table(now, backups), "\n")); diff != "" {
 		t.Error(diff)

@@ -61,7 +61,7 @@ func serve(t *testing.T, dir string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(build(t, "github.com/pgparallel/pgparallel/cmd/pgparallel"), "serve", "-D", dir, "-k", sock)
+	cmd := exec.Command(build(t, "github.com/pgparallel/pgparallel/cmd/pgparallel"), "serve", "-D", dir, "-k", sock, "--allow-root")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
