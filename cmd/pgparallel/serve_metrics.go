@@ -107,6 +107,16 @@ var (
 	checksumFailures = newMetric(prometheus.CounterValue, "checksum_failures_total", "Damaged pages that were sent in all backups.")
 )
 
+// Of the cache of digests (§8.3).
+var (
+	digestHits    = newMetric(prometheus.CounterValue, "digest_cache_hits_total", "Digests of files that were found in the cache.")
+	digestMisses  = newMetric(prometheus.CounterValue, "digest_cache_misses_total", "Digests that were not found there, those that another session was computing included.")
+	digestShared  = newMetric(prometheus.CounterValue, "digest_cache_shared_total", "Digests that another session was computing at that moment.")
+	digestKept    = newMetric(prometheus.CounterValue, "digest_cache_kept_total", "Digests that the cache took.")
+	digestDropped = newMetric(prometheus.CounterValue, "digest_cache_dropped_total", "Digests that the cache did not take, or let go to make room.")
+	digestSaved   = newMetric(prometheus.CounterValue, "digest_cache_saved_bytes_total", "Bytes of files that were not read, thanks to the cache.")
+)
+
 // Of a backup that runs.
 var (
 	backupStart            = newMetric(prometheus.GaugeValue, "backup_start_timestamp_seconds", "When the backup was started.", "backup")
@@ -123,6 +133,7 @@ var (
 func (m *serverMetrics) Describe(to chan<- *prometheus.Desc) {
 	for _, one := range []metric{
 		buildInfo, backupsNow, backupsLimit, sessionsNow, sessionsLimit, sentBytes, filesSent, throttledSeconds, checksumFailures,
+		digestHits, digestMisses, digestShared, digestKept, digestDropped, digestSaved,
 		backupStart, backupSentBytes, backupTotalBytes, backupFiles, backupSessions, backupMaxRate, backupThrottledSeconds, backupChecksumFailures,
 	} {
 		to <- one.Desc
@@ -144,6 +155,14 @@ func (m *serverMetrics) Collect(to chan<- prometheus.Metric) {
 	filesSent.tell(to, float64(all.FilesSent))
 	throttledSeconds.tell(to, all.Throttled.Seconds())
 	checksumFailures.tell(to, float64(all.ChecksumFailures))
+
+	digests := m.server.Digests.Stats()
+	digestHits.tell(to, float64(digests.Hits))
+	digestMisses.tell(to, float64(digests.Misses))
+	digestShared.tell(to, float64(digests.Shared))
+	digestKept.tell(to, float64(digests.Kept))
+	digestDropped.tell(to, float64(digests.Dropped))
+	digestSaved.tell(to, float64(digests.BytesSaved))
 
 	states := map[sharedstate.State]int{sharedstate.Starting: 0, sharedstate.Running: 0, sharedstate.Stopping: 0}
 	told := map[string]bool{}

@@ -31,6 +31,7 @@ func TestMetrics(t *testing.T) {
 	none := s.scrape(t)
 	none.expect(t, `pgparallel_backups{state="running"}`, 0)
 	none.expect(t, "pgparallel_sent_bytes_total", 0)
+	none.expect(t, "pgparallel_digest_cache_hits_total", 0)
 	none.expect(t, `pgparallel_backups_finished_total{result="completed"}`, 0)
 	if !none.has("go_goroutines") || !none.has("process_open_fds") || !none.has("pgparallel_build_info") {
 		t.Error("metrics of the process, or build_info, are missing")
