@@ -57,7 +57,8 @@ func TestServe_DropCache(t *testing.T) {
 			}
 		}
 		t.Logf("%s: %d of %d pages cached before, %d lost, %d gained", test.name, count(before), len(before), lost, gained)
-		if most := len(before) / 100; lost > 0 || !test.keepsAll && gained > most || test.keepsAll && gained < len(before)-count(before) {
+		// The kernel may need the memory for others.
+		if most := len(before) / 100; lost > most || !test.keepsAll && gained > most || test.keepsAll && gained < len(before)-count(before) {
 			t.Errorf("%s: of %d cached pages %d are gone, and %d came", test.name, count(before), lost, gained)
 		}
 		s.signal(unix.SIGTERM)

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
@@ -81,8 +82,12 @@ func TestMetrics(t *testing.T) {
 	must(t, worker.Close(t.Context()))
 	run(t, backup(t, s.socketDir, filepath.Join(t.TempDir(), "copy"), "--no-sync"))
 	s.stop(t, func() {
+		const failed = `pgparallel_backups_finished_total{result="failed"}` // its leader's end is noticed some time
 		ended := s.scrape(t)
-		ended.expect(t, `pgparallel_backups_finished_total{result="failed"}`, 1)
+		for deadline := time.Now().Add(patience); ended.values[failed] == 0 && time.Now().Before(deadline); {
+			ended = s.scrape(t)
+		}
+		ended.expect(t, failed, 1)
 		ended.expect(t, `pgparallel_backups_finished_total{result="damaged"}`, 1)
 		ended.expect(t, "pgparallel_checksum_failures_total", 1)
 	})
