@@ -185,7 +185,7 @@ func startProgram(ts *testscript.TestScript, neg bool, args []string) {
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(variable string) bool {
 		return strings.HasPrefix(variable, "PGPARALLEL_") && !strings.HasPrefix(variable, allowRoot) // those of tests
 	})
-	for _, name := range []string{"PGDATA", "PGPARALLEL_CONFIG", "PGPARALLEL_LOG_FORMAT", "PGPARALLEL_LOG_LEVLE"} {
+	for _, name := range []string{"PGDATA", "PGPARALLEL_CONFIG", "PGPARALLEL_LOG_FORMAT", environmentPrefix + "LOG_LEVLE"} {
 		if value := ts.Getenv(name); value != "" {
 			cmd.Env = append(cmd.Env, name+"="+value)
 		}

@@ -33,9 +33,9 @@ Options:
                          only if no server runs on it, on whatever machine
       --verify           verify the checksum of each file of a backup by its
                          manifest before the file is sent, not its size alone
-      --drop-cache       drop from the page cache what a backup has read and what
-                         was not there before, so that the database keeps there
-                         what it works with (Linux)
+      --drop-cache       drop from the page cache what a backup has read and was
+                         not there before, so that the database keeps there what
+                         it works with (Linux)
       --newest-major=NUM try versions of PostgreSQL after 19, up to this one,
                          and betas, as if they were 19: for tests only
       --config=FILE      take options from this file; see below
