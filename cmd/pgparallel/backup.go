@@ -93,7 +93,7 @@ Connection options:
   -W, --password         force password prompt (should happen automatically)
 
 The exit status is 0 if the backup is whole, 1 if it failed, 2 if the arguments
-are wrong, and 3 if it is complete, and has pages that the cluster has damaged.
+are wrong, and 3 if it is complete, with pages that are damaged in the cluster.
 
 SIGINT, SIGTERM, SIGHUP and SIGQUIT end the backup and remove what it has
 written. One that comes again more than a second later, SIGHUP excepted, ends it
