@@ -19,7 +19,7 @@ import (
 // cluster.
 func TestServeBackup_9_3(t *testing.T) {
 	m := newMajorCluster(t, postgres.Require(t))
-	m.testServeBackup(t, "ours in tar", sourceBackup{options: []string{"-F", "t", "-X", "stream"}})
+	m.testServeBackup(t, "ours in tar", sourceBackup{options: []string{"-F", "t", "-X", "stream"}}, true, true)
 	t.Run("standby", m.testStandbyOfBackup)
 }
 
@@ -38,7 +38,8 @@ var sourceBackups = []struct {
 }
 
 // TestServeBackup_9_3_Long is TestServeBackup_9_3 for all versions, each with a backup of
-// another kind; with PGPARALLEL_LONG=all each with every kind.
+// another kind, and copies by this client and by pg_basebackup in turn; with
+// PGPARALLEL_LONG=all each with every kind, and both copies.
 func TestServeBackup_9_3_Long(t *testing.T) {
 	longtest.Mark(t)
 	majors := postgres.Majors()
@@ -48,7 +49,8 @@ func TestServeBackup_9_3_Long(t *testing.T) {
 			for k, source := range sourceBackups {
 				inPlace := major == 15 && source.stock && source.has("-F t") // it leaves tablespaces in place out of archives
 				if (i == k || longtest.Whole()) && !inPlace {
-					m.testServeBackup(t, source.name, source.sourceBackup)
+					odd := i%2 != 0
+					m.testServeBackup(t, source.name, source.sourceBackup, odd || longtest.Whole(), !odd || longtest.Whole())
 				}
 			}
 			if i == len(majors)-1 || longtest.Whole() {
@@ -68,9 +70,9 @@ func (b sourceBackup) has(option string) bool {
 	return strings.Contains(strings.Join(b.options, " "), option)
 }
 
-// testServeBackup takes a backup of the cluster, makes copies of that, and has PostgreSQL judge
-// them.
-func (m *majorCluster) testServeBackup(t *testing.T, name string, source sourceBackup) {
+// testServeBackup takes a backup of the cluster, makes copies of that by this client, by
+// pg_basebackup or by both, and has PostgreSQL judge them.
+func (m *majorCluster) testServeBackup(t *testing.T, name string, source sourceBackup, ours, stock bool) {
 	t.Run(name, func(t *testing.T) {
 		taken := m.newTarget(t)
 		stop := m.StartLoad(t)
@@ -81,31 +83,40 @@ func (m *majorCluster) testServeBackup(t *testing.T, name string, source sourceB
 		if source.has("-F t") && source.stock {
 			from.tablespace = m.tablespace // tablespace_map has it, for -T does nothing to archives
 		}
-		wal := []string{}
-		if source.has("-X none") {
-			wal = []string{"-X", "none"}
+		if ours {
+			m.copyBackup(t, source, taken, from, served)
 		}
-		plain, tar := m.newTarget(t), m.newTarget(t)
-		from.backUp(t, served, plain, append(wal, "-j", "4")...)
-		from.backUp(t, served, tar, append(wal, "-j", "4", "-F", "t")...)
-		if len(wal) > 0 {
-			plain.own(t)
-			m.verify(t, plain, "--no-parse-wal")
-			return
+		if stock && !source.has("-X none") {
+			target := m.newTarget(t)
+			from.stockBackUp(t, served, target, "-P") // its WAL is streamed, by default
+			m.verify(t, target)
+			m.checkStarted(t, target)
+			from.stockBackUp(t, served, m.newTarget(t), "-X", "fetch", "-F", "t")
 		}
-		succeed(t, command(t, "verify", tar.dir))
-		m.verify(t, plain)
-		if diff := cmp.Diff(source.label(t, taken), read(t, filepath.Join(plain.dir, "backup_label"))); diff != "" {
-			t.Errorf("label (-backup +copy):\n%s", diff)
-		}
-		m.checkStarted(t, plain)
-
-		stock := m.newTarget(t)
-		from.stockBackUp(t, served, stock, "-P") // its WAL is streamed, by default
-		m.verify(t, stock)
-		m.checkStarted(t, stock)
-		from.stockBackUp(t, served, m.newTarget(t), "-X", "fetch", "-F", "t")
 	})
+}
+
+// copyBackup copies the backup that is served, in both formats.
+func (m *majorCluster) copyBackup(t *testing.T, source sourceBackup, taken, from place, served *server) {
+	t.Helper()
+	wal := []string{}
+	if source.has("-X none") {
+		wal = []string{"-X", "none"}
+	}
+	plain, tar := m.newTarget(t), m.newTarget(t)
+	from.backUp(t, served, plain, append(wal, "-j", "4")...)
+	from.backUp(t, served, tar, append(wal, "-j", "4", "-F", "t")...)
+	if len(wal) > 0 {
+		plain.own(t)
+		m.verify(t, plain, "--no-parse-wal")
+		return
+	}
+	succeed(t, command(t, "verify", tar.dir))
+	m.verify(t, plain)
+	if diff := cmp.Diff(source.label(t, taken), read(t, filepath.Join(plain.dir, "backup_label"))); diff != "" {
+		t.Errorf("label (-backup +copy):\n%s", diff)
+	}
+	m.checkStarted(t, plain)
 }
 
 // take takes a backup of the cluster that runs.
