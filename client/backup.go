@@ -30,6 +30,7 @@ func Backup(ctx context.Context, o Options) (Result, error) {
 	if b.out, err = newOutput(o, &b.events); err != nil {
 		return Result{}, err
 	}
+	b.refresh, _ = b.out.(output.Refresher)
 	if b.dialer, err = b.newDialer(); err != nil {
 		return Result{}, err
 	}
@@ -74,6 +75,9 @@ type backup struct {
 	cluster     cluster
 	tablespaces []protocol.Tablespace // before START_BACKUP
 	out         output.Output
+	refresh     output.Refresher // out, where it begins with an earlier backup; else nil
+	kept        kept             // of that
+	order       []int32          // in which files are fetched
 	started     protocol.BackupStart
 	listing     *output.Listing
 	initForks   map[string]int64 // that the copy lacks: when changed, by path
@@ -111,6 +115,7 @@ func (b *backup) run(ctx context.Context) error {
 		{"join backup", b.joinBackup},
 		{"list files", b.listFiles},
 		{"create directories", b.createDirectories},
+		{"compare files", b.compareFiles},
 		{"copy files", b.copyFiles},
 		{"copy control file", b.copyControlFile},
 		{"find init forks", b.findInitForks},
@@ -153,9 +158,14 @@ func (b *backup) result() Result {
 		StopPtr:      b.stopped.StopPtr,
 		StopTimeline: b.stopped.StopTimeline,
 		HasLabel:     b.stopped.Label != "",
-		Files:        b.progress.files.Load(),
-		Bytes:        b.progress.bytes.Load(),
+		Files:        b.progress.files.Load() - b.kept.files,
+		Bytes:        b.progress.bytes.Load() - b.kept.bytes,
+		KeptFiles:    b.kept.files,
+		KeptBytes:    b.kept.bytes,
 		Vanished:     b.excuses.vanished,
+	}
+	if b.refresh != nil {
+		r.RemovedFiles = b.refresh.Removed()
 	}
 	if b.wal != nil {
 		r.WALFiles = int64(b.wal.Len())

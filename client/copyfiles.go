@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"time"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/client/internal/wire"
@@ -22,11 +21,9 @@ func (b *backup) newReceiver() receiver {
 }
 
 func (b *backup) copyFiles(ctx context.Context) error {
-	copying, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	t := &transfer{
 		files:      &b.listing.Files,
-		queue:      newQueue(b.listing.Files.Sorted(output.LargestFirst)),
+		queue:      newQueue(b.order),
 		jobs:       b.Jobs,
 		minJobs:    b.MinJobs,
 		tell:       b.events.tell,
@@ -39,21 +36,7 @@ func (b *backup) copyFiles(ctx context.Context) error {
 		w.receiver = b.newReceiver()
 		w.pages = b.cluster.verifiesPages
 	}
-	// The leader is idle while the workers copy. The server aborts the backup when
-	// the leader's connection is lost.
-	leader := b.guardLeader(cancel)
-	err := t.copyAll(copying, b.workers)
-	if isAborted(err) {
-		// The server aborts a backup whose leader is lost: it is that loss
-		// that is to be told, if it is known soon.
-		select {
-		case <-leader.done:
-		case <-time.After(time.Second):
-		}
-	}
-	if lost := leader.stop(); lost != nil {
-		return lost
-	}
+	err := b.whileLed(ctx, func(copying context.Context) error { return t.copyAll(copying, b.workers) })
 	if err == nil {
 		b.events.tell(LevelVerbose, "%v", &t.ways)
 	}

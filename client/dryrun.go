@@ -59,7 +59,7 @@ type PlannedWorker struct {
 }
 
 // DryRun finds out what [Backup] would do with the same options, and whether it could:
-// it connects as often, and asks for the same lists. Nothing is created or removed, and no
+// it connects as often, and asks for the same lists. Options.Refresh is refused. Nothing is created or removed, and no
 // backup is started; a replication slot that the backup would create is tried as a
 // temporary one that keeps no WAL. What stands in the way of the backup, as far as it can
 // be known without one, is the error. Progress and NoClean mean nothing here.
@@ -67,6 +67,9 @@ func DryRun(ctx context.Context, o Options) (Plan, error) {
 	o, err := o.withDefaults()
 	if err != nil {
 		return Plan{}, err
+	}
+	if o.Refresh {
+		return Plan{}, wrongOption("%s cannot be tried out: what differs is known when the server has read its files for a backup", "Refresh")
 	}
 	b := &backup{Options: o, events: events{log: o.Log}}
 	if b.out, err = newOutput(o, &b.events); err != nil {

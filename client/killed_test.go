@@ -24,7 +24,8 @@ const (
 	killedWAL = "CLIENT_TEST_KILLED_WALDIR"
 	killedOld = "CLIENT_TEST_KILLED_OLD" // a tablespace's location, to be mapped
 	killedNew = "CLIENT_TEST_KILLED_NEW"
-	killedTar = "CLIENT_TEST_KILLED_TAR" // in tar format where it is not empty
+	killedTar = "CLIENT_TEST_KILLED_TAR"     // in tar format where it is not empty
+	killedRef = "CLIENT_TEST_KILLED_REFRESH" // "yes" refreshes, "in place" where the backup is
 )
 
 // RunKilledBackup is what the test program does instead of tests where its
@@ -47,6 +48,10 @@ func RunKilledBackup() bool {
 	if os.Getenv(killedTar) != "" {
 		o.Archive = &ArchiveOptions{}
 	}
+	if how := os.Getenv(killedRef); how != "" {
+		o.Refresh, o.InPlace = true, how == "in place"
+		o.NoSync, o.NoVerifyChecksums = true, true
+	}
 	if old := os.Getenv(killedOld); old != "" {
 		o.TablespaceMap = map[string]string{old: os.Getenv(killedNew)}
 	}
@@ -62,6 +67,9 @@ func killIn(t *testing.T, step, dsn string, o Options) (said string) {
 	command.Env = append(os.Environ(), killedIn+"="+step, killedDir+"="+o.Dir, killedDSN+"="+dsn, killedWAL+"="+o.WAL.Dir)
 	if o.Archive != nil {
 		command.Env = append(command.Env, killedTar+"=yes")
+	}
+	if o.Refresh {
+		command.Env = append(command.Env, killedRef+"="+map[bool]string{false: "yes", true: "in place"}[o.InPlace])
 	}
 	for from, to := range o.TablespaceMap {
 		command.Env = append(command.Env, killedOld+"="+from, killedNew+"="+to)

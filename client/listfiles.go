@@ -40,7 +40,9 @@ func (b *backup) listFiles(context.Context) error {
 	if err := b.out.Check(b.listing); err != nil {
 		return err
 	}
-	b.warnOfSpace()
+	if b.refresh == nil { // what is kept needs no room
+		b.warnOfSpace()
+	}
 	return nil
 }
 

@@ -19,7 +19,11 @@ func newOutput(o Options, log output.Log) (output.Output, error) {
 	if archives.Out != nil {
 		return tarball.New(archives), nil
 	}
-	tree, err := datatree.New(datatree.Config{Dir: o.Dir, WALDir: o.WAL.Dir, Force: o.Force, NoSync: o.NoSync, SyncMethod: o.SyncMethod, NoClean: o.NoClean, Log: log})
+	config := datatree.Config{Dir: o.Dir, WALDir: o.WAL.Dir, Force: o.Force, NoSync: o.NoSync, SyncMethod: o.SyncMethod, NoClean: o.NoClean, Log: log}
+	if o.Refresh {
+		return newRefresh(config, o.InPlace)
+	}
+	tree, err := datatree.New(config)
 	if err != nil {
 		return nil, err
 	}
@@ -28,4 +32,13 @@ func newOutput(o Options, log output.Log) (output.Output, error) {
 	}
 	archives.Tree = tree
 	return tarball.New(archives), nil
+}
+
+// newRefresh returns no nil pointer as an Output.
+func newRefresh(c datatree.Config, inPlace bool) (output.Output, error) {
+	tree, err := datatree.NewRefresh(c, inPlace)
+	if err != nil {
+		return nil, err
+	}
+	return tree, nil
 }

@@ -99,6 +99,23 @@ type Options struct {
 	// be started from, or may use, is none such.
 	Force bool
 
+	// Refresh makes the new backup of the one that is in Dir, finished or not, and copies only
+	// what differs from the server by the digests of files and their blocks (§8.3): what is kept is
+	// read, here and there, and not believed for its name or time. A finished backup stays as
+	// it is until the new one takes its place, at once; until then no server may be started from
+	// it. It is made beside it, in Dir with ".pgparallel-refresh" behind it, and of the same
+	// blocks or files where the file system can share them. An unfinished one, of a Backup
+	// that was killed, or left its files by NoClean, is taken up where it is. Where Dir is absent or
+	// empty, all is copied. A backup that a server was started from is refused ([ErrStarted]),
+	// as is another cluster's, one in tar format, and a server that has no digests.
+	Refresh bool
+
+	// InPlace has Refresh change a finished backup where it is. From the first change on it
+	// is an unfinished one. It needs no second directory, so that a backup with tablespaces
+	// or WAL in directories of their own can be refreshed in no other way
+	// ([ErrNeedsInPlace]), and less room.
+	InPlace bool
+
 	NoDescriptors     bool // do not take files by descriptors where the server offers them (§8.4), but all over the connection
 	NoVerifyChecksums bool // do not have the server verify the checksums of pages
 	NoSync            bool // do not wait until the backup is on disk: for tests only
@@ -222,7 +239,7 @@ func (o Options) withDefaults() (Options, error) {
 		return o, err
 	}
 	for _, check := range []func(*Options) error{
-		(*Options).checkTarget, (*Options).checkArchive, (*Options).checkWAL, (*Options).checkNumbers,
+		(*Options).checkTarget, (*Options).checkArchive, (*Options).checkRefresh, (*Options).checkWAL, (*Options).checkNumbers,
 	} {
 		if err := check(&o); err != nil {
 			return o, err
@@ -319,6 +336,18 @@ func (o *Options) checkArchive() error {
 		return wrongOption("WAL directory location can only be specified in plain mode", "WAL.Dir", "Archive")
 	case o.Archive.Output != nil && o.WAL.Method == WALStream:
 		return wrongOption("cannot stream write-ahead logs in tar mode to stdout", "WAL.Method", "Archive.Output")
+	}
+	return nil
+}
+
+func (o *Options) checkRefresh() error {
+	switch {
+	case o.Refresh && o.Archive != nil:
+		return wrongOption("%s needs a backup in plain format: what is in an archive cannot be changed by itself", "Refresh", "Archive")
+	case o.Refresh && o.Force:
+		return wrongOption("%s and %s are incompatible options", "Refresh", "Force")
+	case o.InPlace && !o.Refresh:
+		return wrongOption("%s needs %s", "InPlace", "Refresh")
 	}
 	return nil
 }

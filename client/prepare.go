@@ -167,6 +167,9 @@ func (b *backup) listTablespaces(context.Context) error {
 // createTarget claims all directories, so that what is wrong with one of them is known
 // before the checkpoint.
 func (b *backup) createTarget(ctx context.Context) error {
+	if err := b.checkEarlier(); err != nil {
+		return err
+	}
 	if _, err := b.locate(); err != nil {
 		return err
 	}

@@ -33,8 +33,11 @@ type Result struct {
 	StopPtr      protocol.LSN      // where the backup is consistent; 0: not known (§4.3)
 	StopTimeline protocol.Timeline // of StopPtr
 	HasLabel     bool              // false: the backup starts without recovery
-	Files        int64             // data files received, WAL excepted
-	Bytes        int64             // their size
+	Files        int64             // data files received, all of them or parts, WAL excepted
+	Bytes        int64             // how much of them was received
+	KeptFiles    int64             // files of an earlier backup that were kept as they were (Options.Refresh)
+	KeptBytes    int64             // how much was kept, of these files and of those that were received in parts
+	RemovedFiles int64             // files of the earlier backup that the server does not have
 	WALFiles     int64             // segments and history files received
 	Vanished     int64             // files dropped on the server meanwhile, which WAL replay makes up for (§5.2)
 }

@@ -86,7 +86,7 @@ type request struct {
 // copyAll lets the workers, at least one, copy what the transfer has, and returns when
 // all is there or the first of them has failed; none is at work then.
 func (t *transfer) copyAll(ctx context.Context, workers []*worker) error {
-	for i := range int32(t.files.Len()) {
+	for _, i := range t.queue.order {
 		t.waiting.Add(t.files.At(i).Size)
 	}
 	workers = slices.DeleteFunc(slices.Clone(workers), func(w *worker) bool { return w.left })

@@ -43,7 +43,7 @@ func (s *session) listDigests(ctx context.Context, c grammar.ListFiles) (bytes i
 }
 
 func parseAlgorithm(name string) (manifest.ChecksumAlgorithm, error) {
-	algorithm, err := manifest.ParseChecksumAlgorithm(name)
+	algorithm, err := manifest.ParseDigestAlgorithm(name)
 	if err != nil {
 		return 0, protocol.Errorf(protocol.CodeInvalidParameterValue, "%v", err)
 	}

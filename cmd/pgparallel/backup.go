@@ -57,6 +57,8 @@ General options:
   -V, --version          output version information, then exit
       --dry-run          show what would be done, and do nothing
       --force            remove what a killed backup has left in the directories
+      --in-place         with --refresh: change the old backup where it is; it
+                         is none then until the new one is complete
       --json             write progress and result to standard output, each a
                          JSON object in a line
       --manifest-checksums=SHA{224,256,384,512}|CRC32C|NONE
@@ -72,6 +74,9 @@ General options:
       --no-slot          prevent creation of temporary replication slot
       --no-verify-checksums
                          do not verify checksums
+      --refresh          make the new backup of the one in the directory, or of
+                         what a killed one has left there, and copy only what
+                         differs
       --sync-method=METHOD
                          set method for syncing files to disk: fsync, or syncfs
                          on Linux (default: the faster one that is safe)
@@ -165,10 +170,13 @@ func (c *backupCommand) perform(out *console, lines *jsonLines) error {
 // if there is nothing.
 func (c *backupCommand) hint(err error) string {
 	if errors.Is(err, client.ErrUnfinished) {
-		return "Use --force to remove it first."
+		return "Use --refresh to take it up, or --force to remove it first."
 	}
 	if space, ok := errors.AsType[*client.TablespaceError](err); ok {
 		return fmt.Sprintf("Use -T %s=NEWDIR to relocate the tablespace.", strings.ReplaceAll(space.Location, "=", `\=`))
+	}
+	if errors.Is(err, client.ErrNeedsInPlace) {
+		return "Use --in-place to change it where it is; until the new backup is complete, there is none then."
 	}
 	if missing, ok := errors.AsType[*noPasswordError](err); ok {
 		return missing.hint()
@@ -202,6 +210,9 @@ func (c *backupCommand) backup(ctx context.Context, out *console, lines *jsonLin
 		}
 	}
 	result, err := client.Backup(ctx, options)
+	if c.Refresh && (err == nil || errors.Is(err, client.ErrChecksum)) {
+		out.info(refreshedText(result))
+	}
 	if c.JSON && (err == nil || errors.Is(err, client.ErrChecksum)) {
 		lines.result(result, options, err)
 		if lost := out.outputError(); lost != nil {
@@ -212,6 +223,13 @@ func (c *backupCommand) backup(ctx context.Context, out *console, lines *jsonLin
 		}
 	}
 	return err
+}
+
+// refreshedText says what a refresh has saved.
+func refreshedText(r client.Result) string {
+	whole := max(r.Bytes+r.KeptBytes, 1)
+	return fmt.Sprintf("kept %s of an earlier backup (%d files whole), fetched %s (%.1f %%), removed %d files",
+		sizeText(r.KeptBytes), r.KeptFiles, sizeText(r.Bytes), 100*float64(r.Bytes)/float64(whole), r.RemovedFiles)
 }
 
 // tell prints an event of a backup.

@@ -44,6 +44,8 @@ type runOptions struct {
 	MinJobs workerCount
 	DryRun  bool
 	Force   bool
+	Refresh bool
+	InPlace bool
 	JSON    bool `name:"json"`
 	Timeout silenceLength
 }
@@ -93,6 +95,8 @@ func (c *backupCommand) options(log func(client.Event)) (client.Options, error) 
 		FastCheckpoint:    c.Checkpoint.fast,
 		MaxRate:           int(c.MaxRate),
 		Force:             c.Force,
+		Refresh:           c.Refresh,
+		InPlace:           c.InPlace,
 		NoVerifyChecksums: c.NoVerifyChecksums,
 		NoDescriptors:     c.NoDescriptors,
 		NoSync:            c.NoSync,
@@ -125,6 +129,8 @@ func (c *backupCommand) checkFlags() error {
 		return usagef("only a backup in tar format can be written to stdout")
 	case c.JSON && !c.DryRun && c.Pgdata == "-":
 		return usagef("--json and a backup to stdout are incompatible options")
+	case c.DryRun && c.Refresh:
+		return usagef("--dry-run and --refresh are incompatible options")
 	case c.NoManifest && c.ManifestChecksums != nil:
 		return usagef("--no-manifest and --manifest-checksums are incompatible options")
 	case c.Progress && c.NoEstimateSize:
@@ -136,7 +142,7 @@ func (c *backupCommand) checkFlags() error {
 // flagNames are the flags by the fields of [client.Options] that they set.
 var flagNames = map[string]string{
 	"Archive": "--format=tar", "Archive.Compression": "--compress", "Archive.Output": "--pgdata=-",
-	"ConnInfo": "--dbname", "Dir": "--pgdata", "FastCheckpoint": "--checkpoint", "Force": "--force", "Jobs": "--jobs",
+	"ConnInfo": "--dbname", "Dir": "--pgdata", "InPlace": "--in-place", "Refresh": "--refresh", "FastCheckpoint": "--checkpoint", "Force": "--force", "Jobs": "--jobs",
 	"Label": "--label", "Manifest.Checksums": "--manifest-checksums", "Manifest.ForceEncode": "--manifest-force-encode",
 	"Manifest.Omit": "--no-manifest", "MaxRate": "--max-rate", "MinJobs": "--min-jobs", "NoClean": "--no-clean",
 	"NoDescriptors": "--no-descriptors", "NoSync": "--no-sync", "NoVerifyChecksums": "--no-verify-checksums",

@@ -52,6 +52,25 @@ func TestChecksum(t *testing.T) {
 	}
 }
 
+// XXH128 compares files, and no manifest has it. The sum is that of xxhsum -H2.
+func TestParseDigestAlgorithm(t *testing.T) {
+	a, err := manifest.ParseDigestAlgorithm("xxh128")
+	if err != nil || a != manifest.ChecksumXXH128 {
+		t.Fatalf("xxh128: %v, %v", a, err)
+	}
+	h := a.New()
+	h.Write([]byte("abc"))
+	if got := hex.EncodeToString(h.Sum(nil)); got != "06b05ab6733a618578af5f94892f3950" || len(got) != 2*a.Size() {
+		t.Errorf("XXH128 of abc is %s", got)
+	}
+	if a, err := manifest.ParseDigestAlgorithm("sha256"); err != nil || a != manifest.ChecksumSHA256 {
+		t.Errorf("sha256: %v, %v", a, err)
+	}
+	if _, err := manifest.ParseChecksumAlgorithm("XXH128"); err == nil {
+		t.Error("a manifest can have XXH128")
+	}
+}
+
 // A manifest has the CRC's bytes as they lie in memory: least significant first.
 func TestChecksumCRC32COfNothing(t *testing.T) {
 	if got := hex.EncodeToString(manifest.ChecksumCRC32C.New().Sum(nil)); got != "00000000" {

@@ -22,7 +22,8 @@ type claimed struct {
 	root     *os.Root
 	device   uint64          // of its file system
 	marker   *os.File        // locked; nil where owner's marker has the lock
-	adopted  bool            // it held an unfinished backup, which is gone
+	adopted  bool            // it held an unfinished backup, which is gone, or kept
+	kept     bool            // what it held is still there, see Refresh, and is never removed as a whole
 	made     []madeDirectory // itself the last; empty: it was there
 	unsynced error           // why the file system does not make names durable; nil: it does
 	changed  bool            // it was there, and had another mode:
@@ -67,16 +68,7 @@ func (t *Tree) claim(path string) (p *claimed, err error) {
 	if err := p.makeDirectories(t.dirMode); err != nil {
 		return p, err
 	}
-	// Once more: only now is it certain that nobody else had it.
-	err = checkVacant(path, t.main)
-	switch {
-	case err == nil:
-		err = p.mark(!t.NoSync)
-	case t.Force && errors.Is(err, ErrUnfinished):
-		t.Log.Info("removing unfinished backup in directory %q", path)
-		err = p.adopt(!t.NoSync)
-	}
-	if err != nil {
+	if err := t.take(p); err != nil {
 		return p, err
 	}
 	if len(p.made) > 0 {
@@ -90,6 +82,46 @@ func (t *Tree) claim(path string) (p *claimed, err error) {
 		}
 	}
 	return p, t.addFileSystem(p)
+}
+
+// take makes the directory this backup's, or fails.
+func (t *Tree) take(p *claimed) error {
+	if link, ours := t.earlierPart(p.path); ours {
+		if p.owner == nil {
+			return p.takeFinished(t.finished)
+		}
+		return p.takePart(t.finished, link, !t.NoSync)
+	}
+	// Once more: only now is it certain that nobody else had it.
+	err := checkVacant(p.path, t.main)
+	switch {
+	case err == nil:
+		return p.mark(!t.NoSync)
+	case t.keep && errors.Is(err, ErrUnfinished):
+		t.Log.Info("taking up unfinished backup in directory %q", p.path)
+		return p.adopt(!t.NoSync)
+	case t.Force && errors.Is(err, ErrUnfinished):
+		t.Log.Info("removing unfinished backup in directory %q", p.path)
+		if err := p.adopt(!t.NoSync); err != nil {
+			return err
+		}
+		p.kept = false
+		return p.clear()
+	}
+	return err
+}
+
+// earlierPart reports whether a directory is a part of the finished backup that is kept, and by
+// which link, which its data directory has none of.
+func (t *Tree) earlierPart(path string) (link string, ours bool) {
+	if t.finished == nil {
+		return "", false
+	}
+	if path == t.Dir {
+		return "", true
+	}
+	link = t.finished.part(path)
+	return link, link != ""
 }
 
 // mark makes the directory this backup's. Of two backups that find a directory empty, one
@@ -137,8 +169,8 @@ func (p *claimed) inode() uint64 {
 	return inodeOf(info)
 }
 
-// adopt makes the directory of an unfinished backup this backup's, and removes what it
-// holds. Nobody else can do so at the same time, or finish that backup, and at no time is
+// adopt makes the directory of an unfinished backup this backup's, with what it holds.
+// Nobody else can do so at the same time, or finish that backup, and at no time is
 // the directory without a file that says that it is unfinished.
 func (p *claimed) adopt(sync bool) error {
 	c, err := lockLeftover(p.path, p.owner)
@@ -157,8 +189,8 @@ func (p *claimed) adopt(sync bool) error {
 		root.Close()
 		return err
 	}
-	p.root, p.adopted = root, true
-	return p.clear()
+	p.root, p.adopted, p.kept = root, true, true
+	return nil
 }
 
 // replaceMarker replaces the marker of the unfinished backup, if it has one.

@@ -136,7 +136,7 @@ func (c *contents) hasWritten(name string, part bool) bool {
 // written, and that no cluster and no other file system lies below.
 func (c *leftover) checkContents(dir string) error {
 	foreign := func(name, what string) error {
-		return fmt.Errorf("directory %q is not empty, and --force removes only what a backup has written: %q %s", dir, filepath.Join(dir, name), what)
+		return fmt.Errorf("directory %q is not empty, and only what a backup has written is ever removed: %q %s", dir, filepath.Join(dir, name), what)
 	}
 	top, err := c.root.Stat(".")
 	if err != nil {
@@ -162,6 +162,7 @@ func (c *leftover) checkContents(dir string) error {
 			}
 		}
 		switch base := path.Base(name); {
+		case name == output.ControlFile && c.finished:
 		case base == "postmaster.pid", base == "pg_control" && path.Base(path.Dir(name)) == "global":
 			return foreign(name, "belongs to a cluster")
 		case base == "PG_VERSION" && (c.part && name == base || !versionFile.MatchString(name)):

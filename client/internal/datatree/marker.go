@@ -140,8 +140,9 @@ type leftover struct {
 	file  *os.File  // what says that it is unfinished, locked
 	owner *leftover // that of the data directory; nil: this is it, or it is ours
 
-	part   bool      // the directory of a tablespace or of WAL
-	listed *contents // what the backup has written; nil: the marker does not say it
+	part     bool      // the directory of a tablespace or of WAL
+	finished bool      // it is a finished backup, with pg_control
+	listed   *contents // what the backup has written; nil: the marker does not say it
 }
 
 // lockLeftover locks the unfinished backup in a directory. Where main is not nil, it is the

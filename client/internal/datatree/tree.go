@@ -40,6 +40,8 @@ type Tree struct {
 	wal             *claimed            // nil: pg_wal is a directory like others
 	order           []*claimed          // all of them, as they were claimed: main is the first
 	systems         []fileSystem        // on which they are
+	keep            bool                // what the directories hold is kept, see Refresh
+	finished        *finished           // the backup that is kept, where it is a finished one
 }
 
 // New makes sure that the directories of c can be filled. It changes nothing on disk.
@@ -62,8 +64,11 @@ func (t *Tree) checkVacant(path string) error {
 	if err := checkOutside(path); err != nil {
 		return err
 	}
+	if _, ours := t.earlierPart(path); ours {
+		return nil
+	}
 	err := checkVacant(path, nil)
-	if t.Force && errors.Is(err, ErrUnfinished) {
+	if (t.Force || t.keep) && errors.Is(err, ErrUnfinished) {
 		return nil
 	}
 	return err
@@ -99,7 +104,7 @@ func (t *Tree) Locate(spaces []output.Tablespace) (map[uint32]output.Target, err
 		taken[location] = fmt.Sprintf("tablespace %d", oid)
 		targets[oid] = output.Target{Path: location, Unmapped: !space.Mapped}
 	}
-	if t.Force {
+	if t.Force || t.keep {
 		if err := t.checkSources(spaces); err != nil {
 			return nil, err
 		}
@@ -240,7 +245,7 @@ func (t *Tree) Undo() {
 	}
 	if t.NoClean {
 		t.close()
-		t.Log.Info("data directory %q not removed at user's request", t.Dir)
+		t.Log.Info("data directory %q not removed at user's request%s", t.Dir, takenUp(t.Dir))
 		return
 	}
 	t.closeFileSystems()

@@ -18,6 +18,7 @@ type File struct {
 	Waits    uint8  // how many of these the client had kept waiting
 	Takes    uint8  // how often it arrived and had changed meanwhile
 	Gone     bool   // the server does not have it any more
+	Kept     bool   // it is of an earlier backup, all of it or parts, and equals the server's
 	ByCopy   bool   // a descriptor of it was of no use: the server is to send it
 }
 

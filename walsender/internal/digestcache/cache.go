@@ -74,7 +74,7 @@ type Cache struct {
 	entries *ristretto.Cache[uint64, entry]
 	seed    maphash.Seed
 	flights singleflight.Group // by the text of the key
-	asked   [manifest.ChecksumSHA512 + 1]atomic.Bool
+	asked   [manifest.ChecksumXXH128 + 1]atomic.Bool
 
 	hits, misses, shared, kept, dropped, bytesSaved atomic.Int64
 }

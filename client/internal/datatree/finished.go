@@ -1,0 +1,191 @@
+package datatree
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/protocol/manifest"
+)
+
+// ErrStarted is wrapped in errors about a backup that a server was started from: what is
+// there now is somebody's cluster.
+var ErrStarted = errors.New("a server was started from it")
+
+// startedFiles are what a server leaves in its data directory, and no backup has.
+var startedFiles = []string{"postmaster.pid", "postmaster.opts", "backup_label.old", "tablespace_map.old"}
+
+// finished is a finished backup in a data directory. It is locked: another refresh of it
+// finds it taken.
+type finished struct {
+	path     string
+	root     *os.Root
+	control  *os.File // locked
+	content  []byte   // of control
+	manifest *manifest.Manifest
+}
+
+// openFinished opens the finished backup in a directory, of which no server was started, and
+// in which there is nothing that no backup has written.
+func openFinished(path string) (*finished, error) {
+	root, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, fmt.Errorf("could not open directory %q: %w", path, output.Cause(err))
+	}
+	f := &finished{path: path, root: root}
+	if err := f.open(); err != nil {
+		f.close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (f *finished) open() error {
+	// Next to the end of a release the manifest is whole and on disk, and lacks its name only.
+	name := output.ManifestFile
+	if _, err := f.root.Lstat(name); isAbsent(err) {
+		name = output.ManifestFileTmp
+	}
+	if info, err := f.root.Lstat(name); err != nil || !info.Mode().IsRegular() {
+		return fmt.Errorf("%w, and holds no backup: there is no %s", notEmpty(f.path), output.ManifestFile)
+	}
+	if _, err := f.root.Lstat(output.ControlFile); isAbsent(err) {
+		return fmt.Errorf("directory %q holds no backup in plain format: there is no %s", f.path, output.ControlFile)
+	}
+	var err error
+	if f.control, err = lock(f.root, f.path, output.ControlFile); err != nil {
+		return err
+	}
+	if err := f.readManifest(name); err != nil {
+		return err
+	}
+	if f.content, err = f.root.ReadFile(output.ControlFile); err != nil {
+		return fmt.Errorf("could not read file %q: %w", filepath.Join(f.path, output.ControlFile), output.Cause(err))
+	}
+	if err := f.checkNotStarted(); err != nil {
+		return err
+	}
+	c := &leftover{root: f.root, listed: f.contents(""), finished: true}
+	if err := c.checkContents(f.path); err != nil || name == output.ManifestFile {
+		return err
+	}
+	if err := f.root.Rename(name, output.ManifestFile); err != nil {
+		return fmt.Errorf("could not rename file %q: %w", filepath.Join(f.path, name), output.Cause(err))
+	}
+	return nil
+}
+
+func (f *finished) readManifest(name string) error {
+	file, err := f.root.Open(name)
+	if err == nil {
+		f.manifest, err = manifest.Read(file)
+		file.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("could not read file %q: %w", filepath.Join(f.path, name), output.Cause(err))
+	}
+	return nil
+}
+
+// checkNotStarted makes sure that no server was started in the directory: each leaves files,
+// takes the label away, and writes pg_control.
+func (f *finished) checkNotStarted() error {
+	started := func(sign string) error {
+		return fmt.Errorf("directory %q is no backup any more: %w (%s)", f.path, ErrStarted, sign)
+	}
+	for _, name := range startedFiles {
+		if _, err := f.root.Lstat(name); !isAbsent(err) {
+			return started(fmt.Sprintf("there is %q in it", name))
+		}
+	}
+	content, err := f.root.ReadFile(output.ControlFile)
+	if err != nil || !bytes.Equal(content, f.content) {
+		return started("pg_control was changed")
+	}
+	for _, listed := range f.manifest.Files {
+		switch listed.Path {
+		case output.ControlFile:
+			sum := listed.Algorithm.New()
+			if sum == nil {
+				continue
+			}
+			sum.Write(content)
+			if !bytes.Equal(sum.Sum(nil), listed.Checksum) {
+				return started("pg_control is not as the manifest has it")
+			}
+		case output.LabelFile:
+			if _, err := f.root.Lstat(output.LabelFile); isAbsent(err) {
+				return started("there is no backup_label any more")
+			}
+		}
+	}
+	return nil
+}
+
+// contents is what the backup has written into the data directory, or with a prefix that ends
+// with a slash into a directory below.
+func (f *finished) contents(prefix string) *contents {
+	c := &contents{Names: []string{output.MarkerFile}}
+	if oid, _, ok := output.SplitTablespacePath(strings.TrimSuffix(prefix, "/")); ok {
+		c.Tablespace = oid
+	}
+	seen := map[string]bool{}
+	for _, listed := range f.manifest.Files {
+		rest, below := strings.CutPrefix(listed.Path, prefix)
+		if !below {
+			continue
+		}
+		top, _, _ := strings.Cut(rest, "/")
+		if !seen[top] {
+			seen[top] = true
+			c.Names = append(c.Names, top)
+		}
+	}
+	return c
+}
+
+// part is the name of the link in the data directory that leads to a directory: of a tablespace,
+// or of WAL. It is empty where none does.
+func (f *finished) part(path string) string {
+	if to, err := f.root.Readlink(output.WALFolder); err == nil && to == path {
+		return output.WALFolder
+	}
+	for _, link := range f.links() {
+		if to, err := f.root.Readlink(link); err == nil && to == path {
+			return link
+		}
+	}
+	return ""
+}
+
+// links are the links of the tablespaces.
+func (f *finished) links() []string {
+	d, err := f.root.Open("pg_tblspc")
+	if err != nil {
+		return nil
+	}
+	defer d.Close()
+	entries, err := d.ReadDir(-1)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil
+	}
+	var links []string
+	for _, e := range entries {
+		if e.Type()&os.ModeSymlink != 0 {
+			links = append(links, "pg_tblspc/"+e.Name())
+		}
+	}
+	return links
+}
+
+func (f *finished) close() {
+	if f.control != nil {
+		f.control.Close()
+	}
+	f.root.Close()
+}

@@ -1,0 +1,387 @@
+package datatree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+
+	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/protocol"
+)
+
+var _ output.Refresher = (*Refresh)(nil)
+
+// besideSuffix is behind the name of a data directory for the one in which its next state is
+// made.
+const besideSuffix = ".pgparallel-refresh"
+
+// Refresh is a Tree that begins with what an earlier backup has left. There are three:
+//
+//   - The directory holds a finished backup. The Tree is a directory beside it, filled with
+//     files that are shared with the old one, and takes its place at the very end
+//     ([Refresh.Release]). Until then the old backup is what it was.
+//   - With inPlace it is the directory itself, from whose first change on the old backup is
+//     none any more: pg_control is held before anything else is touched.
+//   - The directory holds an unfinished backup: nothing is there to be lost, and the
+//     Tree is that directory.
+//
+// An empty or absent directory is an ordinary Tree. All that is known of an unfinished state is
+// that it is one: its one file, the marker, says so, and every byte beside it is compared with the
+// server's before it is believed. So a Refresh can be killed anywhere, and be taken up.
+type Refresh struct {
+	*Tree
+	place    string    // the data directory as the user finds it, links resolved
+	old      *finished // the backup that is to be replaced; nil: none, or in place
+	began    bool      // something of the earlier content was changed
+	released bool      // the Tree is a finished backup
+	removed  atomic.Int64
+	noClone  atomic.Bool // the file system shares no blocks
+	control  []byte
+	times    map[string]int64
+}
+
+// NewRefresh looks at what the directories of c hold, and changes nothing on disk but to
+// complete a release, or a switch, that was interrupted at its end.
+func NewRefresh(c Config, inPlace bool) (*Refresh, error) {
+	r := &Refresh{place: c.Dir}
+	if real, err := filepath.EvalSymlinks(c.Dir); err == nil {
+		r.place = real
+	}
+	if err := completeSwitch(r.place); err != nil {
+		return nil, err
+	}
+	c.Force = false
+	r.Tree = &Tree{Config: c, openDirectories: 1, spaces: map[uint32]*claimed{}, keep: true}
+	if err := checkOutside(c.Dir); err != nil {
+		return nil, err
+	}
+	if err := r.look(inPlace); err != nil {
+		return nil, err
+	}
+	if c.WALDir == "" {
+		return r, nil
+	}
+	return r, r.checkVacant(c.WALDir)
+}
+
+// look finds out what there is.
+func (r *Refresh) look(inPlace bool) error {
+	switch err := checkVacant(r.Dir, nil); {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrUnfinished):
+		r.control = readHeld(r.Dir)
+		return checkNoArchives(r.Dir)
+	}
+	old, err := openFinished(r.place)
+	if err != nil {
+		return err
+	}
+	r.control, r.times = old.content, map[string]int64{}
+	for _, f := range old.manifest.Files {
+		if !f.ModTime.IsZero() {
+			r.times[f.Path] = f.ModTime.Unix()
+		}
+	}
+	if inPlace {
+		r.finished = old
+		return r.checkWALLink()
+	}
+	r.old = old
+	return r.beside()
+}
+
+// checkNoArchives makes sure that an unfinished backup is one in plain format.
+func checkNoArchives(dir string) error {
+	for _, held := range heldFiles {
+		if _, err := os.Lstat(filepath.Join(dir, held)); held != output.ControlFileHeld && err == nil {
+			return fmt.Errorf("the unfinished backup in directory %q is one in tar format, which cannot be taken up", dir)
+		}
+	}
+	return nil
+}
+
+// checkWALLink makes sure that the WAL goes where the old backup has it, or into the data
+// directory.
+func (r *Refresh) checkWALLink() error {
+	to, err := r.finished.root.Readlink(output.WALFolder)
+	if err == nil && to != r.WALDir {
+		return fmt.Errorf("the backup in directory %q has its WAL in %q: name that as its WAL directory again", r.Dir, to)
+	}
+	return nil
+}
+
+// beside makes the Tree a directory beside the old backup.
+func (r *Refresh) beside() error {
+	if r.WALDir != "" || r.old.part(r.WALDir) != "" {
+		return needsInPlace(r.place, "its WAL has a directory of its own")
+	}
+	if _, err := r.old.root.Readlink(output.WALFolder); err == nil {
+		return needsInPlace(r.place, "its WAL has a directory of its own")
+	}
+	if links := r.old.links(); len(links) > 0 {
+		return needsInPlace(r.place, "it has tablespaces with directories of their own")
+	}
+	if err := checkSwitchable(r.place); err != nil {
+		return err
+	}
+	r.Dir = r.place + besideSuffix
+	err := checkVacant(r.Dir, nil)
+	if err == nil || errors.Is(err, ErrUnfinished) {
+		return nil
+	}
+	// Killed next to the switch, ahead of it or behind it. The files serve as well.
+	r.finished, err = openFinished(r.Dir)
+	return err
+}
+
+// needsInPlace is why a backup cannot be made beside the old one: several directories cannot
+// be switched at once.
+func needsInPlace(path, why string) error {
+	return fmt.Errorf("the backup in directory %q cannot be replaced at once by a new one: %s: %w", path, why, ErrNeedsInPlace)
+}
+
+// ErrNeedsInPlace is wrapped in errors about a backup that can only be refreshed in place.
+var ErrNeedsInPlace = errors.New("it can only be refreshed in place")
+
+// readHeld is pg_control of an unfinished backup; nil where it has none yet.
+func readHeld(dir string) []byte {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil
+	}
+	defer root.Close()
+	content, err := root.ReadFile(output.ControlFileHeld)
+	if err != nil {
+		return nil
+	}
+	return content
+}
+
+// Control is pg_control of what is there.
+func (r *Refresh) Control() []byte { return r.control }
+
+// Time is the time of a file by the earlier manifest.
+func (r *Refresh) Time(path string) (int64, bool) {
+	t, known := r.times[path]
+	return t, known
+}
+
+// Removed is how many files and links of the earlier backup the new one does not have.
+func (r *Refresh) Removed() int64 { return r.removed.Load() }
+
+// Locate refuses tablespaces that cannot be switched together with the data directory.
+func (r *Refresh) Locate(spaces []output.Tablespace) (map[uint32]output.Target, error) {
+	if r.old != nil && len(spaces) > 0 {
+		return nil, needsInPlace(r.place, fmt.Sprintf("tablespace %d has a directory of its own", spaces[0].OID))
+	}
+	targets, err := r.Tree.Locate(spaces)
+	if err == nil && r.old != nil {
+		targets[0] = output.Target{Path: r.place}
+	}
+	return targets, err
+}
+
+// Claim makes the directories this backup's. What they hold stays as it is.
+func (r *Refresh) Claim(ctx context.Context, mode fs.FileMode, openDirectories int) error {
+	if err := r.Tree.Claim(ctx, mode, openDirectories); err != nil {
+		return err
+	}
+	if r.old == nil {
+		return nil
+	}
+	info, err := r.old.root.Stat(".")
+	if err != nil {
+		return fmt.Errorf("could not access directory %q: %w", r.place, output.Cause(err))
+	}
+	if perm := info.Mode().Perm(); perm == 0o700 || perm == 0o750 {
+		if err := r.main.root.Chmod(".", perm); err != nil {
+			return fmt.Errorf("could not change permissions of directory %q: %w", r.Dir, output.Cause(err))
+		}
+	}
+	return nil
+}
+
+// WALSink makes room for the WAL that comes first.
+func (r *Refresh) WALSink() (output.Sink, error) {
+	if err := r.begin(); err != nil {
+		return nil, err
+	}
+	return r.Tree.WALSink()
+}
+
+// LayOut removes what the server has not listed.
+func (r *Refresh) LayOut(l *output.Listing) error {
+	if err := r.begin(); err != nil {
+		return err
+	}
+	if err := r.prune(l); err != nil {
+		return err
+	}
+	if r.old != nil {
+		r.removed.Store(r.old.lacking(l))
+	}
+	return r.Tree.LayOut(l)
+}
+
+// lacking is how many files of the backup the server has not listed; those that every backup
+// makes for itself do not count.
+func (f *finished) lacking(l *output.Listing) (n int64) {
+	for _, listed := range f.manifest.Files {
+		switch {
+		case listed.Path == output.ControlFile, listed.Path == output.LabelFile, strings.HasPrefix(listed.Path, output.WALFolder+"/"):
+		case !l.Has(listed.Path):
+			n++
+		}
+	}
+	return n
+}
+
+// begin makes the first changes: a finished backup is none any more, pg_control first of all
+// (§5.6), and its WAL, which is of the old start, goes.
+func (r *Refresh) begin() error {
+	if r.began {
+		return nil
+	}
+	r.began = true
+	if !r.main.kept {
+		return nil
+	}
+	if r.finished != nil {
+		if err := r.unfinish(); err != nil {
+			return err
+		}
+	}
+	if r.wal != nil && r.wal.kept {
+		if err := r.wal.clear(); err != nil {
+			return err
+		}
+	}
+	if err := r.main.root.RemoveAll(output.WALFolder); err != nil {
+		return fmt.Errorf("could not remove directory %q: %w", output.WALFolder, output.Cause(err))
+	}
+	return nil
+}
+
+// unfinish makes a finished backup an unfinished one. A held file is as good as a marker (see
+// ReleaseHeld), so each step leaves one or the other.
+func (r *Refresh) unfinish() error {
+	if err := r.Rename(output.ControlFile, output.ControlFileHeld, !r.NoSync); err != nil {
+		return err
+	}
+	if err := r.main.root.Remove(output.MarkerFile); err != nil && !isAbsent(err) {
+		return markerNotWritten(r.Dir, err)
+	}
+	held := r.main.marker
+	if err := r.main.createMarker(r.main.root, output.MarkerFile, !r.NoSync); err != nil {
+		return err
+	}
+	held.Close()
+	if !r.NoSync {
+		if err := r.main.syncNames(); err != nil {
+			return err
+		}
+	}
+	return r.Remove(output.ManifestFile)
+}
+
+// Undo leaves what was there before: an unfinished backup unfinished, and one beside which
+// another was begun as it was.
+func (r *Refresh) Undo() {
+	defer func() {
+		if r.old != nil {
+			r.old.close()
+		}
+	}()
+	switch {
+	case r.released:
+	case r.main == nil:
+		if r.finished != nil {
+			r.finished.close()
+		}
+	case r.main.kept:
+		if r.finished != nil && !r.began {
+			r.giveBack()
+		} else {
+			r.Log.Info("directory %q holds an unfinished backup, which can be taken up", r.Dir)
+		}
+		r.close()
+	default:
+		r.Tree.Undo()
+	}
+}
+
+// giveBack takes the markers out of the directories of a finished backup that was not changed.
+func (r *Refresh) giveBack() {
+	for _, p := range r.order {
+		if p.owner == nil || !p.kept {
+			continue
+		}
+		if err := p.root.Remove(output.MarkerFile); err != nil && !isAbsent(err) {
+			r.Log.Warning("could not remove file %q: %v", filepath.Join(p.path, output.MarkerFile), output.Cause(err))
+		}
+	}
+}
+
+// takeFinished makes the directory of a finished backup this backup's, and changes nothing.
+func (p *claimed) takeFinished(f *finished) error {
+	p.root, p.marker, p.kept = f.root, f.control, true
+	return nil
+}
+
+// takePart makes the directory of a tablespace, or of WAL, of a finished backup this
+// backup's. Its marker is void as long as that backup is finished.
+func (p *claimed) takePart(f *finished, link string, sync bool) error {
+	root, err := os.OpenRoot(p.path)
+	if err != nil {
+		return fmt.Errorf("could not open directory %q: %w", p.path, output.Cause(err))
+	}
+	c := &leftover{root: root, part: true, listed: f.contents(link + "/")}
+	if err = c.checkContents(p.path); err == nil {
+		if err = root.Remove(output.MarkerFile); isAbsent(err) {
+			err = nil
+		}
+	}
+	if err == nil {
+		err = p.createMarker(root, output.MarkerFile, sync)
+	}
+	if err != nil {
+		root.Close()
+		return err
+	}
+	p.root, p.kept = root, true
+	return nil
+}
+
+// warnOfOrphans warns of each directory that nothing of the new backup leads to.
+func (r *Refresh) warnOfOrphans() {
+	if r.finished == nil {
+		return
+	}
+	for _, link := range r.finished.links() {
+		to, err := r.finished.root.Readlink(link)
+		if err != nil {
+			continue
+		}
+		used := false
+		for _, p := range r.order {
+			used = used || p.path == to
+		}
+		if !used {
+			r.Log.Warning("directory %q was that of tablespace %s, which is not in the new backup: it stays as it is", to, protocol.Shorten(filepath.Base(link), 32))
+		}
+	}
+}
+
+// takenUp says of an unfinished backup that a refresh can go on with it, where it can.
+func takenUp(dir string) string {
+	if checkNoArchives(dir) != nil {
+		return ""
+	}
+	return "; it can be taken up by a refresh"
+}
