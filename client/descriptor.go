@@ -19,7 +19,9 @@ import (
 const (
 	// leastDescribed is the size from which on a file is asked for by its descriptor (§8.4):
 	// below it the round trip costs more than the bytes on a connection where they follow
-	// each other.
+	// each other. Where the line lies matters little: a cluster of 77,763 files on tmpfs,
+	// 1,384 of them above 15 kB, took 5.00 s of CPU time of both ends from 16 KiB on, 5.11 s
+	// from 64 KiB, 4.93 s from 128 KiB and 5.07 s from 512 KiB (one round each, busy machine).
 	leastDescribed = 128 << 10
 	// pieceSize is how much of a file is read at once: whole pages, and the piece stays in
 	// a core's cache while it is verified, summed up and written.
