@@ -18,6 +18,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/pgparallel/pgparallel/client"
+	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/longtest"
@@ -382,5 +383,33 @@ func change(rt *rapid.T, t testing.TB, dir string) {
 		mustBe(t, err)
 		mustBe(t, os.Remove(path))
 		mustBe(t, os.WriteFile(path, content, 0o600))
+	}
+}
+
+// A server that tells no digests is refused, and all stays as it is.
+func TestRefresh_8_3_ServerWithoutDigests(t *testing.T) {
+	cluster := &walsendertest.Cluster{}
+	server := &walsendertest.Server{Cluster: cluster, Faults: []walsendertest.Fault{walsendertest.Announced("progress")}}
+	server.StartTest(t)
+	config, err := server.ConnConfig()
+	must(t, err)
+	dir, _ := copyOf(t)
+	o := client.Options{ConnConfig: config, Dir: dir, NoSync: true}
+	_, err = client.Backup(t.Context(), o)
+	must(t, err)
+	before := contents(t, dir)
+	for _, inPlace := range []bool{false, true} {
+		o.Refresh, o.InPlace = true, inPlace
+		_, err = client.Backup(t.Context(), o)
+		expectCode(t, err, protocol.CodeFeatureNotSupported)
+		if err == nil || !strings.Contains(err.Error(), "server does not tell the digests of its files") {
+			t.Errorf("in place %v: error is %v", inPlace, err)
+		}
+		if diff := cmp.Diff(before, contents(t, dir)); diff != "" {
+			t.Errorf("in place %v: something has changed: %s", inPlace, diff)
+		}
+		if _, err := os.Lstat(dir + besideDir); err == nil {
+			t.Errorf("in place %v: something is left beside", inPlace)
+		}
 	}
 }

@@ -132,3 +132,78 @@ func TestRefresh_8_3_RunningCluster(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A backup with several directories is refreshed in place: also when tablespaces of the cluster
+// have been added, moved and dropped since.
+func TestRefresh_5_6_InPlaceWithTablespaces_Long(t *testing.T) {
+	longtest.Mark(t)
+	cluster, location := small(t)
+	ctx, p := t.Context(), cluster.Programs
+	s, base := serve(t, cluster.Dir), p.TempDir(t)
+	dir, wal, space, more := filepath.Join(base, "copy"), filepath.Join(base, "wal"), filepath.Join(base, "space"), filepath.Join(base, "more")
+	here := []string{"--no-sync", "-j", "2", "--waldir", wal, "-T", location + "=" + space}
+	succeed(t, backup(t, s.socketDir, dir, here...))
+
+	for want, options := range map[string][]string{
+		"it can only be refreshed in place": here,
+		"name that as its WAL directory":    {"--in-place", "--no-sync", "-T", location + "=" + space},
+	} {
+		r := run(t, backup(t, s.socketDir, dir, append(options, "--refresh")...))
+		if r.status() != 1 || !strings.Contains(r.stderr.String(), want) {
+			t.Errorf("%v: %v, want %s:\n%s", options, r.cmd.ProcessState, want, r.stderr.String())
+		}
+		verifyBackup(t, p, dir, wal, space) // nothing has changed
+	}
+
+	// Another tablespace, and changes in the first.
+	added, moved := p.TempDir(t), filepath.Join(p.TempDir(t), "moved")
+	must(t, cluster.Start(ctx))
+	sql(t, cluster, fmt.Sprintf(`update there set md5 = 'changed' where i %% 1000 = 0; create tablespace more location '%s';
+		create table further tablespace more as table here`, added))
+	further := sql(t, cluster, "select pg_relation_filepath('further')")
+	must(t, cluster.Stop(ctx, postgres.Fast))
+	here = append(here, "--refresh", "--in-place")
+	b := succeed(t, backup(t, s.socketDir, dir, append(here, "-T", added+"="+more)...))
+	if said := b.stderr.String(); !strings.Contains(said, "kept ") || strings.Contains(said, "warning") {
+		t.Errorf("it says\n%s", said)
+	}
+	verifyBackup(t, p, dir, wal, space, more)
+
+	// The first is dropped, and the second has moved: in the copy it stays where it is.
+	must(t, cluster.Start(ctx))
+	sql(t, cluster, "drop table there")
+	sql(t, cluster, "drop tablespace elsewhere")
+	must(t, cluster.Stop(ctx, postgres.Fast))
+	link := filepath.Join(cluster.Dir, filepath.Dir(filepath.Dir(filepath.Dir(further))))
+	must(t, os.Rename(added, moved))
+	must(t, os.Remove(link))
+	must(t, os.Symlink(moved, link))
+	inode := inodeOf(t, filepath.Join(dir, further))
+	b = succeed(t, backup(t, s.socketDir, dir, "--no-sync", "--waldir", wal, "--refresh", "--in-place", "-T", moved+"="+more))
+	if said := b.stderr.String(); !strings.Contains(said, fmt.Sprintf("warning: directory %q was that of tablespace", space)) {
+		t.Errorf("it does not warn of what the dropped tablespace has left:\n%s", said)
+	}
+	if inodeOf(t, filepath.Join(dir, further)) != inode {
+		t.Error("a table of the tablespace that has moved was copied again")
+	}
+	if links, _ := filepath.Glob(filepath.Join(dir, "pg_tblspc/*")); len(links) != 1 {
+		t.Errorf("the copy has the links %q", links)
+	}
+
+	// Of an unchanged cluster nothing is removed.
+	b = succeed(t, backup(t, s.socketDir, dir, "--no-sync", "--waldir", wal, "--refresh", "--in-place", "-T", moved+"="+more))
+	if said := b.stderr.String(); !strings.Contains(said, "removed 0 files") {
+		t.Errorf("it says\n%s", said)
+	}
+	verifyBackup(t, p, dir, wal, more)
+	succeed(t, command(t, "verify", dir))
+	checkSameContent(t, cluster, dir)
+}
+
+// inodeOf is the inode of what a path leads to.
+func inodeOf(t *testing.T, path string) uint64 {
+	t.Helper()
+	var stat unix.Stat_t
+	must(t, unix.Stat(path, &stat))
+	return stat.Ino
+}

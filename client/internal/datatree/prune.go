@@ -79,10 +79,17 @@ func (p pruning) remove(root *os.Root, name, inBackup string, e fs.DirEntry) err
 	if err := root.RemoveAll(name); err != nil {
 		return fmt.Errorf("could not remove %q: %w", inBackup, output.Cause(err))
 	}
-	own := []string{output.ControlFileHeld, output.ManifestFileTmp, output.LabelFile}
-	if !slices.Contains(own, inBackup) {
+	if !p.isMadeAnew(inBackup, e) {
 		p.refresh.Log.Verbose("removed %q, which is not on the server", inBackup)
 		p.refresh.removed.Add(1)
 	}
 	return nil
+}
+
+// isMadeAnew reports whether the new backup has its own of what is removed.
+func (p pruning) isMadeAnew(inBackup string, e fs.DirEntry) bool {
+	if oid, below, ok := output.SplitTablespacePath(inBackup); ok && below == "" && e.Type()&fs.ModeSymlink != 0 {
+		return slices.Contains(p.listing.Links, oid)
+	}
+	return slices.Contains([]string{output.ControlFileHeld, output.ManifestFileTmp, output.LabelFile}, inBackup)
 }

@@ -113,20 +113,29 @@ func (r *Refresh) removeOld() {
 }
 
 // exchange lets two directories beside each other change places: at once where the system can do
-// that. Elsewhere there is a moment without the second; see completeSwitch.
+// that.
 func exchange(from, to string) error {
 	err := exchangeAtOnce(from, to)
-	if !errors.Is(err, errors.ErrUnsupported) {
-		return err
+	if errors.Is(err, errors.ErrUnsupported) {
+		return exchangeInSteps(from, to, os.Rename)
 	}
+	return err
+}
+
+// exchangeInSteps has a moment without the second directory; see completeSwitch. After an error
+// both are where they were.
+func exchangeInSteps(from, to string, rename func(from, to string) error) error {
 	aside := strings.TrimSuffix(from, besideSuffix) + asideSuffix
-	if err := os.Rename(to, aside); err != nil {
+	if err := rename(to, aside); err != nil {
 		return err
 	}
-	if err := os.Rename(from, to); err != nil {
-		return errors.Join(err, os.Rename(aside, to))
+	if err := rename(from, to); err != nil {
+		return errors.Join(err, rename(aside, to))
 	}
-	return os.Rename(aside, from)
+	if err := rename(aside, from); err != nil {
+		return errors.Join(err, rename(to, from), rename(aside, to))
+	}
+	return nil
 }
 
 // completeSwitch ends a switch in which a refresh was killed, where the two directories could
