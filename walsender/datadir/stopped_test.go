@@ -89,7 +89,7 @@ func TestStopped_4_1_ShutDown(t *testing.T) {
 	}
 	system, err := c.Identify(t.Context())
 	must(t, err)
-	if diff := cmp.Diff(protocol.System{SystemID: 7300000000000000001, Timeline: 1, XLogPos: end}, system); diff != "" {
+	if diff := cmp.Diff(protocol.System{SystemID: 7300000000000000001, Timeline: 1, XLogPos: end, Redo: redo}, system); diff != "" {
 		t.Errorf("system (-want +got):\n%s", diff)
 	}
 }
