@@ -123,6 +123,10 @@ func TestStandby_4_1_WALGone(t *testing.T) {
 	primary := newPrimary(t, nil)
 	standby := newStandby(t, primary)
 	s := serve(t, standby)
+	// The standby has no checkpoint left from which START_BACKUP could make a restartpoint.
+	sql(t, primary, "CHECKPOINT")
+	catchUp(t, primary, standby)
+	sql(t, standby, "CHECKPOINT")
 	redo := sql(t, standby, "SELECT redo_wal_file FROM pg_control_checkpoint()")
 	longFile(t, primary) // many segments of WAL
 	catchUp(t, primary, standby)
