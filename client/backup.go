@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/client/internal/walstream"
@@ -34,7 +35,8 @@ func Backup(ctx context.Context, o Options) (Result, error) {
 	if b.dialer, err = b.newDialer(); err != nil {
 		return Result{}, err
 	}
-	defer b.progress.report(o.Progress)()
+	stopReport := sync.OnceFunc(b.progress.report(o.Progress))
+	defer stopReport()
 
 	// The connections end with this context, whoever ends it.
 	connected, disconnect := context.WithCancelCause(ctx)
@@ -47,9 +49,14 @@ func Backup(ctx context.Context, o Options) (Result, error) {
 	if err != nil && ctx.Err() != nil {
 		err = fmt.Errorf("backup was canceled: %w", context.Cause(ctx))
 	}
+	stopReport() // what is told from here on is the end
 	if err == nil {
+		b.events.tell(LevelVerbose, "base backup completed")
 		b.hangUp()
 		return b.result(), b.checksumError()
+	}
+	if b.claimed {
+		b.events.hand(Event{Level: LevelInfo, Message: err.Error(), Err: err})
 	}
 	disconnect(nil)
 	if b.stream != nil {
@@ -75,6 +82,7 @@ type backup struct {
 	cluster     cluster
 	tablespaces []protocol.Tablespace // before START_BACKUP
 	out         output.Output
+	claimed     bool             // out may have something to undo
 	refresh     output.Refresher // out, where it begins with an earlier backup; else nil
 	kept        kept             // of that
 	order       []int32          // in which files are fetched
@@ -136,11 +144,7 @@ func (b *backup) run(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := b.release(ctx); err != nil {
-		return err
-	}
-	b.events.tell(LevelVerbose, "base backup completed")
-	return nil
+	return b.release(ctx)
 }
 
 // begin begins a step, unless the backup is over.
@@ -158,8 +162,10 @@ func (b *backup) result() Result {
 		StopPtr:      b.stopped.StopPtr,
 		StopTimeline: b.stopped.StopTimeline,
 		HasLabel:     b.stopped.Label != "",
-		Files:        b.progress.files.Load() - b.kept.files,
-		Bytes:        b.progress.bytes.Load() - b.kept.bytes,
+		Files:        b.progress.files.Load(),
+		Bytes:        b.progress.bytes.Load(),
+		FetchedFiles: b.progress.files.Load() - b.kept.files,
+		FetchedBytes: b.progress.bytes.Load() - b.kept.bytes,
 		KeptFiles:    b.kept.files,
 		KeptBytes:    b.kept.bytes,
 		Vanished:     b.excuses.vanished,

@@ -32,6 +32,7 @@ func TestBackup_5_1_Order(t *testing.T) {
 	for _, content := range f.files {
 		want.Bytes += int64(len(content))
 	}
+	want.FetchedFiles, want.FetchedBytes = want.Files, want.Bytes
 	if diff := cmp.Diff(want, result); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
 	}

@@ -13,8 +13,8 @@ type EventLevel int
 const (
 	// LevelVerbose is for those who asked for details: the course of the backup.
 	LevelVerbose EventLevel = iota
-	// LevelInfo is for everybody: what happens to the target on failure, and
-	// what the server has to say (NOTICE).
+	// LevelInfo is for everybody: that the backup failed (Event.Err), what happens to the
+	// target then, and what the server has to say (NOTICE).
 	LevelInfo
 	// LevelWarning is for everybody: something may be wrong, here or on the
 	// server (WARNING).
@@ -28,6 +28,10 @@ type Event struct {
 	// Notice is what the server said, with SQLSTATE, detail and hint; nil for
 	// events of this side.
 	Notice *protocol.Error
+	// Err is why the backup has failed, the error that [Backup] is about to return. Such an
+	// event comes ahead of those about what happens to the target, where there is one, and
+	// behind the last call of [Options.Progress]; Message is the text of Err. nil: another event.
+	Err error
 }
 
 // events hands events on, one at a time.

@@ -27,10 +27,14 @@ func (k *kept) add(size, fetched int64) {
 	k.fetched += fetched
 }
 
-// text says it for the user. Sizes are in kB, as progress has them.
+// text says it for the user, and is empty where there was nothing. Sizes are in kB, as progress
+// has them.
 func (k *kept) text(removed int64) string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.files+k.patched+removed == 0 {
+		return ""
+	}
 	return fmt.Sprintf("files: %d kept, %d kept in parts (together %d kB kept, %d kB fetched), %d removed",
 		k.files, k.patched, k.bytes/1024, k.fetched/1024, removed)
 }

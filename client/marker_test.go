@@ -14,8 +14,8 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// What the markers say must not change: --force knows them by it, those of earlier versions
-// too.
+// What the first version wrote into markers: --force knows them by it, as it does those of this
+// version.
 const (
 	markerText = `pgparallel has begun to write a base backup here, and has not finished it.
 Either it is still at work, or it was killed. What is here is not a backup, and no

@@ -173,6 +173,7 @@ func (b *backup) createTarget(ctx context.Context) error {
 	if _, err := b.locate(); err != nil {
 		return err
 	}
+	b.claimed = true
 	return b.out.Claim(ctx, b.cluster.directoryMode, foldersPerWorker(maxOpenFiles(), b.Jobs, len(b.tablespaces)))
 }
 

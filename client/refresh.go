@@ -69,7 +69,9 @@ func (b *backup) compareFiles(ctx context.Context) error {
 		return err
 	}
 	b.order = c.Rest()
-	b.events.tell(LevelVerbose, "%v", b.kept.text(b.refresh.Removed()))
+	if text := b.kept.text(b.refresh.Removed()); text != "" {
+		b.events.tell(LevelVerbose, "%s", text)
+	}
 	return nil
 }
 

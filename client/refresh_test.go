@@ -141,8 +141,8 @@ func TestRefresh_8_3_FetchesWhatDiffers(t *testing.T) {
 			inode := inodeOf(t, filepath.Join(dir, bigRelation))
 			again, err := client.Backup(t.Context(), o)
 			must(t, err)
-			if again.Bytes > first.Bytes/10 || again.KeptBytes+again.Bytes != first.Bytes {
-				t.Errorf("%d bytes of %d were fetched, %d kept", again.Bytes, first.Bytes, again.KeptBytes)
+			if again.FetchedBytes > first.Bytes/10 || again.KeptBytes+again.FetchedBytes != first.Bytes || again.Bytes != first.Bytes {
+				t.Errorf("%d bytes of %d were fetched, %d kept", again.FetchedBytes, first.Bytes, again.KeptBytes)
 			}
 			if inPlace && inodeOf(t, filepath.Join(dir, bigRelation)) != inode {
 				t.Error("a file that was kept is another one")
@@ -161,8 +161,8 @@ func TestRefresh_8_3_FetchesWhatDiffers(t *testing.T) {
 			if last.RemovedFiles != 1 {
 				t.Errorf("%d files removed, want 1", last.RemovedFiles)
 			}
-			if low, high := int64(3*8192), int64(first.Bytes/2); last.Bytes < low || last.Bytes > high {
-				t.Errorf("%d bytes fetched of %d", last.Bytes, first.Bytes)
+			if low, high := int64(3*8192), int64(first.Bytes/2); last.FetchedBytes < low || last.FetchedBytes > high {
+				t.Errorf("%d bytes fetched of %d", last.FetchedBytes, first.Bytes)
 			}
 			checkRefreshed(t, o)
 		})

@@ -33,8 +33,10 @@ type Result struct {
 	StopPtr      protocol.LSN      // where the backup is consistent; 0: not known (§4.3)
 	StopTimeline protocol.Timeline // of StopPtr
 	HasLabel     bool              // false: the backup starts without recovery
-	Files        int64             // data files received, all of them or parts, WAL excepted
-	Bytes        int64             // how much of them was received
+	Files        int64             // data files of the backup, WAL excepted: FetchedFiles and KeptFiles
+	Bytes        int64             // their size: FetchedBytes and KeptBytes
+	FetchedFiles int64             // those that were received, whole or in parts; all but with Options.Refresh
+	FetchedBytes int64             // how much was received
 	KeptFiles    int64             // files of an earlier backup that were kept as they were (Options.Refresh)
 	KeptBytes    int64             // how much was kept, of these files and of those that were received in parts
 	RemovedFiles int64             // files of the earlier backup that the server does not have

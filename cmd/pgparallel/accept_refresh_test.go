@@ -37,7 +37,7 @@ func TestRefresh_5_6_KilledAgainAndAgain_Long(t *testing.T) {
 	cluster, location := small(t)
 	base := cluster.Programs.TempDir(t)
 	dir, tablespace := filepath.Join(base, "copy"), filepath.Join(base, "elsewhere")
-	options := []string{"--refresh", "-j", "2", "--no-sync", "--no-clean", "-T", location + "=" + tablespace}
+	options := []string{"--refresh", "-v", "-j", "2", "--no-sync", "--no-clean", "-T", location + "=" + tablespace}
 	s := serve(t, cluster.Dir)
 	for _, at := range refreshKills {
 		for _, victim := range []string{"client", "server"} {
@@ -112,6 +112,9 @@ func TestRefresh_8_3_RunningCluster(t *testing.T) {
 		t.Fatalf("the refresh fails: %v", b.cmd.ProcessState)
 	}
 	lines := strings.Split(strings.TrimSpace(b.stdout.String()), "\n")
+	if text := b.stderr.String(); text != "" {
+		t.Errorf("without -v and -P it says: %s", text)
+	}
 	if result := lines[len(lines)-1]; !strings.Contains(result, `"kept_files":`) || strings.Contains(result, `"kept_bytes":0,`) {
 		t.Errorf("the result says %s", result)
 	}

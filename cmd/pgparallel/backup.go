@@ -33,7 +33,7 @@ Options controlling the output:
   -T, --tablespace-mapping=OLDDIR=NEWDIR
                          relocate tablespace in OLDDIR to NEWDIR
       --waldir=WALDIR    location for the write-ahead log directory
-  -t, --target=client    where the backup goes; there is no other target
+  -t, --target=client    accepted for scripts; client is the only target
   -X, --wal-method=none|fetch|stream
                          include required WAL files with specified method
                          (default: stream from a running cluster, else fetch)
@@ -54,18 +54,18 @@ General options:
   -P, --progress         show progress information
   -S, --slot=SLOTNAME    replication slot to use
   -v, --verbose          output verbose messages
-  -V, --version          output version information, then exit
       --dry-run          show what would be done, and do nothing
       --force            remove what a killed backup has left in the directories
-      --in-place         with --refresh: change the old backup where it is; it
-                         is none then until the new one is complete
+      --in-place         with --refresh: change the old backup where it is;
+                         until the new one is complete, there is no backup
       --json             write progress and result to standard output, each a
                          JSON object in a line
       --manifest-checksums=SHA{224,256,384,512}|CRC32C|NONE
                          use algorithm for manifest checksums
       --manifest-force-encode
                          hex encode all file names in manifest
-      --no-estimate-size do not estimate backup size in server side
+      --no-estimate-size accepted, and has no effect: the sizes come with the
+                         list of files
       --min-jobs=NUM     go on with this many connections where others fail
                          (default: all are needed)
       --no-descriptors   have all files sent over the connection, also where
@@ -84,7 +84,6 @@ General options:
                          long (default: 0, no limit): longer than a spread
                          checkpoint takes. It does not count while the server
                          waits for its archive, as with -X none
-  -?, --help             show this help, then exit
 
 Connection options:
   -d, --dbname=CONNSTR   connection string; a database that it names is for the
@@ -96,6 +95,10 @@ Connection options:
   -U, --username=NAME    connect as specified database user
   -w, --no-password      never prompt for password
   -W, --password         force password prompt (should happen automatically)
+
+Other options:
+  -V, --version          output version information, then exit
+  -?, --help             show this help, then exit
 
 The exit status is 0 if the backup is whole, 1 if it failed, 2 if the arguments
 are wrong, and 3 if it is complete, with pages that are damaged in the cluster.
@@ -123,11 +126,19 @@ func (c *backupCommand) run(out *console) error {
 	if isUsageError(err) {
 		return err
 	}
+	if !c.told {
+		c.tellError(out, err)
+	}
+	return reportedError{err}
+}
+
+// tellError tells why the backup failed, and what there is to do about it.
+func (c *backupCommand) tellError(out *console, err error) {
+	c.told = true
 	out.error(err)
 	if hint := c.hint(err); hint != "" {
 		out.hint(hint)
 	}
-	return reportedError{err}
 }
 
 // reportedError is an error that was told already.
@@ -140,6 +151,11 @@ func (e reportedError) Unwrap() error { return e.error }
 
 func (c *backupCommand) perform(out *console, lines *jsonLines) error {
 	options, err := c.options(func(e client.Event) {
+		if e.Err != nil {
+			c.line.finish()
+			c.tellError(out, e.Err)
+			return
+		}
 		tell(out, e, c.Verbose)
 		if c.JSON && e.Level == client.LevelWarning {
 			lines.warning(e)
@@ -176,13 +192,24 @@ func (c *backupCommand) hint(err error) string {
 		return fmt.Sprintf("Use -T %s=NEWDIR to relocate the tablespace.", strings.ReplaceAll(space.Location, "=", `\=`))
 	}
 	if errors.Is(err, client.ErrNeedsInPlace) {
-		return "Use --in-place to change it where it is; until the new backup is complete, there is none then."
+		return "Use --in-place to change the old backup where it is. Until the new one is complete, the directory holds no backup."
 	}
 	if missing, ok := errors.AsType[*noPasswordError](err); ok {
 		return missing.hint()
 	}
-	if c.Force && errors.Is(err, client.ErrNotEmpty) {
+	if errors.Is(err, client.ErrNotEmpty) {
+		return c.notEmptyHint()
+	}
+	return defaultPortHint(err)
+}
+
+// notEmptyHint is about a directory that holds what no killed backup has left.
+func (c *backupCommand) notEmptyHint() string {
+	switch {
+	case c.Force:
 		return "--force removes only what a killed backup has left."
+	case !c.Refresh && !c.Format.tar && isThere(c.Pgdata, "backup_manifest") && isThere(c.Pgdata, "global/pg_control"):
+		return "Use --refresh to bring the backup there up to date."
 	}
 	return ""
 }
@@ -200,9 +227,9 @@ func (c *backupCommand) backup(ctx context.Context, out *console, lines *jsonLin
 		})
 	}
 	if c.Progress {
-		line := newProgressLine(out)
-		defer line.finish()
-		progress = append(progress, line.update)
+		c.line = newProgressLine(out)
+		defer c.line.finish()
+		progress = append(progress, c.line.update)
 	}
 	options.Progress = func(p client.Progress) {
 		for _, report := range progress {
@@ -210,8 +237,9 @@ func (c *backupCommand) backup(ctx context.Context, out *console, lines *jsonLin
 		}
 	}
 	result, err := client.Backup(ctx, options)
-	if c.Refresh && (err == nil || errors.Is(err, client.ErrChecksum)) {
-		out.info(refreshedText(result))
+	if text := refreshedText(result); text != "" && (c.Verbose || c.Progress) {
+		c.line.finish()
+		out.info(text)
 	}
 	if c.JSON && (err == nil || errors.Is(err, client.ErrChecksum)) {
 		lines.result(result, options, err)
@@ -225,11 +253,20 @@ func (c *backupCommand) backup(ctx context.Context, out *console, lines *jsonLin
 	return err
 }
 
-// refreshedText says what a refresh has saved.
+// refreshedText says what a refresh has saved; nothing where there was no earlier backup.
 func refreshedText(r client.Result) string {
-	whole := max(r.Bytes+r.KeptBytes, 1)
-	return fmt.Sprintf("kept %s of an earlier backup (%d files whole), fetched %s (%.1f %%), removed %d files",
-		sizeText(r.KeptBytes), r.KeptFiles, sizeText(r.Bytes), 100*float64(r.Bytes)/float64(whole), r.RemovedFiles)
+	if r.KeptFiles+r.KeptBytes+r.RemovedFiles == 0 {
+		return ""
+	}
+	return fmt.Sprintf("kept %s of an earlier backup (%s whole), fetched %s (%.1f %%), removed %s",
+		sizeText(r.KeptBytes), filesText(r.KeptFiles), sizeText(r.FetchedBytes), 100*float64(r.FetchedBytes)/float64(max(r.Bytes, 1)), filesText(r.RemovedFiles))
+}
+
+func filesText(n int64) string {
+	if n == 1 {
+		return "1 file"
+	}
+	return fmt.Sprintf("%d files", n)
 }
 
 // tell prints an event of a backup.

@@ -31,7 +31,7 @@ func planText(p client.Plan) string {
 	for _, s := range p.Spaces {
 		fmt.Fprintf(table, "%s\t%d\t%s\t%s\n", spaceName(s), s.Files, sizeText(s.Bytes), spaceTarget(s))
 	}
-	fmt.Fprintf(table, "total\t%d\t%s\t\n", p.Files, sizeText(p.Bytes))
+	fmt.Fprintf(table, "total\t%d\t%s\n", p.Files, sizeText(p.Bytes))
 	table.Flush()
 	fmt.Fprintln(&text)
 	fmt.Fprintln(table, "WORKER\tFILES\tSIZE")

@@ -37,6 +37,9 @@ type backupCommand struct {
 	runOptions
 	slotOptions
 	connectionOptions
+
+	line *progressLine // nil: none is shown
+	told bool          // why it failed
 }
 
 // runOptions are about how a backup is run, where pg_basebackup has no such options.

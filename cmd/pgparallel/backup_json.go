@@ -93,13 +93,20 @@ type jsonResult struct {
 	Files         int64   `json:"files"`
 	Bytes         int64   `json:"bytes"`
 	WALFiles      int64   `json:"wal_files"`
-	KeptFiles     int64   `json:"kept_files"`    // of an earlier backup, as they were (--refresh)
-	KeptBytes     int64   `json:"kept_bytes"`    // of these, and of files of which parts were fetched
-	RemovedFiles  int64   `json:"removed_files"` // that the server does not have
-	Vanished      int64   `json:"vanished_files"`
-	BadChecksums  bool    `json:"checksum_failures"` // the server found damaged pages
-	ExitStatus    int     `json:"exit_status"`
-	Seconds       float64 `json:"seconds"`
+	*jsonRefreshed
+	Vanished     int64   `json:"vanished_files"`
+	BadChecksums bool    `json:"checksum_failures"` // the server found damaged pages
+	ExitStatus   int     `json:"exit_status"`
+	Seconds      float64 `json:"seconds"`
+}
+
+// jsonRefreshed is what a result has with --refresh.
+type jsonRefreshed struct {
+	FetchedFiles int64 `json:"fetched_files"` // whole or in parts
+	FetchedBytes int64 `json:"fetched_bytes"`
+	KeptFiles    int64 `json:"kept_files"`    // of an earlier backup, as they were
+	KeptBytes    int64 `json:"kept_bytes"`    // of these, and of files of which parts were fetched
+	RemovedFiles int64 `json:"removed_files"` // that the server does not have
 }
 
 func (l *jsonLines) result(r client.Result, o client.Options, err error) {
@@ -108,7 +115,9 @@ func (l *jsonLines) result(r client.Result, o client.Options, err error) {
 		StartLSN: r.StartPtr.String(), StartTimeline: uint32(r.Timeline), StopTimeline: uint32(r.StopTimeline),
 		BackupLabel: r.HasLabel, Files: r.Files, Bytes: r.Bytes, WALFiles: r.WALFiles, Vanished: r.Vanished,
 		BadChecksums: err != nil, ExitStatus: statusOf(err), Seconds: l.seconds(),
-		KeptFiles: r.KeptFiles, KeptBytes: r.KeptBytes, RemovedFiles: r.RemovedFiles,
+	}
+	if o.Refresh {
+		line.jsonRefreshed = &jsonRefreshed{r.FetchedFiles, r.FetchedBytes, r.KeptFiles, r.KeptBytes, r.RemovedFiles}
 	}
 	if r.StopPtr != 0 {
 		stop := r.StopPtr.String()

@@ -45,6 +45,8 @@ Options:
       --parallel=NUM     run this many cases at once (default: 4)
       --timeout=SECONDS  kill a client that takes longer (default: 20)
       --seed=NUM         repeat a run with this seed (default: a new one)
+
+Other options:
   -V, --version          output version information, then exit
   -?, --help             show this help, then exit
 

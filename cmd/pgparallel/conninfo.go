@@ -1,7 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"strings"
+	"syscall"
 
 	"github.com/pgparallel/pgparallel/protocol/conninfo"
 )
@@ -33,4 +36,15 @@ func (o connectionOptions) connInfo(warn func(string)) (*conninfo.Info, error) {
 		warn(warning)
 	}
 	return info, nil
+}
+
+// defaultPortHint is for whoever was led to PostgreSQL's default port, where nobody listens.
+func defaultPortHint(err error) string {
+	if err == nil || !errors.Is(err, syscall.ENOENT) && !errors.Is(err, syscall.ECONNREFUSED) {
+		return ""
+	}
+	if text := err.Error(); !strings.Contains(text, `.s.PGSQL.5432" failed`) && !strings.Contains(text, "port 5432 failed") {
+		return ""
+	}
+	return `"pgparallel serve" listens on port 5433 by default: use -p 5433.`
 }

@@ -23,6 +23,8 @@ Usage:
 
 Options:
   -j, --jobs=NUM  use this many connections to copy files (default: 4)
+
+Other options:
   -V, --version   output version information, then exit
   -?, --help      show this help, then exit
 

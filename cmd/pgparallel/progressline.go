@@ -34,13 +34,18 @@ func (p *progressLine) update(now client.Progress) {
 		return
 	}
 	p.latest = progressText(now)
-	if time.Since(p.shownAt) >= p.interval {
+	whole := now.TotalFiles > 0 && now.Files == now.TotalFiles // no message may come ahead of this
+	if time.Since(p.shownAt) >= p.interval || whole {
 		p.show()
 	}
 }
 
-// finish shows the latest progress, and lets it stay.
+// finish shows the latest progress, and lets it stay. It may be called again. nil has
+// nothing to show.
 func (p *progressLine) finish() {
+	if p == nil {
+		return
+	}
 	p.show()
 	p.out.keepStatus()
 }

@@ -27,7 +27,9 @@ Connection options:
                              of pgparallel serve is 5433)
   -U, --username=NAME        connect as specified user
   -w, --no-password          never prompt for password
-  -W, --password             force password prompt
+  -W, --password             force password prompt (should happen automatically)
+
+Other options:
   -V, --version              output version information, then exit
   -?, --help                 show this help, then exit
 `
@@ -82,8 +84,15 @@ func (c *rateCommand) run(out *console) error {
 	if err := monitor.SetRate(backup, c.Rate.kBps); err != nil {
 		return err
 	}
-	out.info(fmt.Sprintf("backup %s is limited to: %s", backup, limit(c.Rate.kBps)))
+	out.info(rateText(backup, c.Rate.kBps))
 	return nil
+}
+
+func rateText(backup string, kBps int) string {
+	if kBps == 0 {
+		return fmt.Sprintf("backup %s has no limit now", backup)
+	}
+	return fmt.Sprintf("backup %s is limited to %s now", backup, limit(kBps))
 }
 
 // onlyBackup is the backup that runs, where it is clear which one is meant.

@@ -17,7 +17,7 @@ Usage:
 
 Options:
       --watch            go on, and show them anew until interrupted
-  -n, --interval=SECS    time between two looks of --watch (default: 2)
+  -n, --interval=SECS    seconds between two updates of --watch (default: 2)
       --json             write one JSON object for each time on standard output
 
 Connection options:
@@ -27,12 +27,14 @@ Connection options:
                          pgparallel serve is 5433)
   -U, --username=NAME    connect as specified user
   -w, --no-password      never prompt for password
-  -W, --password         force password prompt
+  -W, --password         force password prompt (should happen automatically)
+
+Other options:
   -V, --version          output version information, then exit
   -?, --help             show this help, then exit
 
-Who connects sees the backups of its own role, or, where a rule of serve's --hba
-has monitor=1, those of every role.
+If serve has rules (--hba), a role sees its own backups, and those of every role
+only where its rule has monitor=1. Without rules every role sees them all.
 `
 
 type statusCommand struct {
@@ -99,7 +101,7 @@ func (c *statusCommand) show(ctx context.Context, monitor *client.Monitor, out *
 }
 
 // othersHint says why a backup that runs may not be shown.
-const othersHint = "Those of other roles are shown to a role whose rule of --hba has monitor=1."
+const othersHint = "If serve has rules (--hba), backups of other roles are shown only where the rule of this role has monitor=1."
 
 // openMonitor connects to the server, with a password where it wants one.
 func (o connectionOptions) openMonitor(ctx context.Context, out *console) (monitor *client.Monitor, err error) {
@@ -114,6 +116,11 @@ func (o connectionOptions) openMonitor(ctx context.Context, out *console) (monit
 	if missing, ok := errors.AsType[*noPasswordError](err); ok {
 		out.error(err)
 		out.hint(missing.hint())
+		return nil, errReported
+	}
+	if hint := defaultPortHint(err); hint != "" {
+		out.error(err)
+		out.hint(hint)
 		return nil, errReported
 	}
 	return monitor, err

@@ -2,6 +2,9 @@ package main
 
 import (
 	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"github.com/pgparallel/pgparallel/client"
 )
@@ -23,6 +26,8 @@ Options:
   -s, --skip-checksums        skip checksum verification
   -w, --wal-path=PATH         use specified path for WAL files; up to 18 the
                               name is --wal-directory, which is taken, too
+
+Other options:
   -V, --version               output version information, then exit
   -?, --help                  show this help, then exit
 
@@ -71,7 +76,13 @@ func (c *verifyCommand) run(out *console) error {
 	}
 	report, err := c.verify(out)
 	if err != nil {
-		return err
+		hint := c.hint(err)
+		if hint == "" {
+			return err
+		}
+		out.error(err)
+		out.hint(hint)
+		return errReported
 	}
 	for _, problem := range report.Problems {
 		out.error(errors.New(problem.Message))
@@ -88,6 +99,20 @@ func (c *verifyCommand) run(out *console) error {
 	return nil
 }
 
+// hint is what there is to do about an error; empty if there is nothing.
+func (c *verifyCommand) hint(err error) string {
+	info, failed := os.Stat(c.Backupdir)
+	switch {
+	case failed != nil:
+		return ""
+	case !info.IsDir():
+		return "Give the directory of the backup, also of one in tar format."
+	case c.ManifestPath == "" && errors.Is(err, fs.ErrNotExist) && !isThere(c.Backupdir, "backup_manifest"):
+		return "The directory holds no backup, or one whose manifest is elsewhere: name that with -m."
+	}
+	return ""
+}
+
 func (c *verifyCommand) verify(out *console) (client.Report, error) {
 	ctx, release := untilInterrupted(out)
 	defer release()
@@ -101,4 +126,9 @@ func (c *verifyCommand) verify(out *console) (client.Report, error) {
 		options.Progress = line.update
 	}
 	return client.Verify(ctx, c.Backupdir, options)
+}
+
+func isThere(dir, name string) bool {
+	_, err := os.Stat(filepath.Join(dir, name))
+	return err == nil
 }

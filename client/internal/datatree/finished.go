@@ -55,6 +55,12 @@ func (f *finished) open() error {
 		return fmt.Errorf("%w, and holds no backup: there is no %s", notEmpty(f.path), output.ManifestFile)
 	}
 	if _, err := f.root.Lstat(output.ControlFile); isAbsent(err) {
+		for _, held := range heldFiles[1:] {
+			archive := strings.TrimSuffix(held, output.IncompleteSuffix)
+			if _, err := f.root.Lstat(archive); err == nil {
+				return fmt.Errorf("directory %q holds a backup of archives (%s), which cannot be refreshed", f.path, archive)
+			}
+		}
 		return fmt.Errorf("directory %q holds no backup in plain format: there is no %s", f.path, output.ControlFile)
 	}
 	var err error

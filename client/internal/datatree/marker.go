@@ -18,6 +18,13 @@ import (
 // markerText is for the data directory, and for the directory of archives.
 const markerText = `pgparallel has begun to write a base backup here, and has not finished it.
 Either it is still at work, or it was killed. What is here is not a backup, and no
+server can be started from it. "pgparallel backup --refresh" goes on with it (not
+with archives), "pgparallel backup --force" removes it and takes the backup anew.
+`
+
+// earlierMarkerText is what earlier versions wrote: it is known as well.
+const earlierMarkerText = `pgparallel has begun to write a base backup here, and has not finished it.
+Either it is still at work, or it was killed. What is here is not a backup, and no
 server can be started from it. "pgparallel backup --force" removes it and takes the
 backup anew.
 `
@@ -26,13 +33,14 @@ backup anew.
 // directory, and its inode, by which a data directory that was moved is known.
 const otherMarkerText = `pgparallel has begun to write a part of a base backup here. As long as the
 data directory of the backup has the file ` + output.MarkerFile + ` or ` + output.ControlFileHeld + `,
-the backup is not finished, and "pgparallel backup --force" removes it. Otherwise
-a server may use what is here, and only this file may be removed.
+the backup is not finished: "pgparallel backup --refresh" goes on with it, and
+"pgparallel backup --force" removes it. Otherwise a server may use what is here,
+and only this file may be removed.
 data directory: %q, inode %d
 `
 
 // heldFiles are the files whose renaming makes a directory a backup that can be used. Their
-// last names lack the suffix.
+// last names lack the suffix. Behind the first are archives.
 var heldFiles = []string{
 	output.ControlFileHeld,
 	"base.tar" + output.IncompleteSuffix, "base.tar.gz" + output.IncompleteSuffix,
@@ -236,7 +244,7 @@ func owner(marker *os.File) (dir string, inode uint64, listed *contents, err err
 		return "", 0, nil, err
 	}
 	text, listed := cutContents(string(all))
-	if strings.HasPrefix(text, markerText) { // what follows was not written to its end
+	if strings.HasPrefix(text, markerText) || strings.HasPrefix(text, earlierMarkerText) { // what follows was not written to its end
 		return "", 0, listed, nil
 	}
 	_, line, _ := strings.Cut(text, "\ndata directory: ")

@@ -119,13 +119,13 @@ func (r *Refresh) checkWALLink() error {
 // beside makes the Tree a directory beside the old backup.
 func (r *Refresh) beside() error {
 	if r.WALDir != "" || r.old.part(r.WALDir) != "" {
-		return needsInPlace(r.place, "its WAL has a directory of its own")
+		return needsInPlace(r.place, "has its WAL in a directory of its own")
 	}
 	if _, err := r.old.root.Readlink(output.WALFolder); err == nil {
-		return needsInPlace(r.place, "its WAL has a directory of its own")
+		return needsInPlace(r.place, "has its WAL in a directory of its own")
 	}
 	if links := r.old.links(); len(links) > 0 {
-		return needsInPlace(r.place, "it has tablespaces with directories of their own")
+		return needsInPlace(r.place, "has tablespaces in directories of their own")
 	}
 	if err := checkSwitchable(r.place); err != nil {
 		return err
@@ -143,11 +143,11 @@ func (r *Refresh) beside() error {
 // needsInPlace is why a backup cannot be made beside the old one: several directories cannot
 // be switched at once.
 func needsInPlace(path, why string) error {
-	return fmt.Errorf("the backup in directory %q cannot be replaced at once by a new one: %s: %w", path, why, ErrNeedsInPlace)
+	return fmt.Errorf("the backup in directory %q %s, and %w", path, why, ErrNeedsInPlace)
 }
 
 // ErrNeedsInPlace is wrapped in errors about a backup that can only be refreshed in place.
-var ErrNeedsInPlace = errors.New("it can only be refreshed in place")
+var ErrNeedsInPlace = errors.New("can only be refreshed in place")
 
 // readHeld is pg_control of an unfinished backup; nil where it has none yet.
 func readHeld(dir string) []byte {
@@ -178,7 +178,7 @@ func (r *Refresh) Removed() int64 { return r.removed.Load() }
 // Locate refuses tablespaces that cannot be switched together with the data directory.
 func (r *Refresh) Locate(spaces []output.Tablespace) (map[uint32]output.Target, error) {
 	if r.old != nil && len(spaces) > 0 {
-		return nil, needsInPlace(r.place, fmt.Sprintf("tablespace %d has a directory of its own", spaces[0].OID))
+		return nil, needsInPlace(r.place, fmt.Sprintf("is to have tablespace %d in a directory of its own", spaces[0].OID))
 	}
 	targets, err := r.Tree.Locate(spaces)
 	if err == nil && r.old != nil {

@@ -167,7 +167,7 @@ func checkSwitchable(path string) error {
 		return fmt.Errorf("could not access directory %q: %w", filepath.Dir(path), output.Cause(err))
 	}
 	if deviceOf(info) != deviceOf(parent) {
-		return needsInPlace(path, "it is a mount point")
+		return needsInPlace(path, "is a mount point of its own")
 	}
 	return nil
 }

@@ -83,7 +83,7 @@ func (e *LostError) Unwrap() error { return e.Err }
 
 func lost(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		err = fmt.Errorf("server closed the connection unexpectedly: %w", err)
+		err = &oneLine{"server closed the connection unexpectedly", err}
 	}
 	return &LostError{Err: err}
 }
