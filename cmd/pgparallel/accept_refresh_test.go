@@ -148,8 +148,8 @@ func TestRefresh_5_6_InPlaceWithTablespaces_Long(t *testing.T) {
 	succeed(t, backup(t, s.socketDir, dir, here...))
 
 	for want, options := range map[string][]string{
-		"it can only be refreshed in place": here,
-		"name that as its WAL directory":    {"--in-place", "--no-sync", "-T", location + "=" + space},
+		"can only be refreshed in place": here,
+		"name that as its WAL directory": {"--in-place", "--no-sync", "-T", location + "=" + space},
 	} {
 		r := run(t, backup(t, s.socketDir, dir, append(options, "--refresh")...))
 		if r.status() != 1 || !strings.Contains(r.stderr.String(), want) {
@@ -165,7 +165,7 @@ func TestRefresh_5_6_InPlaceWithTablespaces_Long(t *testing.T) {
 		create table further tablespace more as table here`, added))
 	further := sql(t, cluster, "select pg_relation_filepath('further')")
 	must(t, cluster.Stop(ctx, postgres.Fast))
-	here = append(here, "--refresh", "--in-place")
+	here = append(here, "--refresh", "--in-place", "-P")
 	b := succeed(t, backup(t, s.socketDir, dir, append(here, "-T", added+"="+more)...))
 	if said := b.stderr.String(); !strings.Contains(said, "kept ") || strings.Contains(said, "warning") {
 		t.Errorf("it says\n%s", said)
@@ -194,7 +194,7 @@ func TestRefresh_5_6_InPlaceWithTablespaces_Long(t *testing.T) {
 	}
 
 	// Of an unchanged cluster nothing is removed.
-	b = succeed(t, backup(t, s.socketDir, dir, "--no-sync", "--waldir", wal, "--refresh", "--in-place", "-T", moved+"="+more))
+	b = succeed(t, backup(t, s.socketDir, dir, "--no-sync", "--waldir", wal, "--refresh", "--in-place", "-P", "-T", moved+"="+more))
 	if said := b.stderr.String(); !strings.Contains(said, "removed 0 files") {
 		t.Errorf("it says\n%s", said)
 	}
