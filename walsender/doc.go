@@ -1,8 +1,10 @@
 // Package walsender serves the parallel base backup protocol: PostgreSQL's
 // replication protocol with the commands START_BACKUP, JOIN_BACKUP, STOP_BACKUP,
-// LIST_TABLESPACES, LIST_FILES, LIST_WAL_FILES and SEND_FILE. It also answers PostgreSQL's own
-// BASE_BACKUP, for pg_basebackup and what is like it (§9); [Server.Commands] leaves out
-// either.
+// LIST_TABLESPACES, LIST_FILES, LIST_WAL_FILES, SEND_FILE, FILE_DIGESTS, LIST_BACKUPS and
+// ALTER_BACKUP. It also answers PostgreSQL's own BASE_BACKUP, for pg_basebackup and what is
+// like it, IDENTIFY_SYSTEM, SHOW and TIMELINE_HISTORY, and, where no PostgreSQL runs,
+// START_REPLICATION and the commands of replication slots; [Server.Commands] leaves out
+// either family. Every § here is one of protocol/PROTOCOL.md in this module.
 //
 // A [Server] is used as an http.Server is: fill in its fields, call
 // [Server.Serve] with a listener, end it with [Server.Shutdown]. The bytes come

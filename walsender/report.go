@@ -57,9 +57,9 @@ func (s *session) backupEnded(b *sharedstate.Backup, why error) {
 	}
 }
 
-// rate is how fast so many bytes were sent.
+// rate is how fast so many bytes were sent, in MB of 1024 kB as everywhere.
 func rate(bytes int64, took time.Duration) string {
-	return fmt.Sprintf("%.1f MB/s", float64(bytes)/1e6/max(took.Seconds(), 0.001))
+	return fmt.Sprintf("%.1f MB/s", float64(bytes)/(1<<20)/max(took.Seconds(), 0.001))
 }
 
 // sessionEnded tells of the end of a session. One that was not admitted is in the log

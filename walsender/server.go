@@ -115,8 +115,9 @@ type Server struct {
 
 	// Logger gets a line at Info at the end of each backup, with bytes, seconds, rate and
 	// the time slept for a rate; at Warn where it failed or has damaged pages. A session's
-	// beginning and end, and each command that succeeds, are at Debug, refusals at Info,
-	// errors that are the server's own at Error. Ids of
+	// beginning and end, and each command that succeeds, are at Debug; a command that is
+	// refused at Info; a session that is refused (no place left, the cluster is down, a wrong
+	// password) in one line at Warn; errors that are the server's own at Error. Ids of
 	// backups are cut. Nil: zap's production logger, to standard error, of Warn and
 	// above; [zap.NewNop] for no log. The example of a Server's Logger shows how a log/slog.Handler
 	// gets the lines.
@@ -164,7 +165,9 @@ func (s *Server) init() {
 
 // Serve accepts connections on the listener and runs each in goroutines of its
 // own, until the listener fails or the server is shut down; then it closes the
-// listener. Its error is never nil: [ErrServerClosed] after Shutdown or Close.
+// listener. Its error is never nil: [ErrServerClosed] after Shutdown or Close. It returns as
+// soon as the listener is closed, which may be before Shutdown has ended the sessions: wait
+// for Shutdown to return before you close the Cluster or leave main.
 func (s *Server) Serve(l net.Listener) error {
 	s.init()
 	if !s.trackListener(l) {

@@ -18,7 +18,7 @@ Usage:
   pgparallel conform [--server=HOST:PORT] list [CASE]...
 
 A CASE is an ID (WAL/004), an area (WAL) or a pattern (WAL/00*); without any,
-all cases are run. CLIENT is a program that takes a backup. In its arguments
+all cases are run. Cases for servers begin with S- (S-FILE/001). CLIENT is a program that takes a backup. In its arguments
 these are replaced:
   {host} {port}     where the server is, which allows every user
   {dir}             the data directory to write
@@ -51,8 +51,9 @@ Other options:
   -?, --help             show this help, then exit
 
 FILE of --known-failing and --profile has a CASE a line; # begins a comment. The
-exit status is 0, 1 if a case failed or was not run, 2 if the arguments are
-wrong, 3 if no case matches.
+exit status is 0 if no case counts as a failure, 1 if one does or could not be
+run, 2 if the arguments are wrong, 3 if no case was run: none matches, or none
+is supported.
 `
 
 type conformCommand struct {
@@ -110,6 +111,9 @@ func (c *conformCommand) run(out *console) error {
 	}
 	if !report.OK() {
 		out.print(c.again(report) + "\n")
+		if !slices.ContainsFunc(report.Results, report.Counts) {
+			return errors.Join(errReported, conformance.ErrNothingSelected)
+		}
 		return errReported
 	}
 	return nil
@@ -176,9 +180,11 @@ func (c *conformCommand) list(out *console, patterns []string) error {
 	if err != nil {
 		return err
 	}
+	width := conformance.IDWidth(found)
 	for _, one := range found {
-		out.print(fmt.Sprintf("%-15s %-5s %-6s  %s\n", one.ID, one.Section, one.Level, one.Why))
+		out.print(fmt.Sprintf("%-*s %-5s %-6s  %s\n", width, one.ID, one.Section, one.Level, one.Why))
 	}
+	out.mayBeCut()
 	return nil
 }
 

@@ -61,6 +61,18 @@ func (c *console) outputError() error {
 	return fmt.Errorf("could not write to standard output: %w", systemError(o.failure()))
 }
 
+// mayBeCut says of what was printed that a reader who has seen enough of it, as head, is no
+// failure.
+func (c *console) mayBeCut() {
+	if o, ok := c.stdout.(*outlet); ok {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if errors.Is(o.err, unix.EPIPE) {
+			o.err = nil
+		}
+	}
+}
+
 // systemError is what the system said, without the operation and the file.
 func systemError(err error) error {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {

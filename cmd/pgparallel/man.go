@@ -10,7 +10,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-const manUsage = `pgparallel man writes the manual pages, for who makes packages.
+const manUsage = `pgparallel man writes the manual pages, for those who make packages.
 
 Usage:
   pgparallel man DIRECTORY

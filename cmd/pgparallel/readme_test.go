@@ -30,6 +30,7 @@ func TestReadme(t *testing.T) {
 		{"README.md", "Backing up a cluster"},
 		{"docs/stock-clients.md", "A stopped cluster"},
 		{"docs/running-clusters.md", ""},
+		{"docs/refresh.md", ""},
 		{"docs/network.md", "In five minutes"},
 		{"docs/restoring.md", ""},
 		{"docs/your-own-client.md", "The commands of the protocol"},

@@ -54,7 +54,7 @@ Options for limits:
                          for never. A number without a unit is in milliseconds
       --max-backups=NUM  number of backups at once (default: 10)
       --reserved-connections=NUM
-                         connections besides, for who looks after the server
+                         connections besides, for roles that watch the server
                          with monitor=1 (default: 3)
       --authentication-timeout=TIME
                          close a connection that was not let in for so long
@@ -162,6 +162,9 @@ type serveCommand struct {
 	Wait                 bool
 	Passthrough          string
 	PassthroughSuperuser string
+
+	announce func() // says what is served, when the server listens; nil: there is nothing to say
+	refuses  bool   // no backup can be taken at the start
 }
 
 func (*serveCommand) usage() string { return serveUsage }
@@ -184,6 +187,9 @@ func (c *serveCommand) run(out *console) error {
 	for _, variable := range c.unknown {
 		log.Warn(fmt.Sprintf("environment variable %q sets nothing: no option has this name", variable))
 	}
+	if c.CheckConfig {
+		return c.checkAll(log, out)
+	}
 	var cluster servedCluster
 	access, err := c.accessOptions.open(log, out, func() clusterRoles { return cluster.(*livecluster.Cluster) })
 	if err != nil {
@@ -193,13 +199,6 @@ func (c *serveCommand) run(out *console) error {
 		return err
 	}
 	defer cluster.Close()
-	if c.CheckConfig {
-		if err := c.checkListen(out); err != nil {
-			return err
-		}
-		out.info("the configuration is sound")
-		return nil
-	}
 	if cluster.Untested() {
 		log.Warn("this version of PostgreSQL is not supported: a backup that succeeds may be worthless", zap.Int("major", cluster.Major()))
 	}
@@ -220,6 +219,31 @@ func (c *serveCommand) run(out *console) error {
 		defer s.close()
 	}
 	return service.serveUntilSignal(listeners, out)
+}
+
+// checkAll tries the files of the options, the cluster and the addresses, and tells all
+// that is wrong with them at once.
+func (c *serveCommand) checkAll(log *zap.Logger, out *console) error {
+	_, accessErr := c.accessOptions.open(log, out, nil) // which has told what is wrong
+	cluster, clusterErr := c.open(log)
+	if clusterErr == nil {
+		cluster.Close()
+	} else {
+		out.error(clusterErr)
+	}
+	inUse, listenErr := c.checkListen()
+	if listenErr != nil {
+		out.error(listenErr)
+	}
+	switch {
+	case accessErr != nil || clusterErr != nil || listenErr != nil:
+		return errReported
+	case inUse != nil:
+		out.info(fmt.Sprintf("the configuration is sound; something listens on one of its addresses now: %v", inUse))
+	default:
+		out.info("the configuration is sound")
+	}
+	return nil
 }
 
 // check refuses options that do not fit each other.

@@ -114,12 +114,11 @@ func (o *configOptions) fromFile(flags map[string]*kong.Flag, set configuration)
 	var wrong []error
 	given := maps.Clone(set)
 	for _, s := range parseConfig(string(text)) {
-		name := strings.ReplaceAll(s.name, "-", "_")
-		_, before := given[name]
-		if err := s.apply(flags[name], before); err != nil {
+		_, before := given[s.name]
+		if err := s.apply(flags[s.name], before); err != nil {
 			wrong = append(wrong, &settingError{fmt.Sprintf("%s:%d", o.Config, s.line), err.Error()})
 		} else if !before {
-			set[name] = s.value
+			set[s.name] = s.value
 		}
 	}
 	return errors.Join(wrong...)
@@ -131,6 +130,8 @@ func (s setting) apply(flag *kong.Flag, given bool) error {
 	switch {
 	case s.err != nil:
 		return s.err
+	case flag == nil && strings.Contains(s.name, "-"):
+		return fmt.Errorf("unrecognized configuration parameter %q: _ stands for - in a file", s.name)
 	case flag == nil || !isParameter(flag):
 		return fmt.Errorf("unrecognized configuration parameter %q", s.name)
 	}

@@ -25,16 +25,15 @@ func (c *serveCommand) listen() (sessions []net.Listener, metrics net.Listener, 
 	return sessions, metrics, err
 }
 
-// checkListen listens for a moment. What is in use is told, and is no error: the server
+// checkListen listens for a moment. What is in use is returned, and is no error: the server
 // that runs with this configuration may be using it.
-func (c *serveCommand) checkListen(out *console) error {
+func (c *serveCommand) checkListen() (inUse, err error) {
 	sessions, metrics, err := c.listen()
 	if errors.Is(err, walsender.ErrSocketInUse) || errors.Is(err, unix.EADDRINUSE) {
-		out.warning(err.Error())
-		return nil
+		return err, nil
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, l := range sessions {
 		l.Close()
@@ -42,7 +41,7 @@ func (c *serveCommand) checkListen(out *console) error {
 	if metrics != nil {
 		metrics.Close()
 	}
-	return nil
+	return nil, nil
 }
 
 // listen opens the Unix socket and the TCP addresses. Unless the network is open to

@@ -40,7 +40,14 @@ func (s *service) serveUntilSignal(listeners []net.Listener, out *console) error
 		s.log.Info(fmt.Sprintf("listening on %s", described(l)))
 		go func() { failed <- s.server.Serve(l) }() // ends when the server is shut down
 	}
-	s.log.Info("ready to serve base backups")
+	if s.options.announce != nil {
+		s.options.announce()
+	}
+	if s.options.refuses {
+		s.log.Info("ready to serve base backups, as soon as one can be taken")
+	} else {
+		s.log.Info("ready to serve base backups")
+	}
 	ticks, stop := managerTicks()
 	defer stop()
 	s.tell(daemon.SdNotifyReady)

@@ -14,15 +14,17 @@ import (
 )
 
 // openStopped opens what lies in the directory and does not run: a finished backup, or the
-// cluster of a server. The log says which.
+// cluster of a server. The log says which when the server listens.
 func (c *serveCommand) openStopped(log *zap.Logger) (servedCluster, error) {
 	options := datadir.DirOptions{NewestMajor: c.NewestMajor, DropCache: c.DropCache}
 	backup, err := backupdir.Open(c.Pgdata, backupdir.Options{DirOptions: options, Verify: c.Verify})
 	ordinary, isOrdinary := errors.AsType[*backupdir.OrdinaryError](err)
 	switch {
 	case err == nil:
-		log.Info(describedBackup(backup.Info()), zap.String("directory", c.Pgdata), zap.Bool("checksums_verified", c.Verify))
-		warnOfRefusal(backup, log)
+		c.announce = func() {
+			log.Info(describedBackup(backup.Info()), zap.String("directory", c.Pgdata), zap.Bool("checksums_verified", c.Verify))
+		}
+		c.refuses = warnOfRefusal(backup, log)
 		return backup, nil
 	case !isOrdinary:
 		return nil, err
@@ -34,9 +36,11 @@ func (c *serveCommand) openStopped(log *zap.Logger) (servedCluster, error) {
 		return nil, err
 	}
 	if ordinary.Reason != "" {
-		log.Info("serving a cluster, not the backup that it was made from: " + ordinary.Reason)
+		c.announce = func() {
+			log.Info("serving a cluster, not the backup that it was made from: " + ordinary.Reason)
+		}
 	}
-	warnOfRefusal(stopped, log)
+	c.refuses = warnOfRefusal(stopped, log)
 	return stopped, nil
 }
 
@@ -56,19 +60,20 @@ func describedBackup(i backupdir.Info) string {
 		in = " in archives"
 	}
 	return fmt.Sprintf("serving a backup of %s%s%s, from %v to %v on timeline %d: %d files, %d MB",
-		of, taken, in, i.Start, i.Stop, i.Timeline, i.Files, i.Bytes/1e6)
+		of, taken, in, i.Start, i.Stop, i.Timeline, i.Files, i.Bytes>>20)
 }
 
 // warnOfRefusal says at once what each START_BACKUP will be answered with, unless the
-// cluster changes.
-func warnOfRefusal(cluster walsender.BackupChecker, log *zap.Logger) {
+// cluster changes, and reports whether there was anything to say.
+func warnOfRefusal(cluster walsender.BackupChecker, log *zap.Logger) bool {
 	err := cluster.CheckBackup(context.Background())
 	if err == nil {
-		return
+		return false
 	}
 	fields := []zap.Field{zap.Error(err)}
 	if refused, ok := errors.AsType[*protocol.Error](err); ok && refused.Hint != "" {
 		fields = append(fields, zap.String("hint", refused.Hint))
 	}
 	log.Warn("no backup can be taken now", fields...)
+	return true
 }

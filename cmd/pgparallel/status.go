@@ -16,7 +16,7 @@ Usage:
   pgparallel status [OPTION]...
 
 Options:
-      --watch            go on, and show them anew until interrupted
+      --watch            keep showing them, until interrupted
   -n, --interval=SECS    seconds between two updates of --watch (default: 2)
       --json             write one JSON object for each time on standard output
 

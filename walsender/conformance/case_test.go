@@ -44,15 +44,16 @@ func TestCases_5(t *testing.T) {
 }
 
 func TestSelect(t *testing.T) {
-	cases := []Case{{ID: "WAL/001"}, {ID: "WAL/002"}, {ID: "WALL/001"}}
+	cases := []Case{{ID: "WAL/001"}, {ID: "WAL/002"}, {ID: "WALL/001"}, {ID: "S-FILE/001"}}
 	for patterns, want := range map[string]string{
-		"":               "WAL/001 WAL/002 WALL/001",
+		"":               "WAL/001 WAL/002 WALL/001 S-FILE/001",
 		"WAL":            "WAL/001 WAL/002",
 		"WAL/002":        "WAL/002",
-		"*/001":          "WAL/001 WALL/001",
+		"*/001":          "WAL/001 WALL/001 S-FILE/001",
 		"WALL/* WAL/00?": "WAL/001 WAL/002 WALL/001",
 		"wal":            "no case matches wal",
 		"WAL/001 W":      "no case matches W",
+		"FILE/001":       "no case matches FILE/001: cases for servers are named S-FILE/…",
 		"WAL/[":          `malformed pattern "WAL/[": syntax error in pattern`,
 	} {
 		found, err := Select(cases, strings.Fields(patterns))

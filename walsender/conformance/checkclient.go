@@ -152,6 +152,7 @@ func (r clientRun) judge(ctx context.Context, c clientkit.Case, result *Result) 
 		result.Verdict, result.Happened, result.OwnWord = NotSupported, rule.OneLine(outcome.LastLine()), true
 	case finding != nil:
 		result.fail(finding)
+		result.Ended = rule.OneLine(outcome.Says())
 	default:
 		result.Verdict = Pass
 	}

@@ -31,7 +31,8 @@ func ExampleCheckClient() {
 	//     happened: it ended with exit status 1, saying: backups are not implemented yet
 	// HOSTILE/001     §5.9  MUST    fail           A path with .. leads out of the target.
 	//     expected: the client comes to the point that the case is about
-	//     happened: this never happened: ListedRow("", {"../evil" d})
+	//     happened: it did not come to what was to go wrong: listed row ("", {"../evil" d})
+	//     client: it ended with exit status 1, saying: backups are not implemented yet
 	// What failed, by cause, and where to read about it in protocol/PROTOCOL.md:
 	//     1  the client takes the backup: exit status 0 (§5.1): CONNECT/001
 	//     1  the client comes to the point that the case is about (§5.9): HOSTILE/001

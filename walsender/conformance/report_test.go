@@ -17,11 +17,12 @@ func sampleReport() Report {
 	result := func(id string, level Level, v Verdict, known bool) Result {
 		r := Result{
 			Case:    Case{ID: id, Section: "§5.3", Level: level, Why: "A directory that was not there is gone again."},
-			Verdict: v, KnownFailing: known, Duration: 1500 * time.Millisecond,
+			Verdict: v, KnownFailing: known, Duration: 1500*time.Millisecond + 1234*time.Nanosecond,
 		}
 		switch v {
 		case Fail:
 			r.Expected, r.Happened, r.Output = "the target is as it was before", "data was <left> behind", "error: \x1b lost\n"
+			r.Ended = "it ended with exit status 1, saying: error: lost"
 		case NotSupported, NotRun:
 			r.Happened = "no argument of the client has {wal}"
 		}

@@ -3,11 +3,12 @@ package conformance
 import (
 	"encoding/json"
 	"io"
+	"time"
 )
 
 // WriteJSON writes the report as one object: seed, strict, ok, and results, each with
 // id, section, level, why, verdict, counts, and where there are any expected, happened,
-// known_failing, output, diff; and seconds. The errors are those of w.
+// known_failing, output, ended, diff; and seconds, to the millisecond. The errors are those of w.
 func (r Report) WriteJSON(w io.Writer) error {
 	type result struct {
 		ID           string  `json:"id"`
@@ -20,6 +21,7 @@ func (r Report) WriteJSON(w io.Writer) error {
 		Happened     string  `json:"happened,omitempty"`
 		KnownFailing bool    `json:"known_failing,omitempty"`
 		Output       string  `json:"output,omitempty"`
+		Ended        string  `json:"ended,omitempty"`
 		Diff         string  `json:"diff,omitempty"`
 		Seconds      float64 `json:"seconds"`
 	}
@@ -33,7 +35,7 @@ func (r Report) WriteJSON(w io.Writer) error {
 		report.Results = append(report.Results, result{
 			ID: v.ID, Section: v.Section, Level: v.Level, Why: v.Why, Verdict: v.Verdict, Counts: r.Counts(v),
 			Expected: v.Expected, Happened: v.Happened, KnownFailing: v.KnownFailing, Output: v.Output,
-			Diff: v.Diff, Seconds: v.Duration.Seconds(),
+			Ended: v.Ended, Diff: v.Diff, Seconds: v.Duration.Round(time.Millisecond).Seconds(),
 		})
 	}
 	encoder := json.NewEncoder(w)

@@ -39,6 +39,9 @@ func (r Report) WriteJUnit(w io.Writer) error {
 	for _, result := range r.Results {
 		c := junitCase{Class: "conform." + result.Area(), Name: result.ID, Time: took(result.Duration), Output: result.Output}
 		message := &junitMessage{result.Happened, result.Why + "\nexpected: " + result.Expected + "\nhappened: " + result.Happened}
+		if result.Ended != "" {
+			message.Text += "\nclient: " + result.Ended
+		}
 		if result.Diff != "" {
 			message.Text += "\n" + result.Diff
 		}

@@ -11,12 +11,17 @@ import (
 
 // WriteTable writes a line for each case: its ID, section and level, the verdict, and why
 // it is there; for what did not pass two lines more, what was expected and what
-// happened, and the difference between two answers. Behind the cases, failures that have the same cause stand together, with what
-// to read about it. The last line counts. The errors are those of w.
+// happened, and how the client ended, or the difference between two answers. Behind the
+// cases, failures that have the same cause stand together, with what to read about it. The last line counts. The errors are those of w.
 func (r Report) WriteTable(w io.Writer) error {
 	out := bufio.NewWriter(w)
+	var cases []Case
 	for _, result := range r.Results {
-		r.writeResult(out, result)
+		cases = append(cases, result.Case)
+	}
+	width := IDWidth(cases)
+	for _, result := range r.Results {
+		r.writeResult(out, result, width)
 	}
 	r.writeCauses(out)
 	fmt.Fprintln(out, r.summary())
@@ -55,8 +60,17 @@ func (r Report) writeCauses(out io.Writer) {
 	}
 }
 
-func (r Report) writeResult(out io.Writer, result Result) {
-	fmt.Fprintf(out, "%-15s %-5s %-6s  %-13s  %s\n", result.ID, result.Section, result.Level, result.Verdict, result.Why)
+// IDWidth is the width of a column that has the IDs of the cases.
+func IDWidth(cases []Case) int {
+	width := 15
+	for _, c := range cases {
+		width = max(width, len(c.ID))
+	}
+	return width
+}
+
+func (r Report) writeResult(out io.Writer, result Result, width int) {
+	fmt.Fprintf(out, "%-*s %-5s %-6s  %-13s  %s\n", width, result.ID, result.Section, result.Level, result.Verdict, result.Why)
 	detail := func(name, text string) {
 		if text != "" {
 			fmt.Fprintf(out, "    %s: %s\n", name, text)
@@ -66,6 +80,9 @@ func (r Report) writeResult(out io.Writer, result Result) {
 	case Fail:
 		detail("expected", result.Expected)
 		detail("happened", result.Happened)
+		if !strings.Contains(result.Happened, result.Ended) {
+			detail("client", result.Ended)
+		}
 		for line := range strings.Lines(result.Diff) {
 			fmt.Fprintf(out, "        %s\n", strings.TrimSuffix(line, "\n"))
 		}

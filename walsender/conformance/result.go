@@ -30,6 +30,7 @@ type Result struct {
 	Optional           bool          // of a server: NotSupported what it may leave out, NotRun what the connection does not show
 	Output             string        // the end of what the client printed
 	Diff               string        // how a server's answer differs from PostgreSQL's (§9), line by line
+	Ended              string        // of a failure: how the client ended, in a line with the last that it printed
 	Duration           time.Duration // from the start of the case to the verdict
 }
 

@@ -38,6 +38,10 @@ func checkPatterns(cases []Case, patterns []string) error {
 			return fmt.Errorf("malformed pattern %q: %w", p, err)
 		}
 		if !slices.ContainsFunc(cases, func(c Case) bool { return listed([]string{p}, c.ID) }) {
+			if slices.ContainsFunc(cases, func(c Case) bool { return listed([]string{"S-" + p}, c.ID) }) {
+				area, _, _ := strings.Cut(p, "/")
+				return fmt.Errorf("%w %s: cases for servers are named S-%s/…", ErrNothingSelected, p, area)
+			}
 			return fmt.Errorf("%w %s", ErrNothingSelected, p)
 		}
 	}

@@ -100,6 +100,9 @@ func open(path string, o DirOptions, openRoot func(string) (beneath.Dir, error))
 		return nil, fmt.Errorf("could not determine the path of data directory %q: %w", path, err)
 	}
 	root, err := openRoot(path)
+	if errors.Is(err, archive.ErrCompressed) {
+		return nil, fmt.Errorf("directory %q: %w", path, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("could not open data directory %q: %w", path, pathCause(err))
 	}

@@ -13,7 +13,7 @@ type check func(*evidence) *rule.Finding
 // succeeds: the exit status is 0.
 func succeeds(e *evidence) *rule.Finding {
 	if !e.outcome.success() {
-		return rule.Found("the client takes the backup: exit status 0", "%s", e.outcome.says())
+		return rule.Found("the client takes the backup: exit status 0", "%s", e.outcome.Says())
 	}
 	return nil
 }
@@ -24,7 +24,7 @@ func fails(e *evidence) *rule.Finding {
 	case e.outcome.success():
 		return rule.Found("the client fails: an exit status other than 0", "it reported success")
 	case e.outcome.TimedOut, e.outcome.Signal != nil && len(e.scenario.signals) == 0:
-		return rule.Found("the client ends by itself, with an exit status other than 0", "%s", e.outcome.says())
+		return rule.Found("the client ends by itself, with an exit status other than 0", "%s", e.outcome.Says())
 	}
 	if trace := crashTrace(e.outcome.Output); trace != "" {
 		return rule.Found("the client fails in an orderly way", "it crashed: %s", trace)

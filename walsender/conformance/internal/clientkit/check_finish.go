@@ -159,7 +159,7 @@ func noLabelYet(e *evidence) *rule.Finding {
 // wasKilled: the signal ended the client, where the case wanted it.
 func wasKilled(e *evidence) *rule.Finding {
 	if e.outcome.Signal == nil {
-		return rule.Found("the client waits for the server where it is to be killed", "%s", e.outcome.says())
+		return rule.Found("the client waits for the server where it is to be killed", "%s", e.outcome.Says())
 	}
 	return nil
 }

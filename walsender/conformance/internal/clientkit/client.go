@@ -51,8 +51,8 @@ func (o Outcome) LastLine() string {
 // success reports whether the client said that the backup is good.
 func (o Outcome) success() bool { return o.Status == 0 && o.Signal == nil && !o.TimedOut }
 
-// says is how the client ended, in words.
-func (o Outcome) says() string {
+// Says is how the client ended, in words.
+func (o Outcome) Says() string {
 	text := fmt.Sprintf("it ended with exit status %d", o.Status)
 	switch {
 	case o.TimedOut:

@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/pgparallel/pgparallel/walsender"
@@ -53,7 +55,7 @@ func (r Runner) Run(ctx context.Context, c Case) (*rule.Finding, Outcome, error)
 	}
 	f := first(c.checks, e)
 	if f == nil && unused != "" {
-		f = rule.Found("the client comes to the point that the case is about", "this never happened: %s", unused)
+		f = rule.Found("the client comes to the point that the case is about", "it did not come to what was to go wrong: %s", inWords(unused))
 	}
 	return f, e.outcome, nil
 }
@@ -103,6 +105,26 @@ func (r Runner) meet(ctx context.Context, c Case, scratch string) (e *evidence, 
 		unused = none[0].String()
 	}
 	return e, unused, r.trace(c, e.transcript)
+}
+
+// newWord is where the name of a function has a new word.
+var newWord = regexp.MustCompile(`([a-z])([A-Z])|([A-Z])([A-Z][a-z])`)
+
+// inWords is the call that makes a fault, ErrorInFile("base/1/1", 22), in words: error in
+// file ("base/1/1", 22).
+func inWords(fault string) string {
+	name, arguments, called := strings.Cut(fault, "(")
+	words := strings.Fields(newWord.ReplaceAllString(name, "$1$3 $2$4"))
+	for i, word := range words {
+		if word != strings.ToUpper(word) { // not WAL
+			words[i] = strings.ToLower(word)
+		}
+	}
+	text := strings.Join(words, " ")
+	if called {
+		text += " (" + arguments
+	}
+	return text
 }
 
 // server makes the server of a scenario, which begins the watch if there is one. held is

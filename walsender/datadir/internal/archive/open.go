@@ -24,6 +24,9 @@ const (
 	maxMap = 16 << 20
 )
 
+// ErrCompressed is the error of an archive that is compressed.
+var ErrCompressed = errors.New("is compressed")
+
 // Root is the data directory in archives.
 type Root struct{ dir }
 
@@ -102,7 +105,7 @@ func archiveNames(in beneath.Dir) (map[protocol.ArchiveName]string, error) {
 		switch {
 		case !ok:
 		case a.Compression != "":
-			return nil, fmt.Errorf("archive %q is compressed with %s: files cannot be read where they lie in it; unpack it", name, a.Compression)
+			return nil, fmt.Errorf("archive %q %w with %s: files cannot be read where they lie in it; unpack it", name, ErrCompressed, a.Compression)
 		default:
 			names[a] = name
 		}
