@@ -51,6 +51,7 @@ build:
 PREFIX   ?= /usr/local
 BINDIR   := $(DESTDIR)$(PREFIX)/bin
 MANDIR   := $(DESTDIR)$(PREFIX)/share/man/man1
+SHAREDIR := $(DESTDIR)$(PREFIX)/share/pgparallel
 UNITDIR  := $(DESTDIR)$(PREFIX)/lib/systemd/system
 BASHDIR  := $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 ZSHDIR   := $(DESTDIR)$(PREFIX)/share/zsh/site-functions
@@ -62,20 +63,22 @@ HERE     ?= $(PROGRAM)
 
 install:
 	@test -x $(PROGRAM) || { echo 'first: make build' >&2; exit 1; }
-	install -d $(BINDIR) $(MANDIR) $(UNITDIR) $(BASHDIR) $(ZSHDIR) $(FISHDIR)
+	install -d $(BINDIR) $(MANDIR) $(UNITDIR) $(BASHDIR) $(ZSHDIR) $(FISHDIR) $(SHAREDIR)
 	install -m 755 $(PROGRAM) $(BINDIR)/pgparallel
 	./$(HERE) man $(MANDIR)
 	gzip -9nf $(MANDIR)/pgparallel.1 $(MANDIR)/pgparallel-*.1
 	./$(HERE) completion bash >$(BASHDIR)/pgparallel
 	./$(HERE) completion zsh >$(ZSHDIR)/_pgparallel
 	./$(HERE) completion fish >$(FISHDIR)/pgparallel.fish
-	sed 's:/usr/bin/:$(PREFIX)/bin/:' packaging/systemd/pgparallel@.service >$(UNITDIR)/pgparallel@.service
+	sed 's:/usr/bin/:$(PREFIX)/bin/:; s:/usr/share/:$(PREFIX)/share/:' packaging/systemd/pgparallel@.service >$(UNITDIR)/pgparallel@.service
+	install -m 644 packaging/example.conf $(SHAREDIR)/example.conf
 	chmod 644 $(MANDIR)/pgparallel*.1.gz $(BASHDIR)/pgparallel $(ZSHDIR)/_pgparallel \
 		$(FISHDIR)/pgparallel.fish $(UNITDIR)/pgparallel@.service
 
 uninstall:
 	rm -f $(BINDIR)/pgparallel $(MANDIR)/pgparallel.1.gz $(MANDIR)/pgparallel-*.1.gz \
-		$(UNITDIR)/pgparallel@.service $(BASHDIR)/pgparallel $(ZSHDIR)/_pgparallel $(FISHDIR)/pgparallel.fish
+		$(UNITDIR)/pgparallel@.service $(BASHDIR)/pgparallel $(ZSHDIR)/_pgparallel $(FISHDIR)/pgparallel.fish \
+		$(SHAREDIR)/example.conf
 
 # Packages are made by a pinned nfpm, which is no dependency of the module. VERSION is that of
 # the tag, or one before every release.
