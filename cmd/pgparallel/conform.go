@@ -18,8 +18,8 @@ Usage:
   pgparallel conform [--server=HOST:PORT] list [CASE]...
 
 A CASE is an ID (WAL/004), an area (WAL) or a pattern (WAL/00*); without any,
-all cases are run. Cases for servers begin with S- (S-FILE/001). CLIENT is a program that takes a backup. In its arguments
-these are replaced:
+all cases are run. Those for servers begin with S- (S-FILE/001). CLIENT is a
+program that takes a backup. In its arguments these are replaced:
   {host} {port}     where the server is, which allows every user
   {dir}             the data directory to write
   {jobs}            how many connections are to copy files
