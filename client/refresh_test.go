@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -206,12 +207,12 @@ func TestRefresh_8_3_OldBackupStays(t *testing.T) {
 	checkRefreshed(t, o)
 }
 
-// contents are all files of a directory.
+// contents are all files of a directory, without links.
 func contents(t testing.TB, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
 	mustBe(t, filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
+		if err != nil || !e.Type().IsRegular() {
 			return err
 		}
 		content, err := os.ReadFile(path)
@@ -288,7 +289,10 @@ func checkStartedMeanwhile(t *testing.T, at string) {
 	must(t, err)
 	o.Refresh = true
 	o.OnStep(func(step string) {
-		if step == at {
+		switch {
+		case step == at && at == "switch":
+			overwrite(t, filepath.Join(dir, "global/pg_control"), 40, "x") // and the server has ended
+		case step == at:
 			touch(t, dir, "postmaster.pid")
 		}
 	})
@@ -411,5 +415,85 @@ func TestRefresh_8_3_ServerWithoutDigests(t *testing.T) {
 		if _, err := os.Lstat(dir + besideDir); err == nil {
 			t.Errorf("in place %v: something is left beside", inPlace)
 		}
+	}
+}
+
+// What an interrupted refresh has left beside the old backup shares files with it. The one that takes
+// it up changes none of them.
+func TestRefresh_8_3_SharedFilesStay(t *testing.T) {
+	source := writeSample(t, walsendertest.Sample{})
+	grow(t, source, 100)
+	dir, _ := copyOf(t)
+	o := client.Options{ConnConfig: serve(t, source, &walsender.Server{MaxWALSenders: 20}), Dir: dir, NoSync: true, NoVerifyChecksums: true}
+	_, err := client.Backup(t.Context(), o)
+	must(t, err)
+	before := contents(t, dir)
+	o.Refresh, o.NoClean = true, true
+	interrupted, interruption := context.WithCancel(t.Context())
+	o.OnStep(func(step string) {
+		if step == "stop backup" {
+			interruption()
+		}
+	})
+	if _, err := client.Backup(interrupted, o); err == nil {
+		t.Fatal("it was not interrupted")
+	}
+	if _, err := os.Stat(filepath.Join(dir+besideDir, bigRelation)); err != nil {
+		t.Fatalf("nothing was kept: %v", err)
+	}
+	overwrite(t, filepath.Join(source, bigRelation), 50*8192, "changed")
+	o.OnStep(func(step string) {
+		if step == "switch" {
+			if diff := cmp.Diff(before, contents(t, dir)); diff != "" {
+				t.Error("the old backup has changed")
+			}
+		}
+	})
+	_, err = client.Backup(t.Context(), o)
+	must(t, err)
+	checkRefreshed(t, o)
+}
+
+// A refresh in place that ends ahead of its first change leaves nothing, in none of the directories;
+// one that succeeds leaves no older WAL.
+func TestRefresh_5_6_InPlaceInSeveralDirectories(t *testing.T) {
+	base := t.TempDir()
+	location, space, wal := filepath.Join(base, "location"), filepath.Join(base, "space"), filepath.Join(base, "wal")
+	source := writeSample(t, walsendertest.Sample{Tablespaces: []walsendertest.SampleTablespace{{OID: 16400, Location: location}}})
+	o := client.Options{
+		ConnConfig: serve(t, source, &walsender.Server{MaxWALSenders: 20}), Dir: filepath.Join(base, "copy"), NoSync: true,
+		WAL: client.WALOptions{Dir: wal}, TablespaceMap: map[string]string{location: space},
+	}
+	_, err := client.Backup(t.Context(), o)
+	must(t, err)
+	older := "0000000100000000000000FE"
+	touch(t, wal, older)
+	before := contents(t, base)
+	o.Refresh, o.InPlace = true, true
+	interrupted, interruption := context.WithCancel(t.Context())
+	o.OnStep(func(step string) {
+		if step == "start backup" {
+			interruption()
+		}
+	})
+	if _, err := client.Backup(interrupted, o); err == nil {
+		t.Fatal("it was not interrupted")
+	}
+	if diff := cmp.Diff(before, contents(t, base)); diff != "" {
+		t.Errorf("something has changed: %s", diff)
+	}
+	o.OnStep(nil)
+	result, err := client.Backup(t.Context(), o)
+	must(t, err)
+	if result.RemovedFiles != 0 {
+		t.Errorf("%d files removed, want none", result.RemovedFiles)
+	}
+	if _, err := os.Lstat(filepath.Join(wal, older)); err == nil {
+		t.Error("WAL of the older backup is there")
+	}
+	report, err := client.Verify(t.Context(), o.Dir, client.VerifyOptions{})
+	must(t, err)
+	if len(report.Problems) > 0 {
+		t.Errorf("problems: %v", report.Problems)
 	}
 }

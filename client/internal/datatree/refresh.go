@@ -43,12 +43,13 @@ type Refresh struct {
 	noClone  atomic.Bool // the file system shares no blocks
 	control  []byte
 	times    map[string]int64
+	exchange func(from, to string) error // lets two directories change places
 }
 
 // NewRefresh looks at what the directories of c hold, and changes nothing on disk but to
 // complete a release, or a switch, that was interrupted at its end.
 func NewRefresh(c Config, inPlace bool) (*Refresh, error) {
-	r := &Refresh{place: c.Dir}
+	r := &Refresh{place: c.Dir, exchange: exchange}
 	if real, err := filepath.EvalSymlinks(c.Dir); err == nil {
 		r.place = real
 	}

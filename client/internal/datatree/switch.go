@@ -62,7 +62,7 @@ func (r *Refresh) switchOver() error {
 	if err := r.old.checkNotStarted(); err != nil {
 		return errors.Join(err, r.spoil(r.Dir))
 	}
-	if err := exchange(r.Dir, r.place); err != nil {
+	if err := r.exchange(r.Dir, r.place); err != nil {
 		return fmt.Errorf("could not exchange directories %q and %q: %w", r.Dir, r.place, output.Cause(err))
 	}
 	err := r.old.root.Rename(output.ControlFile, output.ControlFileHeld)
@@ -75,7 +75,7 @@ func (r *Refresh) switchOver() error {
 		}
 	}
 	if err != nil {
-		return errors.Join(err, r.old.root.Rename(output.ControlFileHeld, output.ControlFile), exchange(r.Dir, r.place), r.spoil(r.Dir))
+		return errors.Join(err, r.old.root.Rename(output.ControlFileHeld, output.ControlFile), r.exchange(r.Dir, r.place), r.spoil(r.Dir))
 	}
 	if r.NoSync {
 		return nil

@@ -7,7 +7,9 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/client/internal/outputtest"
+	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
 
 // twoBackups are a directory with the old backup, and one beside it with the new one.
@@ -93,5 +95,42 @@ func TestExchange_InSteps_Failed(t *testing.T) {
 			t.Errorf("rename %d fails: error is %v", n, err)
 		}
 		checkPlaces(t, place, "old", "new")
+	}
+}
+
+// A server that is started from the old backup in the very moment of the exchange keeps it, in its
+// place, and the new backup is none.
+func TestSwitchOver_StartedMeanwhile(t *testing.T) {
+	beside, place := twoBackups(t)
+	for _, dir := range []string{beside, place} {
+		outputtest.Must(t, os.Mkdir(filepath.Join(dir, "global"), 0o700))
+		outputtest.Must(t, os.WriteFile(filepath.Join(dir, output.ControlFile), []byte("control"), 0o600))
+	}
+	root, err := os.OpenRoot(place)
+	outputtest.Must(t, err)
+	defer root.Close()
+	started := false
+	r := &Refresh{
+		Tree: &Tree{Config: Config{Dir: beside, NoSync: true, Log: outputtest.Log(t)}}, place: place,
+		old: &finished{path: place, root: root, content: []byte("control"), manifest: &manifest.Manifest{}},
+		exchange: func(from, to string) error {
+			if !started {
+				started = true
+				outputtest.Must(t, os.WriteFile(filepath.Join(place, "postmaster.pid"), nil, 0o600))
+			}
+			return exchange(from, to)
+		},
+	}
+	if err := r.switchOver(); !errors.Is(err, ErrStarted) {
+		t.Errorf("error is %v", err)
+	}
+	checkPlaces(t, place, "old", "new")
+	for path, want := range map[string]bool{
+		filepath.Join(place, output.ControlFile): true, filepath.Join(place, "postmaster.pid"): true,
+		filepath.Join(beside, output.ControlFile): false, filepath.Join(beside, output.MarkerFile): true,
+	} {
+		if _, err := os.Lstat(path); isAbsent(err) == want {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
 }
