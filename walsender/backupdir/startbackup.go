@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/datadir"
 )
 
 // heldAtStart are the files whose checksums are compared when a backup starts: without them
@@ -15,9 +16,19 @@ var heldAtStart = []string{labelFile, "tablespace_map", "PG_VERSION", controlFil
 
 // StartBackup begins a backup of the backup, as it lies there: its own label, its own
 // positions, whatever label was asked for. It is 55000 where the backup was started or is
-// another by now, and XX001 where its files are not those of the manifest, by names and
-// sizes.
-func (b *Backup) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.StartPoint, protocol.RunningBackup, error) {
+// another by now, XX001 where its files are not those of the manifest, by names and
+// sizes, and 55006 where it is being refreshed.
+func (b *Backup) StartBackup(ctx context.Context, r protocol.BackupRequest) (_ protocol.StartPoint, _ protocol.RunningBackup, err error) {
+	shared, err := b.share()
+	if err != nil {
+		return protocol.StartPoint{}, nil, err
+	}
+	running := &runningBackup{backup: b, shared: shared}
+	defer func() {
+		if err != nil {
+			running.Abort()
+		}
+	}()
 	control, err := b.check(ctx)
 	if err != nil {
 		return protocol.StartPoint{}, nil, err
@@ -31,7 +42,8 @@ func (b *Backup) StartBackup(ctx context.Context, r protocol.BackupRequest) (pro
 	}
 	c.WarnUnverified(r.Notice)
 	stop := b.contents.stop
-	return protocol.StartPoint{StartPtr: stop.StartPtr, Timeline: stop.Timeline, Label: stop.Label}, &runningBackup{b, control}, nil
+	running.control = control
+	return protocol.StartPoint{StartPtr: stop.StartPtr, Timeline: stop.Timeline, Label: stop.Label}, running, nil
 }
 
 // CheckBackup returns the error that StartBackup would return now.
@@ -102,11 +114,13 @@ func (b *Backup) verifyNow(ctx context.Context, name string) error {
 type runningBackup struct {
 	backup  *Backup
 	control []byte // at the start
+	shared  datadir.ContentFile
 }
 
 // Stop tells where the backup ends. It fails with 55000 where the backup is not what it was
 // at the start. There is no archiving to wait for.
 func (r *runningBackup) Stop(context.Context, bool, protocol.NoticeFunc) (protocol.BackupStop, error) {
+	defer r.Abort()
 	control, err := r.backup.checkSame()
 	if err == nil && !bytes.Equal(control, r.control) {
 		err = changed(`"%s" is another`, controlFile)
@@ -117,8 +131,13 @@ func (r *runningBackup) Stop(context.Context, bool, protocol.NoticeFunc) (protoc
 	return r.backup.contents.stop, nil
 }
 
-// Abort has nothing to undo.
-func (r *runningBackup) Abort() {}
+// Abort lets the backup be refreshed again.
+func (r *runningBackup) Abort() {
+	if r.shared != nil {
+		_ = r.shared.Close() // it was only read
+		r.shared = nil
+	}
+}
 
 // Lost is nil: no server runs that could end the backup.
 func (r *runningBackup) Lost() <-chan *protocol.BackupLostError { return nil }

@@ -26,6 +26,7 @@ type claimed struct {
 	kept     bool            // what it held is still there, see Refresh, and is never removed as a whole
 	made     []madeDirectory // itself the last; empty: it was there
 	unsynced error           // why the file system does not make names durable; nil: it does
+	listed   *contents       // what is in it, as each new marker says; nil: it is not known yet
 	changed  bool            // it was there, and had another mode:
 	mode     fs.FileMode     // this one
 }
@@ -145,6 +146,13 @@ func (p *claimed) createMarker(root *os.Root, name string, sync bool) error {
 	if p.owner != nil {
 		text = fmt.Sprintf(otherMarkerText, p.owner.path, p.owner.inode())
 	}
+	if p.listed != nil {
+		line, err := p.listed.line()
+		if err != nil {
+			return err
+		}
+		text += line
+	}
 	f, err := createMarker(root, p.path, name, text, sync)
 	if err != nil {
 		return err
@@ -185,6 +193,7 @@ func (p *claimed) adopt(sync bool) error {
 	if err != nil {
 		return fmt.Errorf("could not open directory %q: %w", p.path, output.Cause(err))
 	}
+	p.listed = c.listed
 	if err := p.replaceMarker(root, sync); err != nil {
 		root.Close()
 		return err

@@ -1,6 +1,7 @@
 package datatree
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -79,16 +80,17 @@ func (t *Tree) writeContents(l *output.Listing) error {
 }
 
 func (p *claimed) writeContents(c contents, sync bool) error {
-	line, err := json.Marshal(c)
+	line, err := c.line()
 	if err != nil {
 		return err
 	}
+	p.listed = &c
 	f, err := p.root.OpenFile(output.MarkerFile, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return markerNotWritten(p.path, err)
 	}
 	defer f.Close()
-	if _, err = fmt.Fprintf(f, "%s%s\n", contentsLine, line); err == nil && sync {
+	if _, err = f.WriteString(line); err == nil && sync {
 		if err = f.Sync(); cannotSync(err) {
 			err = nil
 		}
@@ -102,18 +104,34 @@ func (p *claimed) writeContents(c contents, sync bool) error {
 	return nil
 }
 
+// line is the line of a marker.
+func (c *contents) line() (string, error) {
+	text, err := json.Marshal(c)
+	return contentsLine + string(text) + "\n", err
+}
+
 // cutContents takes the contents off the text of a marker; nil: the backup was killed before
-// they were written to their end, or an earlier version took it.
+// they were written to their end, or an earlier version took it. Where a backup goes on with what
+// another has left, each of the two has a line, and the directory holds what both have written.
 func cutContents(text string) (string, *contents) {
-	before, line, found := strings.Cut(text, "\n"+contentsLine)
+	before, rest, found := strings.Cut(text, "\n"+contentsLine)
 	if !found {
 		return text, nil
 	}
-	var c contents
-	if err := json.Unmarshal([]byte(line), &c); err != nil || !strings.HasSuffix(line, "\n") {
-		return before + "\n", nil
+	var all *contents
+	for line := range strings.Lines(contentsLine + rest) {
+		var c contents
+		line, whole := strings.CutSuffix(strings.TrimPrefix(line, contentsLine), "\n")
+		if err := json.Unmarshal([]byte(line), &c); err != nil || !whole {
+			break
+		}
+		if all == nil {
+			all = &contents{}
+		}
+		all.Tablespace = cmp.Or(c.Tablespace, all.Tablespace)
+		all.Names = append(all.Names, c.Names...)
 	}
-	return before + "\n", &c
+	return before + "\n", all
 }
 
 // hasWritten reports whether the backup can have written a name into its directory. part says
@@ -150,10 +168,11 @@ func (c *leftover) checkContents(dir string) error {
 		if err != nil {
 			return fmt.Errorf("could not read directory %q: %w", filepath.Join(dir, name), output.Cause(err))
 		}
+		// No manifest has the directories of a backup that are empty.
+		if known, _, _ := strings.Cut(name, "/"); !c.listed.hasWritten(known, c.part) && !(c.byManifest && e.IsDir()) {
+			return foreign(name, "is none of that")
+		}
 		if !strings.Contains(name, "/") {
-			if !c.listed.hasWritten(name, c.part) {
-				return foreign(name, "is none of that")
-			}
 			if c.part && output.VersionDirectory.MatchString(name) {
 				if version != "" {
 					return foreign(name, "is of another version than "+version)

@@ -57,7 +57,9 @@ func openEarlier(root *os.Root, name string, here bool) (output.Earlier, bool) {
 // switch a server that is started from the old backup would write into files that have two
 // names; so the switch makes sure that none was, and until then the new backup is none.
 func (r *Refresh) Keep(path string, e output.Earlier) error {
-	if e.Here {
+	if own, err := r.isOwn(path, e); err != nil {
+		return err
+	} else if own {
 		return r.keepHere(path, e)
 	}
 	if err := r.makeRoom(path); err != nil {
@@ -74,6 +76,34 @@ func (r *Refresh) Keep(path string, e output.Earlier) error {
 		return err
 	}
 	return closeFile(path, f)
+}
+
+// isOwn reports whether a file is here, and is nothing else's: one that another directory has, too,
+// such as yesterday's copy of this one (cp -al), or a server, would change with it. That the old
+// backup has it is all right: it goes.
+func (r *Refresh) isOwn(path string, e output.Earlier) (bool, error) {
+	if !e.Here {
+		return false, nil
+	}
+	info, err := e.Stat()
+	if err != nil {
+		return false, fmt.Errorf("could not stat file %q: %w", path, output.Cause(err))
+	}
+	names := linksOf(info)
+	if names == 2 && r.old != nil {
+		if old, err := r.old.root.Lstat(path); err == nil && os.SameFile(old, info) {
+			return true, nil
+		}
+	}
+	return names == 1, nil
+}
+
+// linksOf is how many names a file has; 0: it is not known.
+func linksOf(info fs.FileInfo) uint64 {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return uint64(stat.Nlink)
+	}
+	return 0
 }
 
 // keepHere leaves a file where it is, with the mode that it would be created with.
@@ -102,14 +132,18 @@ func (r *Refresh) cloneEarlier(path string, e output.Earlier) (cloned bool, err 
 	return true, closeFile(path, f)
 }
 
-// linkEarlier gives the earlier file another name, where it is what a new one would be.
+// linkEarlier gives the earlier file another name, where it is what a new one would be, and nothing
+// but the old backup has it.
 func (r *Refresh) linkEarlier(path string, e output.Earlier) (linked bool, err error) {
+	if e.Here {
+		return false, nil // it would be no file of its own; see isOwn
+	}
 	info, err := e.Stat()
 	if err != nil {
 		return false, fmt.Errorf("could not stat file %q: %w", path, output.Cause(err))
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || int(stat.Uid) != os.Geteuid() || info.Mode().Perm() != r.fileMode {
+	if !ok || int(stat.Uid) != os.Geteuid() || stat.Nlink != 1 || info.Mode().Perm() != r.fileMode {
 		return false, nil
 	}
 	err = os.Link(filepath.Join(r.old.path, path), filepath.Join(r.Dir, path))
@@ -152,7 +186,7 @@ func (r *Refresh) Patch(path string, e output.Earlier) (*os.File, error) {
 		if err != nil {
 			return nil, fmt.Errorf("could not stat file %q: %w", path, output.Cause(err))
 		}
-		if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink == 1 {
+		if linksOf(info) == 1 {
 			return r.openHere(path, info)
 		}
 	}

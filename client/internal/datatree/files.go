@@ -41,10 +41,17 @@ func (t *Tree) makeDirectory(path string) error {
 	return nil
 }
 
-// EnsureDirectory is makeDirectory where the directory does not exist yet.
+// EnsureDirectory is makeDirectory where the directory does not exist yet. One that an earlier
+// backup has left gets the mode of a new one.
 func (t *Tree) EnsureDirectory(path string) error {
 	root, rest := t.locate(path)
 	if info, err := root.Lstat(rest); err == nil && (info.IsDir() || path == output.WALFolder && t.wal != nil) {
+		if !info.IsDir() || !t.main.kept {
+			return nil
+		}
+		if err := setMode(root, rest, t.dirMode); err != nil {
+			return fmt.Errorf("could not change permissions of directory %q: %w", path, output.Cause(err))
+		}
 		return nil
 	}
 	return t.makeDirectory(path)

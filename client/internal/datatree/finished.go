@@ -7,9 +7,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
+	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
 	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
 
@@ -28,6 +31,7 @@ type finished struct {
 	control  *os.File // locked
 	content  []byte   // of control
 	manifest *manifest.Manifest
+	listed   *contents // what is in the directory
 }
 
 // openFinished opens the finished backup in a directory, of which no server was started, and
@@ -65,7 +69,7 @@ func (f *finished) open() error {
 	}
 	var err error
 	if f.control, err = lock(f.root, f.path, output.ControlFile); err != nil {
-		return err
+		return err // or a server sends it: see share in walsender/backupdir
 	}
 	if err := f.readManifest(name); err != nil {
 		return err
@@ -76,14 +80,39 @@ func (f *finished) open() error {
 	if err := f.checkNotStarted(); err != nil {
 		return err
 	}
-	c := &leftover{root: f.root, listed: f.contents(""), finished: true}
-	if err := c.checkContents(f.path); err != nil || name == output.ManifestFile {
+	c := &leftover{root: f.root, listed: f.contents(""), byManifest: true, finished: true}
+	if err := c.checkContents(f.path); err != nil {
 		return err
+	}
+	if f.listed, err = namesIn(f.root, f.path); err != nil {
+		return err
+	}
+	// It is void beside pg_control.
+	if err := f.root.Remove(output.MarkerFile); err != nil && !isAbsent(err) {
+		return fmt.Errorf("could not remove file %q: %w", filepath.Join(f.path, output.MarkerFile), output.Cause(err))
+	}
+	if name == output.ManifestFile {
+		return nil
 	}
 	if err := f.root.Rename(name, output.ManifestFile); err != nil {
 		return fmt.Errorf("could not rename file %q: %w", filepath.Join(f.path, name), output.Cause(err))
 	}
 	return nil
+}
+
+// namesIn is all that there is in a directory.
+func namesIn(root *os.Root, path string) (*contents, error) {
+	d, err := root.Open(".")
+	if err != nil {
+		return nil, fmt.Errorf("could not open directory %q: %w", path, output.Cause(err))
+	}
+	defer d.Close()
+	names, err := d.Readdirnames(-1)
+	if err != nil {
+		return nil, fmt.Errorf("could not read directory %q: %w", path, output.Cause(err))
+	}
+	slices.Sort(names)
+	return &contents{Names: names}, nil
 }
 
 func (f *finished) readManifest(name string) error {
@@ -104,10 +133,8 @@ func (f *finished) checkNotStarted() error {
 	started := func(sign string) error {
 		return fmt.Errorf("directory %q is no backup any more: %w (%s)", f.path, ErrStarted, sign)
 	}
-	for _, name := range startedFiles {
-		if _, err := f.root.Lstat(name); !isAbsent(err) {
-			return started(fmt.Sprintf("there is %q in it", name))
-		}
+	if name := f.startedFile(); name != "" {
+		return started(fmt.Sprintf("there is %q in it", name))
 	}
 	content, err := f.root.ReadFile(output.ControlFile)
 	if err != nil || !bytes.Equal(content, f.content) {
@@ -116,12 +143,7 @@ func (f *finished) checkNotStarted() error {
 	for _, listed := range f.manifest.Files {
 		switch listed.Path {
 		case output.ControlFile:
-			sum := listed.Algorithm.New()
-			if sum == nil {
-				continue
-			}
-			sum.Write(content)
-			if !bytes.Equal(sum.Sum(nil), listed.Checksum) {
+			if !f.isControl(content, listed) {
 				return started("pg_control is not as the manifest has it")
 			}
 		case output.LabelFile:
@@ -131,6 +153,41 @@ func (f *finished) checkNotStarted() error {
 		}
 	}
 	return nil
+}
+
+// startedFile is a file that a server has left; empty: there is none. A source that was restored
+// may have such files itself, and so has its backup.
+func (f *finished) startedFile() string {
+	for _, name := range startedFiles {
+		if _, err := f.root.Lstat(name); !isAbsent(err) && !slices.ContainsFunc(f.manifest.Files, func(l manifest.File) bool { return l.Path == name }) {
+			return name
+		}
+	}
+	return ""
+}
+
+// isControl reports whether pg_control is the one that the manifest lists. The checksum alone does
+// not tell: pg_control ends with its own CRC-32C, and so the CRC-32C of each that is valid is the
+// same. No checkpoint of a backup is behind its end, and a server that is started makes one.
+func (f *finished) isControl(content []byte, listed manifest.File) bool {
+	if int64(len(content)) != listed.Size {
+		return false
+	}
+	if sum := listed.Algorithm.New(); sum != nil {
+		sum.Write(content)
+		if !bytes.Equal(sum.Sum(nil), listed.Checksum) {
+			return false
+		}
+	}
+	control, err := controlfile.Decode(content)
+	if err != nil || len(f.manifest.WALRanges) == 0 {
+		return true // it cannot be told, as of a version that is not known
+	}
+	var end protocol.LSN
+	for _, r := range f.manifest.WALRanges {
+		end = max(end, r.End)
+	}
+	return control.Checkpoint <= end
 }
 
 // contents is what the backup has written into the data directory, or with a prefix that ends

@@ -55,7 +55,7 @@ var ErrUnfinished = errors.New("unfinished backup")
 var ErrNotEmpty = errors.New("exists but is not empty")
 
 func beingWritten(path string) error {
-	return fmt.Errorf("directory %q is being written by another backup", path)
+	return fmt.Errorf("directory %q is being written by another backup, or copied from", path)
 }
 
 func notEmpty(path string) error {
@@ -148,9 +148,10 @@ type leftover struct {
 	file  *os.File  // what says that it is unfinished, locked
 	owner *leftover // that of the data directory; nil: this is it, or it is ours
 
-	part     bool      // the directory of a tablespace or of WAL
-	finished bool      // it is a finished backup, with pg_control
-	listed   *contents // what the backup has written; nil: the marker does not say it
+	part       bool      // the directory of a tablespace or of WAL
+	finished   bool      // it is a finished backup, with pg_control
+	listed     *contents // what the backup has written; nil: neither the marker says it nor a manifest
+	byManifest bool      // the manifest says it
 }
 
 // lockLeftover locks the unfinished backup in a directory. Where main is not nil, it is the
@@ -165,7 +166,24 @@ func lockLeftover(path string, main *claimed) (*leftover, error) {
 		c.close()
 		return nil, err
 	}
+	c.readManifest()
 	return c, nil
+}
+
+// readManifest learns from the manifest what the backup has written, where the marker does not
+// say it: a refresh in place was killed when it had just begun, or a backup near its end.
+func (c *leftover) readManifest() {
+	if c.listed != nil || c.part {
+		return
+	}
+	for _, name := range []string{output.ManifestFile, output.ManifestFileTmp} {
+		f := &finished{root: c.root}
+		if info, err := c.root.Lstat(name); err != nil || !info.Mode().IsRegular() || f.readManifest(name) != nil {
+			continue
+		}
+		c.listed, c.byManifest = f.contents(""), true
+		return
+	}
 }
 
 func (c *leftover) take(path string, main *claimed) error {
@@ -182,6 +200,10 @@ func (c *leftover) take(path string, main *claimed) error {
 	}
 	dir, inode, listed, err := owner(c.file)
 	if err != nil {
+		// Killed when it wrote the marker. A held file is as good as one.
+		if info, heldErr := c.root.Lstat(output.ControlFileHeld); heldErr == nil && info.Mode().IsRegular() {
+			return nil
+		}
 		return c.checkAlone(path)
 	}
 	c.listed = listed

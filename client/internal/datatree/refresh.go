@@ -72,12 +72,15 @@ func NewRefresh(c Config, inPlace bool) (*Refresh, error) {
 
 // look finds out what there is.
 func (r *Refresh) look(inPlace bool) error {
-	switch err := checkVacant(r.Dir, nil); {
-	case err == nil:
+	vacant := checkVacant(r.Dir, nil)
+	switch {
+	case vacant == nil:
 		return nil
-	case errors.Is(err, ErrUnfinished):
+	case errors.Is(vacant, ErrUnfinished):
 		r.control = readHeld(r.Dir)
 		return checkNoArchives(r.Dir)
+	case exists(r.Dir, output.ControlFileHeld) && !exists(r.Dir, output.ControlFile):
+		return vacant // an unfinished one, with something that no backup has written
 	}
 	old, err := openFinished(r.place)
 	if err != nil {
@@ -275,14 +278,11 @@ func (r *Refresh) unfinish() error {
 	if err := r.Rename(output.ControlFile, output.ControlFileHeld, !r.NoSync); err != nil {
 		return err
 	}
-	if err := r.main.root.Remove(output.MarkerFile); err != nil && !isAbsent(err) {
-		return markerNotWritten(r.Dir, err)
-	}
 	held := r.main.marker
-	if err := r.main.createMarker(r.main.root, output.MarkerFile, !r.NoSync); err != nil {
+	defer held.Close()
+	if err := r.main.replaceMarker(r.main.root, !r.NoSync); err != nil {
 		return err
 	}
-	held.Close()
 	if !r.NoSync {
 		if err := r.main.syncNames(); err != nil {
 			return err
@@ -331,7 +331,7 @@ func (r *Refresh) giveBack() {
 
 // takeFinished makes the directory of a finished backup this backup's, and changes nothing.
 func (p *claimed) takeFinished(f *finished) error {
-	p.root, p.marker, p.kept = f.root, f.control, true
+	p.root, p.marker, p.kept, p.listed = f.root, f.control, true, f.listed
 	return nil
 }
 
@@ -349,6 +349,7 @@ func (p *claimed) takePart(f *finished, link string, sync bool) error {
 		}
 	}
 	if err == nil {
+		p.listed = c.listed
 		err = p.createMarker(root, output.MarkerFile, sync)
 	}
 	if err != nil {

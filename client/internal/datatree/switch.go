@@ -69,10 +69,8 @@ func (r *Refresh) switchOver() error {
 	if err != nil {
 		err = fmt.Errorf("could not rename file %q: %w", output.ControlFileHeld, output.Cause(err))
 	}
-	for _, name := range startedFiles {
-		if _, found := r.old.root.Lstat(name); !isAbsent(found) && err == nil {
-			err = fmt.Errorf("directory %q is no backup any more: %w (there is %q in it)", r.place, ErrStarted, name)
-		}
+	if name := r.old.startedFile(); name != "" && err == nil {
+		err = fmt.Errorf("directory %q is no backup any more: %w (there is %q in it)", r.place, ErrStarted, name)
 	}
 	if err != nil {
 		return errors.Join(err, r.old.root.Rename(output.ControlFileHeld, output.ControlFile), r.exchange(r.Dir, r.place), r.spoil(r.Dir))
@@ -94,13 +92,16 @@ func (r *Refresh) spoil(dir string) error {
 	}
 	p := &claimed{path: dir, root: root}
 	defer p.close()
+	if p.listed, err = namesIn(root, dir); err != nil {
+		return err
+	}
 	return p.hold()
 }
 
 // removeOld removes the old backup, whose pg_control is held. The new one is in its place, so that
 // nothing is lost where this fails.
 func (r *Refresh) removeOld() {
-	p := &claimed{path: r.Dir, root: r.old.root, marker: r.old.control}
+	p := &claimed{path: r.Dir, root: r.old.root, marker: r.old.control, listed: r.old.listed}
 	r.old = nil
 	err := p.empty()
 	p.close()
