@@ -20,7 +20,7 @@ func TestCompare_Long(t *testing.T) {
 	}
 	p := postgres.Require(t)
 	var table, progress strings.Builder
-	args := "-size 3MB -files 300 -rounds 1 -jobs 2 -only unix,tcp,tls,descriptors,cp,reflink,small -tmpfs " + p.TempDir(t)
+	args := "-size 3MB -files 1000 -rounds 1 -jobs 2 -only unix,tcp,tls,descriptors,cp,reflink,small -tmpfs " + p.TempDir(t)
 	if err := run(t.Context(), strings.Fields(args), &table, &progress); err != nil {
 		t.Fatalf("%v\n%s", err, tail(progress.String(), 3000))
 	}
