@@ -88,9 +88,11 @@ func query(t *testing.T, conn *pgconn.PgConn, command string) [][][]byte {
 // client's.
 func TestMany_FilesListed_Long(t *testing.T) {
 	longtest.Mark(t)
-	files, mostServer, mostClient := 100_000, 40<<10, 90<<10 // kB
+	// What the kernel tells of the client's memory is at least that of this test's own
+	// process, from which the client was forked.
+	files, mostServer, mostClient := 100_000, 40<<10, 300<<10 // kB
 	if longtest.Whole() {
-		files, mostServer, mostClient = 1_000_000, 120<<10, 300<<10
+		files, mostServer = 1_000_000, 120<<10
 	}
 	data := filepath.Join(t.TempDir(), "data")
 	must(t, walsendertest.Sample{WALSegmentSize: 1 << 20, SmallFiles: files}.Write(data))

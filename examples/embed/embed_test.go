@@ -17,7 +17,6 @@ import (
 
 	"github.com/pgparallel/pgparallel/client"
 	"github.com/pgparallel/pgparallel/protocol/controlfile"
-	"github.com/pgparallel/pgparallel/walsender"
 	"github.com/pgparallel/pgparallel/walsender/conformance"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/longtest"
@@ -86,7 +85,7 @@ func checkArchive(t *testing.T, selected ...string) {
 	must(t, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	server := &walsender.Server{Cluster: cluster}
+	server := newServer(cluster)
 	served := make(chan error)
 	go func() { served <- server.Serve(listener) }()
 	defer func() {

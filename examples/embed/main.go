@@ -56,6 +56,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return serve(ctx, cluster, out)
 }
 
+// newServer makes a server that answers the commands of a parallel backup, and not those of
+// PostgreSQL itself: an archive has no WAL that could be streamed.
+func newServer(cluster walsender.Cluster) *walsender.Server {
+	return &walsender.Server{Cluster: cluster, Commands: walsender.ParallelBackup}
+}
+
 // serve serves the cluster until ctx ends, on a Unix socket: the server has no
 // authentication, and only this user can get to that one.
 func serve(ctx context.Context, cluster walsender.Cluster, out io.Writer) error {
@@ -68,7 +74,7 @@ func serve(ctx context.Context, cluster walsender.Cluster, out io.Writer) error 
 	if err != nil {
 		return err
 	}
-	server := &walsender.Server{Cluster: cluster}
+	server := newServer(cluster)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }() // ends at Shutdown at the latest
 	fmt.Fprintf(out, `  psql "replication=true host=%[1]s port=5433" -c LIST_FILES

@@ -18,6 +18,7 @@ func replicationCases() []Case {
 		}},
 		{rule.Must("S-REPLICATION/002", "§4.9", "A timeline without a history is refused as a file that is not there."), func(t *conversation) {
 			p := t.session()
+			p.offered("TIMELINE_HISTORY 1")
 			p.playAll("TIMELINE_HISTORY 1", "TIMELINE_HISTORY 4000000000", "TIMELINE_HISTORY 0")
 		}},
 		{rule.Must("S-REPLICATION/003", "§4.9", "A standby follows a timeline by its history file."), func(t *conversation) {
