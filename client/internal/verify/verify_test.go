@@ -248,6 +248,18 @@ func TestRun_WAL(t *testing.T) {
 	}
 }
 
+// A control file of after the backup is not the backup's, whatever the manifest's CRC-32C says.
+func TestRun_ControlFileOfAStartedServer(t *testing.T) {
+	const started = `"global/pg_control": its checkpoint is at 0/900060, and the backup ends at 0/340000: a server was started from it`
+	s := newSample(false)
+	s.files["global/pg_control"] = string(control(0x900060).Encode())
+	for name, dir := range map[string]string{"plain": s.writePlain(t), "tar": s.writeTar(t, true)} {
+		if diff := cmp.Diff([]string{started}, messages(t, dir, Config{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 // The WAL may be in a directory, in one with pg_wal in it, or in an archive.
 func TestRun_WALPath(t *testing.T) {
 	s := newSample(false)
