@@ -16,7 +16,7 @@ import (
 
 const (
 	dashboardFile    = "../../packaging/grafana/pgparallel.json"
-	dashboardPicture = "../../docs/dashboard.svg"
+	dashboardPicture = "docs/dashboard.svg"
 )
 
 // dashboard is what the tests need of a dashboard of Grafana.

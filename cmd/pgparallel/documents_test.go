@@ -39,12 +39,12 @@ var (
 func documents(t *testing.T) []string {
 	t.Helper()
 	names := []string{"README.md", architecture, contributing}
-	pages, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	pages, err := filepath.Glob(filepath.Join(root, "cmd/pgparallel/docs", "*.md"))
 	if err != nil || len(pages) == 0 {
 		t.Fatalf("no pages in docs: %v", err)
 	}
 	for _, page := range pages {
-		names = append(names, path.Join("docs", filepath.Base(page)))
+		names = append(names, path.Join("cmd/pgparallel/docs", filepath.Base(page)))
 	}
 	return names
 }

@@ -88,7 +88,7 @@ func (p place) own(t *testing.T) {
 }
 
 // verify has pgparallel verify a copy, and the version's own pg_verifybackup, which
-// has pg_waldump read the WAL. The programs of others are no judges: see docs/versions.md.
+// has pg_waldump read the WAL. The programs of others are no judges: see versions.md in docs.
 func (p place) verify(t *testing.T, target place, options ...string) {
 	t.Helper()
 	target.own(t)

@@ -28,13 +28,13 @@ func TestReadme(t *testing.T) {
 	r := newReadme(t)
 	for _, chapter := range []struct{ document, section string }{
 		{"README.md", "Backing up a cluster"},
-		{"docs/stock-clients.md", "A stopped cluster"},
-		{"docs/running-clusters.md", ""},
-		{"docs/refresh.md", ""},
-		{"docs/network.md", "In five minutes"},
-		{"docs/restoring.md", ""},
-		{"docs/your-own-client.md", "The commands of the protocol"},
-		{"docs/stock-clients.md", "A backup: replicas and restores without the primary"}, // the last: its server needs the cluster no more
+		{"cmd/pgparallel/docs/stock-clients.md", "A stopped cluster"},
+		{"cmd/pgparallel/docs/running-clusters.md", ""},
+		{"cmd/pgparallel/docs/refresh.md", ""},
+		{"cmd/pgparallel/docs/network.md", "In five minutes"},
+		{"cmd/pgparallel/docs/restoring.md", ""},
+		{"cmd/pgparallel/docs/your-own-client.md", "The commands of the protocol"},
+		{"cmd/pgparallel/docs/stock-clients.md", "A backup: replicas and restores without the primary"}, // the last: its server needs the cluster no more
 	} {
 		examples := readmeExamples(t, chapter.document, chapter.section)
 		if len(examples) == 0 {

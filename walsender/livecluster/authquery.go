@@ -60,7 +60,7 @@ func (s *sqlSession) lookupPassword(ctx context.Context, query, role string) (ro
 	_, err = answer.Close()
 	switch {
 	case isCode(err, protocol.CodeInsufficientPrivilege), isCode(err, codeUndefinedFunction), isCode(err, protocol.CodeSyntaxError):
-		return "", 0, fmt.Errorf("the query of --auth-query: %w; docs/network.md has the function that it needs", oneLine(err))
+		return "", 0, fmt.Errorf("the query of --auth-query: %w; cmd/pgparallel/docs/network.md has the function that it needs", oneLine(err))
 	case err != nil:
 		return "", 0, fmt.Errorf("the query of --auth-query: %w", oneLine(err))
 	case columns != 2:

@@ -15,7 +15,7 @@ import (
 	"github.com/pgparallel/pgparallel/walsender/livecluster"
 )
 
-// passwordFunction is that of docs/network.md.
+// passwordFunction is that of cmd/pgparallel/docs/network.md.
 const passwordFunction = `CREATE FUNCTION public.backup_password(INOUT rolname text, OUT rolpassword text)
 	RETURNS SETOF record LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 	AS $$SELECT a.rolname, a.rolpassword FROM pg_authid a WHERE a.rolname = $1 AND rolcanlogin
