@@ -3,6 +3,7 @@ package serverkit
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pgparallel/pgparallel/protocol"
@@ -11,6 +12,11 @@ import (
 )
 
 func digestCases() []Case {
+	return slices.Concat(listDigestCases(), rangeCases(), fileDigestCases())
+}
+
+// listDigestCases are about the digests of LIST_FILES.
+func listDigestCases() []Case {
 	return []Case{
 		{rule.Must("S-DIGEST/001", "§8.3", "The digest of a file is that of the bytes which are sent, and its size their number."), func(t *conversation) {
 			t.digesting(func(p *peer) {
@@ -49,6 +55,12 @@ func digestCases() []Case {
 				p.refused("22023", "FILE_DIGESTS ('PG_VERSION') CHECKSUM 'NONE'")
 			})
 		}},
+	}
+}
+
+// rangeCases are about parts of files.
+func rangeCases() []Case {
+	return []Case{
 		{rule.Must("S-DIGEST/004", "§8.3", "A range is a part of the file, up to its end."), func(t *conversation) {
 			t.digesting(func(p *peer) {
 				whole := p.done("SEND_FILE ('PG_VERSION')")
@@ -84,6 +96,12 @@ func digestCases() []Case {
 				p.refused("22003", "SEND_FILE ('PG_VERSION') LENGTH 0")
 			})
 		}},
+	}
+}
+
+// fileDigestCases are about FILE_DIGESTS, and servers that have no digests.
+func fileDigestCases() []Case {
+	return []Case{
 		{rule.Must("S-DIGEST/007", "§8.3", "FILE_DIGESTS tells the digest of a file, and those of its blocks."), func(t *conversation) {
 			t.digesting(func(p *peer) {
 				for _, f := range p.digested("CRC32C") {
