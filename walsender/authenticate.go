@@ -14,6 +14,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/wire"
+	"github.com/pgparallel/pgparallel/walsender/internal/peer"
 )
 
 // authenticate finds out what the session may do, or returns the FATAL that refuses it
@@ -57,9 +58,10 @@ func newHandshake(sess *session, m wire.StartupMessage, in *bufio.Reader) *Hands
 		Local: sess.stall.LocalAddr(), Remote: sess.stall.RemoteAddr(),
 		raw: sess.stall.Conn, in: in, out: sess.out,
 	}
-	if secured, ok := sess.conn.(*securedConn); ok {
+	if secured, ok := sess.conn.(*peer.Secured); ok {
 		state := secured.ConnectionState()
-		h.TLS, h.ServerCertificate = &state, secured.presented
+		h.TLS = &state
+		h.ServerCertificate, _ = secured.Certificate() // startTLS has seen it
 	}
 	return h
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/internal/peer"
 )
 
 // Authenticator decides whether a peer is the role that it says it is, and what it
@@ -120,7 +121,7 @@ func (h *Handshake) FinishSASL(outcome []byte) error {
 
 // PeerUID is the system's user at the other end of a Unix socket. The error is
 // [errors.ErrUnsupported] for another connection, and where the system does not tell.
-func (h *Handshake) PeerUID() (uint32, error) { return peerUID(h.raw) }
+func (h *Handshake) PeerUID() (uint32, error) { return peer.UID(h.raw) }
 
 func (h *Handshake) say(m pgproto3.BackendMessage) error {
 	if err := h.out.send(m); err != nil {

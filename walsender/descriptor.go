@@ -12,6 +12,7 @@ import (
 	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/wire/scmrights"
+	"github.com/pgparallel/pgparallel/walsender/internal/peer"
 )
 
 // overflowUID is the user that the kernel names where the real one has no number in the
@@ -25,7 +26,7 @@ func (s *session) mayHaveDescriptors() bool {
 	if s.unixConn() == nil || !s.grant.Backup {
 		return false
 	}
-	uid, err := peerUID(s.stall.Conn)
+	uid, err := peer.UID(s.stall.Conn)
 	own := uint32(os.Geteuid())
 	return err == nil && (uid == 0 || uid == own && uid != overflowUID)
 }
@@ -71,7 +72,7 @@ func (s *session) sendDescriptor(ctx context.Context, t *transfer, d descriptor)
 	if err != nil {
 		return err
 	}
-	if err := s.stall.writeDescriptor(s.unixConn(), count, d.fd); err != nil {
+	if err := s.writeDescriptor(count, d.fd); err != nil {
 		return lostError{err}
 	}
 	if err := s.awaitCopied(ctx, t); err != nil {
@@ -98,7 +99,7 @@ func (s *session) awaitCopied(ctx context.Context, t *transfer) error {
 		if t.backup.InRecovery {
 			wait, cancel = context.WithTimeoutCause(ctx, recoveryInterval, errLookAround)
 		}
-		kind, body, err := s.in.next(wait)
+		kind, body, err := s.in.Next(wait)
 		cancel()
 		switch {
 		case errors.Is(err, errLookAround):
@@ -109,7 +110,7 @@ func (s *session) awaitCopied(ctx context.Context, t *transfer) error {
 		case kind == 'f':
 			return givenUp(body)
 		case kind == 'X':
-			return errPeerGone
+			return peer.ErrGone
 		default:
 			return protocol.Fatalf(protocol.CodeProtocolViolation,
 				"unexpected message type 0x%02X before the CopyDone of a file that is copied by its descriptor", kind)
@@ -126,12 +127,11 @@ func givenUp(body []byte) error {
 	return protocol.Errorf(protocol.CodeQueryCanceled, "the client has given the file up: %s", protocol.Shorten(m.Message, 200))
 }
 
-// writeDescriptor writes p, with a descriptor that arrives with the first byte of it. conn
-// is the connection below.
-func (c *stallConn) writeDescriptor(conn *net.UnixConn, p []byte, fd int) error {
-	if err := c.setDeadline(); err != nil {
+// writeDescriptor writes p, with a descriptor that arrives with the first byte of it.
+func (s *session) writeDescriptor(p []byte, fd int) error {
+	if err := s.stall.BeginWrite(); err != nil {
 		return err
 	}
-	_, err := scmrights.Send(conn, p, fd)
+	_, err := scmrights.Send(s.unixConn(), p, fd)
 	return err
 }

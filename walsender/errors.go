@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/internal/peer"
 )
 
 // wireError is what the peer is told of err, or nil where there is nothing to be
@@ -17,7 +18,7 @@ import (
 func wireError(err error) *protocol.Error {
 	told, ok := errors.AsType[*protocol.Error](err)
 	switch {
-	case err == nil, errors.Is(err, errPeerGone), isLost(err),
+	case err == nil, errors.Is(err, peer.ErrGone), isLost(err),
 		errors.Is(err, errUpstreamEnded), errors.Is(err, errCutShort):
 		return nil
 	case ok:

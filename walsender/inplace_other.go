@@ -2,7 +2,11 @@
 
 package walsender
 
-import "net"
+import (
+	"net"
+
+	"github.com/pgparallel/pgparallel/walsender/internal/peer"
+)
 
 // sendInPlace sends nothing: the buffer is written.
-func (*stallConn) sendInPlace(*net.UnixConn, int, int64, int) (int, error) { return 0, nil }
+func sendInPlace(*peer.Conn, *net.UnixConn, int, int64, int) (int, error) { return 0, nil }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/wire"
+	"github.com/pgparallel/pgparallel/walsender/internal/peer"
 )
 
 // upstreamBuffer is how much is read from the cluster's walsender at once, in bytes.
@@ -136,7 +137,7 @@ func (r *relay) noteError(length int) {
 func (r *relay) startBack(ctx context.Context) {
 	wanted, stop := context.WithCancel(ctx)
 	r.stopBack, r.backDone = stop, make(chan struct{})
-	r.session.in.draining = true
+	r.session.in.ExpectLateCopyData()
 	go func() { // ends at the peer's end of copy, at endBack, or with ctx
 		defer close(r.backDone)
 		err := r.back(ctx, wanted)
@@ -166,7 +167,7 @@ func (r *relay) endBack() {
 // PostgreSQL finds out why.
 func (r *relay) back(ctx, wanted context.Context) error {
 	for {
-		kind, err := r.session.in.pass(ctx, wanted, upstreamWriter{r.upstream})
+		kind, err := r.session.in.Pass(ctx, wanted, upstreamWriter{r.upstream})
 		_, upstream := errors.AsType[upstreamError](err)
 		switch {
 		case upstream:
@@ -174,7 +175,7 @@ func (r *relay) back(ctx, wanted context.Context) error {
 		case err != nil:
 			return err
 		case kind == 'X':
-			return errPeerGone
+			return peer.ErrGone
 		case kind == 'c', kind == 'f':
 			return nil
 		}

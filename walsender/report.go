@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/sharedstate"
+	"github.com/pgparallel/pgparallel/walsender/internal/peer"
 )
 
 // errLeaderLeft is why a backup ends whose leader says goodbye without STOP_BACKUP.
@@ -73,7 +74,7 @@ func (s *session) sessionEnded(err error) {
 	}
 	switch {
 	case err == nil:
-	case errors.Is(err, errPeerGone), errors.Is(err, errUpstreamEnded):
+	case errors.Is(err, peer.ErrGone), errors.Is(err, errUpstreamEnded):
 		// Many clients end so, pg_basebackup for one; what a backup lost by it, the backup's line says.
 		fields = append(fields, zap.String("reason", "client closed the connection"))
 	default:

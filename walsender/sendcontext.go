@@ -6,6 +6,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/sharedstate"
+	"github.com/pgparallel/pgparallel/walsender/internal/peer"
 )
 
 // standingContext is a context that the commands of a session use one after the other, until
@@ -17,19 +18,19 @@ type standingContext struct {
 	context.Context
 	cancel context.CancelCauseFunc
 
-	stall   *stallConn
+	stall   *peer.Conn
 	atWork  atomic.Bool
 	stop    func() bool // keeps the end from hurrying any more
 	hurried chan struct{}
 }
 
-func newStandingContext(parent context.Context, stall *stallConn) *standingContext {
+func newStandingContext(parent context.Context, stall *peer.Conn) *standingContext {
 	c := &standingContext{stall: stall, hurried: make(chan struct{})}
 	c.Context, c.cancel = context.WithCancelCause(parent)
 	c.stop = context.AfterFunc(c.Context, func() {
 		defer close(c.hurried)
 		if c.atWork.Load() && !protocol.HasCode(context.Cause(c), protocol.CodeQueryCanceled) {
-			stall.hurry(hurryTime)
+			stall.Hurry(hurryTime)
 		}
 	})
 	return c
@@ -57,7 +58,7 @@ func (c *standingContext) dismiss() {
 	}
 	if !c.stop() {
 		<-c.hurried
-		c.stall.unhurry()
+		c.stall.Unhurry()
 	}
 	c.cancel(nil)
 }
@@ -88,7 +89,7 @@ func (f *filesUnderWay) command(ctx context.Context, s *session) (command contex
 
 // ofBackup is the context of a file of the backup, until end is called. It lies within the
 // one of the command.
-func (f *filesUnderWay) ofBackup(command context.Context, stall *stallConn, b *sharedstate.Backup) (running context.Context, end func()) {
+func (f *filesUnderWay) ofBackup(command context.Context, stall *peer.Conn, b *sharedstate.Backup) (running context.Context, end func()) {
 	if !f.running.usable() || f.backup != b {
 		f.running.dismiss()
 		c := newStandingContext(command, stall)

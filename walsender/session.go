@@ -15,23 +15,21 @@ import (
 	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/wire"
+	"github.com/pgparallel/pgparallel/walsender/internal/peer"
 )
 
 // hurryTime is how long a write under way may go on once the session must end: a
 // peer that does not read is closed then (§1.9, §3.5).
 const hurryTime = 500 * time.Millisecond
 
-// errPeerGone ends a session whose connection was lost or closed without a word.
-var errPeerGone = errors.New("unexpected EOF on client connection")
-
 // session is one connection after its startup. The goroutine of [Server.ServeConn]
 // runs it and is the only one that writes to the peer.
 type session struct {
 	server   *Server
-	stall    *stallConn // the raw connection
+	stall    *peer.Conn // the raw connection
 	conn     net.Conn   // it, or TLS over it
 	out      *output
-	in       *readAhead
+	in       *peer.Reader
 	frames   *wire.FrameWriter // while a file is sent
 	underWay filesUnderWay     // while one is sent, and from one to the next
 	log      *zap.Logger
@@ -68,15 +66,15 @@ func (s *session) run(ctx context.Context, cancel context.CancelCauseFunc) (err 
 	s.log.Debug("session started")
 	s.member.log, s.member.ended = s.log, s.backupEnded
 	s.end = cancel
-	s.in = newReadAhead(s.conn, s.stall.Conn, s.already, s.peerEnded)
+	s.in = peer.NewReader(s.conn, s.stall.Conn, s.already, s.peerEnded)
 	filled := make(chan struct{})
 	go func() { // ends when the connection is closed below
 		defer close(filled)
-		s.in.fill(ctx)
+		s.in.Fill(ctx)
 	}()
 	// One by one, so that a panic of the Cluster in any of them skips none of the others.
 	defer func() {
-		s.stall.hurry(hurryTime) // for TLS, which says goodbye as well
+		s.stall.Hurry(hurryTime) // for TLS, which says goodbye as well
 		s.conn.Close()
 		<-filled
 	}()
@@ -291,7 +289,7 @@ func (s *session) ready() error {
 	if err := s.out.send(&pgproto3.ReadyForQuery{TxStatus: 'I'}); err != nil {
 		return err
 	}
-	if s.in.pending() {
+	if s.in.Pending() {
 		return nil
 	}
 	err := s.out.flush()
@@ -319,7 +317,7 @@ func (s *session) peerEnded(err error) {
 	s.mu.Unlock()
 	// After that: a session that is about to lead looks the other way round.
 	if s.member.leads() || !errors.Is(err, io.EOF) {
-		s.end(errPeerGone)
+		s.end(peer.ErrGone)
 	}
 }
 
@@ -350,21 +348,21 @@ func (s *session) hurryAfter(ctx context.Context) (unhurry func()) {
 		if protocol.HasCode(context.Cause(ctx), protocol.CodeQueryCanceled) {
 			return
 		}
-		s.stall.hurry(hurryTime)
+		s.stall.Hurry(hurryTime)
 	})
 	return func() {
 		if !stop() {
 			<-hurried
 		}
-		s.stall.unhurry()
+		s.stall.Unhurry()
 	}
 }
 
 // awaitReader gives the peer the time that the reader of a file has. The function
 // returned takes it back.
 func (s *session) awaitReader() (restore func()) {
-	s.stall.wait(cmp.Or(s.server.SenderTimeout, DefaultFileTimeout))
-	return func() { s.stall.wait(cmp.Or(s.server.SenderTimeout, DefaultSenderTimeout)) }
+	s.stall.Wait(cmp.Or(s.server.SenderTimeout, DefaultFileTimeout))
+	return func() { s.stall.Wait(cmp.Or(s.server.SenderTimeout, DefaultSenderTimeout)) }
 }
 
 // sayGoodbye ends the session in the log and, where there is something to say and
@@ -384,7 +382,7 @@ func (s *session) sayFatal(err error) bool {
 	}
 	fatal := *told
 	fatal.Severity = protocol.SeverityFatal
-	s.stall.hurry(hurryTime)
+	s.stall.Hurry(hurryTime)
 	if s.out.send(wire.ErrorResponse(&fatal)) == nil {
 		_ = s.out.flush() // the peer may be gone: nobody is left to tell
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/sharedstate"
+	"github.com/pgparallel/pgparallel/walsender/internal/peer"
 )
 
 // startBackup answers START_BACKUP (§4.1). The session leads the backup from the
@@ -45,7 +46,7 @@ func (s *session) lead(b *sharedstate.Backup) {
 	deserted := s.silent
 	s.mu.Unlock()
 	if deserted {
-		s.end(errPeerGone)
+		s.end(peer.ErrGone)
 	}
 }
 

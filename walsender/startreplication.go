@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/internal/peer"
 	"github.com/pgparallel/pgparallel/walsender/internal/slots"
 	"github.com/pgparallel/pgparallel/walsender/internal/walreader"
 )
@@ -134,4 +135,4 @@ func (w *walStream) copy(ctx context.Context) error {
 
 // errSenderTimeout ends a session whose peer has not answered for wal_sender_timeout. As
 // from PostgreSQL, the peer is told nothing.
-var errSenderTimeout = errors.Join(errPeerGone, errors.New("terminating walsender process due to replication timeout"))
+var errSenderTimeout = errors.Join(peer.ErrGone, errors.New("terminating walsender process due to replication timeout"))

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/wire"
+	"github.com/pgparallel/pgparallel/walsender/internal/peer"
 )
 
 // startupBuffer is enough for the startup packets of clients, and what is sent behind one
@@ -27,7 +28,7 @@ var errNotSession = errors.New("no session")
 // serve runs a connection to its end: startup, admission, session.
 func (s *Server) serve(ctx context.Context, cancel context.CancelCauseFunc, raw net.Conn, st *startup) error {
 	log := s.Logger.With(zap.String("remote", remoteName(raw.RemoteAddr())))
-	stall := &stallConn{Conn: raw, timeout: cmp.Or(s.SenderTimeout, DefaultSenderTimeout)}
+	stall := peer.NewConn(raw, cmp.Or(s.SenderTimeout, DefaultSenderTimeout))
 	sess := &session{server: s, stall: stall, log: log, start: time.Now(), startup: st}
 	// A panic of the Cluster must keep neither the place nor the directory.
 	defer sess.closeCluster()

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/internal/peer"
 )
 
 // awaitMessage is the next message of the peer. While it is awaited, the leader of a backup
@@ -18,8 +19,8 @@ func (s *session) awaitMessage(ctx context.Context) (kind byte, body []byte, err
 		if err != nil {
 			return 0, nil, err
 		}
-		kind, body, err = s.in.nextUnless(ctx, changed)
-		if !errors.Is(err, errWoken) {
+		kind, body, err = s.in.NextUnless(ctx, changed)
+		if !errors.Is(err, peer.ErrWoken) {
 			return kind, body, err
 		}
 		if _, err = s.tellRate(); err == nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/wire"
+	"github.com/pgparallel/pgparallel/walsender/internal/peer"
 	"github.com/pgparallel/pgparallel/walsender/internal/slots"
 	"github.com/pgparallel/pgparallel/walsender/internal/walreader"
 )
@@ -77,7 +78,7 @@ func (w *walStream) run(ctx context.Context) error {
 
 // hear takes what the peer has said already.
 func (w *walStream) hear(ctx context.Context) error {
-	for w.session.in.pending() && !w.doneReceiving {
+	for w.session.in.Pending() && !w.doneReceiving {
 		if err := w.hearNext(ctx); err != nil {
 			return err
 		}
@@ -87,7 +88,7 @@ func (w *walStream) hear(ctx context.Context) error {
 
 // hearNext waits for a message and takes it.
 func (w *walStream) hearNext(ctx context.Context) error {
-	kind, body, err := w.session.in.next(ctx)
+	kind, body, err := w.session.in.Next(ctx)
 	if err != nil {
 		return err
 	}
@@ -99,7 +100,7 @@ func (w *walStream) hearNext(ctx context.Context) error {
 		w.doneReceiving = true
 		return w.endSending()
 	case 'X':
-		return errPeerGone
+		return peer.ErrGone
 	}
 	return protocol.Fatalf(protocol.CodeProtocolViolation, "invalid standby message type %q", string(rune(kind)))
 }

@@ -1,4 +1,4 @@
-package walsender
+package peer
 
 import (
 	"net"

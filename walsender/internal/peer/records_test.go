@@ -1,4 +1,4 @@
-package walsender
+package peer
 
 import (
 	"bytes"
@@ -97,11 +97,10 @@ func (c *countedConn) Write(p []byte) (int, error) {
 }
 
 // A frame is nine records and one write.
-func TestSecuredConn_OneWrite(t *testing.T) {
+func TestSecured_OneWrite(t *testing.T) {
 	here, there := net.Pipe()
 	below := &countedConn{Conn: here}
-	records := &recordConn{Conn: below}
-	server := &securedConn{Conn: tls.Server(records, &tls.Config{Certificates: []tls.Certificate{certificate(t)}}), records: records}
+	server := Secure(below, &tls.Config{Certificates: []tls.Certificate{certificate(t)}})
 	read := make(chan error, 1)
 	go func() { // ends with the connection
 		_, err := io.Copy(io.Discard, tls.Client(there, &tls.Config{InsecureSkipVerify: true}))

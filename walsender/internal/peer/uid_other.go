@@ -1,9 +1,12 @@
-package walsender
+//go:build !linux
+
+package peer
 
 import "golang.org/x/sys/unix"
 
 func socketPeerUID(fd int) (uint32, error) {
-	credentials, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	const solLocal = 0 // SOL_LOCAL
+	credentials, err := unix.GetsockoptXucred(fd, solLocal, unix.LOCAL_PEERCRED)
 	if err != nil {
 		return 0, err
 	}

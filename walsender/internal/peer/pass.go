@@ -1,4 +1,4 @@
-package walsender
+package peer
 
 import (
 	"context"
@@ -16,12 +16,12 @@ const maxPassed = 64 << 20
 // passPiece is how much of a message is moved at a time, in bytes.
 const passPiece = 16 << 10
 
-// pass moves the next message to w as the bytes arrive, and returns the message's kind.
+// Pass moves the next message to w as the bytes arrive, and returns the message's kind.
 // wanted is ctx or a context made from ctx. The end of wanted ends the wait for a message.
 // A message that has begun is moved to its end, because the other side counts on the
 // length in the header; only the end of ctx prevents that. The error is the contexts'
-// cause, one of [readAhead.next], or w's.
-func (r *readAhead) pass(ctx, wanted context.Context, w io.Writer) (kind byte, err error) {
+// cause, one of [Reader.Next], or w's.
+func (r *Reader) Pass(ctx, wanted context.Context, w io.Writer) (kind byte, err error) {
 	kind, left, err := r.header(wanted)
 	if err != nil {
 		return 0, err
@@ -42,7 +42,7 @@ func (r *readAhead) pass(ctx, wanted context.Context, w io.Writer) (kind byte, e
 
 // header waits for the header of the next message. It returns the kind and the length,
 // header included. The header stays in the buffer.
-func (r *readAhead) header(ctx context.Context) (kind byte, length int, err error) {
+func (r *Reader) header(ctx context.Context) (kind byte, length int, err error) {
 	for {
 		r.mu.Lock()
 		// Under the lock: what came after ctx has ended is not looked at.
@@ -61,7 +61,7 @@ func (r *readAhead) header(ctx context.Context) (kind byte, length int, err erro
 		case there:
 			return kind, length, nil
 		case gone != nil:
-			return 0, 0, fmt.Errorf("%w: %w", errPeerGone, gone)
+			return 0, 0, fmt.Errorf("%w: %w", ErrGone, gone)
 		}
 		if err := r.await(ctx); err != nil {
 			return 0, 0, err
@@ -70,7 +70,7 @@ func (r *readAhead) header(ctx context.Context) (kind byte, length int, err erro
 }
 
 // read takes the bytes that have arrived: at least one, at most len(p).
-func (r *readAhead) read(ctx context.Context, p []byte) (int, error) {
+func (r *Reader) read(ctx context.Context, p []byte) (int, error) {
 	for {
 		r.mu.Lock()
 		n := copy(p, r.unread)
@@ -82,7 +82,7 @@ func (r *readAhead) read(ctx context.Context, p []byte) (int, error) {
 			return n, nil
 		}
 		if gone != nil {
-			return 0, fmt.Errorf("%w: %w", errPeerGone, gone)
+			return 0, fmt.Errorf("%w: %w", ErrGone, gone)
 		}
 		if err := r.await(ctx); err != nil {
 			return 0, err
@@ -91,7 +91,7 @@ func (r *readAhead) read(ctx context.Context, p []byte) (int, error) {
 }
 
 // await waits for more bytes, or returns the cause of ctx.
-func (r *readAhead) await(ctx context.Context) error {
+func (r *Reader) await(ctx context.Context) error {
 	select {
 	case <-r.arrived:
 		return nil
@@ -100,8 +100,13 @@ func (r *readAhead) await(ctx context.Context) error {
 	}
 }
 
+// ExpectLateCopyData says that CopyData may still come for a command that was passed through
+// and is over by then, in messages as long as Pass takes them. Next drops these. The caller is
+// that of Next.
+func (r *Reader) ExpectLateCopyData() { r.draining = true }
+
 // drainCopyData drops the messages of a COPY that is over.
-func (r *readAhead) drainCopyData(ctx context.Context) error {
+func (r *Reader) drainCopyData(ctx context.Context) error {
 	for r.draining {
 		kind, _, err := r.header(ctx)
 		if err != nil {
@@ -110,7 +115,7 @@ func (r *readAhead) drainCopyData(ctx context.Context) error {
 		if r.draining = kind == 'd'; !r.draining {
 			return nil
 		}
-		if _, err := r.pass(ctx, ctx, io.Discard); err != nil {
+		if _, err := r.Pass(ctx, ctx, io.Discard); err != nil {
 			return err
 		}
 	}

@@ -1,4 +1,4 @@
-package walsender
+package peer
 
 import (
 	"errors"
@@ -8,30 +8,34 @@ import (
 	"time"
 )
 
-// stallConn is a connection whose writes fail once the peer has read nothing for
+// Conn is a connection whose writes fail once the peer has read nothing for
 // a while, however long a write takes as a whole: wal_sender_timeout (§7.1). It
 // lies below TLS, because a write that fails above it would break the TLS stream.
-type stallConn struct {
+type Conn struct {
 	net.Conn
 
 	mu      sync.Mutex
-	timeout time.Duration // without any progress; 0 and less mean none
+	timeout time.Duration // without any progress
 	limit   time.Time     // not zero: the write under way must end by then
 }
 
-// wait sets the timeout of the writes to come.
-func (c *stallConn) wait(timeout time.Duration) {
+// NewConn makes a Conn of a connection, whose writes fail after the timeout; 0 and less mean
+// never.
+func NewConn(conn net.Conn, timeout time.Duration) *Conn { return &Conn{Conn: conn, timeout: timeout} }
+
+// Wait sets the timeout of the writes to come.
+func (c *Conn) Wait(timeout time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.timeout = timeout
 }
 
 // Write writes all of p, or fails when nothing moved for the timeout, or at the
-// limit that hurry set.
-func (c *stallConn) Write(p []byte) (int, error) {
+// limit that Hurry set.
+func (c *Conn) Write(p []byte) (int, error) {
 	written := 0
 	for {
-		if err := c.setDeadline(); err != nil {
+		if err := c.BeginWrite(); err != nil {
 			return written, err
 		}
 		n, err := c.Conn.Write(p[written:])
@@ -42,7 +46,9 @@ func (c *stallConn) Write(p []byte) (int, error) {
 	}
 }
 
-func (c *stallConn) setDeadline() error {
+// BeginWrite sets the deadline of one write to the connection below, which the caller is about
+// to make.
+func (c *Conn) BeginWrite() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	deadline := c.limit
@@ -52,15 +58,15 @@ func (c *stallConn) setDeadline() error {
 	return c.SetWriteDeadline(deadline)
 }
 
-func (c *stallConn) hurried() bool {
+func (c *Conn) hurried() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return !c.limit.IsZero()
 }
 
-// hurry lets the write under way and those to come go on for at most d. It may
+// Hurry lets the write under way and those to come go on for at most d. It may
 // be called while another goroutine writes.
-func (c *stallConn) hurry(d time.Duration) {
+func (c *Conn) Hurry(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.limit.IsZero() {
@@ -69,8 +75,8 @@ func (c *stallConn) hurry(d time.Duration) {
 	}
 }
 
-// unhurry takes hurry back.
-func (c *stallConn) unhurry() {
+// Unhurry takes Hurry back.
+func (c *Conn) Unhurry() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.limit = time.Time{}
@@ -78,7 +84,7 @@ func (c *stallConn) unhurry() {
 
 // CloseWrite closes the writing side where the connection can, as TCP and unix
 // sockets do.
-func (c *stallConn) CloseWrite() error {
+func (c *Conn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}

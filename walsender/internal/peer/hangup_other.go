@@ -1,6 +1,6 @@
 //go:build !linux
 
-package walsender
+package peer
 
 import "net"
 

@@ -1,4 +1,4 @@
-package walsender
+package peer
 
 import (
 	"errors"
@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// peerUID asks the kernel for the user at the other end of a Unix socket.
-func peerUID(conn net.Conn) (uint32, error) {
+// UID asks the kernel for the user at the other end of a Unix socket.
+func UID(conn net.Conn) (uint32, error) {
 	socket, ok := conn.(syscall.Conn)
 	if _, local := conn.RemoteAddr().(*net.UnixAddr); !ok || !local {
 		return 0, errors.ErrUnsupported

@@ -1,4 +1,4 @@
-package walsender
+package peer
 
 import (
 	"context"
@@ -14,9 +14,9 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// readAheadSize bounds what the server reads of a session before it is asked for
+// aheadSize bounds what the server reads of a session before it is asked for
 // (§1.7).
-const readAheadSize = 64 << 10
+const aheadSize = 64 << 10
 
 // maxMessage is the longest message body after authentication (§7.1): a command
 // and its terminating NUL.
@@ -26,35 +26,35 @@ const maxMessage = grammar.MaxCommandLength + 1
 // often enough for §3.5's second.
 const hangupInterval = 250 * time.Millisecond
 
-// readAhead reads a connection in a goroutine of its own, up to readAheadSize
+// ErrGone is wrapped in the error of a Reader whose connection was lost or closed without a
+// word.
+var ErrGone = errors.New("unexpected EOF on client connection")
+
+// Reader reads a connection in a goroutine of its own, up to aheadSize
 // bytes ahead of the session that takes messages out of it. It notices the end of
 // the connection at once, also while bytes are still unread (§3.5).
-type readAhead struct {
-	conn io.Reader
-	raw  net.Conn // below TLS, where a hang-up shows
-
-	// ended is called from the goroutine, with io.EOF when the peer sends nothing
-	// more, and with another error when it is gone. One may follow the other.
+type Reader struct {
+	conn  io.Reader
+	raw   net.Conn // below TLS, where a hang-up shows
 	ended func(error)
 
 	mu     sync.Mutex
 	unread []byte
 	err    error
 
-	// draining says that CopyData may still come for a passed-through command that
-	// is over, in messages as long as that allowed. It belongs to the caller of next.
+	// draining: see ExpectLateCopyData. It belongs to the caller of Next.
 	draining bool
 
 	arrived chan struct{} // holds a token after bytes or the end have come
 	room    chan struct{} // holds a token after bytes were taken
 }
 
-// newReadAhead makes a readAhead whose buffer begins with the bytes already read, and
-// which owns them.
-// The caller runs its fill method in a goroutine, which ends when conn is closed
-// or stop is.
-func newReadAhead(conn io.Reader, raw net.Conn, already []byte, ended func(error)) *readAhead {
-	r := &readAhead{
+// NewReader makes a Reader of conn, whose buffer begins with the bytes already read, and
+// which owns them. raw is the connection below TLS. ended is called from the goroutine that
+// runs Fill: with io.EOF when the peer sends nothing more, and with another error when it is
+// gone. One may follow the other.
+func NewReader(conn io.Reader, raw net.Conn, already []byte, ended func(error)) *Reader {
+	r := &Reader{
 		conn:    conn,
 		raw:     raw,
 		ended:   ended,
@@ -65,9 +65,9 @@ func newReadAhead(conn io.Reader, raw net.Conn, already []byte, ended func(error
 	return r
 }
 
-// fill reads until the peer sends nothing more, then waits until it is gone. ctx ends
-// both; closing the connection ends a read that waits.
-func (r *readAhead) fill(ctx context.Context) {
+// Fill reads until the peer sends nothing more, then waits until it is gone. ctx ends
+// both; closing the connection ends a read that waits. The caller gives it a goroutine.
+func (r *Reader) Fill(ctx context.Context) {
 	chunk := make([]byte, 8<<10)
 	for {
 		n := r.waitForRoom(ctx, len(chunk))
@@ -90,7 +90,7 @@ func (r *readAhead) fill(ctx context.Context) {
 
 // waitForHangup waits until the peer is gone altogether. One that has only closed its
 // sending side still reads.
-func (r *readAhead) waitForHangup(ctx context.Context) {
+func (r *Reader) waitForHangup(ctx context.Context) {
 	ticker := time.NewTicker(hangupInterval)
 	defer ticker.Stop()
 	for {
@@ -109,10 +109,10 @@ func (r *readAhead) waitForHangup(ctx context.Context) {
 // waitForRoom returns how many bytes may be read, at most limit. While there is no
 // room it watches for the peer's end, which reading cannot show then. It returns 0
 // when there is nothing more to read for.
-func (r *readAhead) waitForRoom(ctx context.Context, limit int) int {
+func (r *Reader) waitForRoom(ctx context.Context, limit int) int {
 	for {
 		r.mu.Lock()
-		free := readAheadSize - len(r.unread)
+		free := aheadSize - len(r.unread)
 		r.mu.Unlock()
 		if free > 0 {
 			return min(free, limit)
@@ -138,19 +138,19 @@ func (r *readAhead) waitForRoom(ctx context.Context, limit int) int {
 	}
 }
 
-// next takes the next message: its kind and its body, which is the caller's. It
+// Next takes the next message: its kind and its body, which is the caller's. It
 // waits for it until ctx ends, and then returns ctx's cause. A message that is too
 // long, or has an impossible length, is a FATAL 08P01: the stream cannot be read
 // any further.
-func (r *readAhead) next(ctx context.Context) (kind byte, body []byte, err error) {
-	return r.nextUnless(ctx, nil)
+func (r *Reader) Next(ctx context.Context) (kind byte, body []byte, err error) {
+	return r.NextUnless(ctx, nil)
 }
 
-// errWoken is the error of nextUnless when it was woken.
-var errWoken = errors.New("something else is to be done than to wait for a message")
+// ErrWoken is the error of [Reader.NextUnless] when it was woken.
+var ErrWoken = errors.New("something else is to be done than to wait for a message")
 
-// nextUnless is next, but for errWoken when no message is there and woken is closed.
-func (r *readAhead) nextUnless(ctx context.Context, woken <-chan struct{}) (kind byte, body []byte, err error) {
+// NextUnless is Next, but for ErrWoken when no message is there and woken is closed.
+func (r *Reader) NextUnless(ctx context.Context, woken <-chan struct{}) (kind byte, body []byte, err error) {
 	if err := r.drainCopyData(ctx); err != nil {
 		return 0, nil, err
 	}
@@ -169,27 +169,27 @@ func (r *readAhead) nextUnless(ctx context.Context, woken <-chan struct{}) (kind
 		case <-r.arrived:
 		case <-ctx.Done():
 		case <-woken:
-			return 0, nil, errWoken
+			return 0, nil, ErrWoken
 		}
 	}
 }
 
 // terminated reports whether Terminate is the next message: the end of the
 // connection, which is noticed as soon as it comes, was announced.
-func (r *readAhead) terminated() bool {
+func (r *Reader) terminated() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.unread) > 0 && r.unread[0] == 'X'
 }
 
 // take takes a message if a whole one is there.
-func (r *readAhead) take() (kind byte, body []byte, ok bool, err error) {
+func (r *Reader) take() (kind byte, body []byte, ok bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	length, whole, err := r.peek()
 	if err != nil || !whole {
 		if err == nil && r.err != nil {
-			err = fmt.Errorf("%w: %w", errPeerGone, r.err)
+			err = fmt.Errorf("%w: %w", ErrGone, r.err)
 		}
 		return 0, nil, false, err
 	}
@@ -203,7 +203,7 @@ func (r *readAhead) take() (kind byte, body []byte, ok bool, err error) {
 // drop forgets the first n bytes, and the buffer once nothing is left in it: a session that
 // waits takes little memory. What is left stays where it is, until the buffer is full: a
 // thousand short queries may wait, and each would have the others moved. The lock is held.
-func (r *readAhead) drop(n int) {
+func (r *Reader) drop(n int) {
 	r.unread = r.unread[n:]
 	if len(r.unread) == 0 {
 		r.unread = nil
@@ -212,7 +212,7 @@ func (r *readAhead) drop(n int) {
 
 // peek reports the length of the first message, its header included, and whether
 // all of it is there. The lock is held.
-func (r *readAhead) peek() (length int, whole bool, err error) {
+func (r *Reader) peek() (length int, whole bool, err error) {
 	if len(r.unread) < 5 {
 		return 0, false, nil
 	}
@@ -228,9 +228,9 @@ func (r *readAhead) peek() (length int, whole bool, err error) {
 	return length, len(r.unread) >= length, nil
 }
 
-// pending reports whether a whole message waits: the answers to pipelined commands
+// Pending reports whether a whole message waits: the answers to pipelined commands
 // then go out together.
-func (r *readAhead) pending() bool {
+func (r *Reader) Pending() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	_, whole, err := r.peek()
