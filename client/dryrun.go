@@ -36,6 +36,7 @@ type Plan struct {
 	// Removes are the directories that would be emptied of an unfinished backup
 	// first (Options.Force).
 	Removes []string
+	Refresh *PlannedRefresh // nil without Options.Refresh
 }
 
 // PlannedSpace is a directory to copy.
@@ -59,21 +60,23 @@ type PlannedWorker struct {
 }
 
 // DryRun finds out what [Backup] would do with the same options, and whether it could:
-// it connects as often, and asks for the same lists. Options.Refresh is refused. Nothing is created or removed, and no
+// it connects as often, and asks for the same lists. Nothing is created or removed, and no
 // backup is started; a replication slot that the backup would create is tried as a
-// temporary one that keeps no WAL. What stands in the way of the backup, as far as it can
-// be known without one, is the error. Progress and NoClean mean nothing here.
+// temporary one that keeps no WAL. With Options.Refresh all files are compared, for which both
+// sides read them; o.Log is told at LevelVerbose what would become of each. What stands in the way of
+// the backup, as far as it can be known without one, is the error. Progress and NoClean mean nothing here.
 func DryRun(ctx context.Context, o Options) (Plan, error) {
 	o, err := o.withDefaults()
 	if err != nil {
 		return Plan{}, err
 	}
-	if o.Refresh {
-		return Plan{}, wrongOption("%s cannot be tried out: what differs is known when the server has read its files for a backup", "Refresh")
-	}
+	o.dryRun = true
 	b := &backup{Options: o, events: events{log: o.Log}}
 	if b.out, err = newOutput(o, &b.events); err != nil {
 		return Plan{}, err
+	}
+	if b.refresh, _ = b.out.(output.Refresher); b.refresh != nil {
+		defer b.refresh.Close()
 	}
 	if b.dialer, err = b.newDialer(); err != nil {
 		return Plan{}, err
@@ -98,6 +101,9 @@ func (b *backup) dryRun(ctx context.Context) (Plan, error) {
 			return Plan{}, err
 		}
 	}
+	if err := b.checkEarlier(); err != nil {
+		return Plan{}, err
+	}
 	targets, err := b.locate()
 	if err != nil {
 		return Plan{}, err
@@ -105,13 +111,22 @@ func (b *backup) dryRun(ctx context.Context) (Plan, error) {
 	if err := b.listFiles(ctx); err != nil {
 		return Plan{}, err
 	}
-	p := Plan{
+	b.order = b.listing.Files.Sorted(output.LargestFirst)
+	if b.refresh != nil {
+		return b.planRefresh(ctx, targets)
+	}
+	p := b.plan(targets)
+	return p, p.planDirectories([]string{b.WAL.Dir, b.Dir}, b.Force)
+}
+
+// plan is the plan of a backup whose files are listed.
+func (b *backup) plan(targets map[uint32]output.Target) Plan {
+	return Plan{
 		SystemID: b.cluster.system.SystemID, ServerVersion: b.cluster.versionNum,
 		Files: int64(b.listing.Files.Len()) + 1, Bytes: b.listing.Bytes,
 		Spaces: b.plannedSpaces(targets), Workers: b.plannedWorkers(), WAL: b.WAL.Method, Slot: b.WAL.Slot,
-		FileSystems: b.fileSystems(),
+		FileSystems: b.fileSystems(b.listing),
 	}
-	return p, p.planDirectories([]string{b.WAL.Dir, b.Dir}, b.Force)
 }
 
 // checkBackup asks the server whether START_BACKUP would succeed now. One that passes
@@ -158,7 +173,7 @@ func (b *backup) plannedSpaces(targets map[uint32]output.Target) []PlannedSpace 
 // the least to do.
 func (b *backup) plannedWorkers() []PlannedWorker {
 	workers := make(workload, len(b.workers))
-	for _, i := range b.listing.Files.Sorted(output.LargestFirst) {
+	for _, i := range b.order {
 		workers[0].Files++
 		workers[0].Bytes += b.listing.Files.At(i).Size
 		heap.Fix(&workers, 0)

@@ -19,7 +19,7 @@ func newOutput(o Options, log output.Log) (output.Output, error) {
 	if archives.Out != nil {
 		return tarball.New(archives), nil
 	}
-	config := datatree.Config{Dir: o.Dir, WALDir: o.WAL.Dir, Force: o.Force, NoSync: o.NoSync, SyncMethod: o.SyncMethod, NoClean: o.NoClean, Log: log}
+	config := datatree.Config{Dir: o.Dir, WALDir: o.WAL.Dir, Force: o.Force, NoSync: o.NoSync, SyncMethod: o.SyncMethod, NoClean: o.NoClean, DryRun: o.dryRun, Log: log}
 	if o.Refresh {
 		return newRefresh(config, o.InPlace)
 	}

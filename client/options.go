@@ -142,6 +142,9 @@ type Options struct {
 	// means defaultWALInterval.
 	walInterval time.Duration
 
+	// dryRun says that nothing may be changed.
+	dryRun bool
+
 	// step is called before each step of the run, with its name.
 	step func(name string)
 }

@@ -174,7 +174,7 @@ func (b *backup) createTarget(ctx context.Context) error {
 		return err
 	}
 	b.claimed = true
-	return b.out.Claim(ctx, b.cluster.directoryMode, foldersPerWorker(maxOpenFiles(), b.Jobs, len(b.tablespaces)))
+	return b.out.Claim(ctx, output.Cluster{SystemID: b.cluster.system.SystemID, DirectoryMode: b.cluster.directoryMode}, foldersPerWorker(maxOpenFiles(), b.Jobs, len(b.tablespaces)))
 }
 
 // locate finds out where the data directory and the tablespaces go, by OID.

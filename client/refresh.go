@@ -13,7 +13,6 @@ import (
 	"github.com/pgparallel/pgparallel/client/internal/refresh"
 	"github.com/pgparallel/pgparallel/client/internal/wire"
 	"github.com/pgparallel/pgparallel/protocol"
-	"github.com/pgparallel/pgparallel/protocol/controlfile"
 )
 
 // ErrStarted is wrapped in the error of [Backup] with [Options.Refresh] where a server was
@@ -34,12 +33,13 @@ func (b *backup) checkEarlier() error {
 		return protocol.Errorf(protocol.CodeFeatureNotSupported, "server does not tell the digests of its files, without which no backup can be refreshed").
 			WithHint("Take a backup into another directory, or use a \"pgparallel serve\" that has the extension \"digests\".")
 	}
-	// One that cannot be read is of an unfinished backup, or of a version that this client does
-	// not know; the digests judge the content in any case.
-	control, err := controlfile.Decode(b.refresh.Control())
-	if err == nil && control.SystemID != b.cluster.system.SystemID {
+	switch id, exists := b.refresh.SystemID(); {
+	case !exists || id == b.cluster.system.SystemID:
+	case id == 0: // what is kept equals the server's in any case
+		b.events.tell(LevelInfo, "of which cluster the backup in directory %q is, nothing says: what equals the files of this server is kept", b.Dir)
+	default:
 		return fmt.Errorf("the backup in directory %q is of another cluster: its system identifier is %d, the server's is %d",
-			b.Dir, control.SystemID, b.cluster.system.SystemID)
+			b.Dir, id, b.cluster.system.SystemID)
 	}
 	return nil
 }

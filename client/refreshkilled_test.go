@@ -20,8 +20,14 @@ import (
 // serveSample serves a sample cluster until the test ends.
 func serveSample(t *testing.T) (source, dsn string) {
 	t.Helper()
+	return serveSampleOf(t, walsendertest.Sample{})
+}
+
+func serveSampleOf(t *testing.T, sample walsendertest.Sample) (source, dsn string) {
+	t.Helper()
 	source = filepath.Join(t.TempDir(), "source")
-	must(t, walsendertest.Sample{WALSegmentSize: 1 << 20}.Write(source))
+	sample.WALSegmentSize = 1 << 20
+	must(t, sample.Write(source))
 	cluster, err := datadir.Open(source, datadir.Options{})
 	must(t, err)
 	server := &walsender.Server{Cluster: cluster, MaxWALSenders: 100}

@@ -1,11 +1,13 @@
 package client_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -152,5 +154,52 @@ func TestRefresh_9_3_FromItself(t *testing.T) {
 		if _, err := client.Backup(t.Context(), o); err != nil {
 			t.Errorf("refresh %v of another backup: %v", o.Refresh, err)
 		}
+	}
+}
+
+// What lies in the two directories is judged behind START_BACKUP only, though the copy is claimed
+// ahead of it: what changes in between is seen, and no file is listed, nor its digest asked for.
+func TestRefresh_5_16_JudgesBehindTheStart(t *testing.T) {
+	for _, inPlace := range []bool{false, true} {
+		t.Run(fmt.Sprintf("in place %v", inPlace), func(t *testing.T) {
+			source := writeSample(t, walsendertest.Sample{})
+			dir, _ := copyOf(t)
+			var mu sync.Mutex
+			var early []string
+			started := false
+			server := &walsender.Server{Authorize: func(_ context.Context, _ walsender.Caller, command string) error {
+				mu.Lock()
+				defer mu.Unlock()
+				started = started || strings.HasPrefix(command, "START_BACKUP")
+				if !started && (strings.HasPrefix(command, "LIST_FILES") || strings.HasPrefix(command, "FILE_DIGESTS")) {
+					early = append(early, command)
+				}
+				return nil
+			}}
+			o := client.Options{ConnConfig: serve(t, source, server), Dir: dir, NoSync: true, NoVerifyChecksums: true}
+			_, err := client.Backup(t.Context(), o)
+			must(t, err)
+			mu.Lock()
+			started = false
+			mu.Unlock()
+			o.Refresh, o.InPlace = true, inPlace
+			o.OnStep(func(step string) {
+				if step != "start backup" {
+					return
+				}
+				overwrite(t, filepath.Join(source, "base/5/20000"), 0, "changed there")
+				overwrite(t, filepath.Join(dir, "base/5/20001"), 0, "changed here")
+				must(t, os.Remove(filepath.Join(source, "base/5/20000_vm")))
+			})
+			_, err = client.Backup(t.Context(), o)
+			must(t, err)
+			mu.Lock()
+			if len(early) > 0 {
+				t.Errorf("ahead of START_BACKUP it asks %q", early)
+			}
+			mu.Unlock()
+			o.OnStep(nil)
+			checkRefreshed(t, o)
+		})
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/client/internal/outputtest"
 	"github.com/pgparallel/pgparallel/client/internal/wire"
 	"github.com/pgparallel/pgparallel/protocol"
@@ -44,7 +45,7 @@ func TestStream_PostgreSQL(t *testing.T) {
 	must(t, err)
 	_, err = out.Locate(nil)
 	must(t, err)
-	must(t, out.Claim(ctx, 0o700, 1))
+	must(t, out.Claim(ctx, output.Cluster{DirectoryMode: 0o700}, 1))
 	defer out.Undo()
 	b := &backup{Options: Options{WAL: WALOptions{Method: WALStream}}, dialer: d, leader: c, out: out}
 	b.cluster.segmentSize, b.cluster.versionNum = 1<<20, p.Major*10000

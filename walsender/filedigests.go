@@ -23,6 +23,9 @@ func (s *session) fileDigests(ctx context.Context, c grammar.FileDigests) error 
 	if err != nil {
 		return err
 	}
+	if s.member.isOutside() {
+		return s.sendDigests(ctx, nil, c, algorithm)
+	}
 	b, err := s.member.requireBackup()
 	if err != nil {
 		return err
@@ -55,10 +58,12 @@ func checkDigests(c grammar.FileDigests) (manifest.ChecksumAlgorithm, error) {
 	return algorithm, nil
 }
 
-// sendDigests sends the digests of a file as one COPY.
+// sendDigests sends the digests of a file as one COPY. b is nil outside of a backup.
 func (s *session) sendDigests(ctx context.Context, b *sharedstate.Backup, c grammar.FileDigests, algorithm manifest.ChecksumAlgorithm) error {
-	if err := s.checkRecovery(ctx, &transfer{backup: b}); err != nil {
-		return err
+	if b != nil {
+		if err := s.checkRecovery(ctx, &transfer{backup: b}); err != nil {
+			return err
+		}
 	}
 	d := s.newDigester(b, algorithm, c.Block, c.NoVerifyChecksums)
 	r := &digested{done: make(chan struct{})}

@@ -140,6 +140,10 @@ func (m *membership) requireIdle() error {
 	return nil
 }
 
+// isOutside reports whether the session is in no backup, and none that it was in has been lost to
+// it: what is asked then is no part of one.
+func (m *membership) isOutside() bool { return m.state == idle && m.over == nil }
+
 // requireBackup is the backup that the session leads or has joined, or 55000.
 func (m *membership) requireBackup() (*sharedstate.Backup, error) {
 	if err := m.noticeEnd(); err != nil {

@@ -34,6 +34,14 @@ func planText(p client.Plan) string {
 	fmt.Fprintf(table, "total\t%d\t%s\n", p.Files, sizeText(p.Bytes))
 	table.Flush()
 	fmt.Fprintln(&text)
+	if r := p.Refresh; r != nil {
+		fmt.Fprintln(table, "REFRESH\tFILES\tSIZE")
+		fmt.Fprintf(table, "keep\t%d\t%s\n", r.KeptFiles, sizeText(r.KeptBytes))
+		fmt.Fprintf(table, "fetch\t%d\t%s\n", r.FetchedFiles, sizeText(r.FetchedBytes))
+		fmt.Fprintf(table, "remove\t%d\t%s\n", r.RemovedFiles, sizeText(r.RemovedBytes))
+		table.Flush()
+		fmt.Fprintln(&text)
+	}
 	fmt.Fprintln(table, "WORKER\tFILES\tSIZE")
 	for i, w := range p.Workers {
 		fmt.Fprintf(table, "%d\t%d\t%s\n", i, w.Files, sizeText(w.Bytes))
@@ -48,6 +56,9 @@ func planText(p client.Plan) string {
 		table.Flush()
 	}
 	fmt.Fprintf(&text, "\nwrite-ahead log: %s\n", walText(p))
+	if p.Refresh != nil && p.Refresh.Beside != "" {
+		fmt.Fprintf(&text, "would make the new backup in %s, and let it take the place of the old one\n", p.Refresh.Beside)
+	}
 	for _, dir := range p.Removes {
 		fmt.Fprintf(&text, "would remove the unfinished backup in %s\n", dir)
 	}

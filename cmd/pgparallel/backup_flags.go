@@ -132,8 +132,6 @@ func (c *backupCommand) checkFlags() error {
 		return usagef("only a backup in tar format can be written to stdout")
 	case c.JSON && !c.DryRun && c.Pgdata == "-":
 		return usagef("--json and a backup to stdout are incompatible options")
-	case c.DryRun && c.Refresh:
-		return usagef("--dry-run and --refresh are incompatible options")
 	case c.NoManifest && c.ManifestChecksums != nil:
 		return usagef("--no-manifest and --manifest-checksums are incompatible options")
 	case c.Progress && c.NoEstimateSize:

@@ -164,6 +164,9 @@ type jsonPlan struct {
 	Creates       []string     `json:"creates"`
 	Removes       []string     `json:"removes"`
 	FileSystems   []jsonRoom   `json:"file_systems"`
+	*jsonRefreshed
+	RemovedBytes *int64 `json:"removed_bytes,omitempty"` // with --refresh
+	Beside       string `json:"beside,omitempty"`        // where the new backup would be made beside the old one
 }
 
 type jsonRoom struct {
@@ -198,6 +201,10 @@ func (l *jsonLines) plan(p client.Plan) {
 	}
 	for _, s := range p.Spaces {
 		line.Spaces = append(line.Spaces, jsonSpace(s))
+	}
+	if r := p.Refresh; r != nil {
+		line.jsonRefreshed = &jsonRefreshed{r.FetchedFiles, r.FetchedBytes, r.KeptFiles, r.KeptBytes, r.RemovedFiles}
+		line.RemovedBytes, line.Beside = &r.RemovedBytes, r.Beside
 	}
 	for _, w := range p.Workers {
 		line.Workers = append(line.Workers, jsonWorker(w))

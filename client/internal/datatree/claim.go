@@ -19,6 +19,7 @@ import (
 type claimed struct {
 	path     string
 	owner    *claimed // the data directory; nil: this is it
+	systemID uint64   // of the cluster, for the marker of the data directory
 	root     *os.Root
 	device   uint64          // of its file system
 	marker   *os.File        // locked; nil where owner's marker has the lock
@@ -60,7 +61,7 @@ func checkVacant(path string, main *claimed) error {
 // claim creates a directory, and the parents that it lacks, or takes an empty one. After an
 // error everything is as before, except for an unfinished backup that was removed.
 func (t *Tree) claim(path string) (p *claimed, err error) {
-	p = &claimed{path: path, owner: t.main}
+	p = &claimed{path: path, owner: t.main, systemID: t.systemID}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.restore())
@@ -143,8 +144,11 @@ func (p *claimed) mark(sync bool) error {
 // createMarker creates the marker under a name. That of a data directory stays locked.
 func (p *claimed) createMarker(root *os.Root, name string, sync bool) error {
 	text := markerText
-	if p.owner != nil {
+	switch {
+	case p.owner != nil:
 		text = fmt.Sprintf(otherMarkerText, p.owner.path, p.owner.inode())
+	case p.systemID != 0:
+		text += fmt.Sprintf(systemLine, p.systemID)
 	}
 	if p.listed != nil {
 		line, err := p.listed.line()

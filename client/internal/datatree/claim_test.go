@@ -24,7 +24,7 @@ func claimedTree(t testing.TB, dir string, spaces ...output.Tablespace) *Tree {
 		_, err = tree.Locate(spaces)
 	}
 	if err == nil {
-		err = tree.Claim(t.Context(), 0o700, 16)
+		err = tree.Claim(t.Context(), output.Cluster{DirectoryMode: 0o700}, 16)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -18,7 +18,8 @@ import (
 func (r *Refresh) Earlier(path string, size int64) (output.Earlier, bool) {
 	var here, old output.Earlier
 	var found, foundOld bool
-	if root, rest := r.locate(path); r.main.kept {
+	if r.main != nil && r.main.kept {
+		root, rest := r.locate(path)
 		here, found = openEarlier(root, rest, true)
 	}
 	if r.old != nil && (!found || here.Size != size) {

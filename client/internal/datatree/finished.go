@@ -36,20 +36,22 @@ type finished struct {
 
 // openFinished opens the finished backup in a directory, of which no server was started, and
 // in which there is nothing that no backup has written.
-func openFinished(path string) (*finished, error) {
+//
+// Where a release was interrupted at its end, it is completed, unless dry says that nothing may change.
+func openFinished(path string, dry bool) (*finished, error) {
 	root, err := os.OpenRoot(path)
 	if err != nil {
 		return nil, fmt.Errorf("could not open directory %q: %w", path, output.Cause(err))
 	}
 	f := &finished{path: path, root: root}
-	if err := f.open(); err != nil {
+	if err := f.open(dry); err != nil {
 		f.close()
 		return nil, err
 	}
 	return f, nil
 }
 
-func (f *finished) open() error {
+func (f *finished) open(dry bool) error {
 	// Next to the end of a release the manifest is whole and on disk, and lacks its name only.
 	name := output.ManifestFile
 	if _, err := f.root.Lstat(name); isAbsent(err) {
@@ -84,7 +86,7 @@ func (f *finished) open() error {
 	if err := c.checkContents(f.path); err != nil {
 		return err
 	}
-	if f.listed, err = namesIn(f.root, f.path); err != nil {
+	if f.listed, err = namesIn(f.root, f.path); err != nil || dry {
 		return err
 	}
 	// It is void beside pg_control.

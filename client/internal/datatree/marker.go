@@ -22,6 +22,9 @@ server can be started from it. "pgparallel backup --refresh" goes on with it (no
 with archives), "pgparallel backup --force" removes it and takes the backup anew.
 `
 
+// systemLine follows markerText: by it the cluster of a backup is known that has no pg_control yet.
+const systemLine = "system identifier: %d\n"
+
 // earlierMarkerText is what earlier versions wrote: it is known as well.
 const earlierMarkerText = `pgparallel has begun to write a base backup here, and has not finished it.
 Either it is still at work, or it was killed. What is here is not a backup, and no
@@ -150,6 +153,7 @@ type leftover struct {
 
 	part       bool      // the directory of a tablespace or of WAL
 	finished   bool      // it is a finished backup, with pg_control
+	systemID   uint64    // of the cluster, as the marker says; 0: it does not
 	listed     *contents // what the backup has written; nil: neither the marker says it nor a manifest
 	byManifest bool      // the manifest says it
 }
@@ -198,7 +202,7 @@ func (c *leftover) take(path string, main *claimed) error {
 	if _, err = evidence(c.root, path); err != nil || name != output.MarkerFile {
 		return err
 	}
-	dir, inode, listed, err := owner(c.file)
+	says, err := readMarker(c.file)
 	if err != nil {
 		// Killed when it wrote the marker. A held file is as good as one.
 		if info, heldErr := c.root.Lstat(output.ControlFileHeld); heldErr == nil && info.Mode().IsRegular() {
@@ -206,15 +210,15 @@ func (c *leftover) take(path string, main *claimed) error {
 		}
 		return c.checkAlone(path)
 	}
-	c.listed = listed
-	if dir == "" {
+	c.listed, c.systemID = says.listed, says.systemID
+	if says.dir == "" {
 		return nil
 	}
 	c.part = true
-	if main != nil && main.adopted && main.inode() == inode {
+	if main != nil && main.adopted && main.inode() == says.inode {
 		return nil
 	}
-	if c.owner, err = lockOwner(dir, inode); err != nil {
+	if c.owner, err = lockOwner(says.dir, says.inode); err != nil {
 		return fmt.Errorf("directory %q holds a part of a backup of which nothing says that it is unfinished: %w", path, err)
 	}
 	return nil
@@ -257,21 +261,35 @@ func (c *leftover) close() {
 	c.root.Close()
 }
 
-// owner is the data directory that a marker names, and its inode; empty for the marker
-// of a data directory. An error says that it is none of the two. listed is what the marker
-// says of the contents.
-func owner(marker *os.File) (dir string, inode uint64, listed *contents, err error) {
+// markerContent is what a marker says.
+type markerContent struct {
+	dir      string // the data directory, for the marker of another directory; else empty
+	inode    uint64 // of that
+	systemID uint64 // of the cluster; 0: it does not say, as those of earlier versions
+	listed   *contents
+}
+
+// readMarker reads a marker. An error says that it is neither that of a data directory nor of
+// another.
+func readMarker(marker *os.File) (says markerContent, err error) {
 	all, err := io.ReadAll(io.LimitReader(marker, 16<<20))
 	if err != nil {
-		return "", 0, nil, err
+		return says, err
 	}
 	text, listed := cutContents(string(all))
-	if strings.HasPrefix(text, markerText) || strings.HasPrefix(text, earlierMarkerText) { // what follows was not written to its end
-		return "", 0, listed, nil
+	says.listed = listed
+	if rest, own := strings.CutPrefix(text, markerText); own {
+		if line, _, whole := strings.Cut(rest, "\n"); whole { // else it was not written to its end
+			_, _ = fmt.Sscanf(line+"\n", systemLine, &says.systemID)
+		}
+		return says, nil
+	}
+	if strings.HasPrefix(text, earlierMarkerText) {
+		return says, nil
 	}
 	_, line, _ := strings.Cut(text, "\ndata directory: ")
-	_, err = fmt.Sscanf(line, "%q, inode %d\n", &dir, &inode)
-	return dir, inode, listed, err
+	_, err = fmt.Sscanf(line, "%q, inode %d\n", &says.dir, &says.inode)
+	return says, err
 }
 
 // checkUnfinished is the error for a directory that is not empty. It wraps [ErrUnfinished]

@@ -20,11 +20,16 @@ func (r *Refresh) prune(l *output.Listing) error {
 		return nil
 	}
 	r.warnOfOrphans()
+	return r.eachUnlisted(l, pruning.remove)
+}
+
+// eachUnlisted calls do for all that is in the directories and was not listed.
+func (r *Refresh) eachUnlisted(l *output.Listing, do func(p pruning, root *os.Root, name, inBackup string, e fs.DirEntry) error) error {
 	directories := make(map[string]bool, len(l.Directories))
 	for _, dir := range l.Directories {
 		directories[dir] = true
 	}
-	p := pruning{refresh: r, listing: l, directories: directories}
+	p := pruning{refresh: r, listing: l, directories: directories, do: do}
 	if err := p.walk(r.main.root, ".", ""); err != nil {
 		return err
 	}
@@ -43,6 +48,7 @@ type pruning struct {
 	refresh     *Refresh
 	listing     *output.Listing
 	directories map[string]bool
+	do          func(p pruning, root *os.Root, name, inBackup string, e fs.DirEntry) error
 }
 
 // walk goes through a directory of root, whose path in the backup is the prefix.
@@ -65,7 +71,7 @@ func (p pruning) walk(root *os.Root, dir, prefix string) error {
 			err = p.walk(root, name, inBackup)
 		case e.Type().IsRegular() && p.listing.Has(inBackup):
 		default:
-			err = p.remove(root, name, inBackup, e)
+			err = p.do(p, root, name, inBackup, e)
 		}
 		if err != nil {
 			return err
@@ -91,5 +97,8 @@ func (p pruning) isMadeAnew(inBackup string, e fs.DirEntry) bool {
 	if oid, below, ok := output.SplitTablespacePath(inBackup); ok && below == "" && e.Type()&fs.ModeSymlink != 0 {
 		return slices.Contains(p.listing.Links, oid)
 	}
-	return slices.Contains([]string{output.ControlFileHeld, output.ManifestFileTmp, output.LabelFile}, inBackup)
+	return slices.Contains([]string{
+		output.ControlFileHeld, output.ManifestFileTmp, output.LabelFile,
+		output.ControlFile, output.ManifestFile, // still there in a dry run
+	}, inBackup)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +11,8 @@ import (
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/controlfile"
+	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
 
 var _ output.Refresher = (*Refresh)(nil)
@@ -41,7 +42,8 @@ type Refresh struct {
 	released bool      // the Tree is a finished backup
 	removed  atomic.Int64
 	noClone  atomic.Bool // the file system shares no blocks
-	control  []byte
+	earlier  bool        // there is something of another backup
+	systemID uint64      // of the cluster that it is of; 0: that is not known
 	times    map[string]int64
 	exchange func(from, to string) error // lets two directories change places
 }
@@ -53,7 +55,7 @@ func NewRefresh(c Config, inPlace bool) (*Refresh, error) {
 	if real, err := filepath.EvalSymlinks(c.Dir); err == nil {
 		r.place = real
 	}
-	if err := completeSwitch(r.place); err != nil {
+	if err := completeSwitch(r.place, c.DryRun); err != nil {
 		return nil, err
 	}
 	c.Force = false
@@ -77,16 +79,16 @@ func (r *Refresh) look(inPlace bool) error {
 	case vacant == nil:
 		return nil
 	case errors.Is(vacant, ErrUnfinished):
-		r.control = readHeld(r.Dir)
+		r.earlier, r.systemID = true, systemOfLeftover(r.Dir)
 		return checkNoArchives(r.Dir)
 	case exists(r.Dir, output.ControlFileHeld) && !exists(r.Dir, output.ControlFile):
 		return vacant // an unfinished one, with something that no backup has written
 	}
-	old, err := openFinished(r.place)
+	old, err := openFinished(r.place, r.DryRun)
 	if err != nil {
 		return err
 	}
-	r.control, r.times = old.content, map[string]int64{}
+	r.earlier, r.systemID, r.times = true, systemOf(old.content), map[string]int64{}
 	for _, f := range old.manifest.Files {
 		if !f.ModTime.IsZero() {
 			r.times[f.Path] = f.ModTime.Unix()
@@ -140,7 +142,7 @@ func (r *Refresh) beside() error {
 		return nil
 	}
 	// Killed next to the switch, ahead of it or behind it. The files serve as well.
-	r.finished, err = openFinished(r.Dir)
+	r.finished, err = openFinished(r.Dir, r.DryRun)
 	return err
 }
 
@@ -153,22 +155,35 @@ func needsInPlace(path, why string) error {
 // ErrNeedsInPlace is wrapped in errors about a backup that can only be refreshed in place.
 var ErrNeedsInPlace = errors.New("can only be refreshed in place")
 
-// readHeld is pg_control of an unfinished backup; nil where it has none yet.
-func readHeld(dir string) []byte {
-	root, err := os.OpenRoot(dir)
+// systemOfLeftover is the system identifier of the cluster of an unfinished backup: its marker
+// has it, and its pg_control, which is fetched last; 0: neither.
+func systemOfLeftover(dir string) uint64 {
+	c, err := lockLeftover(dir, nil)
 	if err != nil {
-		return nil
+		return 0 // who is to change it will say so
 	}
-	defer root.Close()
-	content, err := root.ReadFile(output.ControlFileHeld)
+	defer c.close()
+	if c.systemID != 0 {
+		return c.systemID
+	}
+	content, err := c.root.ReadFile(output.ControlFileHeld)
 	if err != nil {
-		return nil
+		return 0
 	}
-	return content
+	return systemOf(content)
 }
 
-// Control is pg_control of what is there.
-func (r *Refresh) Control() []byte { return r.control }
+// systemOf is the system identifier in pg_control; 0 where it is of a version that is not known.
+func systemOf(content []byte) uint64 {
+	control, err := controlfile.Decode(content)
+	if err != nil {
+		return 0
+	}
+	return control.SystemID
+}
+
+// SystemID is the system identifier of the cluster that the earlier backup is of.
+func (r *Refresh) SystemID() (id uint64, exists bool) { return r.systemID, r.earlier }
 
 // Time is the time of a file by the earlier manifest.
 func (r *Refresh) Time(path string) (int64, bool) {
@@ -192,8 +207,8 @@ func (r *Refresh) Locate(spaces []output.Tablespace) (map[uint32]output.Target, 
 }
 
 // Claim makes the directories this backup's. What they hold stays as it is.
-func (r *Refresh) Claim(ctx context.Context, mode fs.FileMode, openDirectories int) error {
-	if err := r.Tree.Claim(ctx, mode, openDirectories); err != nil {
+func (r *Refresh) Claim(ctx context.Context, of output.Cluster, openDirectories int) error {
+	if err := r.Tree.Claim(ctx, of, openDirectories); err != nil {
 		return err
 	}
 	if r.old == nil {
@@ -228,22 +243,24 @@ func (r *Refresh) LayOut(l *output.Listing) error {
 		return err
 	}
 	if r.old != nil {
-		r.removed.Store(r.old.lacking(l))
+		r.old.eachLacking(l, func(listed manifest.File) {
+			r.removed.Add(1)
+			r.Log.Verbose("%q is not on the server, and not in the new backup", listed.Path)
+		})
 	}
 	return r.Tree.LayOut(l)
 }
 
-// lacking is how many files of the backup the server has not listed; those that every backup
-// makes for itself do not count.
-func (f *finished) lacking(l *output.Listing) (n int64) {
+// eachLacking tells the files of the backup that the server has not listed; those that every
+// backup makes for itself do not count.
+func (f *finished) eachLacking(l *output.Listing, each func(manifest.File)) {
 	for _, listed := range f.manifest.Files {
 		switch {
 		case listed.Path == output.ControlFile, listed.Path == output.LabelFile, strings.HasPrefix(listed.Path, output.WALFolder+"/"):
 		case !l.Has(listed.Path):
-			n++
+			each(listed)
 		}
 	}
-	return n
 }
 
 // begin makes the first changes: a finished backup is none any more, pg_control first of all

@@ -141,10 +141,13 @@ func exchangeInSteps(from, to string, rename func(from, to string) error) error 
 
 // completeSwitch ends a switch in which a refresh was killed, where the two directories could
 // not be exchanged at once.
-func completeSwitch(place string) error {
+func completeSwitch(place string, dry bool) error {
 	aside, beside := place+asideSuffix, place+besideSuffix
 	if _, err := os.Lstat(aside); isAbsent(err) {
 		return nil
+	}
+	if dry {
+		return fmt.Errorf("a refresh of directory %q was interrupted in its last step, which the next refresh completes, and a dry run does not", place)
 	}
 	if _, err := os.Lstat(place); isAbsent(err) {
 		if err := os.Rename(beside, place); err != nil {

@@ -22,6 +22,7 @@ type Config struct {
 	NoSync     bool       // do not wait until all is on disk
 	SyncMethod SyncMethod // where it waits, by which calls
 	NoClean    bool       // on Undo leave behind what was written
+	DryRun     bool       // NewRefresh changes nothing on disk, and Claim is not called
 	Log        output.Log
 }
 
@@ -33,6 +34,7 @@ type Tree struct {
 	Config
 	dirMode         fs.FileMode // of directories, whatever the umask
 	fileMode        fs.FileMode
+	systemID        uint64              // of the cluster
 	openDirectories int                 // that a sink keeps open; one at least
 	located         []output.Tablespace // see Locate
 	main            *claimed            // nil before Claim
@@ -74,10 +76,10 @@ func (t *Tree) checkVacant(path string) error {
 	return err
 }
 
-// ClaimDirectory claims the data directory only. mode is the mode of directories; files
+// ClaimDirectory claims the data directory only. Directories have the mode of the cluster; files
 // have the same without the right to execute.
-func (t *Tree) ClaimDirectory(mode fs.FileMode) error {
-	t.dirMode, t.fileMode = mode, mode&^0o111
+func (t *Tree) ClaimDirectory(of output.Cluster) error {
+	t.dirMode, t.fileMode, t.systemID = of.DirectoryMode, of.DirectoryMode&^0o111, of.SystemID
 	main, err := t.claim(t.Dir)
 	if err != nil {
 		return err
@@ -136,11 +138,11 @@ func (t *Tree) checkLocation(space output.Tablespace, taken map[string]string) e
 
 // Claim claims all directories, so that what is wrong with one of them is known before
 // the checkpoint.
-func (t *Tree) Claim(_ context.Context, mode fs.FileMode, openDirectories int) error {
-	if err := t.ClaimDirectory(mode); err != nil {
+func (t *Tree) Claim(_ context.Context, of output.Cluster, openDirectories int) error {
+	if err := t.ClaimDirectory(of); err != nil {
 		return err
 	}
-	if err := t.main.serveMode(mode, t.Log); err != nil {
+	if err := t.main.serveMode(of.DirectoryMode, t.Log); err != nil {
 		return err
 	}
 	t.openDirectories = openDirectories

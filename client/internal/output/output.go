@@ -22,10 +22,10 @@ type Output interface {
 	// Locate decides where the data directory (OID 0) and the tablespaces go. It fails
 	// where one of them cannot go there.
 	Locate(spaces []Tablespace) (map[uint32]Target, error)
-	// Claim makes the located directories those of this backup. mode is the cluster's
-	// data_directory_mode, openDirectories the number of directories that each sink may
-	// keep open. The end of ctx interrupts writes that nothing else would end.
-	Claim(ctx context.Context, mode fs.FileMode, openDirectories int) error
+	// Claim makes the located directories those of this backup. openDirectories is the number of
+	// directories that each sink may keep open. The end of ctx interrupts writes that nothing
+	// else would end.
+	Claim(ctx context.Context, of Cluster, openDirectories int) error
 
 	// While the backup runs.
 
@@ -74,6 +74,12 @@ type Output interface {
 	// Undo leaves everything as it was before Claim, or, where the output was made so,
 	// as it is now. It tells what it does, and what it could not do.
 	Undo()
+}
+
+// Cluster is the cluster that a backup is of.
+type Cluster struct {
+	SystemID      uint64      // its system identifier
+	DirectoryMode fs.FileMode // its data_directory_mode
 }
 
 // Tablespace is a tablespace with a directory of its own.

@@ -3,13 +3,13 @@ package output
 import "os"
 
 // Refresher is an [Output] that begins with what an earlier backup, or one that was not
-// finished, has left. The goroutine of the backup calls Control, Time and Removed; those
+// finished, has left. The goroutine of the backup calls SystemID, Time and Removed; those
 // of the workers may call the others, for different files.
 type Refresher interface {
 	Output
-	// Control is the content of pg_control there, by which the cluster is known; nil where
-	// there is none.
-	Control() []byte
+	// SystemID is the system identifier of the cluster that the earlier backup is of, 0 where
+	// that is not known; exists is false where there is none.
+	SystemID() (id uint64, exists bool)
 	// Time is the time of a file, in Unix seconds, that the manifest there has; false where
 	// it has none. It is a hint.
 	Time(path string) (int64, bool)
@@ -24,6 +24,19 @@ type Refresher interface {
 	Patch(path string, e Earlier) (*os.File, error)
 	// Drop removes what there is of a file, if there is anything: it is to be created.
 	Drop(path string) error
+	// Beside is the directory in which the new backup is made beside the old one; empty: it is made
+	// where the earlier one is.
+	Beside() string
+
+	// For a dry run: Preview in place of Claim, then Earlier and EachRemoved, and Close.
+
+	// Preview opens what there is.
+	Preview() error
+	// EachRemoved tells what the earlier backup has that was not listed, with its size.
+	EachRemoved(l *Listing, each func(path string, bytes int64)) error
+	// Close lets go of what there is.
+	Close()
+
 	// Removed is how many files were there that are no part of the new backup.
 	Removed() int64
 }

@@ -36,6 +36,9 @@ type Config struct {
 	NoSum bool
 	// Unverified asks the server not to verify the checksums of pages.
 	Unverified bool
+	// Only compares: nothing is fetched, and Tree's Keep, Patch and Drop are not called. What has
+	// parts to fetch is told to Kept as if they had been.
+	Only bool
 	// Fetched are the paths of files that are fetched whatever is here; nil: none.
 	Fetched map[string]bool
 	// Kept is told of each file that is whole, of which fetched bytes came from the server.
@@ -123,8 +126,10 @@ func (c *Comparison) take() ([]*question, error) {
 		q.index = c.next[0]
 		c.next = c.next[1:]
 		if !worth {
-			if err := c.Tree.Drop(f.Path); err != nil {
-				return nil, err
+			if !c.Only {
+				if err := c.Tree.Drop(f.Path); err != nil {
+					return nil, err
+				}
 			}
 			c.done++
 			continue

@@ -10,9 +10,15 @@
 // state, from whichever moment the copy has it. So a backup asks one thing of the bytes of a
 // file: that they were the server's at some moment after the start.
 //
-// A refresh starts a backup first, and only then asks for digests. The server reads the file to
-// answer, at a moment after the start, and the bytes that are kept here equal the bytes that
-// were read there. So they are what SEND_FILE would have sent at that moment, and it does not
+// A refresh starts a backup first, and only then lists files and asks for digests. That the
+// directories of the copy are claimed even ahead of START_BACKUP is as safe: it decides about no
+// file, and takes no answer of the server's for one but the system identifier, which does not change.
+// What it reads of the old backup says whether that may be touched at all, and a user hears of a
+// refusal without having paid for a checkpoint. What becomes of a file, or of a directory that the
+// server has not listed, is decided by what is read on both sides behind the start.
+//
+// To answer, the server reads the file at a moment after the start, and the bytes that are kept here
+// equal the bytes that were read there. So they are what SEND_FILE would have sent at that moment, and it does not
 // matter that they came years ago, or from what. Nothing is believed of what lies here: not
 // that a manifest names it, nor its time, nor that an earlier run had compared it already. It
 // is read now, and its digest has 128 bits or more: by XXH128, or by the algorithm of the

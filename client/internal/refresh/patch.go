@@ -29,13 +29,20 @@ func (r *run) settle(q *question) error {
 		return nil
 	}
 	kept := false
-	if q.byBlocks && q.blocks > 0 && q.bytes()*100 < q.blocks*BlockSize*fetchWhole {
+	switch inParts := q.byBlocks && q.blocks > 0 && q.bytes()*100 < q.blocks*BlockSize*fetchWhole; {
+	case inParts && r.Only:
+		return r.keep(q, q.file.Size, nil, min(q.bytes(), q.file.Size))
+	case inParts:
 		var err error
 		if kept, err = r.patch(q); err != nil {
 			return err
 		}
 	}
 	if kept {
+		return nil
+	}
+	if r.Only {
+		r.dealtWith(q)
 		return nil
 	}
 	if err := r.Tree.Drop(q.file.Path); err != nil {

@@ -104,8 +104,10 @@ func (r *run) compareWhole(q *question, e output.Earlier) error {
 	}
 	if refused == nil && ours != nil && bytes.Equal(ours, theirs) {
 		q.answered = true
-		if err := r.Tree.Keep(f.Path, e); err != nil {
-			return err
+		if !r.Only {
+			if err := r.Tree.Keep(f.Path, e); err != nil {
+				return err
+			}
 		}
 		return r.keep(q, f.Size, sum, 0)
 	}

@@ -31,7 +31,7 @@ func TestProbe(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "copy")
 	tree, err := datatree.New(datatree.Config{Dir: dir, Log: outputtest.Log(t)})
 	outputtest.Must(t, err)
-	outputtest.Must(t, tree.ClaimDirectory(0o700))
+	outputtest.Must(t, tree.ClaimDirectory(output.Cluster{DirectoryMode: 0o700}))
 	defer tree.Undo()
 	before := outputtest.Tree(t, dir)
 	if anywhere, err := probe(tree); !anywhere || err != nil {
@@ -54,7 +54,7 @@ func TestArchive_AppendOnly(t *testing.T) {
 	tree, err := datatree.New(datatree.Config{Dir: dir, Log: outputtest.Log(t)})
 	outputtest.Must(t, err)
 	a := New(Config{Tree: tree})
-	outputtest.Must(t, a.Claim(t.Context(), 0o700, 1))
+	outputtest.Must(t, a.Claim(t.Context(), output.Cluster{DirectoryMode: 0o700}, 1))
 	defer a.Undo()
 	a.appendOnly = true
 	base, err := a.begin("base.tar")

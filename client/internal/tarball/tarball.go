@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"io/fs"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -36,10 +35,10 @@ func (a *Archives) Locate(spaces []output.Tablespace) (map[uint32]output.Target,
 }
 
 // Claim claims the directory of the archives, and finds out what its file system can do.
-func (a *Archives) Claim(ctx context.Context, mode fs.FileMode, _ int) error {
-	a.dirMode, a.fileMode = mode, mode&^0o111
+func (a *Archives) Claim(ctx context.Context, of output.Cluster, _ int) error {
+	a.dirMode, a.fileMode = of.DirectoryMode, of.DirectoryMode&^0o111
 	if a.Tree != nil {
-		if err := a.Tree.ClaimDirectory(mode); err != nil {
+		if err := a.Tree.ClaimDirectory(of); err != nil {
 			return err
 		}
 		anywhere, err := probe(a.Tree)
