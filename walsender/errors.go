@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/internal/passthrough"
 	"github.com/pgparallel/pgparallel/walsender/internal/peer"
 )
 
@@ -19,7 +20,7 @@ func wireError(err error) *protocol.Error {
 	told, ok := errors.AsType[*protocol.Error](err)
 	switch {
 	case err == nil, errors.Is(err, peer.ErrGone), isLost(err),
-		errors.Is(err, errUpstreamEnded), errors.Is(err, errCutShort):
+		errors.Is(err, passthrough.ErrEnded), errors.Is(err, passthrough.ErrCutShort):
 		return nil
 	case ok:
 		return told

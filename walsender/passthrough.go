@@ -7,15 +7,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgproto3"
 	"go.uber.org/zap"
 
 	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/internal/passthrough"
 )
-
-// cancelTime bounds how long a CancelRequest that is passed on may take.
-const cancelTime = 5 * time.Second
 
 // passedText is the text of a query for PostgreSQL's own walsender; false: the query is
 // for this server. The commands of a parallel backup are for this server, however wrongly
@@ -28,8 +25,8 @@ func (s *session) passedText(text string, command grammar.Command, err error) (s
 	switch {
 	case wrong:
 		unknown := syntax.Code == protocol.CodeFeatureNotSupported
-		return text, unknown || !syntax.Fatal() && isReplication(grammar.Verb(text))
-	case err != nil || command == nil || !isReplication(grammar.Verb(text)), s.isCheck(command):
+		return text, unknown || !syntax.Fatal() && passthrough.IsReplication(text)
+	case err != nil || command == nil || !passthrough.IsReplication(text), s.isCheck(command):
 		return "", false
 	case strings.HasPrefix(strings.TrimSpace(text), grammar.Verb(text)):
 		return text, true
@@ -57,24 +54,6 @@ func answersAlone(text string) bool {
 	return false
 }
 
-// leavesState reports whether PostgreSQL keeps something for the connection when the
-// command is done: a temporary slot, the manifest of an earlier backup, or what a later
-// version may think of.
-func leavesState(text string) bool {
-	switch grammar.Verb(text) {
-	case "IDENTIFY_SYSTEM", "SHOW", "TIMELINE_HISTORY", "BASE_BACKUP", "START_REPLICATION",
-		"READ_REPLICATION_SLOT", "DROP_REPLICATION_SLOT":
-		return false
-	case "CREATE_REPLICATION_SLOT":
-		l := optionLexer{rest: text}
-		l.next()
-		l.next() // the slot's name
-		option, _ := l.next()
-		return option.kind == 'w' && option.value == "TEMPORARY"
-	}
-	return true
-}
-
 // passThrough hands a command to PostgreSQL's own walsender, and the answer to the peer,
 // message by message. With done false nothing was sent: PostgreSQL has no walsender, or
 // none is free and this server has the same answer. The error ends the session.
@@ -85,10 +64,7 @@ func (s *session) passThrough(ctx context.Context, text string) (done bool, err 
 	if err := s.out.flush(); err != nil {
 		return true, err
 	}
-	if err = checkTarget(text); err == nil {
-		err = s.checkLogical(text)
-	}
-	if err == nil {
+	if err = passthrough.Check(text, s.asked["replication"] == "database"); err == nil {
 		err = s.openUpstream(ctx)
 	}
 	if errors.Is(err, errors.ErrUnsupported) || isFull(err) && answersAlone(text) {
@@ -124,42 +100,42 @@ func (s *session) logPassed(text string, began time.Time, bytes int64, code stri
 	s.log.Log(level, "command", fields...)
 }
 
-// relayCommand sends the command and passes the answer on. code is the SQLSTATE of the
-// answer, if the answer is an error. err ends the session.
+// openUpstream makes the connection before the first command that needs one, and again
+// where the last connection has ended while it was idle.
+func (s *session) openUpstream(ctx context.Context) error {
+	if s.upstream != nil && s.upstream.Resume() == nil {
+		return nil
+	}
+	if err := s.refresh(ctx); err != nil {
+		return err
+	}
+	s.upstream = nil
+	conn, err := s.cluster.(PassThrough).DialWALSender(ctx, s.asked)
+	if err != nil {
+		return err
+	}
+	s.upstream = passthrough.New(conn, conn.Cancel, passthrough.Client{In: s.in, Out: s.out, Flush: s.out.flush, End: s.end})
+	return nil
+}
+
+// closeUpstream ends the connection, if there is one.
+func (s *session) closeUpstream() {
+	if s.upstream != nil {
+		s.upstream.Close()
+	}
+}
+
+// relayCommand runs the command there, so that a CancelRequest to this server reaches it.
 func (s *session) relayCommand(ctx context.Context, text string) (code string, err error) {
-	u := s.upstream
 	var cancels sync.WaitGroup
 	s.setRunning(func(error) {
-		cancels.Go(func() { // ends within cancelTime
-			limited, release := context.WithTimeout(ctx, cancelTime)
-			defer release()
-			_ = u.Cancel(limited) // as lost as any CancelRequest can be
-		})
+		cancels.Go(func() { s.upstream.Cancel(ctx) }) // ends within seconds
 	})
 	// A late CancelRequest must not cancel the next command.
 	defer cancels.Wait()
 	defer s.setRunning(nil)
-	defer context.AfterFunc(ctx, func() { _ = u.SetDeadline(time.Unix(1, 0)) })()
-
 	if grammar.Verb(text) == "BASE_BACKUP" {
 		defer s.awaitReader()()
 	}
-	query, err := (&pgproto3.Query{String: text}).Encode(nil)
-	if err != nil {
-		return "", err
-	}
-	if _, err := u.Write(query); err != nil && ctx.Err() != nil {
-		return "", context.Cause(ctx)
-	}
-	// Where the write has failed, the read below tells why.
-	r := relay{session: s, upstream: u}
-	if err := r.run(ctx); err != nil {
-		if ctx.Err() != nil {
-			u.abandon()
-		}
-		return r.code, err
-	}
-	u.holds = u.holds || r.code == "" && leavesState(text)
-	u.watch(s.end)
-	return r.code, nil
+	return s.upstream.Run(ctx, text)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/sharedstate"
+	"github.com/pgparallel/pgparallel/walsender/internal/passthrough"
 	"github.com/pgparallel/pgparallel/walsender/internal/peer"
 )
 
@@ -74,7 +75,7 @@ func (s *session) sessionEnded(err error) {
 	}
 	switch {
 	case err == nil:
-	case errors.Is(err, peer.ErrGone), errors.Is(err, errUpstreamEnded):
+	case errors.Is(err, peer.ErrGone), errors.Is(err, passthrough.ErrEnded):
 		// Many clients end so, pg_basebackup for one; what a backup lost by it, the backup's line says.
 		fields = append(fields, zap.String("reason", "client closed the connection"))
 	default:

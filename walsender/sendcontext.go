@@ -30,7 +30,7 @@ func newStandingContext(parent context.Context, stall *peer.Conn) *standingConte
 	c.stop = context.AfterFunc(c.Context, func() {
 		defer close(c.hurried)
 		if c.atWork.Load() && !protocol.HasCode(context.Cause(c), protocol.CodeQueryCanceled) {
-			stall.Hurry(hurryTime)
+			stall.Hurry()
 		}
 	})
 	return c

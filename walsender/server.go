@@ -15,6 +15,7 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/wire"
 	"github.com/pgparallel/pgparallel/sharedstate"
+	"github.com/pgparallel/pgparallel/walsender/internal/peer"
 	"github.com/pgparallel/pgparallel/walsender/internal/slots"
 )
 
@@ -381,7 +382,7 @@ func (s *Server) trackConn(conn net.Conn) (*startup, error) {
 func refuse(conn net.Conn, err error) {
 	defer conn.Close()
 	if told := wireError(err); told != nil && told.Code == protocol.CodeTooManyConnections {
-		if message, err := wire.ErrorResponse(told).Encode(nil); err == nil && conn.SetWriteDeadline(time.Now().Add(hurryTime)) == nil {
+		if message, err := wire.ErrorResponse(told).Encode(nil); err == nil && conn.SetWriteDeadline(time.Now().Add(peer.HurryTime)) == nil {
 			_, _ = conn.Write(message) // it is closed all the same
 		}
 	}

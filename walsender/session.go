@@ -15,12 +15,9 @@ import (
 	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/wire"
+	"github.com/pgparallel/pgparallel/walsender/internal/passthrough"
 	"github.com/pgparallel/pgparallel/walsender/internal/peer"
 )
-
-// hurryTime is how long a write under way may go on once the session must end: a
-// peer that does not read is closed then (§1.9, §3.5).
-const hurryTime = 500 * time.Millisecond
 
 // session is one connection after its startup. The goroutine of [Server.ServeConn]
 // runs it and is the only one that writes to the peer.
@@ -49,7 +46,7 @@ type session struct {
 	release func()  // lets go of it; nil when there is nothing to let go of
 
 	member   membership
-	upstream *upstream               // where commands are passed through to, nil before the first
+	upstream *passthrough.Upstream   // where commands are passed through to, nil before the first
 	end      context.CancelCauseFunc // ends the session; from any goroutine
 	skipping bool                    // an extended-query message was refused: skip to Sync
 
@@ -74,7 +71,7 @@ func (s *session) run(ctx context.Context, cancel context.CancelCauseFunc) (err 
 	}()
 	// One by one, so that a panic of the Cluster in any of them skips none of the others.
 	defer func() {
-		s.stall.Hurry(hurryTime) // for TLS, which says goodbye as well
+		s.stall.Hurry() // for TLS, which says goodbye as well
 		s.conn.Close()
 		<-filled
 	}()
@@ -152,8 +149,8 @@ func (s *session) query(ctx context.Context, text string) error {
 			return err
 		}
 	}
-	if invalid != nil && isLogical(grammar.Verb(text), text) {
-		invalid = refusedLogical("logical replication is not served")
+	if invalid != nil && passthrough.IsLogical(text) {
+		invalid = passthrough.RefuseLogical("logical replication is not served")
 	}
 	return s.answerHere(ctx, command, invalid)
 }
@@ -348,7 +345,7 @@ func (s *session) hurryAfter(ctx context.Context) (unhurry func()) {
 		if protocol.HasCode(context.Cause(ctx), protocol.CodeQueryCanceled) {
 			return
 		}
-		s.stall.Hurry(hurryTime)
+		s.stall.Hurry()
 	})
 	return func() {
 		if !stop() {
@@ -370,7 +367,7 @@ func (s *session) awaitReader() (restore func()) {
 func (s *session) sayGoodbye(err error) {
 	s.sessionEnded(err)
 	if s.sayFatal(err) {
-		drain(s.conn)
+		peer.Drain(s.conn)
 	}
 }
 
@@ -382,21 +379,9 @@ func (s *session) sayFatal(err error) bool {
 	}
 	fatal := *told
 	fatal.Severity = protocol.SeverityFatal
-	s.stall.Hurry(hurryTime)
+	s.stall.Hurry()
 	if s.out.send(wire.ErrorResponse(&fatal)) == nil {
 		_ = s.out.flush() // the peer may be gone: nobody is left to tell
 	}
 	return true
-}
-
-// drain closes the writing side and reads on for a moment: closing a TCP connection
-// with bytes unread would reset it, and the peer would lose the last message.
-func drain(conn net.Conn) {
-	half, ok := conn.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil {
-		return
-	}
-	if conn.SetReadDeadline(time.Now().Add(hurryTime)) == nil {
-		_, _ = io.Copy(io.Discard, conn)
-	}
 }

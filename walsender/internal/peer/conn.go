@@ -2,11 +2,16 @@ package peer
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
 	"sync"
 	"time"
 )
+
+// HurryTime is how long a write under way may go on once the session must end: a peer that
+// does not read is closed then (§1.9, §3.5).
+const HurryTime = 500 * time.Millisecond
 
 // Conn is a connection whose writes fail once the peer has read nothing for
 // a while, however long a write takes as a whole: wal_sender_timeout (§7.1). It
@@ -64,13 +69,13 @@ func (c *Conn) hurried() bool {
 	return !c.limit.IsZero()
 }
 
-// Hurry lets the write under way and those to come go on for at most d. It may
+// Hurry lets the write under way and those to come go on for HurryTime at most. It may
 // be called while another goroutine writes.
-func (c *Conn) Hurry(d time.Duration) {
+func (c *Conn) Hurry() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.limit.IsZero() {
-		c.limit = time.Now().Add(d)
+		c.limit = time.Now().Add(HurryTime)
 		_ = c.SetWriteDeadline(c.limit) // a closed connection fails the write by itself
 	}
 }
@@ -89,4 +94,16 @@ func (c *Conn) CloseWrite() error {
 		return half.CloseWrite()
 	}
 	return errors.ErrUnsupported
+}
+
+// Drain closes the writing side and reads on for a moment: closing a TCP connection
+// with bytes unread would reset it, and the peer would lose the last message.
+func Drain(conn net.Conn) {
+	half, ok := conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	if conn.SetReadDeadline(time.Now().Add(HurryTime)) == nil {
+		_, _ = io.Copy(io.Discard, conn)
+	}
 }

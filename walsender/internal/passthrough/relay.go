@@ -1,4 +1,4 @@
-package walsender
+package passthrough
 
 import (
 	"context"
@@ -18,16 +18,16 @@ import (
 const upstreamBuffer = 64 << 10
 
 var (
-	// errUpstreamEnded ends a session whose connection to PostgreSQL has ended.
-	// PostgreSQL has told the peer why. The server adds nothing.
-	errUpstreamEnded = errors.New("the cluster's walsender has ended the session")
-	// errCutShort ends a session in the middle of a message. An error of the server
+	// ErrEnded ends a session whose connection to PostgreSQL has ended. PostgreSQL has told
+	// the peer why. The server adds nothing.
+	ErrEnded = errors.New("the cluster's walsender has ended the session")
+	// ErrCutShort ends a session in the middle of a message. An error of the server
 	// would be taken for a part of that message.
-	errCutShort = errors.New("the connection to the cluster was lost inside a message")
+	ErrCutShort = errors.New("the connection to the cluster was lost inside a message")
 )
 
-// errUpstreamLost ends a session whose connection to the cluster broke.
-func errUpstreamLost() *protocol.Error {
+// errLost ends a session whose connection to the cluster broke.
+func errLost() *protocol.Error {
 	return protocol.Fatalf(protocol.CodeConnectionFailure, "the cluster's walsender closed the connection unexpectedly")
 }
 
@@ -36,8 +36,8 @@ func errUpstreamLost() *protocol.Error {
 // reads from the peer and writes to PostgreSQL. Neither goroutine holds more than a piece
 // of a message. So each end feels how fast the other end reads.
 type relay struct {
-	session  *session
-	upstream *upstream
+	client   Client
+	upstream *Upstream
 	code     string // of the last error that was passed on
 	last     byte   // the kind of the last message that was passed on
 	parting  bool   // PostgreSQL has said that the connection ends
@@ -51,7 +51,7 @@ func (r *relay) run(ctx context.Context) error {
 	defer r.endBack()
 	for r.last != 'Z' {
 		if r.upstream.in.Buffered() < 5 {
-			if err := r.session.out.flush(); err != nil {
+			if err := r.client.Flush(); err != nil {
 				return err
 			}
 		}
@@ -63,7 +63,7 @@ func (r *relay) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.session.out.flush()
+	return r.client.Flush()
 }
 
 // message passes one message on. Some kinds of messages also start or stop the other
@@ -98,10 +98,10 @@ func (r *relay) forward(ctx context.Context, n int) error {
 			if ctx.Err() != nil {
 				err = context.Cause(ctx)
 			}
-			return errors.Join(errCutShort, err)
+			return errors.Join(ErrCutShort, err)
 		}
 		piece, _ := r.upstream.in.Peek(min(n, r.upstream.in.Buffered()))
-		if _, err := r.session.out.Write(piece); err != nil {
+		if _, err := r.client.Out.Write(piece); err != nil {
 			return err
 		}
 		_, _ = r.upstream.in.Discard(len(piece)) // they are there
@@ -117,9 +117,9 @@ func (r *relay) ended(ctx context.Context, unread int) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case unread == 0 && r.parting:
-		return errUpstreamEnded
+		return ErrEnded
 	}
-	return errUpstreamLost()
+	return errLost()
 }
 
 // noteError looks at an ErrorResponse on its way.
@@ -137,12 +137,12 @@ func (r *relay) noteError(length int) {
 func (r *relay) startBack(ctx context.Context) {
 	wanted, stop := context.WithCancel(ctx)
 	r.stopBack, r.backDone = stop, make(chan struct{})
-	r.session.in.ExpectLateCopyData()
+	r.client.In.ExpectLateCopyData()
 	go func() { // ends at the peer's end of copy, at endBack, or with ctx
 		defer close(r.backDone)
 		err := r.back(ctx, wanted)
 		if err != nil && wanted.Err() == nil {
-			r.session.end(err)
+			r.client.End(err)
 		}
 	}()
 }
@@ -167,7 +167,7 @@ func (r *relay) endBack() {
 // PostgreSQL finds out why.
 func (r *relay) back(ctx, wanted context.Context) error {
 	for {
-		kind, err := r.session.in.Pass(ctx, wanted, upstreamWriter{r.upstream})
+		kind, err := r.client.In.Pass(ctx, wanted, upstreamWriter{r.upstream})
 		_, upstream := errors.AsType[upstreamError](err)
 		switch {
 		case upstream:

@@ -1,4 +1,4 @@
-package walsender
+package passthrough
 
 import (
 	"strings"
