@@ -9,6 +9,7 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/wire"
 	"github.com/pgparallel/pgparallel/sharedstate"
+	"github.com/pgparallel/pgparallel/walsender/internal/basebackup"
 	"github.com/pgparallel/pgparallel/walsender/internal/compression"
 )
 
@@ -78,11 +79,11 @@ type baseBackup struct {
 	from        protocol.StartPoint
 	tablespaces []protocol.Tablespace // those that are archives of their own, the data directory last
 	inPlace     []protocol.Tablespace // those whose files are in the archive of the data directory
-	stream      *baseBackupStream
-	manifest    *baseBackupManifest // nil for none
-	buffer      []byte              // where files are read to: whole pages, so that a file can verify them
-	control     protocol.File       // pg_control in the listing
-	excused     string              // a file that vanished or was shorter than it had been
+	stream      *basebackup.Stream
+	manifest    *basebackup.Manifest // nil for none
+	buffer      []byte               // where files are read to: whole pages, so that a file can verify them
+	control     protocol.File        // pg_control in the listing
+	excused     string               // a file that vanished or was shorter than it had been
 }
 
 // newBaseBackup reads the options of the command. What is wrong with them is found before
@@ -141,51 +142,18 @@ func (b *baseBackup) run(ctx context.Context) (failures int64, err error) {
 	return failures, nil
 }
 
-// announce tells where the backup begins, and which tablespaces there are.
-func (b *baseBackup) announce(ctx context.Context) error {
-	if !b.options.WAL && b.from.StopUnknown {
-		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite,
-			"a backup of a cluster that was not shut down cleanly needs all of its WAL").
-			WithHint("Ask for the WAL with the backup: pg_basebackup --wal-method=fetch.")
-	}
-	all, err := b.cluster.Tablespaces(ctx, false)
-	if err == nil {
-		err = impossible("Tablespaces", checkTablespaces(all))
-	}
-	if err != nil {
-		return err
-	}
-	for _, t := range all {
-		if t.InPlace() && b.major < firstInPlace {
-			b.inPlace = append(b.inPlace, t)
-		} else {
-			b.tablespaces = append(b.tablespaces, t)
-		}
-	}
-	if b.options.Progress {
-		if err := b.measure(ctx); err != nil {
-			return err
-		}
-	}
-	if err := b.position(b.from.StartPtr, b.from.Timeline); err != nil {
-		return err
-	}
-	return b.listTablespaces()
-}
-
 // send sends the archives and the manifest, and stops the backup when only the WAL is
 // still to be sent.
 func (b *baseBackup) send(ctx context.Context) (stop protocol.BackupStop, err error) {
-	b.stream = newBaseBackupStream(ctx, b.session, b.entry, b.major)
+	b.stream = b.newStream(ctx)
 	frames := b.server.takeFrames(b.out)
 	defer b.server.frames.Put(frames)
 	b.buffer = frames.Buffer() // files are read into it; nothing is sent from it
-	if b.options.Manifest != grammar.NoManifest {
-		if b.manifest, err = b.newManifest(ctx); err != nil {
-			return stop, err
-		}
-		defer b.manifest.close()
+	b.manifest, err = basebackup.NewManifest(b.options, b.major, func() (protocol.System, error) { return b.cluster.Identify(ctx) })
+	if err != nil {
+		return stop, err
 	}
+	defer b.manifest.Close()
 	writer, err := b.compression.NewWriter()
 	if err != nil {
 		return stop, err
@@ -195,7 +163,7 @@ func (b *baseBackup) send(ctx context.Context) (stop protocol.BackupStop, err er
 		writer.Reset(io.Discard)
 		_ = writer.Close()
 	}()
-	if err := b.stream.begin(); err != nil {
+	if err := b.stream.Begin(); err != nil {
 		return stop, err
 	}
 	for _, t := range b.tablespaces[:len(b.tablespaces)-1] {
@@ -207,11 +175,32 @@ func (b *baseBackup) send(ctx context.Context) (stop protocol.BackupStop, err er
 		return stop, err
 	}
 	if b.manifest != nil {
-		if err := b.sendManifest(ctx, stop); err != nil {
+		ranges, err := b.walRanges(ctx, stop)
+		if err != nil {
+			return stop, err
+		}
+		if err := b.manifest.Send(b.stream, ranges); err != nil {
 			return stop, err
 		}
 	}
-	return stop, b.stream.end()
+	return stop, b.stream.End()
+}
+
+// newStream is the stream to the peer, at the rate of the backup, as long as what must hold of
+// the backup does hold.
+func (b *baseBackup) newStream(ctx context.Context) *basebackup.Stream {
+	t := &transfer{backup: b.entry}
+	return basebackup.NewStream(basebackup.Client{
+		Send: b.out.send,
+		Out:  b.out,
+		Allow: func(n int) error {
+			if err := b.throttle(ctx, t, n); err != nil {
+				return err
+			}
+			// After the sleep: what is checked is what is sent.
+			return b.checkPiece(ctx, t)
+		},
+	}, b.major, b.entry.FrameSize(basebackup.FrameSize))
 }
 
 // stopBackup ends the backup in the table and in the cluster.

@@ -9,97 +9,30 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/tarheader"
 	"github.com/pgparallel/pgparallel/sharedstate"
+	"github.com/pgparallel/pgparallel/walsender/internal/basebackup"
 	"github.com/pgparallel/pgparallel/walsender/internal/compression"
 )
-
-// firstInPlace is the first major version of PostgreSQL that sends a tablespace in place as
-// an archive of its own. To those before, it is a directory like others.
-const firstInPlace = 16
 
 // controlFile is what comes after every other file (§4.8).
 const controlFile = "global/pg_control"
 
-// archive is a tar archive on its way.
-type archive struct {
-	stream *baseBackupStream
-	writer compression.Writer
-	prefix string // of the listing's paths, which is not in the archive
-}
-
-// beginArchive begins the archive of a tablespace, or of the data directory.
-func (b *baseBackup) beginArchive(t protocol.Tablespace, writer compression.Writer) (*archive, error) {
-	name, prefix := "base.tar", ""
-	if t.OID != 0 {
-		oid := strconv.FormatUint(uint64(t.OID), 10)
-		name, prefix = oid+".tar", "pg_tblspc/"+oid+"/"
-	}
-	if err := b.stream.beginArchive(name+b.compression.Suffix(), t.Location); err != nil {
-		return nil, err
-	}
-	writer.Reset(b.stream)
-	return &archive{stream: b.stream, writer: writer, prefix: prefix}, nil
-}
-
-// endArchive ends an archive. Up to PostgreSQL 14 the zeros at the end are the client's.
-func (b *baseBackup) endArchive(a *archive) error {
-	if b.major >= firstOneStream {
-		if err := a.write(make([]byte, tarheader.TrailerSize)); err != nil {
-			return err
-		}
-	}
-	if err := a.writer.Close(); err != nil {
-		return err
-	}
-	return b.stream.endArchive()
-}
-
-func (a *archive) write(p []byte) error {
-	if _, err := a.writer.Write(p); err != nil {
-		return err
-	}
-	return a.stream.count(len(p))
-}
-
-// header begins a member.
-func (a *archive) header(h tarheader.Header) error {
-	block, err := h.Append(nil)
-	if err != nil {
-		return protocol.Errorf(protocol.CodeInternalError, "%s", err)
-	}
-	if err := a.write(block); err != nil {
-		return err
-	}
-	return a.stream.endPart()
-}
-
-// pad ends a member with content of that size.
-func (a *archive) pad(size int64) error {
-	if err := a.stream.endPart(); err != nil {
-		return err
-	}
-	if err := a.write(make([]byte, tarheader.Padding(size))); err != nil {
-		return err
-	}
-	return a.stream.endPart()
-}
-
 // sendTablespace sends a tablespace's archive.
 func (b *baseBackup) sendTablespace(ctx context.Context, t protocol.Tablespace, writer compression.Writer) error {
-	a, err := b.beginArchive(t, writer)
+	a, err := b.stream.BeginArchive(t, b.compression.Suffix(), writer)
 	if err != nil {
 		return err
 	}
 	if err := b.sendListing(ctx, a, strconv.FormatUint(uint64(t.OID), 10)); err != nil {
 		return err
 	}
-	return b.endArchive(a)
+	return a.End()
 }
 
 // sendDataDirectory sends the archive of the data directory, and stops the backup on the
 // way. pg_control is read ahead of the stop and sent when all else is there but the WAL:
 // that includes a label that the cluster knows at the stop only.
 func (b *baseBackup) sendDataDirectory(ctx context.Context, writer compression.Writer) (stop protocol.BackupStop, err error) {
-	a, err := b.beginArchive(protocol.Tablespace{}, writer)
+	a, err := b.stream.BeginArchive(protocol.Tablespace{}, b.compression.Suffix(), writer)
 	if err != nil {
 		return stop, err
 	}
@@ -134,12 +67,12 @@ func (b *baseBackup) sendDataDirectory(ctx context.Context, writer compression.W
 			return stop, err
 		}
 	}
-	return stop, b.endArchive(a)
+	return stop, a.End()
 }
 
 // sendLabel sends backup_label, and tablespace_map where it is asked for. Without a label
 // PostgreSQL would not read the map: the links are in the archive then.
-func (b *baseBackup) sendLabel(a *archive, label string) error {
+func (b *baseBackup) sendLabel(a *basebackup.Archive, label string) error {
 	if label == "" {
 		return nil
 	}
@@ -149,23 +82,7 @@ func (b *baseBackup) sendLabel(a *archive, label string) error {
 	if !b.options.TablespaceMap {
 		return nil
 	}
-	return b.sendContent(a, injected("tablespace_map", b.tablespaceMap()))
-}
-
-// tablespaceMap is the tablespace_map file: which link leads where.
-func (b *baseBackup) tablespaceMap() []byte {
-	escape := strings.NewReplacer("\n", "\\\n", "\r", "\\\r", "\\", "\\\\")
-	var lines []byte
-	for _, t := range b.tablespaces {
-		if t.OID == 0 || t.InPlace() {
-			continue
-		}
-		lines = strconv.AppendUint(lines, uint64(t.OID), 10)
-		lines = append(lines, ' ')
-		lines = append(lines, escape.Replace(t.Location)...)
-		lines = append(lines, '\n')
-	}
-	return lines
+	return b.sendContent(a, injected("tablespace_map", basebackup.TablespaceMap(b.tablespaces)))
 }
 
 // sendsLinks reports whether the links of tablespaces are in the archive.
@@ -173,7 +90,7 @@ func (b *baseBackup) sendsLinks() bool { return !b.options.TablespaceMap || b.fr
 
 // sendListing sends what the cluster lists of a tablespace, or of the data directory, in
 // the order of the listing.
-func (b *baseBackup) sendListing(ctx context.Context, a *archive, tablespace string) error {
+func (b *baseBackup) sendListing(ctx context.Context, a *basebackup.Archive, tablespace string) error {
 	for f, err := range b.cluster.Files(ctx, tablespace, b.notice) {
 		if err != nil {
 			return err
@@ -192,24 +109,24 @@ func (b *baseBackup) sendListing(ctx context.Context, a *archive, tablespace str
 }
 
 // sendMember sends a row of the listing.
-func (b *baseBackup) sendMember(ctx context.Context, a *archive, f protocol.File) error {
+func (b *baseBackup) sendMember(ctx context.Context, a *basebackup.Archive, f protocol.File) error {
 	if err := protocol.CheckPath(f.Path); err != nil {
 		return impossible("Files", err)
 	}
 	h := b.memberHeader(a, f)
 	switch f.Type {
 	case protocol.TypeDirectory:
-		if strings.HasPrefix(f.Path, "pg_tblspc/") && a.prefix == "" && !b.sendsLinks() {
+		if strings.HasPrefix(f.Path, "pg_tblspc/") && a.Prefix == "" && !b.sendsLinks() {
 			return nil
 		}
 		h.Kind = tarheader.Directory
-		return a.header(h)
+		return a.Header(h)
 	case protocol.TypeLink:
 		h.Kind, h.Link = tarheader.Symlink, b.target(f.Path)
 		if h.Link == "" || !b.sendsLinks() {
 			return nil
 		}
-		return a.header(h)
+		return a.Header(h)
 	}
 	if f.Path == controlFile {
 		b.control = f
@@ -240,9 +157,9 @@ func (b *baseBackup) target(path string) string {
 
 // memberHeader is the header of a regular file without its size. Where a cluster tells no
 // modes and owners, they are those of the data directory, and of this process.
-func (b *baseBackup) memberHeader(a *archive, f protocol.File) tarheader.Header {
+func (b *baseBackup) memberHeader(a *basebackup.Archive, f protocol.File) tarheader.Header {
 	h := tarheader.Header{
-		Name: strings.TrimPrefix(f.Path, a.prefix), Kind: tarheader.Regular,
+		Name: strings.TrimPrefix(f.Path, a.Prefix), Kind: tarheader.Regular,
 		Mode: f.Mode, UID: f.UID, GID: f.GID, ModTime: f.ModTime,
 	}
 	if strings.HasPrefix(h.Name, "pg_wal/") && f.Type == protocol.TypeDirectory {

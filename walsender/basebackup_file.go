@@ -10,11 +10,12 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/tarheader"
 	"github.com/pgparallel/pgparallel/sharedstate"
+	"github.com/pgparallel/pgparallel/walsender/internal/basebackup"
 )
 
 // sendRegular sends a regular file, as long as it is when it is opened: what it grows by is
 // left out, and what it shrinks by is zeros. Recovery mends both.
-func (b *baseBackup) sendRegular(ctx context.Context, a *archive, f protocol.File, h tarheader.Header) error {
+func (b *baseBackup) sendRegular(ctx context.Context, a *basebackup.Archive, f protocol.File, h tarheader.Header) error {
 	file, err := b.cluster.Open(ctx, f.Path, protocol.OpenOptions{
 		StartPtr: b.from.StartPtr, VerifyChecksums: !b.options.NoVerifyChecksums, Notice: b.notice,
 	})
@@ -31,11 +32,11 @@ func (b *baseBackup) sendRegular(ctx context.Context, a *archive, f protocol.Fil
 		return err
 	}
 	h.Size, h.ModTime = info.Size(), info.ModTime()
-	if err := a.header(h); err != nil {
+	if err := a.Header(h); err != nil {
 		return err
 	}
-	sum := b.manifest.checksum()
-	passing := beginPassing(b.server.Digests.kept(), file, b.manifest.usedAlgorithm(), b.options.NoVerifyChecksums)
+	sum := b.manifest.Checksum()
+	passing := beginPassing(b.server.Digests.kept(), file, b.manifest.Algorithm(), b.options.NoVerifyChecksums)
 	whole, err := b.sendBytes(ctx, a, file, h.Size, sum)
 	if verified, ok := file.(VerifiedFile); ok {
 		b.entry.AddChecksumFailures(verified.ChecksumFailures())
@@ -48,10 +49,10 @@ func (b *baseBackup) sendRegular(ctx context.Context, a *archive, f protocol.Fil
 	} else {
 		b.excuse(f.Path)
 	}
-	if err := a.pad(h.Size); err != nil {
+	if err := a.Pad(h.Size); err != nil {
 		return err
 	}
-	return b.manifest.addFile(f.Path, h, sum)
+	return b.manifest.AddFile(f.Path, h, sum)
 }
 
 // excuse notes a file that vanished or shrank, which only recovery mends.
@@ -63,7 +64,7 @@ func (b *baseBackup) excuse(path string) {
 
 // sendBytes sends size bytes of a file, with zeros for those that the file does not have any
 // more. It reports whether the file had them all.
-func (b *baseBackup) sendBytes(ctx context.Context, a *archive, file fs.File, size int64, sum manifestSum) (whole bool, err error) {
+func (b *baseBackup) sendBytes(ctx context.Context, a *basebackup.Archive, file fs.File, size int64, sum basebackup.Sum) (whole bool, err error) {
 	whole = true
 	for left := size; left > 0; {
 		piece := b.buffer[:min(int64(len(b.buffer)), left)]
@@ -80,8 +81,8 @@ func (b *baseBackup) sendBytes(ctx context.Context, a *archive, file fs.File, si
 		} else {
 			clear(piece)
 		}
-		sum.add(piece)
-		if err := a.write(piece); err != nil {
+		sum.Add(piece)
+		if err := a.Write(piece); err != nil {
 			return false, err
 		}
 		left -= int64(len(piece))
@@ -112,21 +113,21 @@ func injected(path string, bytes []byte) content {
 }
 
 // sendContent sends a member, and adds it to the manifest.
-func (b *baseBackup) sendContent(a *archive, c content) error {
+func (b *baseBackup) sendContent(a *basebackup.Archive, c content) error {
 	h := b.memberHeader(a, c.file)
 	h.Size = int64(len(c.bytes))
-	if err := a.header(h); err != nil {
+	if err := a.Header(h); err != nil {
 		return err
 	}
-	if err := a.write(c.bytes); err != nil {
+	if err := a.Write(c.bytes); err != nil {
 		return err
 	}
-	if err := a.pad(h.Size); err != nil {
+	if err := a.Pad(h.Size); err != nil {
 		return err
 	}
-	sum := b.manifest.checksum()
-	sum.add(c.bytes)
-	return b.manifest.addFile(c.file.Path, h, sum)
+	sum := b.manifest.Checksum()
+	sum.Add(c.bytes)
+	return b.manifest.AddFile(c.file.Path, h, sum)
 }
 
 // readControl reads pg_control, whose time is that of the copy.

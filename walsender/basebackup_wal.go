@@ -4,15 +4,15 @@ import (
 	"context"
 	"io/fs"
 	"path"
-	"strings"
 
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/manifest"
+	"github.com/pgparallel/pgparallel/walsender/internal/basebackup"
 )
 
 // sendWAL sends the segments that the backup needs, and every history file. Each has the
 // mark of one that is archived: a copy that is promoted must not archive it again.
-func (b *baseBackup) sendWAL(ctx context.Context, a *archive, stop protocol.BackupStop) error {
+func (b *baseBackup) sendWAL(ctx context.Context, a *basebackup.Archive, stop protocol.BackupStop) error {
 	lister, ok := b.cluster.(WALLister)
 	if !ok {
 		return protocol.Errorf(protocol.CodeFeatureNotSupported, "this server has no write-ahead log to send")
@@ -44,7 +44,7 @@ func checkWALFile(f protocol.File) error {
 }
 
 // sendWALFile sends a segment, or a history file, which the manifest has.
-func (b *baseBackup) sendWALFile(ctx context.Context, a *archive, f protocol.File) error {
+func (b *baseBackup) sendWALFile(ctx context.Context, a *basebackup.Archive, f protocol.File) error {
 	file, err := b.cluster.Open(ctx, f.Path, protocol.OpenOptions{Notice: b.notice})
 	if err != nil {
 		return fileError(f.Path, err)
@@ -56,10 +56,10 @@ func (b *baseBackup) sendWALFile(ctx context.Context, a *archive, f protocol.Fil
 	}
 	h := b.memberHeader(a, f)
 	h.Size, h.ModTime = info.Size(), info.ModTime()
-	if err := a.header(h); err != nil {
+	if err := a.Header(h); err != nil {
 		return err
 	}
-	sum := b.manifest.checksum()
+	sum := b.manifest.Checksum()
 	whole, err := b.sendBytes(ctx, a, file, h.Size, sum)
 	switch {
 	case err != nil:
@@ -67,13 +67,13 @@ func (b *baseBackup) sendWALFile(ctx context.Context, a *archive, f protocol.Fil
 	case !whole:
 		return fileError(f.Path, fs.ErrNotExist)
 	}
-	if err := a.pad(h.Size); err != nil {
+	if err := a.Pad(h.Size); err != nil {
 		return err
 	}
 	if !protocol.IsHistoryFileName(path.Base(f.Path)) {
 		return nil
 	}
-	return b.manifest.addFile(f.Path, h, sum)
+	return b.manifest.AddFile(f.Path, h, sum)
 }
 
 // walRanges is the WAL that the manifest names: none where its end is not known.
@@ -93,28 +93,5 @@ func (b *baseBackup) walRanges(ctx context.Context, stop protocol.BackupStop) ([
 	if err != nil {
 		return nil, fileError("pg_wal/"+protocol.HistoryFileName(stop.StopTimeline), err)
 	}
-	return splitRange(last, stop.Timeline, string(history.Content))
-}
-
-// splitRange divides a range that ends on its timeline and starts on another by the
-// history: the newest timeline comes first.
-func splitRange(last manifest.WALRange, from protocol.Timeline, history string) ([]manifest.WALRange, error) {
-	var ranges []manifest.WALRange
-	start, found := last.Start, false
-	for ancestor, err := range protocol.Ancestors(history) {
-		if err != nil {
-			return nil, protocol.Errorf(protocol.CodeDataCorrupted, "invalid line in the history of timeline %d: %s", last.Timeline, strings.TrimSpace(err.Error()))
-		}
-		found = found || ancestor.Timeline == from
-		if !found || ancestor.End <= start {
-			continue
-		}
-		ranges = append([]manifest.WALRange{{Timeline: ancestor.Timeline, Start: start, End: min(ancestor.End, last.End)}}, ranges...)
-		start = ancestor.End
-	}
-	if !found {
-		return nil, protocol.Errorf(protocol.CodeDataCorrupted, "timeline %d is not in the history of timeline %d", from, last.Timeline)
-	}
-	last.Start = start
-	return append([]manifest.WALRange{last}, ranges...), nil
+	return basebackup.SplitRange(last, stop.Timeline, string(history.Content))
 }
