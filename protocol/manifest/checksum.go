@@ -3,7 +3,6 @@ package manifest
 import (
 	"crypto/sha256"
 	"crypto/sha512"
-	"encoding/binary"
 	"fmt"
 	"hash"
 	"hash/crc32"
@@ -89,7 +88,7 @@ func (a *ChecksumAlgorithm) UnmarshalText(text []byte) error {
 func (a ChecksumAlgorithm) New() hash.Hash {
 	switch a {
 	case ChecksumCRC32C:
-		return crc32c{crc32.New(crc32.MakeTable(crc32.Castagnoli))}
+		return new(crc32c)
 	case ChecksumSHA224:
 		return sha256.New224()
 	case ChecksumSHA256:
@@ -122,10 +121,3 @@ func (a ChecksumAlgorithm) Size() int {
 	}
 	return 0
 }
-
-// crc32c is CRC-32C in the byte order of PostgreSQL's manifests. PostgreSQL
-// stores the number as it lies in memory, which it is little-endian wherever
-// anybody has looked.
-type crc32c struct{ hash.Hash32 }
-
-func (h crc32c) Sum(b []byte) []byte { return binary.LittleEndian.AppendUint32(b, h.Sum32()) }

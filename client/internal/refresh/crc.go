@@ -3,10 +3,9 @@ package refresh
 import (
 	"encoding/binary"
 	"hash/crc32"
-)
 
-// castagnoli is the polynomial of CRC-32C.
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+	"github.com/pgparallel/pgparallel/protocol/manifest"
+)
 
 // shift is what a number of zeros behind a content does to the CRC of the content: a matrix over
 // the field of two elements, by columns. So the CRC of a whole is had from those of its parts,
@@ -64,7 +63,7 @@ func (s *blockSums) add(data []byte, at int64) {
 		if within == 0 {
 			(*s)[block] = 0
 		}
-		(*s)[block] = crc32.Update((*s)[block], castagnoli, data[:n])
+		(*s)[block] = manifest.UpdateCRC32C((*s)[block], data[:n])
 		data, at = data[n:], at+n
 	}
 }
