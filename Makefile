@@ -102,7 +102,7 @@ test:
 
 # Both kinds take SOAKTIME each. They print their seeds; PGPARALLEL_SOAK_SEED replays one.
 soak:
-	$(LONG) -run '^TestSoak(Live)?_Long$$' ./cmd/pgparallel
+	$(LONG) -run '^TestSoak(Live)?_Long$$' ./cmd/pgparallel/acceptance
 
 postgres:
 	walsender/walsendertest/postgres/fetch

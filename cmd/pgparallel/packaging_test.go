@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,7 +18,7 @@ var notInExample = []string{"newest_major", "allow_root", "help", "version"}
 // TestPackaging_ExampleConfiguration holds the example to the parameters that there are: it
 // has a line of each, with a value that is one, also where the line is commented out.
 func TestPackaging_ExampleConfiguration(t *testing.T) {
-	text := readDocument(t, "packaging/example.conf")
+	text := readTop(t, "packaging/example.conf")
 	var lines strings.Builder
 	for line := range strings.Lines(text) {
 		if bare, found := strings.CutPrefix(line, "#"); found && !strings.HasPrefix(bare, " ") {
@@ -65,11 +66,11 @@ func serveParameters(t *testing.T) map[string]*kong.Flag {
 
 // TestPackaging_Unit holds the options on the unit's command line to those of serve.
 func TestPackaging_Unit(t *testing.T) {
-	units, err := filepath.Glob(filepath.Join(root, "packaging/systemd/*.service"))
+	units, err := filepath.Glob("../../packaging/systemd/*.service")
 	if err != nil || len(units) != 1 {
 		t.Fatalf("%v %v", units, err)
 	}
-	_, command, found := strings.Cut(readDocument(t, "packaging/systemd/pgparallel@.service"), "ExecStart=/usr/bin/pgparallel ")
+	_, command, found := strings.Cut(readTop(t, "packaging/systemd/pgparallel@.service"), "ExecStart=/usr/bin/pgparallel ")
 	command, _, _ = strings.Cut(command, "\n")
 	if !found {
 		t.Fatal("no ExecStart")
@@ -86,7 +87,7 @@ func TestPackaging_Unit(t *testing.T) {
 // TestPackaging_Sidecar holds the arguments in the manifest for Kubernetes to the options of
 // serve.
 func TestPackaging_Sidecar(t *testing.T) {
-	_, list, found := strings.Cut(readDocument(t, "examples/kubernetes/sidecar.yaml"), "\n          args: ")
+	_, list, found := strings.Cut(readTop(t, "examples/kubernetes/sidecar.yaml"), "\n          args: ")
 	if !found {
 		t.Fatal("no arguments")
 	}
@@ -105,4 +106,14 @@ func TestPackaging_Sidecar(t *testing.T) {
 	if err := line.Serve.check(); err != nil {
 		t.Error(err)
 	}
+}
+
+// readTop reads a file by its path from the top of the tree.
+func readTop(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("../..", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
