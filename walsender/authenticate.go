@@ -14,6 +14,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/wire"
+	"github.com/pgparallel/pgparallel/walsender/internal/guesses"
 	"github.com/pgparallel/pgparallel/walsender/internal/peer"
 )
 
@@ -80,11 +81,26 @@ func (s *Server) refuseLate(ctx context.Context, sess *session, err error) error
 	if told, ok := errors.AsType[*protocol.Error](err); ok && strings.HasPrefix(told.Code, "28") {
 		wrong := 1
 		if told.Code == protocol.CodeInvalidPassword {
-			wrong = s.guesses.count("password", sess.startup.address, sess.user)
+			wrong = s.guesses.Count("password", sess.startup.address, sess.user)
 		}
 		s.holdBack(ctx, wrong)
 	}
 	return err
+}
+
+// holdBack waits as long as the answer to the n-th wrong guess is held back, or until ctx
+// ends.
+func (s *Server) holdBack(ctx context.Context, n int) {
+	wait := guesses.Delay(cmp.Or(s.AuthFailureDelay, DefaultAuthFailureDelay), n)
+	if wait == 0 {
+		return
+	}
+	delay := time.NewTimer(wait)
+	defer delay.Stop()
+	select {
+	case <-delay.C:
+	case <-ctx.Done():
+	}
 }
 
 func (s *Server) authTimeout() time.Duration {

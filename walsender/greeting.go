@@ -97,6 +97,25 @@ func (s *session) parameters(settings protocol.Settings, m wire.StartupMessage) 
 	)
 }
 
+// extensions is the value of the parameter that announces what the session may use beyond
+// version 1 (§8.1). It holds for the whole session.
+func (s *session) extensions() string {
+	var offered []protocol.Extension
+	for _, extension := range []struct {
+		name protocol.Extension
+		may  func() bool // tells whether this session may use it
+	}{
+		{protocol.ExtensionDescriptors, s.mayHaveDescriptors},
+		{protocol.ExtensionDigests, func() bool { return true }},
+		{protocol.ExtensionProgress, func() bool { return true }},
+	} {
+		if extension.may() {
+			offered = append(offered, extension.name)
+		}
+	}
+	return protocol.JoinExtensions(offered...)
+}
+
 // walAccess tells how the session can have WAL. Of a cluster that does not run, it stays.
 func (s *session) walAccess() protocol.WALAccess {
 	running, ok := s.server.Cluster.(RunningCluster)

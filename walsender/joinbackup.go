@@ -6,6 +6,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/internal/guesses"
 )
 
 // joinBackup answers JOIN_BACKUP (§4.2). The fifth wrong id ends the session, and further
@@ -30,13 +31,13 @@ func (s *session) countWrongID(ctx context.Context, err error) error {
 	if !ok || wrong.Code != protocol.CodeUndefinedObject {
 		return err
 	}
-	guesses := s.server.guesses.count("id", s.startup.address, s.user) - maxWrongIDs
-	s.server.holdBack(ctx, min(guesses, maxIDDoublings+1)) // not for long: the session keeps its place
+	beyond := s.server.guesses.Count("id", s.startup.address, s.user) - guesses.MaxIDs
+	s.server.holdBack(ctx, min(beyond, guesses.MaxIDDoublings+1)) // not for long: the session keeps its place
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	s.member.wrongIDs++
-	if s.member.wrongIDs < maxWrongIDs {
+	if s.member.wrongIDs < guesses.MaxIDs {
 		return err
 	}
 	fatal := *wrong

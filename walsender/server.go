@@ -15,6 +15,7 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/wire"
 	"github.com/pgparallel/pgparallel/sharedstate"
+	"github.com/pgparallel/pgparallel/walsender/internal/guesses"
 	"github.com/pgparallel/pgparallel/walsender/internal/peer"
 	"github.com/pgparallel/pgparallel/walsender/internal/slots"
 )
@@ -130,7 +131,7 @@ type Server struct {
 	sessions sync.WaitGroup
 	frames   sync.Pool     // of *wire.FrameWriter
 	digest   chan struct{} // has a place for each digest that may be computed at once
-	guesses  guesses
+	guesses  guesses.Counter
 	slots    *slots.Table
 
 	mu        sync.Mutex

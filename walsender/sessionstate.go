@@ -12,10 +12,6 @@ import (
 	"github.com/pgparallel/pgparallel/sharedstate"
 )
 
-// maxWrongIDs is how many unknown ids a session may name before it is closed
-// (§4.2).
-const maxWrongIDs = 5
-
 // sessionState is the state of a session (§3.1). The end of a session leads out of every
 // state: a backup that it leads is aborted (§3.5), one that it has joined goes on (§3.6).
 type sessionState int

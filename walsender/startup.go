@@ -15,6 +15,7 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/wire"
 	"github.com/pgparallel/pgparallel/walsender/internal/peer"
+	"github.com/pgparallel/pgparallel/walsender/internal/startupoptions"
 )
 
 // startupBuffer is enough for the startup packets of clients, and what is sent behind one
@@ -73,7 +74,7 @@ func (s *Server) startup(ctx context.Context, sess *session) error {
 		return sess.unavailableOr(ctx, err)
 	}
 	sess.asked = message.Parameters
-	ignored := takeOptions(sess.asked)
+	ignored := startupoptions.Take(sess.asked)
 	sess.user = message.Parameters["user"]
 	sess.application = message.Parameters["application_name"]
 	if err := s.authenticate(ctx, sess, message, in); err != nil {
@@ -84,7 +85,7 @@ func (s *Server) startup(ctx context.Context, sess *session) error {
 	if err := s.admit(sess); err != nil {
 		return err
 	}
-	if err := sess.greet(ctx, message, ignoredOptions(ignored)); err != nil {
+	if err := sess.greet(ctx, message, startupoptions.Warning(ignored)); err != nil {
 		return err
 	}
 	return sess.stall.SetReadDeadline(time.Time{})

@@ -1,4 +1,6 @@
-package walsender
+// Package startupoptions reads the settings that a client makes by options of its connection, as
+// libpq's options and PGOPTIONS (§1.4).
+package startupoptions
 
 import (
 	"strings"
@@ -10,10 +12,10 @@ import (
 // PostgreSQL's walsender gets: none of them gives rights, or concerns anybody else.
 var passedSettings = []string{"wal_sender_timeout", "DateStyle", "TimeZone"}
 
-// takeOptions makes parameters of the startup packet of what its options set, as far as
+// Take makes parameters of the startup packet of what its options set, as far as
 // this is passed on (§1.4). One that the packet has itself counts for more, as in
 // PostgreSQL. It tells what has no effect.
-func takeOptions(parameters map[string]string) (ignored []string) {
+func Take(parameters map[string]string) (ignored []string) {
 	settings, ignored := parseOptions(parameters["options"])
 next:
 	for _, setting := range settings {
@@ -83,8 +85,8 @@ func splitOptions(text string) (words []string) {
 	return words
 }
 
-// ignoredOptions warns of options that have no effect, nil where there are none.
-func ignoredOptions(ignored []string) *protocol.Error {
+// Warning warns of options that have no effect, nil where there are none.
+func Warning(ignored []string) *protocol.Error {
 	if len(ignored) == 0 {
 		return nil
 	}

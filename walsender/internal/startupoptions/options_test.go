@@ -1,4 +1,4 @@
-package walsender
+package startupoptions
 
 import (
 	"maps"
@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestTakeOptions_1_4(t *testing.T) {
+func TestTake_1_4(t *testing.T) {
 	for options, want := range map[string]struct {
 		set     map[string]string
 		ignored []string
@@ -26,7 +26,7 @@ func TestTakeOptions_1_4(t *testing.T) {
 		parameters := map[string]string{"options": options, "user": "u", "TimeZone": "CET"}
 		wanted := maps.Clone(parameters)
 		maps.Copy(wanted, want.set)
-		ignored := takeOptions(parameters)
+		ignored := Take(parameters)
 		if diff := cmp.Diff(wanted, parameters); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", options, diff)
 		}
@@ -47,17 +47,17 @@ func TestTakeOptions_1_4(t *testing.T) {
 
 // Whatever the options are, nothing but the passed settings is set, and a warning stays
 // short.
-func FuzzTakeOptions(f *testing.F) {
+func FuzzTake(f *testing.F) {
 	f.Add("-c wal_sender_timeout=5s --search-path=x\\ y -d")
 	f.Fuzz(func(t *testing.T, options string) {
 		parameters := map[string]string{"options": options}
-		ignored := takeOptions(parameters)
+		ignored := Take(parameters)
 		for name := range parameters {
 			if name != "options" && name != "wal_sender_timeout" && name != "DateStyle" && name != "TimeZone" {
 				t.Errorf("%q sets %s", options, name)
 			}
 		}
-		if w := ignoredOptions(ignored); (w == nil) != (len(ignored) == 0) || w != nil && len(w.Message) > 2048 {
+		if w := Warning(ignored); (w == nil) != (len(ignored) == 0) || w != nil && len(w.Message) > 2048 {
 			t.Errorf("%q: warning %v", options, w)
 		}
 		if strings.TrimSpace(options) == "" && len(ignored) > 0 {
