@@ -4,6 +4,8 @@ import (
 	"context"
 	"iter"
 
+	"github.com/jackc/pgx/v5/pgproto3"
+
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/wire"
 )
@@ -67,4 +69,46 @@ func (s *session) files(ctx context.Context, tag, method string, checksums bool,
 		return bytes, err
 	}
 	return bytes, s.complete(tag)
+}
+
+// answer ends the answer to a command: its error, if any, then ReadyForQuery. An
+// error that ends the session is returned instead.
+func (s *session) answer(err error) error {
+	if err != nil {
+		told := wireError(err)
+		if told == nil || told.Fatal() {
+			return err
+		}
+		if err := s.out.send(wire.ErrorResponse(told)); err != nil {
+			return err
+		}
+	}
+	return s.ready()
+}
+
+// ready says ReadyForQuery. The answers to pipelined commands are gathered.
+func (s *session) ready() error {
+	if _, err := s.tellRate(); err != nil {
+		return err
+	}
+	if err := s.out.send(&pgproto3.ReadyForQuery{TxStatus: 'I'}); err != nil {
+		return err
+	}
+	if s.in.Pending() {
+		return nil
+	}
+	err := s.out.flush()
+	s.out.rest()
+	return err
+}
+
+// complete says CommandComplete with the command's name (§4).
+func (s *session) complete(tag string) error {
+	return s.out.send(&pgproto3.CommandComplete{CommandTag: []byte(tag)})
+}
+
+// notice passes a notice on to the peer. It is sent with what follows.
+func (s *session) notice(n *protocol.Error) {
+	// An error of the connection shows at the next message as well.
+	_ = s.out.send(wire.NoticeResponse(n))
 }

@@ -12,8 +12,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/pgparallel/pgparallel/protocol"
-	"github.com/pgparallel/pgparallel/protocol/wire"
 	"github.com/pgparallel/pgparallel/sharedstate"
 	"github.com/pgparallel/pgparallel/walsender/internal/guesses"
 	"github.com/pgparallel/pgparallel/walsender/internal/peer"
@@ -248,8 +246,7 @@ func (s *Server) serveTracked(ctx context.Context, conn net.Conn, st *startup) (
 			err = fmt.Errorf("walsender: session panicked: %v", p)
 		}
 	}()
-	setKeepAlive(conn)
-	setSendBuffer(conn)
+	peer.TuneSocket(conn)
 	// Whatever ends the session's context gives the peer a reason.
 	sess, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
@@ -257,30 +254,6 @@ func (s *Server) serveTracked(ctx context.Context, conn net.Conn, st *startup) (
 		defer context.AfterFunc(around, func() { cancel(endedBy(context.Cause(around))) })()
 	}
 	return s.serve(sess, cancel, conn, st)
-}
-
-// setKeepAlive sets the TCP keepalives of §7.2.
-func setKeepAlive(conn net.Conn) {
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{ // a dead connection fails by itself
-			Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3,
-		})
-	}
-}
-
-// sendBuffer is how many bytes of a file may lie between the two ends of a Unix socket: the
-// sender then reads the next pieces while the receiver writes the last ones, and each wakes
-// the other less often. Linux gives 208 KiB unasked, less than two frames, and grants what
-// is asked for up to net.core.wmem_max: where that is 208 KiB, as it often is, nothing
-// changes. The CPU time of both ends for a gigabyte was 1.7 s with the 208 KiB, and 1.2 to
-// 1.5 s with 1 to 8 times 512 KiB. Of a TCP connection it is not asked: it would end the system's own tuning,
-// which goes up to net.ipv4.tcp_wmem, 4 MiB.
-const sendBuffer = 2 << 20
-
-func setSendBuffer(conn net.Conn) {
-	if socket, ok := conn.(*net.UnixConn); ok {
-		_ = socket.SetWriteBuffer(sendBuffer) // it works with less, too
-	}
 }
 
 // Shutdown ends the server as PostgreSQL's fast shutdown does: it closes the
@@ -357,45 +330,4 @@ func (s *Server) untrackListener(l net.Listener) {
 	defer s.mu.Unlock()
 	delete(s.listeners, l)
 	l.Close()
-}
-
-// trackConn notes a connection, which costs a file descriptor before it has come to its
-// session. It waits while too many are about to close.
-func (s *Server) trackConn(conn net.Conn) (*startup, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.awaitLeaving()
-	if s.closed {
-		return nil, ErrServerClosed
-	}
-	st, err := s.beginStartup(conn)
-	if err != nil {
-		s.logRefused(sourceOf(conn.RemoteAddr()))
-		return nil, err
-	}
-	s.conns[conn] = struct{}{}
-	s.sessions.Add(1)
-	return st, nil
-}
-
-// refuse closes a connection for which the server has no place. It tells the peer why if
-// the message can be written at once.
-func refuse(conn net.Conn, err error) {
-	defer conn.Close()
-	if told := wireError(err); told != nil && told.Code == protocol.CodeTooManyConnections {
-		if message, err := wire.ErrorResponse(told).Encode(nil); err == nil && conn.SetWriteDeadline(time.Now().Add(peer.HurryTime)) == nil {
-			_, _ = conn.Write(message) // it is closed all the same
-		}
-	}
-}
-
-func (s *Server) untrackConn(conn net.Conn, st *startup) {
-	conn.Close()
-	st.cancel(nil)
-	s.mu.Lock()
-	s.endStartup(st)
-	delete(s.conns, conn)
-	s.left.Signal()
-	s.mu.Unlock()
-	s.sessions.Done()
 }

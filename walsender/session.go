@@ -238,73 +238,6 @@ func (s *session) flushBefore(command grammar.Command) error {
 	return s.out.flush()
 }
 
-// isOneOfMany reports whether a backup has as many such commands as it has files.
-func isOneOfMany(command grammar.Command) bool {
-	switch command.(type) {
-	case grammar.SendFile, grammar.FileDigests:
-		return true
-	}
-	return false
-}
-
-// interruptible is the context of the command that runs from now until end is called:
-// interrupt cancels it, and the write that is under way then ends soon.
-func (s *session) interruptible(session context.Context, command grammar.Command) (ctx context.Context, end func()) {
-	if isOneOfMany(command) {
-		return s.underWay.command(session, s)
-	}
-	ctx, cancel := context.WithCancelCause(session)
-	s.setRunning(cancel)
-	unhurry := s.hurryAfter(ctx)
-	return ctx, func() {
-		unhurry()
-		s.setRunning(nil)
-		cancel(nil)
-	}
-}
-
-// answer ends the answer to a command: its error, if any, then ReadyForQuery. An
-// error that ends the session is returned instead.
-func (s *session) answer(err error) error {
-	if err != nil {
-		told := wireError(err)
-		if told == nil || told.Fatal() {
-			return err
-		}
-		if err := s.out.send(wire.ErrorResponse(told)); err != nil {
-			return err
-		}
-	}
-	return s.ready()
-}
-
-// ready says ReadyForQuery. The answers to pipelined commands are gathered.
-func (s *session) ready() error {
-	if _, err := s.tellRate(); err != nil {
-		return err
-	}
-	if err := s.out.send(&pgproto3.ReadyForQuery{TxStatus: 'I'}); err != nil {
-		return err
-	}
-	if s.in.Pending() {
-		return nil
-	}
-	err := s.out.flush()
-	s.out.rest()
-	return err
-}
-
-// complete says CommandComplete with the command's name (§4).
-func (s *session) complete(tag string) error {
-	return s.out.send(&pgproto3.CommandComplete{CommandTag: []byte(tag)})
-}
-
-// notice passes a notice on to the peer. It is sent with what follows.
-func (s *session) notice(n *protocol.Error) {
-	// An error of the connection shows at the next message as well.
-	_ = s.out.send(wire.NoticeResponse(n))
-}
-
 // peerEnded hears from the reading goroutine, more than once perhaps, that the peer
 // sends nothing more (io.EOF), or is gone altogether. A backup ends with its leader
 // at once (§3.5); any other session answers what was sent before (§1.7).
@@ -315,43 +248,6 @@ func (s *session) peerEnded(err error) {
 	// After that: a session that is about to lead looks the other way round.
 	if s.member.leads() || !errors.Is(err, io.EOF) {
 		s.end(peer.ErrGone)
-	}
-}
-
-// setRunning sets what cancels the command that runs.
-func (s *session) setRunning(cancel context.CancelCauseFunc) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.running = cancel
-}
-
-// interrupt cancels the command that runs, if one does. It is called from other
-// goroutines.
-func (s *session) interrupt(why error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.running != nil {
-		s.running(why)
-	}
-}
-
-// hurryAfter bounds the write under way once ctx ends, so that a command which is
-// ended from outside ends soon. One that its own client cancels goes on as fast as
-// the client reads. The function returned takes it back.
-func (s *session) hurryAfter(ctx context.Context) (unhurry func()) {
-	hurried := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		defer close(hurried)
-		if protocol.HasCode(context.Cause(ctx), protocol.CodeQueryCanceled) {
-			return
-		}
-		s.stall.Hurry()
-	})
-	return func() {
-		if !stop() {
-			<-hurried
-		}
-		s.stall.Unhurry()
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/wire"
+	"github.com/pgparallel/pgparallel/walsender/internal/peer"
 )
 
 const (
@@ -35,6 +37,47 @@ type startup struct {
 	cancel  context.CancelCauseFunc
 	refused bool // its refusal is being held back (§1.10)
 	leaving bool // it has been told all that it will be told
+}
+
+// trackConn notes a connection, which costs a file descriptor before it has come to its
+// session. It waits while too many are about to close.
+func (s *Server) trackConn(conn net.Conn) (*startup, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.awaitLeaving()
+	if s.closed {
+		return nil, ErrServerClosed
+	}
+	st, err := s.beginStartup(conn)
+	if err != nil {
+		s.logRefused(sourceOf(conn.RemoteAddr()))
+		return nil, err
+	}
+	s.conns[conn] = struct{}{}
+	s.sessions.Add(1)
+	return st, nil
+}
+
+// refuse closes a connection for which the server has no place. It tells the peer why if
+// the message can be written at once.
+func refuse(conn net.Conn, err error) {
+	defer conn.Close()
+	if told := wireError(err); told != nil && told.Code == protocol.CodeTooManyConnections {
+		if message, err := wire.ErrorResponse(told).Encode(nil); err == nil && conn.SetWriteDeadline(time.Now().Add(peer.HurryTime)) == nil {
+			_, _ = conn.Write(message) // it is closed all the same
+		}
+	}
+}
+
+func (s *Server) untrackConn(conn net.Conn, st *startup) {
+	conn.Close()
+	st.cancel(nil)
+	s.mu.Lock()
+	s.endStartup(st)
+	delete(s.conns, conn)
+	s.left.Signal()
+	s.mu.Unlock()
+	s.sessions.Done()
 }
 
 func errTooManyClients() *protocol.Error {

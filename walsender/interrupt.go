@@ -4,10 +4,73 @@ import (
 	"context"
 	"sync/atomic"
 
+	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/sharedstate"
 	"github.com/pgparallel/pgparallel/walsender/internal/peer"
 )
+
+// interruptible is the context of the command that runs from now until end is called:
+// interrupt cancels it, and the write that is under way then ends soon.
+func (s *session) interruptible(session context.Context, command grammar.Command) (ctx context.Context, end func()) {
+	if isOneOfMany(command) {
+		return s.underWay.command(session, s)
+	}
+	ctx, cancel := context.WithCancelCause(session)
+	s.setRunning(cancel)
+	unhurry := s.hurryAfter(ctx)
+	return ctx, func() {
+		unhurry()
+		s.setRunning(nil)
+		cancel(nil)
+	}
+}
+
+// isOneOfMany reports whether a backup has as many such commands as it has files.
+func isOneOfMany(command grammar.Command) bool {
+	switch command.(type) {
+	case grammar.SendFile, grammar.FileDigests:
+		return true
+	}
+	return false
+}
+
+// setRunning sets what cancels the command that runs.
+func (s *session) setRunning(cancel context.CancelCauseFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running = cancel
+}
+
+// interrupt cancels the command that runs, if one does. It is called from other
+// goroutines.
+func (s *session) interrupt(why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.running != nil {
+		s.running(why)
+	}
+}
+
+// hurryAfter bounds the write under way once ctx ends, so that a command which is
+// ended from outside ends soon. One that its own client cancels goes on as fast as
+// the client reads. The function returned takes it back.
+func (s *session) hurryAfter(ctx context.Context) (unhurry func()) {
+	hurried := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(hurried)
+		if protocol.HasCode(context.Cause(ctx), protocol.CodeQueryCanceled) {
+			return
+		}
+		s.stall.Hurry()
+	})
+	return func() {
+		if !stop() {
+			<-hurried
+		}
+		s.stall.Unhurry()
+	}
+}
 
 // standingContext is a context that the commands of a session use one after the other, until
 // it ends: a file of a few kilobytes is sent in less time than it takes to make contexts,
