@@ -43,7 +43,7 @@ func (s *session) writeFrame(t *transfer, from, to, n int) error {
 	if err := s.out.flush(); err != nil {
 		return err
 	}
-	sent, err := sendInPlace(s.stall, conn, fd, offset+int64(from), to-from)
+	sent, err := s.stall.SendInPlace(conn, fd, offset+int64(from), to-from)
 	s.out.said += int64(sent)
 	if err != nil {
 		return lostError{err}

@@ -1,18 +1,16 @@
 package walsender
 
 import (
+	"cmp"
 	"context"
-	"errors"
-	"fmt"
 
-	"github.com/jackc/pgx/v5/pgproto3"
 	"go.uber.org/zap"
 
 	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
-	"github.com/pgparallel/pgparallel/walsender/internal/peer"
 	"github.com/pgparallel/pgparallel/walsender/internal/slots"
 	"github.com/pgparallel/pgparallel/walsender/internal/walreader"
+	"github.com/pgparallel/pgparallel/walsender/internal/walstream"
 )
 
 // startReplication answers START_REPLICATION (§9.2), as StartReplication of PostgreSQL's
@@ -22,24 +20,25 @@ func (s *session) startReplication(ctx context.Context, c grammar.StartReplicati
 	if err != nil {
 		return err
 	}
-	w := &walStream{session: s, major: major(settings), timeline: c.Timeline, sent: c.Start}
+	var slot *slots.Slot
 	if c.Slot != "" {
-		if w.slot, err = s.useSlot(ctx, c.Slot); err != nil {
+		if slot, err = s.useSlot(ctx, c.Slot); err != nil {
 			return err
 		}
-		defer w.slot.Release()
+		defer slot.Release()
 	}
-	w.reader = walreader.New(s.cluster, settings.WALSegmentSize, w.major)
-	defer w.reader.Close()
-	if err := w.aim(ctx); err != nil {
+	reader := walreader.New(s.cluster, settings.WALSegmentSize, major(settings))
+	defer reader.Close()
+	w := walstream.New(s.walClient(), major(settings), c.Timeline, c.Start, slot, reader)
+	if err := w.Aim(ctx); err != nil {
 		return err
 	}
-	s.log.Debug("replication started", zap.Stringer("start", c.Start), zap.Uint32("timeline", uint32(w.timeline)))
-	if err := w.copy(ctx); err != nil {
+	s.log.Debug("replication started", zap.Stringer("start", c.Start), zap.Uint32("timeline", uint32(w.Timeline)))
+	if err := w.Copy(ctx); err != nil {
 		return err
 	}
-	if w.historic {
-		row := protocol.NextTimelineRow(w.next, w.end, w.major)
+	if w.Historic {
+		row := protocol.NextTimelineRow(w.Next, w.End, major(settings))
 		if err := s.rows(protocol.NextTimelineColumns(), row); err != nil {
 			return err
 		}
@@ -48,6 +47,20 @@ func (s *session) startReplication(ctx context.Context, c grammar.StartReplicati
 		return err
 	}
 	return s.complete("START_REPLICATION")
+}
+
+// walClient is the session as a stream of WAL has it.
+func (s *session) walClient() walstream.Client {
+	return walstream.Client{
+		In: s.in, Send: s.out.send, Out: s.out, Flush: s.out.flush, Rest: s.out.rest,
+		Timeout: cmp.Or(s.server.SenderTimeout, DefaultSenderTimeout),
+		Check: func(ctx context.Context) error {
+			if checker, ok := s.cluster.(BackupChecker); ok {
+				return checker.CheckBackup(ctx)
+			}
+			return nil
+		},
+	}
 }
 
 // replicationSettings are the cluster's, for the commands of §9.2; 0A000 where they are not
@@ -83,56 +96,3 @@ func (s *session) useSlot(ctx context.Context, name string) (*slots.Slot, error)
 	}
 	return s.server.slots.Use(name, s.key.processID, kept)
 }
-
-// aim finds out how far there is something to send: to where the cluster's WAL ends, or
-// where the timeline that was asked for was left.
-func (w *walStream) aim(ctx context.Context) error {
-	s := w.session
-	if checker, ok := s.cluster.(BackupChecker); ok {
-		if err := checker.CheckBackup(ctx); err != nil {
-			return err
-		}
-	}
-	last, err := w.reader.End(ctx, w.last)
-	if err != nil {
-		return err
-	}
-	w.last = last
-	if w.timeline == 0 {
-		w.timeline = last.History.Timeline
-	}
-	w.end, w.next, w.historic = last.LSN, w.timeline, false
-	if w.timeline == last.History.Timeline {
-		return nil
-	}
-	if w.end, w.next, w.historic = last.History.Left(w.timeline); !w.historic {
-		return protocol.Errorf(protocol.CodeInternalError, "requested timeline %d is not in this server's history", w.timeline)
-	}
-	if w.end < w.sent {
-		err := protocol.Errorf(protocol.CodeInternalError, "requested starting point %s on timeline %d is not in this server's history",
-			w.sent.Text(w.major), w.timeline)
-		err.Detail = fmt.Sprintf("This server's history forked from timeline %d at %s.", w.timeline, w.end.Text(w.major))
-		return err
-	}
-	return nil
-}
-
-// copy sends the WAL in a COPY of both directions. Where an older timeline ends before the
-// first byte there is none.
-func (w *walStream) copy(ctx context.Context) error {
-	if w.historic && w.sent >= w.end {
-		return nil
-	}
-	if err := w.session.out.send(&pgproto3.CopyBothResponse{}); err != nil {
-		return err
-	}
-	if w.end < w.sent {
-		return protocol.Errorf(protocol.CodeInternalError, "requested starting point %s is ahead of the WAL flush position of this server %s",
-			w.sent.Text(w.major), w.end.Text(w.major))
-	}
-	return w.run(ctx)
-}
-
-// errSenderTimeout ends a session whose peer has not answered for wal_sender_timeout. As
-// from PostgreSQL, the peer is told nothing.
-var errSenderTimeout = errors.Join(peer.ErrGone, errors.New("terminating walsender process due to replication timeout"))

@@ -1,18 +1,16 @@
-package walsender
+package peer
 
 import (
 	"net"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/pgparallel/pgparallel/walsender/internal/peer"
 )
 
-// sendInPlace sends up to n bytes of a file from an offset on, by sendfile(2), and tells how
+// SendInPlace sends up to n bytes of a file from an offset on, by sendfile(2), and tells how
 // many it sent. Fewer without an error mean that the file ends there now, or that sendfile
 // is of no use for it or for the connection: Write tells what is wrong with the latter. It
 // fails as Write does when nothing moved for the timeout. conn is the connection below.
-func sendInPlace(c *peer.Conn, conn *net.UnixConn, fd int, offset int64, n int) (sent int, err error) {
+func (c *Conn) SendInPlace(conn *net.UnixConn, fd int, offset int64, n int) (sent int, err error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return 0, err
