@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"encoding/binary"
 	"hash/crc32"
 	"math/rand/v2"
 	"testing"
@@ -34,6 +35,22 @@ func TestUpdateCRC32C_Rapid(t *testing.T) {
 		seed[0], seed[1] = rapid.Byte().Draw(t, "seed"), rapid.Byte().Draw(t, "more of it")
 		_, _ = rand.NewChaCha8(seed).Read(content) // never fails
 		expectSame(t, rapid.Uint32().Draw(t, "sum"), content[min(rapid.IntRange(0, 64).Draw(t, "from"), len(content)):])
+	})
+}
+
+// The sums of two parts are that of the whole.
+func TestJoinCRC32C(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		content := rapid.SliceOfN(rapid.Byte(), 0, 3000).Draw(t, "content")
+		at := rapid.IntRange(0, len(content)).Draw(t, "at")
+		sum, second := ChecksumCRC32C.New().(Joiner), ChecksumCRC32C.New()
+		sum.Write(content[:at])
+		second.Write(content[at:])
+		sum.Join(second.Sum(nil), int64(len(content)-at))
+		want := crc32.Checksum(content, castagnoli)
+		if got := binary.LittleEndian.Uint32(sum.Sum(nil)); got != want {
+			t.Fatalf("%08X, want %08X", got, want)
+		}
 	})
 }
 
