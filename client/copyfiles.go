@@ -32,9 +32,11 @@ func (b *backup) copyFiles(ctx context.Context) error {
 		received:   b.fileReceived,
 		reconnect:  func(attempt context.Context) (*wire.Conn, error) { return b.rejoin(attempt, ctx) },
 	}
+	var memory pieces
+	defer memory.release()
 	for _, w := range b.workers {
 		w.receiver = b.newReceiver()
-		w.pages = b.cluster.verifiesPages
+		w.pages, w.pieces, w.lender = b.cluster.verifiesPages, &memory, t.queue
 	}
 	err := b.whileLed(ctx, func(copying context.Context) error { return t.copyAll(copying, b.workers) })
 	if err == nil {

@@ -24,10 +24,12 @@ const (
 	// from 64 KiB, 4.93 s from 128 KiB and 5.07 s from 512 KiB (one round each, busy machine).
 	leastDescribed = 128 << 10
 	// pieceSize is how much of a file is read at once: whole pages, and the piece stays in
-	// a core's cache while it is verified, summed up and written.
+	// a core's cache while it is verified, summed up and written. Of a clone, whose every piece
+	// comes from the disk, pieceMemory is read at once.
 	pieceSize = 128 << 10
-	// clonePiece is the same for a clone, whose every piece comes from the disk.
-	clonePiece = 512 << 10
+	// directUnit is what the offsets and lengths are multiples of that are read past the
+	// system's cache, in bytes.
+	directUnit = 4 << 10
 	// segmentPages is the number of pages in a file of a relation, unless PostgreSQL was
 	// built otherwise. The pages of such a cluster look damaged from the second file on;
 	// the server, which is asked then, knows better.
@@ -125,85 +127,95 @@ func checkDescriptor(file *os.File) error {
 // it. The bytes are read once either way, for the page checksums and the manifest. A clone is
 // read itself, for the server's file goes on changing.
 func (in *incoming) copyFrom(file *os.File, size int64) error {
-	content := file
+	c := &described{incoming: in, file: file, content: file, size: size}
 	in.by = byDescriptor
 	if cloner, ok := in.out.(output.Cloner); ok {
 		clone, err := cloner.Clone(file, size)
 		switch {
 		case err == nil:
-			content, in.by = clone, byClone
+			c.content, in.by = clone, byClone
 		case !errors.Is(err, errors.ErrUnsupported):
 			return err
 		}
 	}
-	piece := in.buffer()
-	for in.size < size {
+	if c.divide() {
+		return c.copyTogether()
+	}
+	piece := in.pieces.take()
+	defer in.pieces.put(piece)
+	return c.copyRange(0, size, piece, func(data []byte, _ int64) error {
+		if in.by != byClone {
+			return in.write(data)
+		}
+		in.took(data, len(data)) // a clone has it already
+		return nil
+	})
+}
+
+// described is a file of which there is a descriptor.
+type described struct {
+	*incoming
+	file    *os.File // the server's
+	content *os.File // what is read: that file, or its clone
+	size    int64    // at most
+	divided
+}
+
+// copyRange reads the file from an offset up to another, or to its end if that comes before. It
+// verifies what it has read, and gives it to add.
+func (c *described) copyRange(from, to int64, piece []byte, add func(data []byte, at int64) error) error {
+	if c.by != byClone {
+		piece = piece[:pieceSize]
+	}
+	for at := from; at < to; {
 		select {
-		case <-in.canceled:
+		case <-c.canceled:
 			return errCanceled
 		default:
 		}
-		left := size - in.size
-		n, err := content.ReadAt(piece, in.size)
-		if err != nil && !errors.Is(err, io.EOF) && int64(n) < left {
-			return &givenUp{fmt.Sprintf("could not read file %q: %v", in.name, output.Cause(err))}
+		want := piece[:min(int64(len(piece)), roundUp(to-at))]
+		n, err := c.content.ReadAt(want, at)
+		if err != nil && !errors.Is(err, io.EOF) && int64(n) < to-at {
+			return &givenUp{fmt.Sprintf("could not read file %q: %v", c.name, output.Cause(err))}
 		}
-		data := piece[:min(int64(n), left)] // the file may have grown
-		if err := in.verify(data, file); err != nil {
+		data := want[:min(int64(n), to-at)] // the file may have grown
+		if err := c.verify(data, at); err != nil {
 			return err
 		}
-		if err := in.keep(data); err != nil {
+		if err := add(data, at); err != nil {
 			return err
 		}
-		if n < len(piece) {
+		if n < len(want) {
 			return nil // the file ends here; it may have become shorter
 		}
+		at += int64(len(data))
 	}
 	return nil
 }
 
-// buffer is where pieces are read to. So large a slice lies at a boundary of pages, as reading
-// past the system's cache needs it.
-func (in *incoming) buffer() []byte {
-	size := pieceSize
-	if in.by == byClone {
-		size = clonePiece
-	}
-	if len(in.piece) < size {
-		in.piece = make([]byte, size)
-	}
-	return in.piece[:size]
-}
+// roundUp is the least multiple of what can be read past the system's cache that is not below n.
+func roundUp(n int64) int64 { return (n + directUnit - 1) / directUnit * directUnit }
 
-// keep takes the next bytes of the file, which a clone has already.
-func (in *incoming) keep(data []byte) error {
-	if in.by != byClone {
-		return in.write(data)
-	}
-	in.took(data, len(data))
-	return nil
-}
-
-// verify looks at the pages that come next, if the file has any. A page that is not whole may
-// have been read while it was written, and is read again, into data. One in a clone is what it
+// verify looks at the pages that lie at an offset, if the file has any. A page that is not whole
+// may have been read while it was written, and is read again, into data. One in a clone is what it
 // is. Whether replay makes up for the page, only the server knows: it is asked for the file.
-func (in *incoming) verify(data []byte, file *os.File) error {
-	if !in.pages || protocol.KindOfPath(in.listed.Path) != protocol.PathRelation {
+func (c *described) verify(data []byte, offset int64) error {
+	if !c.pages || protocol.KindOfPath(c.listed.Path) != protocol.PathRelation {
 		return nil
 	}
-	relation, _ := protocol.ParseRelation(path.Base(in.listed.Path))
-	block := relation.Segment*segmentPages + uint32(in.size/page.Size)
+	relation, _ := protocol.ParseRelation(path.Base(c.listed.Path))
+	block := relation.Segment*segmentPages + uint32(offset/page.Size)
 	for at := 0; at < len(data); at, block = at+page.Size, block+1 {
 		content := data[at:min(at+page.Size, len(data))]
 		if wholePage(content, block) {
 			continue
 		}
-		if in.by != byClone {
-			if n, _ := file.ReadAt(content, in.size+int64(at)); n == len(content) && wholePage(content, block) {
+		if c.by != byClone {
+			if n, _ := c.file.ReadAt(content, offset+int64(at)); n == len(content) && wholePage(content, block) {
 				continue
 			}
 		}
-		return &givenUp{fmt.Sprintf("block %d of file %q is not whole", block, in.name)}
+		return &givenUp{fmt.Sprintf("block %d of file %q is not whole", block, c.name)}
 	}
 	return nil
 }

@@ -11,6 +11,8 @@ type queue struct {
 	again   []int32 // those that were put back; they go first
 	open    int     // files that nobody has received yet
 	closed  bool
+	idle    int // workers that wait in take
+	lent    int // that somebody has borrowed meanwhile
 }
 
 func newQueue(order []int32) *queue {
@@ -25,7 +27,9 @@ func (q *queue) take(wait bool) (int32, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for wait && !q.closed && q.open > 0 && len(q.order)+len(q.again) == 0 {
+		q.idle++
 		q.changed.Wait()
+		q.idle--
 	}
 	if q.closed {
 		return 0, false
@@ -47,6 +51,24 @@ func (q *queue) left() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return len(q.order) + len(q.again)
+}
+
+// borrow reports whether there is a worker that waits for a file, in whose place another
+// goroutine may work, until it calls giveBack. Should a file come back meanwhile, both work.
+func (q *queue) borrow() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.lent >= q.idle {
+		return false
+	}
+	q.lent++
+	return true
+}
+
+func (q *queue) giveBack() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.lent--
 }
 
 // done says that a taken file is dealt with.

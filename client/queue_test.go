@@ -1,6 +1,7 @@
 package client
 
 import (
+	"runtime"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -94,5 +95,32 @@ func TestQueue_Close(t *testing.T) {
 	q.close()
 	if _, ok := q.take(true); ok {
 		t.Error("took a file from a closed queue")
+	}
+}
+
+// A place can be borrowed for as long as somebody waits, once for each.
+func TestQueue_Borrow(t *testing.T) {
+	q := newQueue([]int32{1})
+	if _, ok := q.take(true); !ok || q.borrow() {
+		t.Fatal("nobody waits")
+	}
+	taken := make(chan bool)
+	go func() { // ends when the queue is closed
+		_, ok := q.take(true)
+		taken <- ok
+	}()
+	for !q.borrow() { // until the other one waits
+		runtime.Gosched()
+	}
+	if q.borrow() {
+		t.Error("one place was borrowed twice")
+	}
+	q.giveBack()
+	if !q.borrow() {
+		t.Error("a place that was given back cannot be borrowed")
+	}
+	q.close()
+	if <-taken {
+		t.Error("a closed queue has a file")
 	}
 }

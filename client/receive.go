@@ -20,7 +20,8 @@ type receiver struct {
 	// For files that are copied by their descriptor.
 	pages    bool            // whether those of relations have checksums that are to be verified
 	canceled <-chan struct{} // closed when the receiver is to end
-	piece    []byte          // of such a file; nil before the first
+	pieces   *pieces         // memory for what is read of them
+	lender   *queue          // whose workers lend their places while they wait
 }
 
 // incoming is a file that is being received.

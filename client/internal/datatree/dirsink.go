@@ -135,6 +135,8 @@ type dirEntry struct {
 	solid bool  // without holes
 	size  int64 // with the hole
 	hole  int64 // zeros at the end that were not written
+	// filled says that the size is that of Fill.
+	filled bool
 }
 
 func (e *dirEntry) Add(data []byte) ([]byte, error) {
@@ -184,8 +186,26 @@ func (e *dirEntry) writeBehindHole(data []byte) error {
 	return err
 }
 
+// AddAt writes data where it belongs. Zeros leave a hole.
+func (e *dirEntry) AddAt(data []byte, offset int64) error {
+	for len(data) > 0 {
+		n := e.leading(data, true)
+		if n == 0 {
+			n = e.leading(data, false)
+			if _, err := e.out.WriteAt(data[:n], offset); err != nil {
+				return fmt.Errorf("could not write to file %q: %w", e.name, output.Cause(err))
+			}
+		}
+		data, offset = data[n:], offset+int64(n)
+	}
+	return nil
+}
+
+// Fill has Finish cut the file off, or extend it by a hole at its end.
+func (e *dirEntry) Fill(size int64) { e.size, e.filled = size, true }
+
 func (e *dirEntry) Finish(io.Writer) error {
-	if e.hole > 0 {
+	if e.hole > 0 || e.filled {
 		if err := e.out.Truncate(e.size); err != nil {
 			return fmt.Errorf("could not extend file %q: %w", e.name, output.Cause(err))
 		}

@@ -47,6 +47,15 @@ type Cloner interface {
 	Clone(from *os.File, size int64) (content *os.File, err error)
 }
 
+// Filler is an [Entry] to which data can be added in any order.
+type Filler interface {
+	// AddAt adds data that belongs at an offset. Several goroutines may call it at once. After
+	// AddAt come only others, and Fill.
+	AddAt(data []byte, offset int64) error
+	// Fill says how long the file is. What was added beyond is cut off.
+	Fill(size int64)
+}
+
 // ReadAheadInterval is how long a sink may keep a connection waiting: a server gives up a
 // connection from which nothing is read for a minute (wal_sender_timeout).
 const ReadAheadInterval = 20 * time.Second
