@@ -21,6 +21,7 @@ func (s *session) createReplicationSlot(ctx context.Context, c grammar.CreateRep
 	if c.Parenthesized && major(settings) < 15 {
 		return protocol.Errorf(protocol.CodeSyntaxError, "syntax error at or near \"(\"")
 	}
+	c.Name = s.slotName(c.Name)
 	if err := slots.CheckName(c.Name); err != nil {
 		return err
 	}
@@ -47,6 +48,19 @@ func (s *session) createReplicationSlot(ctx context.Context, c grammar.CreateRep
 		return err
 	}
 	return s.result("CREATE_REPLICATION_SLOT", protocol.CreatedSlotColumns(), protocol.CreatedSlotRow(c.Name, major(settings)))
+}
+
+// slotName is a name as PostgreSQL takes it, whose scanner cuts each identifier (truncate_identifier
+// in scansup.c): at a byte, for a walsender without a database knows no encoding.
+func (s *session) slotName(name string) string {
+	if len(name) <= slots.MaxName {
+		return name
+	}
+	cut := name[:slots.MaxName]
+	notice := protocol.Errorf(protocol.CodeNameTooLong, "identifier \"%s\" will be truncated to \"%s\"", name, cut)
+	notice.Severity = protocol.SeverityNotice
+	s.notice(notice)
+	return cut
 }
 
 // keptSlot is the slot of a name that the cluster has, nil where it has none.

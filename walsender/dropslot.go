@@ -12,6 +12,7 @@ func (s *session) dropReplicationSlot(ctx context.Context, c grammar.DropReplica
 	if _, err := s.replicationSettings(ctx); err != nil {
 		return err
 	}
+	c.Name = s.slotName(c.Name)
 	kept, err := s.keptSlot(ctx, c.Name)
 	if err != nil {
 		return err

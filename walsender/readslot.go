@@ -17,7 +17,7 @@ func (s *session) readReplicationSlot(ctx context.Context, c grammar.ReadReplica
 	if major(settings) < 15 {
 		return protocol.Errorf(protocol.CodeFeatureNotSupported, "unrecognized replication command \"READ_REPLICATION_SLOT\"")
 	}
-	row, err := s.slotRow(ctx, c.Name, major(settings))
+	row, err := s.slotRow(ctx, s.slotName(c.Name), major(settings))
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ func (s *session) startReplication(ctx context.Context, c grammar.StartReplicati
 	}
 	var slot *slots.Slot
 	if c.Slot != "" {
-		if slot, err = s.useSlot(ctx, c.Slot); err != nil {
+		if slot, err = s.useSlot(ctx, s.slotName(c.Slot)); err != nil {
 			return err
 		}
 		defer slot.Release()

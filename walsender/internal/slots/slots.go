@@ -11,8 +11,8 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// maxNameLength is NAMEDATALEN without its end, in bytes.
-const maxNameLength = 63
+// MaxName is NAMEDATALEN without its end, in bytes.
+const MaxName = 63
 
 // Table is the slots of a server. Sessions use it side by side; each is known by its
 // process id.
@@ -43,12 +43,12 @@ type Slot struct {
 func CheckName(name string) error {
 	const allowed = "abcdefghijklmnopqrstuvwxyz0123456789_"
 	refuse := func(code, format string) *protocol.Error {
-		return protocol.Errorf(code, "replication slot name \"%s\" "+format, protocol.Shorten(name, maxNameLength+1))
+		return protocol.Errorf(code, "replication slot name \"%s\" "+format, protocol.Shorten(name, MaxName+1))
 	}
 	switch {
 	case name == "":
 		return refuse(protocol.CodeInvalidName, "is too short")
-	case len(name) > maxNameLength:
+	case len(name) > MaxName:
 		return refuse(protocol.CodeNameTooLong, "is too long")
 	case strings.Trim(name, allowed) != "":
 		return refuse(protocol.CodeInvalidName, "contains invalid character").
@@ -187,10 +187,10 @@ func (s *Slot) active() *protocol.Error {
 
 // AlreadyExists is the answer to who creates a slot that there is.
 func AlreadyExists(name string) *protocol.Error {
-	return protocol.Errorf(protocol.CodeDuplicateObject, "replication slot \"%s\" already exists", protocol.Shorten(name, maxNameLength+1))
+	return protocol.Errorf(protocol.CodeDuplicateObject, "replication slot \"%s\" already exists", protocol.Shorten(name, MaxName+1))
 }
 
 // DoesNotExist is the answer to who asks for a slot that there is not.
 func DoesNotExist(name string) *protocol.Error {
-	return protocol.Errorf(protocol.CodeUndefinedObject, "replication slot \"%s\" does not exist", protocol.Shorten(name, maxNameLength+1))
+	return protocol.Errorf(protocol.CodeUndefinedObject, "replication slot \"%s\" does not exist", protocol.Shorten(name, MaxName+1))
 }

@@ -2,6 +2,7 @@ package serverkit
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/walsender/conformance/internal/rule"
@@ -39,11 +40,14 @@ func slotCases() []Case {
 				createSlot+" (RESERVE_WAL)", "READ_REPLICATION_SLOT "+slot, "DROP_REPLICATION_SLOT "+slot,
 				createSlot+" (RESERVE_WAL false)", "READ_REPLICATION_SLOT "+slot)
 		}},
-		{rule.Must("S-SLOT/005", "§9.2", "The name of a slot is that of a directory: it has few characters."), func(t *conversation) {
+		{rule.Must("S-SLOT/005", "§9.2", "The name of a slot is that of a directory: it has few characters, and is cut to 63 bytes."), func(t *conversation) {
 			p := t.replication()
-			for _, name := range []string{`"a-b"`, `"A"`, `"a.b"`, `""`} {
+			long := strings.Repeat("a", 64)
+			for _, name := range []string{`"a-b"`, `"A"`, `"a.b"`, `""`, long, `"` + long + `-"`} {
 				p.play("CREATE_REPLICATION_SLOT " + name + " TEMPORARY PHYSICAL")
 			}
+			p.play("START_REPLICATION SLOT " + long + " 0/1000000")
+			p.play("DROP_REPLICATION_SLOT " + long)
 		}},
 		{rule.Must("S-SLOT/006", "§9.2", "An option that a slot does not have is refused."), func(t *conversation) {
 			p := t.replication()
