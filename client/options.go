@@ -111,9 +111,9 @@ type Options struct {
 	Refresh bool
 
 	// InPlace has Refresh change a finished backup where it is. From the first change on it
-	// is an unfinished one. It needs no second directory, so that a backup with tablespaces
-	// or WAL in directories of their own can be refreshed in no other way
-	// ([ErrNeedsInPlace]), and less room.
+	// is an unfinished one. It needs less room, and the directories for tablespaces and WAL that
+	// the backup has; without it these must be others ([ErrNeedsInPlace]), and the old ones are
+	// removed when the new backup has taken the place of the old one.
 	InPlace bool
 
 	NoDescriptors     bool // do not take files by descriptors where the server offers them (§8.4), but all over the connection

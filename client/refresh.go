@@ -19,8 +19,8 @@ import (
 // started from the backup: what is there is somebody's cluster.
 var ErrStarted = datatree.ErrStarted
 
-// ErrNeedsInPlace is wrapped in the error of [Backup] where a backup cannot be replaced at once
-// by the one that is made of it, as it lies in several directories, but can be refreshed with
+// ErrNeedsInPlace is wrapped in the error of [Backup] where the new backup cannot be made beside the
+// old one, as its directories are to be the same, but the old one can be refreshed with
 // [Options.InPlace].
 var ErrNeedsInPlace = datatree.ErrNeedsInPlace
 

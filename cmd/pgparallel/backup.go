@@ -192,7 +192,7 @@ func (c *backupCommand) hint(err error) string {
 		return fmt.Sprintf("Use -T %s=NEWDIR to relocate the tablespace.", strings.ReplaceAll(space.Location, "=", `\=`))
 	}
 	if errors.Is(err, client.ErrNeedsInPlace) {
-		return "Use --in-place to change the old backup where it is. Until the new one is complete, the directory holds no backup."
+		return "Use --in-place to change the old backup where it is: until the new one is complete, the directory holds no backup. Or give tablespaces (-T) and WAL (--waldir) other directories than the old backup has."
 	}
 	if missing, ok := errors.AsType[*noPasswordError](err); ok {
 		return missing.hint()

@@ -23,7 +23,8 @@ func (r *Refresh) Earlier(path string, size int64) (output.Earlier, bool) {
 		here, found = openEarlier(root, rest, true)
 	}
 	if r.old != nil && (!found || here.Size != size) {
-		old, foundOld = openEarlier(r.old.root, path, false)
+		root, rest := r.old.locate(path)
+		old, foundOld = openEarlier(root, rest, false)
 	}
 	switch {
 	case found && foundOld && (old.Size == size || old.Size > here.Size):
@@ -92,7 +93,8 @@ func (r *Refresh) isOwn(path string, e output.Earlier) (bool, error) {
 	}
 	names := linksOf(info)
 	if names == 2 && r.old != nil {
-		if old, err := r.old.root.Lstat(path); err == nil && os.SameFile(old, info) {
+		root, rest := r.old.locate(path)
+		if old, err := root.Lstat(rest); err == nil && os.SameFile(old, info) {
 			return true, nil
 		}
 	}
@@ -147,7 +149,9 @@ func (r *Refresh) linkEarlier(path string, e output.Earlier) (linked bool, err e
 	if !ok || int(stat.Uid) != os.Geteuid() || stat.Nlink != 1 || info.Mode().Perm() != r.fileMode {
 		return false, nil
 	}
-	err = os.Link(filepath.Join(r.old.path, path), filepath.Join(r.Dir, path))
+	from, old := r.old.locate(path)
+	to, rest := r.Tree.locate(path)
+	err = os.Link(filepath.Join(from.Name(), old), filepath.Join(to.Name(), rest))
 	for _, not := range []error{unix.EPERM, unix.EXDEV, unix.EMLINK, unix.EOPNOTSUPP, unix.ENOSYS} {
 		if errors.Is(err, not) {
 			return false, nil
@@ -156,9 +160,8 @@ func (r *Refresh) linkEarlier(path string, e output.Earlier) (linked bool, err e
 	if err != nil {
 		return false, fmt.Errorf("could not link file %q: %w", path, output.Cause(err))
 	}
-	root, rest := r.locate(path)
-	if named, err := root.Lstat(rest); err != nil || !os.SameFile(info, named) {
-		return false, fmt.Errorf("file %q was replaced while it was compared", filepath.Join(r.old.path, path))
+	if named, err := to.Lstat(rest); err != nil || !os.SameFile(info, named) {
+		return false, fmt.Errorf("file %q was replaced while it was compared", filepath.Join(from.Name(), old))
 	}
 	return true, nil
 }

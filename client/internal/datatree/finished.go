@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
 	"github.com/pgparallel/pgparallel/protocol"
@@ -32,6 +33,8 @@ type finished struct {
 	content  []byte   // of control
 	manifest *manifest.Manifest
 	listed   *contents // what is in the directory
+	made     time.Time // when the manifest was written
+	parts    []part    // see openParts
 }
 
 // openFinished opens the finished backup in a directory, of which no server was started, and
@@ -74,6 +77,9 @@ func (f *finished) open(dry bool) error {
 		return err // or a server sends it: see share in walsender/backupdir
 	}
 	if err := f.readManifest(name); err != nil {
+		return err
+	}
+	if f.made, err = madeAt(f.root, name); err != nil {
 		return err
 	}
 	if f.content, err = f.root.ReadFile(output.ControlFile); err != nil {
@@ -252,5 +258,13 @@ func (f *finished) close() {
 	if f.control != nil {
 		f.control.Close()
 	}
+	f.closeParts()
 	f.root.Close()
+}
+
+func (f *finished) closeParts() {
+	for _, p := range f.parts {
+		p.root.Close()
+	}
+	f.parts = nil
 }

@@ -25,7 +25,8 @@ const besideSuffix = ".pgparallel-refresh"
 //
 //   - The directory holds a finished backup. The Tree is a directory beside it, filled with
 //     files that are shared with the old one, and takes its place at the very end
-//     ([Refresh.Release]). Until then the old backup is what it was.
+//     ([Refresh.Release]). Until then the old backup is what it was. Directories of tablespaces
+//     and of WAL are others than the old one's; see part.
 //   - With inPlace it is the directory itself, from whose first change on the old backup is
 //     none any more: pg_control is held before anything else is touched.
 //   - The directory holds an unfinished backup: nothing is there to be lost, and the
@@ -124,17 +125,16 @@ func (r *Refresh) checkWALLink() error {
 
 // beside makes the Tree a directory beside the old backup.
 func (r *Refresh) beside() error {
-	if r.WALDir != "" || r.old.part(r.WALDir) != "" {
-		return needsInPlace(r.place, "has its WAL in a directory of its own")
-	}
-	if _, err := r.old.root.Readlink(output.WALFolder); err == nil {
-		return needsInPlace(r.place, "has its WAL in a directory of its own")
-	}
-	if links := r.old.links(); len(links) > 0 {
-		return needsInPlace(r.place, "has tablespaces in directories of their own")
-	}
 	if err := checkSwitchable(r.place); err != nil {
 		return err
+	}
+	if err := r.old.openParts(); err != nil {
+		return err
+	}
+	if r.WALDir != "" {
+		if err := r.old.checkApart(r.WALDir); err != nil {
+			return err
+		}
 	}
 	r.Dir = r.place + besideSuffix
 	err := checkVacant(r.Dir, nil)
@@ -142,12 +142,13 @@ func (r *Refresh) beside() error {
 		return nil
 	}
 	// Killed next to the switch, ahead of it or behind it. The files serve as well.
-	r.finished, err = openFinished(r.Dir, r.DryRun)
-	return err
+	if r.finished, err = openFinished(r.Dir, r.DryRun); err != nil {
+		return err
+	}
+	return r.finished.openParts()
 }
 
-// needsInPlace is why a backup cannot be made beside the old one: several directories cannot
-// be switched at once.
+// needsInPlace is why a backup cannot be made beside the old one.
 func needsInPlace(path, why string) error {
 	return fmt.Errorf("the backup in directory %q %s, and %w", path, why, ErrNeedsInPlace)
 }
@@ -194,10 +195,15 @@ func (r *Refresh) Time(path string) (int64, bool) {
 // Removed is how many files and links of the earlier backup the new one does not have.
 func (r *Refresh) Removed() int64 { return r.removed.Load() }
 
-// Locate refuses tablespaces that cannot be switched together with the data directory.
+// Locate refuses directories that the old backup has until the new one takes its place.
 func (r *Refresh) Locate(spaces []output.Tablespace) (map[uint32]output.Target, error) {
-	if r.old != nil && len(spaces) > 0 {
-		return nil, needsInPlace(r.place, fmt.Sprintf("is to have tablespace %d in a directory of its own", spaces[0].OID))
+	for _, space := range spaces {
+		if r.old == nil {
+			break
+		}
+		if err := r.old.checkApart(space.Location); err != nil {
+			return nil, err
+		}
 	}
 	targets, err := r.Tree.Locate(spaces)
 	if err == nil && r.old != nil {
@@ -274,10 +280,15 @@ func (r *Refresh) begin() error {
 		return nil
 	}
 	if r.finished != nil {
+		if err := r.markOrphans(); err != nil {
+			return err
+		}
 		if err := r.unfinish(); err != nil {
 			return err
 		}
+		r.main.adopted = true
 	}
+	r.removeOrphans()
 	if r.wal != nil && r.wal.kept {
 		if err := r.wal.clear(); err != nil {
 			return err
@@ -314,6 +325,9 @@ func (r *Refresh) Undo() {
 	defer func() {
 		if r.old != nil {
 			r.old.close()
+		}
+		if r.finished != nil {
+			r.finished.closeParts()
 		}
 	}()
 	switch {
@@ -379,7 +393,7 @@ func (p *claimed) takePart(f *finished, link string, sync bool) error {
 
 // warnOfOrphans warns of each directory that nothing of the new backup leads to.
 func (r *Refresh) warnOfOrphans() {
-	if r.finished == nil {
+	if r.finished == nil || r.old != nil {
 		return
 	}
 	for _, link := range r.finished.links() {
@@ -387,11 +401,7 @@ func (r *Refresh) warnOfOrphans() {
 		if err != nil {
 			continue
 		}
-		used := false
-		for _, p := range r.order {
-			used = used || p.path == to
-		}
-		if !used {
+		if !r.has(to) {
 			r.Log.Warning("directory %q was that of tablespace %s, which is not in the new backup: it stays as it is", to, protocol.Shorten(filepath.Base(link), 32))
 		}
 	}

@@ -19,7 +19,7 @@ const asideSuffix = besideSuffix + ".old"
 //
 //	behind                   the directory holds    beside it there is
 //	the steps of Tree        the old backup         the new backup, finished
-//	switch                   the new backup         the old backup
+//	switch                   the new backup         the old backup, held, its parts marked
 //	remove old backup        the new backup         -
 //
 // A refresh that is killed leaves what stands beside to the next one, which takes it for a
@@ -65,21 +65,30 @@ func (r *Refresh) switchOver() error {
 	if err := r.exchange(r.Dir, r.place); err != nil {
 		return fmt.Errorf("could not exchange directories %q and %q: %w", r.Dir, r.place, output.Cause(err))
 	}
-	err := r.old.root.Rename(output.ControlFile, output.ControlFileHeld)
-	if err != nil {
-		err = fmt.Errorf("could not rename file %q: %w", output.ControlFileHeld, output.Cause(err))
-	}
-	if name := r.old.startedFile(); name != "" && err == nil {
-		err = fmt.Errorf("directory %q is no backup any more: %w (there is %q in it)", r.place, ErrStarted, name)
-	}
-	if err != nil {
-		return errors.Join(err, r.old.root.Rename(output.ControlFileHeld, output.ControlFile), r.exchange(r.Dir, r.place), r.spoil(r.Dir))
+	if err := r.retire(); err != nil {
+		return errors.Join(err, r.old.unmarkParts(), r.exchange(r.Dir, r.place), r.spoil(r.Dir))
 	}
 	if r.NoSync {
 		return nil
 	}
 	if err := syncDirectory(filepath.Dir(r.place)); err != nil {
 		return fmt.Errorf("could not synchronize the parent of directory %q to disk: %w", r.place, output.Cause(err))
+	}
+	return nil
+}
+
+// retire makes the old backup, which has left its place, one that no server can be started from, and
+// looks whether one was.
+func (r *Refresh) retire() error {
+	if err := r.old.markParts(r.old.parts, r.Dir, !r.NoSync); err != nil {
+		return err
+	}
+	if err := r.old.root.Rename(output.ControlFile, output.ControlFileHeld); err != nil {
+		return fmt.Errorf("could not rename file %q: %w", output.ControlFileHeld, output.Cause(err))
+	}
+	if name := r.old.startedFile(); name != "" {
+		err := fmt.Errorf("directory %q is no backup any more: %w (there is %q in it)", r.place, ErrStarted, name)
+		return errors.Join(err, r.old.root.Rename(output.ControlFileHeld, output.ControlFile))
 	}
 	return nil
 }
@@ -101,6 +110,8 @@ func (r *Refresh) spoil(dir string) error {
 // removeOld removes the old backup, whose pg_control is held. The new one is in its place, so that
 // nothing is lost where this fails.
 func (r *Refresh) removeOld() {
+	r.old.removeParts(r.Log)
+	r.old.closeParts()
 	p := &claimed{path: r.Dir, root: r.old.root, marker: r.old.control, listed: r.old.listed}
 	r.old = nil
 	err := p.empty()

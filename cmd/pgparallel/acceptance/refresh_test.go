@@ -199,6 +199,16 @@ func TestRefresh_5_6_InPlaceWithTablespaces_Long(t *testing.T) {
 		t.Errorf("it says\n%s", said)
 	}
 	verifyBackup(t, p, dir, wal, more)
+
+	// Into other directories the new backup is made beside the old one, whose directories go.
+	otherWAL, other := filepath.Join(base, "otherwal"), filepath.Join(base, "other")
+	succeed(t, backup(t, s.socketDir, dir, "--no-sync", "--waldir", otherWAL, "--refresh", "-T", moved+"="+other))
+	for _, old := range []string{wal, more, dir + ".pgparallel-refresh"} {
+		if _, err := os.Stat(old); err == nil {
+			t.Errorf("%s is there still", old)
+		}
+	}
+	verifyBackup(t, p, dir, otherWAL, other)
 	succeed(t, command(t, "verify", dir))
 	checkSameContent(t, cluster, dir)
 }
