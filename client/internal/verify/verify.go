@@ -36,7 +36,7 @@ type Kind int
 
 // The kinds of problems.
 const (
-	Missing  Kind = iota // in the manifest, not in the backup
+	Missing  Kind = iota // in the manifest, not in the backup; or a directory that a server needs
 	Extra                // in the backup, not in the manifest
 	Size                 // another size
 	Checksum             // another checksum
@@ -87,7 +87,7 @@ func Run(ctx context.Context, dir string, c Config) (Report, error) {
 	if err := v.open(); err != nil {
 		return Report{}, err
 	}
-	for _, step := range []func(context.Context) error{v.readFiles, v.checkControl, v.checkWAL} {
+	for _, step := range []func(context.Context) error{v.readFiles, v.checkDirectories, v.checkControl, v.checkWAL} {
 		err := step(ctx)
 		if errors.Is(context.Cause(ctx), errEnough) {
 			break

@@ -115,8 +115,35 @@ func (s *sample) writePlain(t testing.TB) string {
 		must(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, path)), 0o700))
 		must(t, os.WriteFile(filepath.Join(dir, path), []byte(content), 0o600))
 	}
+	for _, path := range neededDirectories(13) {
+		must(t, os.MkdirAll(filepath.Join(dir, path), 0o700))
+	}
 	return dir
 }
+
+// A directory that holds no file, and without which PostgreSQL does not start, is missed.
+func TestRun_MissingDirectories(t *testing.T) {
+	for _, path := range neededDirectories(15) {
+		if path == "pg_tblspc" {
+			continue // it holds one
+		}
+		s := newSample(false)
+		dir := s.writePlain(t)
+		must(t, os.Remove(filepath.Join(dir, path)))
+		report, err := Run(t.Context(), dir, Config{Expect: ignoreCounts, Done: ignoreCounts})
+		must(t, err)
+		if len(report.Problems) != 1 || report.Problems[0].Kind != Missing || report.Problems[0].Path != path || !strings.Contains(report.Problems[0].Hint, "mkdir") {
+			t.Errorf("without %s: %v", path, report.Problems)
+		}
+		report, err = Run(t.Context(), dir, Config{Ignore: []string{path}, Expect: ignoreCounts, Done: ignoreCounts})
+		must(t, err)
+		if len(report.Problems) > 0 {
+			t.Errorf("%s is ignored: %v", path, report.Problems)
+		}
+	}
+}
+
+func ignoreCounts(int64, int64) {}
 
 // writeTar writes it as archives, the WAL in an archive of its own or in base.tar.
 func (s *sample) writeTar(t testing.TB, ownWAL bool) string {

@@ -1,0 +1,4 @@
+package verify
+
+// NeededDirectories is neededDirectories.
+var NeededDirectories = neededDirectories
