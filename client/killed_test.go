@@ -25,6 +25,7 @@ const (
 	killedOld = "CLIENT_TEST_KILLED_OLD" // a tablespace's location, to be mapped
 	killedNew = "CLIENT_TEST_KILLED_NEW"
 	killedTar = "CLIENT_TEST_KILLED_TAR"     // in tar format where it is not empty
+	killedOmt = "CLIENT_TEST_KILLED_OMIT"    // without a manifest where it is not empty
 	killedRef = "CLIENT_TEST_KILLED_REFRESH" // "yes" refreshes, "in place" where the backup is
 )
 
@@ -48,6 +49,7 @@ func RunKilledBackup() bool {
 	if os.Getenv(killedTar) != "" {
 		o.Archive = &ArchiveOptions{}
 	}
+	o.Manifest.Omit = os.Getenv(killedOmt) != ""
 	if how := os.Getenv(killedRef); how != "" {
 		o.Refresh, o.InPlace = true, how == "in place"
 		o.NoSync, o.NoVerifyChecksums = true, true
@@ -67,6 +69,9 @@ func killIn(t *testing.T, step, dsn string, o Options) (said string) {
 	command.Env = append(os.Environ(), killedIn+"="+step, killedDir+"="+o.Dir, killedDSN+"="+dsn, killedWAL+"="+o.WAL.Dir)
 	if o.Archive != nil {
 		command.Env = append(command.Env, killedTar+"=yes")
+	}
+	if o.Manifest.Omit {
+		command.Env = append(command.Env, killedOmt+"=yes")
 	}
 	if o.Refresh {
 		command.Env = append(command.Env, killedRef+"="+map[bool]string{false: "yes", true: "in place"}[o.InPlace])

@@ -123,3 +123,33 @@ func TestRefresh_5_6_KilledTwice(t *testing.T) {
 		t.Error("it is not finished")
 	}
 }
+
+// A backup without a manifest, too, that is killed between any two of its last steps, is known for
+// what it is: also where it holds directories whose names only the marker has told.
+func TestRefresh_5_6_KilledWithoutManifest(t *testing.T) {
+	source, dsn := serveSample(t)
+	must(t, os.Mkdir(filepath.Join(source, "notes"), 0o700))
+	must(t, os.WriteFile(filepath.Join(source, "notes/of_ours"), []byte("notes"), 0o600))
+	config, err := pgconn.ParseConfig(dsn)
+	must(t, err)
+	for _, step := range []string{"sync", "publish archives", "remove marker", "release control file"} {
+		for _, how := range []string{"refresh", "force"} {
+			t.Run(step+", "+how, func(t *testing.T) {
+				o := Options{ConnConfig: config, Dir: filepath.Join(t.TempDir(), "copy"), NoSync: true, NoVerifyChecksums: true}
+				o.Manifest.Omit = true
+				killIn(t, step, dsn, o)
+				o.Refresh, o.Force = how == "refresh", how == "force"
+				_, err := Backup(t.Context(), o)
+				must(t, err)
+				if read(t, o.Dir, "notes/of_ours") != "notes" {
+					t.Error("a file is not there")
+				}
+				for _, name := range []string{output.MarkerFile, output.MarkerFile + ".new", output.ControlFileHeld} {
+					if _, err := os.Stat(filepath.Join(o.Dir, name)); err == nil {
+						t.Errorf("there is %s", name)
+					}
+				}
+			})
+		}
+	}
+}

@@ -208,7 +208,7 @@ func (p *claimed) adopt(sync bool) error {
 
 // replaceMarker replaces the marker of the unfinished backup, if it has one.
 func (p *claimed) replaceMarker(root *os.Root, sync bool) error {
-	const temporary = output.MarkerFile + ".new"
+	const temporary = formerMarker
 	if err := root.Remove(temporary); err != nil && !isAbsent(err) {
 		return markerNotWritten(p.path, err)
 	}

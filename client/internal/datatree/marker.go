@@ -42,6 +42,9 @@ and only this file may be removed.
 data directory: %q, inode %d
 `
 
+// formerMarker is what a marker is called that is no marker any more, or not yet.
+const formerMarker = output.MarkerFile + ".new"
+
 // heldFiles are the files whose renaming makes a directory a backup that can be used. Their
 // last names lack the suffix. Behind the first are archives.
 var heldFiles = []string{
@@ -175,10 +178,21 @@ func lockLeftover(path string, main *claimed) (*leftover, error) {
 }
 
 // readManifest learns from the manifest what the backup has written, where the marker does not
-// say it: a refresh in place was killed when it had just begun, or a backup near its end.
+// say it: a refresh in place was killed when it had just begun, or a backup near its end. Where that has
+// no manifest, its former marker says it.
 func (c *leftover) readManifest() {
 	if c.listed != nil || c.part {
 		return
+	}
+	if former, err := c.root.Open(formerMarker); err == nil {
+		says, err := readMarker(former)
+		former.Close()
+		if err == nil && says.dir == "" {
+			c.listed, c.systemID = says.listed, says.systemID
+		}
+		if c.listed != nil {
+			return
+		}
 	}
 	for _, name := range []string{output.ManifestFile, output.ManifestFileTmp} {
 		f := &finished{root: c.root}

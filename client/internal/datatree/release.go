@@ -33,7 +33,8 @@ func (t *Tree) Release(m output.Manifest, step func(name string) error) error {
 // A held file is as good as the marker, and as well locked. The markers of others are
 // void without one in the data directory that they name: so they can go last, and
 // --force never meets a directory that nothing is known of. The manifest has all its
-// content before anything is released, and its name last (§5.6). Ahead of the sync, which
+// content before anything is released, and its name last (§5.6). Without a manifest the marker keeps its
+// content under another name from step 4 to 7. Ahead of the sync, which
 // goes by paths, of the release and of the last name, each directory is where it was claimed.
 //
 // ReleaseHeld calls step with the name of each step before it takes the step, and ends with
@@ -46,7 +47,7 @@ func (t *Tree) ReleaseHeld(publish []string, held string, m output.Manifest, ste
 		{"write manifest", func() error { return t.writeManifest(m) }},
 		{"sync", t.syncInPlace},
 		{"publish archives", func() error { return t.publish(publish) }},
-		{"remove marker", func() error { return t.removeMarker(held + output.IncompleteSuffix) }},
+		{"remove marker", func() error { return t.removeMarker(held+output.IncompleteSuffix, m == nil) }},
 		{"release control file", func() error { return t.releaseControlFile(held) }},
 		{"remove other markers", t.removeOtherMarkers},
 		{"name manifest", func() error { return t.nameManifest(m) }},
@@ -99,8 +100,10 @@ func (t *Tree) publish(names []string) error {
 }
 
 // removeMarker removes the marker of the data directory. It hands its lock over to the
-// file that is held.
-func (t *Tree) removeMarker(held string) error {
+// file that is held. With keepText what the marker says stays under a name that makes it none, until
+// the last step: where there will be no manifest, nothing else tells a file of the backup from
+// somebody's.
+func (t *Tree) removeMarker(held string, keepText bool) error {
 	file, err := t.main.root.OpenFile(held, os.O_RDWR, 0)
 	if err != nil {
 		return fmt.Errorf("could not open file %q: %w", held, output.Cause(err))
@@ -108,6 +111,9 @@ func (t *Tree) removeMarker(held string) error {
 	_ = flock(file) // see createMarker
 	t.main.unlock()
 	t.main.marker = file
+	if keepText {
+		return t.Rename(output.MarkerFile, formerMarker, !t.NoSync)
+	}
 	return t.main.removeMarker(!t.NoSync)
 }
 
@@ -143,8 +149,11 @@ func (p *claimed) removeMarker(sync bool) error {
 
 func (t *Tree) nameManifest(m output.Manifest) error {
 	// Once more: a directory that was moved meanwhile must not hold what looks finished.
-	if err := t.checkInPlace(); err != nil || m == nil {
+	if err := t.checkInPlace(); err != nil {
 		return err
+	}
+	if m == nil {
+		return t.Remove(formerMarker)
 	}
 	t.Log.Verbose("renaming %s to %s", output.ManifestFileTmp, output.ManifestFile)
 	return t.Rename(output.ManifestFileTmp, output.ManifestFile, !t.NoSync)
