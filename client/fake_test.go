@@ -210,10 +210,20 @@ func (f *fake) commands(k int) []string {
 	return list
 }
 
+// emptyDirectories are those without files that PostgreSQL does not start without, those above them,
+// and that of WAL.
+var emptyDirectories = []string{
+	"pg_commit_ts", "pg_logical", "pg_logical/mappings", "pg_logical/snapshots", "pg_notify", "pg_replslot", "pg_subtrans",
+	"pg_tblspc", "pg_twophase", "pg_wal", "pg_wal/archive_status",
+}
+
 // list is the rows of the data directory: the directories that the files are in, and
 // the files.
 func (f *fake) list() []protocol.File {
-	directories := map[string]bool{"pg_wal": true, "pg_wal/archive_status": true, "pg_tblspc": true}
+	directories := map[string]bool{}
+	for _, dir := range emptyDirectories {
+		directories[dir] = true
+	}
 	for name := range f.files {
 		for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
 			directories[dir] = true
