@@ -42,15 +42,7 @@ func listenUnix(t *testing.T, server *walsender.Server) *pgconn.Config {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	listener, err := net.Listen("unix", filepath.Join(dir, ".s.PGSQL.5433"))
 	must(t, err)
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		_ = server.Serve(listener) // always ErrServerClosed
-	}()
-	t.Cleanup(func() {
-		server.Close()
-		<-served
-	})
+	client.ServeOn(t, listener, server)
 	config, err := pgconn.ParseConfig(fmt.Sprintf("host=%s port=5433 user=postgres", dir))
 	must(t, err)
 	return config

@@ -3,7 +3,6 @@ package client
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -43,20 +42,8 @@ func checkResidues(t *testing.T, steps ...string) {
 		ConnString: source.ConnString("postgres"), PassThroughSuperuser: "postgres",
 	})
 	must(t, err)
-	server := &walsender.Server{Cluster: live, MaxWALSenders: 40} // several at a time
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		_ = server.Serve(listener) // always ErrServerClosed
-	}()
-	t.Cleanup(func() {
-		server.Close()
-		<-served
-		must(t, live.Close())
-	})
-	dsn := fmt.Sprintf("host=127.0.0.1 port=%d user=u sslmode=disable", listener.Addr().(*net.TCPAddr).Port)
+	t.Cleanup(func() { must(t, live.Close()) })
+	dsn := serveDSN(t, &walsender.Server{Cluster: live, MaxWALSenders: 40}) // several at a time
 
 	location := filepath.Join(p.TempDir(t), "space")
 	must(t, os.Mkdir(location, 0o700))

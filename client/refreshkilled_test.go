@@ -1,8 +1,6 @@
 package client
 
 import (
-	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,20 +28,8 @@ func serveSampleOf(t *testing.T, sample walsendertest.Sample) (source, dsn strin
 	must(t, sample.Write(source))
 	cluster, err := datadir.Open(source, datadir.Options{})
 	must(t, err)
-	server := &walsender.Server{Cluster: cluster, MaxWALSenders: 100}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		_ = server.Serve(listener) // always ErrServerClosed
-	}()
-	t.Cleanup(func() {
-		server.Close()
-		<-served
-		must(t, cluster.Close())
-	})
-	return source, fmt.Sprintf("host=127.0.0.1 port=%d user=u sslmode=disable", listener.Addr().(*net.TCPAddr).Port)
+	t.Cleanup(func() { must(t, cluster.Close()) })
+	return source, serveDSN(t, &walsender.Server{Cluster: cluster, MaxWALSenders: 100})
 }
 
 // isFinished reports whether a directory passes for a finished backup: it has what PostgreSQL

@@ -41,18 +41,7 @@ func serve(t *testing.T, dir string, server *walsender.Server) *pgconn.Config {
 // listen runs the server until the test ends, and says how to get there.
 func listen(t *testing.T, server *walsender.Server) *pgconn.Config {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		_ = server.Serve(listener) // always ErrServerClosed
-	}()
-	t.Cleanup(func() {
-		server.Close()
-		<-served
-	})
-	return connConfig(t, listener.Addr())
+	return connConfig(t, client.ServeTCP(t, server))
 }
 
 func connConfig(t *testing.T, address net.Addr) *pgconn.Config {
