@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/pgparallel/pgparallel/walsender/conformance"
+	"github.com/pgparallel/pgparallel/walsender/walsendertest"
 )
 
 var update = flag.Bool("update", false, "write the goldens anew")
@@ -64,5 +65,32 @@ func allPass(t *testing.T, report conformance.Report, excused ...string) {
 		if result.Verdict != conformance.Pass {
 			t.Errorf("%s: %s\nexpected: %s\nhappened: %s\n%s%s", result.ID, result.Verdict, result.Expected, result.Happened, result.Output, result.Diff)
 		}
+	}
+}
+
+// checked is the report about a test server, which is asked as the options say but for where it
+// is, unless they say that, too.
+func checked(t *testing.T, server *walsendertest.Server, o conformance.ServerOptions) conformance.Report {
+	t.Helper()
+	if o.Config == nil {
+		config, err := server.ConnConfig()
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Config = config
+	}
+	report, err := conformance.CheckServer(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+// failsCase has a test server fail a case.
+func failsCase(t *testing.T, server *walsendertest.Server, id string) {
+	t.Helper()
+	result := checked(t, server, conformance.ServerOptions{Select: []string{id}}).Results[0]
+	if result.Verdict != conformance.Fail {
+		t.Errorf("%s: %s %s", result.ID, result.Verdict, result.Happened)
 	}
 }

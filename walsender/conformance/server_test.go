@@ -120,17 +120,7 @@ func TestCheckServer_Bites(t *testing.T) {
 	} {
 		t.Run(test.fault.String(), func(t *testing.T) {
 			server := walsendertest.NewServer(t, walsendertest.RunningPrimary(), test.fault)
-			config, err := server.ConnConfig()
-			if err != nil {
-				t.Fatal(err)
-			}
-			report, err := conformance.CheckServer(t.Context(), conformance.ServerOptions{Config: config, Select: []string{test.fails}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if result := report.Results[0]; result.Verdict != conformance.Fail {
-				t.Errorf("%s: %s %s", result.ID, result.Verdict, result.Happened)
-			}
+			failsCase(t, server, test.fails)
 		})
 	}
 }
@@ -166,19 +156,11 @@ func TestCheckServer_BitesDescriptors(t *testing.T) {
 			server := &walsendertest.Server{Cluster: cluster, Unix: true, Faults: []walsendertest.Fault{test.fault}, AllowUnused: test.fails == ""}
 			server.StartTest(t)
 			defer server.Close()
-			config, err := server.ConnConfig()
-			if err != nil {
-				t.Fatal(err)
-			}
-			o := conformance.ServerOptions{Config: config, Select: []string{test.fails}}
+			selected := []string{test.fails}
 			if test.fails == "" { // the others pass
-				o.Select = []string{"S-DESCRIPTOR/003", "S-DESCRIPTOR/004", "S-DESCRIPTOR/005", "S-DESCRIPTOR/006"}
+				selected = []string{"S-DESCRIPTOR/003", "S-DESCRIPTOR/004", "S-DESCRIPTOR/005", "S-DESCRIPTOR/006"}
 			}
-			report, err := conformance.CheckServer(t.Context(), o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, result := range report.Results {
+			for _, result := range checked(t, server, conformance.ServerOptions{Select: selected}).Results {
 				if fails := result.Verdict == conformance.Fail; fails != (test.fails != "") {
 					t.Errorf("%s: %s %s", result.ID, result.Verdict, result.Happened)
 				}
@@ -229,14 +211,7 @@ func TestCheckServer_BitesBytes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := &walsendertest.Server{Cluster: wrongBytes{walsendertest.RunningPrimary(), test.change}}
 			server.StartTest(t)
-			config, err := server.ConnConfig()
-			if err != nil {
-				t.Fatal(err)
-			}
-			report, err := conformance.CheckServer(t.Context(), conformance.ServerOptions{Config: config, Select: []string{"S-FILE/*", "S-WAL/*"}})
-			if err != nil {
-				t.Fatal(err)
-			}
+			report := checked(t, server, conformance.ServerOptions{Select: []string{"S-FILE/*", "S-WAL/*"}})
 			var failed []string
 			for _, result := range report.Results {
 				if result.Verdict == conformance.Fail {
@@ -265,7 +240,8 @@ func (c *slowConn) Write(p []byte) (int, error) {
 
 // TestCheckServer_SlowWrites has a busy machine not lose the answers of a server.
 func TestCheckServer_SlowWrites(t *testing.T) {
-	config, err := walsendertest.NewServer(t, nil).ConnConfig()
+	server := walsendertest.NewServer(t, nil)
+	config, err := server.ConnConfig()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,9 +250,5 @@ func TestCheckServer_SlowWrites(t *testing.T) {
 		c, err := dial(ctx, network, address)
 		return &slowConn{Conn: c}, err
 	}
-	report, err := conformance.CheckServer(t.Context(), conformance.ServerOptions{Config: config, Select: []string{"S-OTHER/001"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	allPass(t, report)
+	allPass(t, checked(t, server, conformance.ServerOptions{Config: config, Select: []string{"S-OTHER/001"}}))
 }

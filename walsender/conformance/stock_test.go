@@ -161,11 +161,7 @@ func TestCheckServer_BitesStock(t *testing.T) {
 			if mistake.fails == "" {
 				o.Select = []string{"S-BASEBACKUP", "S-REPLICATION", "S-SLOT"}
 			}
-			report, err := conformance.CheckServer(t.Context(), o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, result := range report.Results {
+			for _, result := range checked(t, server, o).Results {
 				failed[result.ID] = failed[result.ID] || result.Verdict == conformance.Fail
 				if (result.Verdict == conformance.Fail) != (mistake.fails != "") {
 					t.Errorf("%s: %s: %s\n%s", result.ID, result.Verdict, result.Happened, result.Diff)
@@ -196,17 +192,7 @@ func TestCheckServer_BitesFaults(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { // a keepalive is waited for
 				server := &walsendertest.Server{Cluster: stockCluster(), InMemory: true, Faults: []walsendertest.Fault{test.fault}}
 				server.StartTest(t)
-				config, err := server.ConnConfig()
-				if err != nil {
-					t.Fatal(err)
-				}
-				report, err := conformance.CheckServer(t.Context(), conformance.ServerOptions{Config: config, Select: []string{test.fails}})
-				if err != nil {
-					t.Fatal(err)
-				}
-				if result := report.Results[0]; result.Verdict != conformance.Fail {
-					t.Errorf("%s: %s %s", result.ID, result.Verdict, result.Happened)
-				}
+				failsCase(t, server, test.fails)
 			})
 		})
 	}
@@ -217,16 +203,7 @@ func TestCheckServer_BitesFaults(t *testing.T) {
 func TestCheckServer_StockLeftOut(t *testing.T) {
 	server := &walsendertest.Server{Config: walsender.Server{Commands: walsender.ParallelBackup}}
 	server.StartTest(t)
-	config, err := server.ConnConfig()
-	if err != nil {
-		t.Fatal(err)
-	}
-	report, err := conformance.CheckServer(t.Context(), conformance.ServerOptions{
-		Config: config, Strict: true, Select: []string{"S-BASEBACKUP/001", "S-REPLICATION/005", "S-SLOT/001", "S-OTHER/001"},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	report := checked(t, server, conformance.ServerOptions{Strict: true, Select: []string{"S-BASEBACKUP/001", "S-REPLICATION/005", "S-SLOT/001", "S-OTHER/001"}})
 	want := []string{
 		"S-OTHER/001 pass ",
 		`S-BASEBACKUP/001 not supported unrecognized replication command "BASE_BACKUP"`,
