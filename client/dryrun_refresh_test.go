@@ -100,3 +100,20 @@ func TestDryRun_RefreshRefused(t *testing.T) {
 		}
 	}
 }
+
+// Of what lies in the directory of a tablespace, too.
+func TestDryRun_RefreshRefusedForTablespace(t *testing.T) {
+	location := filepath.Join(t.TempDir(), "location")
+	source := writeSample(t, walsendertest.Sample{Tablespaces: []walsendertest.SampleTablespace{{OID: 16500, Location: location}}})
+	dir, _ := copyOf(t)
+	space := filepath.Join(t.TempDir(), "space")
+	o := client.Options{ConnConfig: serve(t, source, &walsender.Server{}), Dir: dir, NoSync: true, NoVerifyChecksums: true, TablespaceMap: map[string]string{location: space}}
+	_, err := client.Backup(t.Context(), o)
+	must(t, err)
+	touch(t, space, "README.important")
+	o.Refresh, o.InPlace = true, true
+	_, want := client.Backup(t.Context(), o)
+	if _, err := client.DryRun(t.Context(), o); err == nil || want == nil || err.Error() != want.Error() || !strings.Contains(err.Error(), "README.important") {
+		t.Errorf("%v, want %v", err, want)
+	}
+}

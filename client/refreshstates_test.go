@@ -126,13 +126,24 @@ func TestRefresh_5_6_KilledTwice(t *testing.T) {
 
 // A backup without a manifest, too, that is killed between any two of its last steps, is known for
 // what it is: also where it holds directories whose names only the marker has told.
+func TestRefresh_5_6_KilledWithoutManifest_Long(t *testing.T) {
+	longtest.Mark(t)
+	checkKilledWithoutManifest(t, "sync", "publish archives", "remove marker", "release control file")
+}
+
+// The step is that in which neither a marker nor pg_control is there.
 func TestRefresh_5_6_KilledWithoutManifest(t *testing.T) {
+	checkKilledWithoutManifest(t, "release control file")
+}
+
+func checkKilledWithoutManifest(t *testing.T, steps ...string) {
+	t.Helper()
 	source, dsn := serveSample(t)
 	must(t, os.Mkdir(filepath.Join(source, "notes"), 0o700))
 	must(t, os.WriteFile(filepath.Join(source, "notes/of_ours"), []byte("notes"), 0o600))
 	config, err := pgconn.ParseConfig(dsn)
 	must(t, err)
-	for _, step := range []string{"sync", "publish archives", "remove marker", "release control file"} {
+	for _, step := range steps {
 		for _, how := range []string{"refresh", "force"} {
 			t.Run(step+", "+how, func(t *testing.T) {
 				o := Options{ConnConfig: config, Dir: filepath.Join(t.TempDir(), "copy"), NoSync: true, NoVerifyChecksums: true}

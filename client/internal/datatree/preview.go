@@ -13,6 +13,11 @@ import (
 // Preview opens, for Earlier and EachRemoved, what Claim would take. It creates nothing, and leaves
 // no marker: [Refresh.Close] is all that is to be done behind it.
 func (r *Refresh) Preview() error {
+	if r.finished != nil && r.old == nil {
+		if err := r.finished.openParts(); err != nil { // what Claim would refuse
+			return err
+		}
+	}
 	main, err := peek(r.Dir)
 	if err != nil || main == nil {
 		return err
