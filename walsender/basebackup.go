@@ -11,6 +11,7 @@ import (
 	"github.com/pgparallel/pgparallel/sharedstate"
 	"github.com/pgparallel/pgparallel/walsender/internal/basebackup"
 	"github.com/pgparallel/pgparallel/walsender/internal/compression"
+	"github.com/pgparallel/pgparallel/walsender/internal/impossible"
 )
 
 // baseBackup answers BASE_BACKUP (§9.1): one command that starts a backup, sends all of it
@@ -91,7 +92,7 @@ type baseBackup struct {
 func (s *session) newBaseBackup(ctx context.Context, c grammar.BaseBackup) (*baseBackup, error) {
 	settings, err := s.cluster.Settings(ctx)
 	if err == nil {
-		err = impossible("Settings", checkSettings(settings))
+		err = impossible.Settings(settings)
 	}
 	if err != nil {
 		return nil, err
@@ -234,7 +235,7 @@ func (b *baseBackup) endPosition(ctx context.Context, stop protocol.BackupStop) 
 	}
 	system, err := b.cluster.Identify(ctx)
 	if err == nil {
-		err = impossible("Identify", checkSystem(system))
+		err = impossible.System(system)
 	}
 	if err != nil {
 		return fmt.Errorf("finding the end of the WAL: %w", err)

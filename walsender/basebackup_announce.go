@@ -9,6 +9,7 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/tarheader"
 	"github.com/pgparallel/pgparallel/protocol/wire"
+	"github.com/pgparallel/pgparallel/walsender/internal/impossible"
 )
 
 // firstSimpleRows is the first major version of PostgreSQL whose BASE_BACKUP describes its
@@ -28,7 +29,7 @@ func (b *baseBackup) announce(ctx context.Context) error {
 	}
 	all, err := b.cluster.Tablespaces(ctx, false)
 	if err == nil {
-		err = impossible("Tablespaces", checkTablespaces(all))
+		err = impossible.Tablespaces(all)
 	}
 	if err != nil {
 		return err
@@ -137,7 +138,7 @@ func (b *baseBackup) listingSize(ctx context.Context, tablespace string) (int64,
 		if ctx.Err() != nil {
 			return 0, context.Cause(ctx)
 		}
-		if err := impossible("Files", checkFile(f)); err != nil {
+		if err := impossible.File("Files", f); err != nil {
 			return 0, err
 		}
 		if f.Path == controlFile {

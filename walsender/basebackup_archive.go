@@ -11,6 +11,7 @@ import (
 	"github.com/pgparallel/pgparallel/sharedstate"
 	"github.com/pgparallel/pgparallel/walsender/internal/basebackup"
 	"github.com/pgparallel/pgparallel/walsender/internal/compression"
+	"github.com/pgparallel/pgparallel/walsender/internal/impossible"
 )
 
 // controlFile is what comes after every other file (§4.8).
@@ -98,7 +99,7 @@ func (b *baseBackup) sendListing(ctx context.Context, a *basebackup.Archive, tab
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if err := impossible("Files", checkFile(f)); err != nil {
+		if err := impossible.File("Files", f); err != nil {
 			return err
 		}
 		if err := b.sendMember(ctx, a, f); err != nil {
@@ -111,7 +112,7 @@ func (b *baseBackup) sendListing(ctx context.Context, a *basebackup.Archive, tab
 // sendMember sends a row of the listing.
 func (b *baseBackup) sendMember(ctx context.Context, a *basebackup.Archive, f protocol.File) error {
 	if err := protocol.CheckPath(f.Path); err != nil {
-		return impossible("Files", err)
+		return impossible.Error("Files", err)
 	}
 	h := b.memberHeader(a, f)
 	switch f.Type {

@@ -8,6 +8,7 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/manifest"
 	"github.com/pgparallel/pgparallel/walsender/internal/basebackup"
+	"github.com/pgparallel/pgparallel/walsender/internal/impossible"
 )
 
 // sendWAL sends the segments that the backup needs, and every history file. Each has the
@@ -19,7 +20,10 @@ func (b *baseBackup) sendWAL(ctx context.Context, a *basebackup.Archive, stop pr
 	}
 	for f, err := range lister.WALFiles(ctx, stop.StartPtr, stop.StopPtr) {
 		if err == nil {
-			err = impossible("WALFiles", checkWALFile(f))
+			err = impossible.Error("WALFiles", protocol.CheckPath(f.Path))
+		}
+		if err == nil {
+			err = impossible.File("WALFiles", f)
 		}
 		if err != nil {
 			return err
@@ -33,14 +37,6 @@ func (b *baseBackup) sendWAL(ctx context.Context, a *basebackup.Archive, stop pr
 		}
 	}
 	return nil
-}
-
-// checkWALFile checks a row of the list of WAL.
-func checkWALFile(f protocol.File) error {
-	if err := protocol.CheckPath(f.Path); err != nil {
-		return err
-	}
-	return checkFile(f)
 }
 
 // sendWALFile sends a segment, or a history file, which the manifest has.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/wire"
+	"github.com/pgparallel/pgparallel/walsender/internal/impossible"
 )
 
 // unavailableOr is refusal, or 57P03 where the cluster takes no sessions now: a probe such as
@@ -34,7 +35,7 @@ func (s *session) greet(ctx context.Context, m wire.StartupMessage, warning *pro
 		settings, err = s.cluster.Settings(ctx)
 	}
 	if err == nil {
-		err = impossible("Settings", checkSettings(settings))
+		err = impossible.Settings(settings)
 	}
 	if err = answerable(ctx, err); err != nil {
 		if _, told := errors.AsType[*protocol.Error](err); !told {

@@ -4,20 +4,21 @@ import (
 	"context"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/internal/impossible"
 )
 
 // identifySystem answers IDENTIFY_SYSTEM (§4.9).
 func (s *session) identifySystem(ctx context.Context) error {
 	system, err := s.cluster.Identify(ctx)
 	if err == nil {
-		err = impossible("Identify", checkSystem(system))
+		err = impossible.System(system)
 	}
 	if err != nil {
 		return err
 	}
 	settings, err := s.cluster.Settings(ctx)
 	if err == nil {
-		err = impossible("Settings", checkSettings(settings))
+		err = impossible.Settings(settings)
 	}
 	if err != nil {
 		return err

@@ -5,13 +5,14 @@ import (
 
 	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/internal/impossible"
 )
 
 // listTablespaces answers LIST_TABLESPACES (§4.4).
 func (s *session) listTablespaces(ctx context.Context, c grammar.ListTablespaces) error {
 	tablespaces, err := s.cluster.Tablespaces(ctx, c.Progress)
 	if err == nil {
-		err = impossible("Tablespaces", checkTablespaces(tablespaces))
+		err = impossible.Tablespaces(tablespaces)
 	}
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/wire"
+	"github.com/pgparallel/pgparallel/walsender/internal/impossible"
 )
 
 // result answers with a result set of the rows.
@@ -57,7 +58,7 @@ func (s *session) files(ctx context.Context, tag, method string, checksums bool,
 		if err := describe(); err != nil {
 			return bytes, err
 		}
-		if err := impossible(method, checkFile(file)); err != nil {
+		if err := impossible.File(method, file); err != nil {
 			return bytes, err
 		}
 		if err := s.out.sendFileRow(file, checksums); err != nil {

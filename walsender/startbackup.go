@@ -6,6 +6,7 @@ import (
 	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/sharedstate"
+	"github.com/pgparallel/pgparallel/walsender/internal/impossible"
 	"github.com/pgparallel/pgparallel/walsender/internal/peer"
 )
 
@@ -60,7 +61,7 @@ func (s *session) enterBackupMode(ctx context.Context, b *sharedstate.Backup, c 
 		return start, err
 	}
 	s.member.watch(led)
-	if err := impossible("StartBackup", checkStart(start)); err != nil {
+	if err := impossible.Start(start); err != nil {
 		return start, err
 	}
 	inRecovery, err := s.cluster.InRecovery(ctx)

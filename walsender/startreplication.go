@@ -8,6 +8,7 @@ import (
 
 	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/walsender/internal/impossible"
 	"github.com/pgparallel/pgparallel/walsender/internal/slots"
 	"github.com/pgparallel/pgparallel/walsender/internal/walreader"
 	"github.com/pgparallel/pgparallel/walsender/internal/walstream"
@@ -75,7 +76,7 @@ func (s *session) replicationSettings(ctx context.Context) (protocol.Settings, e
 	}
 	settings, err := s.cluster.Settings(ctx)
 	if err == nil {
-		err = impossible("Settings", checkSettings(settings))
+		err = impossible.Settings(settings)
 	}
 	return settings, err
 }

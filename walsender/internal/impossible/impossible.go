@@ -1,4 +1,6 @@
-package walsender
+// Package impossible checks what the methods of a Cluster return for what no cluster has: it is
+// found in the server, by the method's name, and not by a client that can only wonder.
+package impossible
 
 import (
 	"errors"
@@ -7,17 +9,18 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// impossible is an error about what a method of a [Cluster] has returned and no cluster
-// has: it is found here, by the method's name, and not by a client that can only wonder.
-func impossible(method string, err error) error {
+// Error is err as one about what the method has returned; nil for nil.
+func Error(method string, err error) error {
 	if err == nil {
 		return nil
 	}
 	return fmt.Errorf("the Cluster's method %s has returned what no cluster has: %w", method, err)
 }
 
-// checkFile checks a row of a listing, but for its path: that is for the client to
-// distrust (§5.9), and tests of clients serve hostile ones.
+// File checks a row of a listing that the method has returned, but for its path: that is for
+// the client to distrust (§5.9), and tests of clients serve hostile ones.
+func File(method string, f protocol.File) error { return Error(method, checkFile(f)) }
+
 func checkFile(f protocol.File) error {
 	switch {
 	case f.Type != protocol.TypeFile && f.Type != protocol.TypeDirectory && f.Type != protocol.TypeLink:
@@ -28,7 +31,11 @@ func checkFile(f protocol.File) error {
 	return nil
 }
 
-// checkTablespaces checks the rows of LIST_TABLESPACES, the data directory last (§4.4).
+// Tablespaces checks the rows of LIST_TABLESPACES, the data directory last (§4.4).
+func Tablespaces(list []protocol.Tablespace) error {
+	return Error("Tablespaces", checkTablespaces(list))
+}
+
 func checkTablespaces(list []protocol.Tablespace) error {
 	if len(list) == 0 || list[len(list)-1].OID != 0 {
 		return errors.New("a list that does not end with the data directory")
@@ -52,7 +59,9 @@ func checkTablespaces(list []protocol.Tablespace) error {
 	return nil
 }
 
-// checkSystem checks the answer to IDENTIFY_SYSTEM.
+// System checks the answer to IDENTIFY_SYSTEM.
+func System(s protocol.System) error { return Error("Identify", checkSystem(s)) }
+
 func checkSystem(s protocol.System) error {
 	if s.Timeline == 0 {
 		return errors.New("timeline 0")
@@ -60,7 +69,9 @@ func checkSystem(s protocol.System) error {
 	return nil
 }
 
-// checkStart checks where a backup starts.
+// Start checks where a backup starts.
+func Start(p protocol.StartPoint) error { return Error("StartBackup", checkStart(p)) }
+
 func checkStart(p protocol.StartPoint) error {
 	if p.Timeline == 0 || p.StartPtr == 0 {
 		return fmt.Errorf("start point %v on timeline %d", p.StartPtr, p.Timeline)
@@ -68,7 +79,9 @@ func checkStart(p protocol.StartPoint) error {
 	return nil
 }
 
-// checkSettings checks what becomes parameters and answers to SHOW.
+// Settings checks what becomes parameters and answers to SHOW.
+func Settings(s protocol.Settings) error { return Error("Settings", checkSettings(s)) }
+
 func checkSettings(s protocol.Settings) error {
 	size, _ := s.Show("wal_segment_size")
 	if _, err := protocol.ParseWALSegmentSize(size); err != nil {
