@@ -28,6 +28,9 @@ type foreignExcuses struct {
 
 // file judges what SEND_FILE of f came to: as listed, excused for now, or the error.
 func (e *excuses) file(f *output.File, listed int64, refused *protocol.Error) error {
+	if refused == nil && f.Size == listed {
+		return nil
+	}
 	kind := protocol.KindOfPath(f.Path)
 	if refused != nil || f.Size < listed {
 		e.lacks(f.Path)
@@ -41,7 +44,7 @@ func (e *excuses) file(f *output.File, listed int64, refused *protocol.Error) er
 		e.mu.Lock()
 		e.vanished++
 		e.mu.Unlock()
-	case f.Size != listed:
+	default:
 		e.add(kind, changed(f.Path, f.Size, listed))
 	}
 	return nil

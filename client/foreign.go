@@ -15,7 +15,7 @@ func (b *backup) warnOfForeign() {
 	found, size := 0, int64(0)
 	for i := range int32(b.listing.Files.Len()) {
 		f := b.listing.Files.At(i)
-		if protocol.KindOfPath(f.Path) != protocol.PathForeign || f.Size < largeForeign {
+		if f.Size < largeForeign || protocol.KindOfPath(f.Path) != protocol.PathForeign {
 			continue
 		}
 		found++

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"crypto/sha512"
 	"errors"
 	"fmt"
 	"hash"
@@ -14,8 +15,9 @@ import (
 // receiver writes the files that a connection delivers. One goroutine uses it.
 type receiver struct {
 	sink     output.Sink
-	sum      hash.Hash // nil: no checksums are wanted
-	progress *progress // nil: the files do not count
+	sum      hash.Hash         // nil: no checksums are wanted
+	digest   [sha512.Size]byte // where sum puts its digest
+	progress *progress         // nil: the files do not count
 
 	// For files that are copied by their descriptor.
 	pages    bool            // whether those of relations have checksums that are to be verified
@@ -88,7 +90,7 @@ func (in *incoming) end(err error) error {
 	}
 	f.Size = in.size
 	if r.sum != nil {
-		f.Checksum = string(r.sum.Sum(nil))
+		f.Checksum = string(r.sum.Sum(r.digest[:0]))
 	}
 	return nil
 }

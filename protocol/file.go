@@ -3,6 +3,7 @@ package protocol
 import (
 	"encoding/hex"
 	"math"
+	"strconv"
 	"time"
 )
 
@@ -76,6 +77,9 @@ func (f File) ChecksumRow() Row {
 // form is an error that names its column, a path against [CheckPath] one too. A time
 // that no file can have becomes the nearest.
 func DecodeFile(row Row) (File, error) {
+	if f, ok := decodeFile(row); ok {
+		return f, CheckPath(f.Path)
+	}
 	r := readRow("LIST_FILES", row, FileColumns())
 	f := File{Path: r.text()}
 	if kind := r.text(); kind == "f" || kind == "d" || kind == "l" {
@@ -89,6 +93,22 @@ func DecodeFile(row Row) (File, error) {
 		return f, r.err
 	}
 	return f, CheckPath(f.Path)
+}
+
+// decodeFile is [DecodeFile] for a row as it should be, of which there are as many as files:
+// nothing but the path is allocated. Of any other row it reports false and says nothing.
+func decodeFile(row Row) (File, bool) {
+	if len(row) < 4 || row[0] == nil || len(row[1]) != 1 {
+		return File{}, false
+	}
+	kind := FileType(row[1][0])
+	size, sizeErr := strconv.ParseInt(string(row[2]), 10, 64)
+	modTime, timeErr := strconv.ParseInt(string(row[3]), 10, 64)
+	known := kind == TypeFile || kind == TypeDirectory || kind == TypeLink
+	if !known || sizeErr != nil || size < 0 || timeErr != nil {
+		return File{}, false
+	}
+	return File{Path: string(row[0]), Type: kind, Size: size, ModTime: FileTime(time.Unix(modTime, 0))}, true
 }
 
 // DecodeFileChecksum decodes a row of LIST_FILES CHECKSUM (§8.3), as [DecodeFile] does. The

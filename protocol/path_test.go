@@ -1,6 +1,7 @@
 package protocol_test
 
 import (
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -32,9 +33,12 @@ func TestCheckPath_4_6(t *testing.T) {
 func FuzzCheckPath(f *testing.F) {
 	f.Add("base/1/1259")
 	f.Add("a/../b")
+	f.Add("a/..b/.c/...")
+	f.Add("a//b/")
 	f.Fuzz(func(t *testing.T, name string) {
-		if protocol.CheckPath(name) == nil && (!filepath.IsLocal(name) || strings.Contains(name, "\x00")) {
-			t.Errorf("CheckPath accepts %q", name)
+		isPath := filepath.IsLocal(name) && path.Clean(name) == name && name != "." && !strings.Contains(name, "\x00")
+		if accepted := protocol.CheckPath(name) == nil; accepted != isPath {
+			t.Errorf("CheckPath accepts %q: %v", name, accepted)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"math"
 	"strconv"
 	"strings"
 )
@@ -57,13 +58,28 @@ func IsTemporaryRelation(name string) bool {
 // ParseOID reads a number from 1 to 2^32-1 in its only decimal form, as the names of
 // databases, tablespaces and relations have it.
 func ParseOID(s string) (uint32, bool) {
-	if !isDigits(s) || s[0] == '0' {
+	const longest = len("4294967295")
+	if s == "" || len(s) > longest || s[0] == '0' {
 		return 0, false
 	}
-	n, err := strconv.ParseUint(s, 10, 32)
-	return uint32(n), err == nil
+	n := uint64(0)
+	for i := range len(s) {
+		digit := s[i] - '0'
+		if digit > 9 {
+			return 0, false
+		}
+		n = 10*n + uint64(digit)
+	}
+	return uint32(n), n <= math.MaxUint32
 }
 
 func isFork(s string) bool { return s == "fsm" || s == "vm" || s == "init" }
 
-func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+func isDigits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}

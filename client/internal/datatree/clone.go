@@ -12,22 +12,23 @@ import (
 // write to the other file is in it half. What the clone has beyond size is cut off: the other
 // file may have grown.
 func (e *dirEntry) Clone(from *os.File, size int64) (*os.File, error) {
-	if cloneFile(e.out, from) != nil {
+	to := e.out.asFile(e.name)
+	if cloneFile(to, from) != nil {
 		// Whatever the reason, a copy needs none of it; but a part may be there.
-		if err := e.out.Truncate(0); err != nil {
+		if err := to.Truncate(0); err != nil {
 			return nil, fmt.Errorf("could not truncate file %q: %w", e.name, output.Cause(err))
 		}
 		return nil, errors.ErrUnsupported
 	}
-	info, err := e.out.Stat()
+	info, err := to.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("could not stat file %q: %w", e.name, output.Cause(err))
 	}
 	if info.Size() > size {
-		if err := e.out.Truncate(size); err != nil {
+		if err := to.Truncate(size); err != nil {
 			return nil, fmt.Errorf("could not truncate file %q: %w", e.name, output.Cause(err))
 		}
 	}
-	readDirectly(e.out)
-	return e.out, nil
+	readDirectly(to)
+	return to, nil
 }

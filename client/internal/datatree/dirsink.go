@@ -2,7 +2,6 @@ package datatree
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -12,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/pgparallel/pgparallel/client/internal/output"
-	"github.com/pgparallel/pgparallel/protocol"
 )
 
 // dirSink creates files in directories that it keeps open, which takes a sixth of the time
@@ -25,8 +23,27 @@ import (
 // small file.
 type dirSink struct {
 	tree *Tree
-	open map[string]*os.File // by path; "" for the data directory
+	open map[string]*openDirectory // by path; "" for the data directory
+	last *openDirectory            // where the latest file is; nil: none
 }
+
+// openDirectory is a directory that is kept open.
+type openDirectory struct {
+	path string
+	file *os.File
+	fd   int
+	mode modeThere
+}
+
+// modeThere is which mode files get that are created in a directory. It is the same for all: the
+// umask and the directory's default ACL take away what they take.
+type modeThere int
+
+const (
+	modeUnknown modeThere = iota // none was created yet
+	modeKept                     // the one that was asked for
+	modeCut                      // another one: it has to be set
+)
 
 // Create creates a file, which must not exist. WAL gets no holes: the server writes into its
 // segments, and a full disk would stop it.
@@ -35,12 +52,32 @@ func (d *dirSink) Create(f *output.File, path string) (output.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := createIn(dir, name, path, d.tree.fileMode)
+	out, err := createIn(dir.fd, name, d.tree.fileMode)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("could not create file %q: %w", path, err)
 	}
-	solid := protocol.KindOfPath(f.Path) == protocol.PathWAL
-	return &dirEntry{sink: d, name: path, out: out, solid: solid}, nil
+	if err := dir.setMode(&out, d.tree.fileMode); err != nil {
+		out.close()
+		return nil, fmt.Errorf("could not change permissions of file %q: %w", path, err)
+	}
+	return &dirEntry{sink: d, name: path, out: out, solid: output.IsWAL(f.Path)}, nil
+}
+
+// setMode gives a file that was just created in the directory its mode, whatever the umask.
+func (d *openDirectory) setMode(f *newFile, mode fs.FileMode) error {
+	if d.mode == modeUnknown {
+		now, err := f.permissions()
+		if err != nil {
+			return err
+		}
+		if d.mode = modeCut; now == mode.Perm() {
+			d.mode = modeKept
+		}
+	}
+	if d.mode == modeKept {
+		return nil
+	}
+	return f.chmod(mode)
 }
 
 // Flush has nothing to do: files are written as they arrive.
@@ -51,44 +88,27 @@ func (d *dirSink) Meanwhile(func()) {}
 
 func (d *dirSink) HasWaited() bool { return false }
 
-// createIn creates the file name in an open directory; path is for the messages.
-func createIn(dir *os.File, name, path string, mode fs.FileMode) (*os.File, error) {
-	fd, err := -1, error(unix.EINTR)
-	for errors.Is(err, unix.EINTR) {
-		fd, err = unix.Openat(int(dir.Fd()), name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, uint32(mode.Perm()))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("could not create file %q: %w", path, err)
-	}
-	file := os.NewFile(uintptr(fd), path)
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err == nil && uint32(st.Mode)&0o777 == uint32(mode.Perm()) {
-		return file, nil
-	}
-	if err := setFileMode(file, mode); err != nil {
-		file.Close()
-		return nil, fmt.Errorf("could not change permissions of file %q: %w", path, output.Cause(err))
-	}
-	return file, nil
-}
-
 // remove removes a file.
 func (d *dirSink) remove(path string) error {
 	dir, name, err := d.find(path)
 	if err != nil {
 		return err
 	}
-	if err := unix.Unlinkat(int(dir.Fd()), name, 0); err != nil {
+	if err := unix.Unlinkat(dir.fd, name, 0); err != nil {
 		return fmt.Errorf("could not remove file %q: %w", path, err)
 	}
 	return nil
 }
 
 // find opens the directory of a path, and returns the name of the file in it.
-func (d *dirSink) find(path string) (*os.File, string, error) {
+func (d *dirSink) find(path string) (*openDirectory, string, error) {
 	slash := strings.LastIndexByte(path, '/')
 	parent, name := path[:max(slash, 0)], path[slash+1:]
+	if d.last != nil && d.last.path == parent {
+		return d.last, name, nil
+	}
 	if dir := d.open[parent]; dir != nil {
+		d.last = dir
 		return dir, name, nil
 	}
 	// A tablespace is reached by its own path: its link leads out of the root.
@@ -97,7 +117,7 @@ func (d *dirSink) find(path string) (*os.File, string, error) {
 	if last := strings.LastIndexByte(rest, '/'); last >= 0 {
 		within = rest[:last]
 	}
-	dir, err := root.OpenFile(within, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	file, err := root.OpenFile(within, os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return nil, "", fmt.Errorf("could not open directory %q: %w", parent, output.Cause(err))
 	}
@@ -105,18 +125,20 @@ func (d *dirSink) find(path string) (*os.File, string, error) {
 		d.Close()
 	}
 	if d.open == nil {
-		d.open = make(map[string]*os.File)
+		d.open = make(map[string]*openDirectory)
 	}
-	d.open[parent] = dir
-	return dir, name, nil
+	d.last = &openDirectory{path: parent, file: file, fd: int(file.Fd())}
+	d.open[parent] = d.last
+	return d.last, name, nil
 }
 
 // Close closes all directories, which are opened again where they are needed.
 func (d *dirSink) Close() {
 	for path, dir := range d.open {
-		dir.Close()
+		dir.file.Close()
 		delete(d.open, path)
 	}
+	d.last = nil
 }
 
 // holeSize is how many zeros in a row make a hole of a file: nothing is written then, and
@@ -131,7 +153,7 @@ var zeros [holeSize]byte
 type dirEntry struct {
 	sink  *dirSink
 	name  string
-	out   *os.File
+	out   newFile
 	solid bool  // without holes
 	size  int64 // with the hole
 	hole  int64 // zeros at the end that were not written
@@ -147,7 +169,7 @@ func (e *dirEntry) Add(data []byte) ([]byte, error) {
 		} else {
 			n = e.leading(rest, false)
 			if err := e.writeBehindHole(rest[:n]); err != nil {
-				return nil, fmt.Errorf("could not write to file %q: %w", e.name, output.Cause(err))
+				return nil, fmt.Errorf("could not write to file %q: %w", e.name, err)
 			}
 		}
 		e.size += int64(n)
@@ -177,13 +199,12 @@ func (e *dirEntry) leading(data []byte, hole bool) int {
 
 func (e *dirEntry) writeBehindHole(data []byte) error {
 	if e.hole > 0 {
-		if _, err := e.out.Seek(e.hole, io.SeekCurrent); err != nil {
+		if err := e.out.skip(e.hole); err != nil {
 			return err
 		}
 		e.hole = 0
 	}
-	_, err := e.out.Write(data)
-	return err
+	return e.out.write(data)
 }
 
 // AddAt writes data where it belongs. Zeros leave a hole.
@@ -192,8 +213,8 @@ func (e *dirEntry) AddAt(data []byte, offset int64) error {
 		n := e.leading(data, true)
 		if n == 0 {
 			n = e.leading(data, false)
-			if _, err := e.out.WriteAt(data[:n], offset); err != nil {
-				return fmt.Errorf("could not write to file %q: %w", e.name, output.Cause(err))
+			if err := e.out.writeAt(data[:n], offset); err != nil {
+				return fmt.Errorf("could not write to file %q: %w", e.name, err)
 			}
 		}
 		data, offset = data[n:], offset+int64(n)
@@ -206,18 +227,18 @@ func (e *dirEntry) Fill(size int64) { e.size, e.filled = size, true }
 
 func (e *dirEntry) Finish(io.Writer) error {
 	if e.hole > 0 || e.filled {
-		if err := e.out.Truncate(e.size); err != nil {
-			return fmt.Errorf("could not extend file %q: %w", e.name, output.Cause(err))
+		if err := e.out.truncate(e.size); err != nil {
+			return fmt.Errorf("could not extend file %q: %w", e.name, err)
 		}
 	}
-	if err := e.out.Close(); err != nil {
-		return fmt.Errorf("could not close file %q: %w", e.name, output.Cause(err))
+	if err := e.out.close(); err != nil {
+		return fmt.Errorf("could not close file %q: %w", e.name, err)
 	}
 	return nil
 }
 
 func (e *dirEntry) Discard() error {
-	e.out.Close() // what it says about the content is of no interest any more
+	e.out.close() // what it says about the content is of no interest any more
 	return e.sink.remove(e.name)
 }
 

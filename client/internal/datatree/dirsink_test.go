@@ -87,7 +87,7 @@ func BenchmarkDirSink(b *testing.B) {
 					if err := os.Truncate(name, 0); err != nil {
 						b.Fatal(err)
 					}
-					e.(*dirEntry).out.Seek(0, io.SeekStart)
+					e.(*dirEntry).out.asFile(name).Seek(0, io.SeekStart)
 				}
 			}
 		})

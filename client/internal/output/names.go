@@ -31,6 +31,9 @@ const (
 	MarkerFile = protocol.IncompleteMarker
 )
 
+// IsWAL reports whether a path is one of a file in pg_wal ([protocol.PathWAL]).
+func IsWAL(path string) bool { return strings.HasPrefix(path, WALFolder+"/") }
+
 // OnNewLine is lines as they are to be appended to a file with a content: what an editor, or
 // somebody's script, wrote last may lack the end of its line.
 func OnNewLine(content, lines []byte) []byte {
