@@ -44,6 +44,17 @@ func (o *output) send(m pgproto3.BackendMessage) error {
 	return o.gather(buf)
 }
 
+// The messages around each file, as pgproto3 encodes them.
+const (
+	copyOutResponse  = "H\x00\x00\x00\x07\x00\x00\x00" // format 0, no columns
+	copyDone         = "c\x00\x00\x00\x04"
+	sendFileComplete = "C\x00\x00\x00\x0eSEND_FILE\x00" // CommandComplete
+	readyForQuery    = "Z\x00\x00\x00\x05I"
+)
+
+// sendEncoded appends messages that are encoded, as send does.
+func (o *output) sendEncoded(messages string) error { return o.gather(append(o.buf, messages...)) }
+
 // sendFileRow appends a row of a listing, as send does.
 func (o *output) sendFileRow(f protocol.File, checksums bool) error {
 	if checksums {

@@ -18,7 +18,7 @@ import (
 // for this server. The commands of a parallel backup are for this server, however wrongly
 // the client has written them.
 func (s *session) passedText(text string, command grammar.Command, err error) (string, bool) {
-	if _, ok := s.server.Cluster.(PassThrough); !ok || !s.grant.PassThrough {
+	if _, ok := s.server.Cluster.(PassThrough); !ok || !s.grant.PassThrough || isOneOfMany(command) {
 		return "", false
 	}
 	syntax, wrong := errors.AsType[*protocol.Error](err)

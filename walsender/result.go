@@ -92,7 +92,7 @@ func (s *session) ready() error {
 	if _, err := s.tellRate(); err != nil {
 		return err
 	}
-	if err := s.out.send(&pgproto3.ReadyForQuery{TxStatus: 'I'}); err != nil {
+	if err := s.out.sendEncoded(readyForQuery); err != nil {
 		return err
 	}
 	if s.in.Pending() {

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgproto3"
-
 	"github.com/pgparallel/pgparallel/grammar"
 	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/protocol/manifest"
@@ -95,7 +93,7 @@ func (s *session) sendCopy(ctx context.Context, c grammar.SendFile, t *transfer)
 	if d, ok := s.descriptorOf(c, t); ok {
 		return s.sendDescriptor(ctx, t, d)
 	}
-	if err := s.out.send(&pgproto3.CopyOutResponse{}); err != nil {
+	if err := s.out.sendEncoded(copyOutResponse); err != nil {
 		return err
 	}
 	if t.backup != nil && !t.wal && !c.IsRange() {
@@ -108,10 +106,7 @@ func (s *session) sendCopy(ctx context.Context, c grammar.SendFile, t *transfer)
 	if err != nil {
 		return err
 	}
-	if err := s.out.send(&pgproto3.CopyDone{}); err != nil {
-		return err
-	}
-	return s.complete("SEND_FILE")
+	return s.out.sendEncoded(copyDone + sendFileComplete)
 }
 
 // sendContent sends the file's bytes. The buffer is a whole number of pages, so that the
@@ -205,16 +200,19 @@ func (s *session) checkPiece(ctx context.Context, t *transfer) error {
 			return err
 		}
 	}
-	if time.Since(t.checked) < recoveryInterval {
+	if t.isExempt() || time.Since(t.checked) < recoveryInterval {
 		return nil
 	}
 	return s.checkRecovery(ctx, t)
 }
 
+// isExempt reports whether the standby check has nothing to find.
+func (t *transfer) isExempt() bool { return t.wal || !t.backup.InRecovery }
+
 // checkRecovery is the standby check: a backup that began on a standby ends with
 // its promotion. A primary does not become a standby while it runs.
 func (s *session) checkRecovery(ctx context.Context, t *transfer) error {
-	if t.wal || !t.backup.InRecovery {
+	if t.isExempt() {
 		return nil
 	}
 	inRecovery, err := s.cluster.InRecovery(ctx)

@@ -122,7 +122,7 @@ func (w *walker) oneTablespace() error {
 		return w.unlessDropped(err)
 	}
 	defer parent.Close()
-	path := tablespaceLink(w.tablespace.OID) + "/" + w.rules.version
+	path := tablespaceLink(w.tablespace.OID) + "/" + w.rules.version()
 	dir, st, err := w.versionDirectory(parent)
 	if w.ctx.Err() != nil {
 		return context.Cause(w.ctx)
@@ -148,10 +148,10 @@ const settleInterval = 10 * time.Millisecond
 // runs, a directory that is missing may be about to come, or its link about to go.
 func (w *walker) versionDirectory(parent beneath.Dir) (beneath.Dir, unix.Stat_t, error) {
 	for deadline := time.Now().Add(settleTime); ; {
-		st, err := parent.Lstat(w.rules.version)
+		st, err := parent.Lstat(w.rules.version())
 		if err == nil {
 			var dir beneath.Dir
-			if dir, err = parent.Sub(w.rules.version); err == nil {
+			if dir, err = parent.Sub(w.rules.version()); err == nil {
 				return dir, st, nil
 			}
 		}

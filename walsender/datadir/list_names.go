@@ -62,8 +62,9 @@ type listedDirectory struct {
 
 // listedDirectories are those of a cluster, by their paths in a listing. Sessions share them.
 type listedDirectories struct {
-	mu     sync.RWMutex
+	mu     sync.Mutex
 	byPath map[string]listedDirectory
+	kept   map[string]*keptDirectory // those that are open, of byPath
 }
 
 // maxListed bounds how many are kept. The files of others are looked at one by one.
@@ -72,6 +73,7 @@ const maxListed = 10_000
 func (l *listedDirectories) note(path string, found listedDirectory) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.letGo(path)
 	if l.byPath == nil {
 		l.byPath = map[string]listedDirectory{}
 	}
@@ -87,9 +89,9 @@ func (d *Dir) isAsListed(at *resolvedPath, name string, recovers bool) bool {
 	if !at.isRelation {
 		return false
 	}
-	d.listed.mu.RLock()
+	d.listed.mu.Lock()
 	found, known := d.listed.byPath[parentOf(name)]
-	d.listed.mu.RUnlock()
+	d.listed.mu.Unlock()
 	if !known || found.recovers != recovers || found.unlogged[at.relation.Number] {
 		return false
 	}

@@ -12,7 +12,7 @@ import (
 // two steps of its creation, and between those of its end.
 func TestFiles_4_5_TablespaceInTheMaking(t *testing.T) {
 	c := validControl()
-	version := newRules(15, c).version
+	version := newRules(15, c).version()
 	for name, test := range map[string]struct {
 		then func(fixture)
 		code string
@@ -49,7 +49,7 @@ func TestFiles_4_5_TablespaceInTheMaking(t *testing.T) {
 // drops: what is left of it is not taken for a file system that is not mounted.
 func TestOpen_4_6_TablespaceOnItsWayOut(t *testing.T) {
 	c := validControl()
-	version := newRules(15, c).version
+	version := newRules(15, c).version()
 	for gone, want := range map[bool]string{true: protocol.CodeUndefinedFile, false: protocol.CodeIOError} {
 		f := newFixture(t, c)
 		f.must(os.Mkdir(f.at("pg_tblspc/16400"), 0o700))

@@ -41,6 +41,9 @@ func (d *Dir) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs
 	if err != nil {
 		return nil, err
 	}
+	if f, ok := d.openListed(c, name, o); ok {
+		return f, nil
+	}
 	rules := newRules(d.major, c)
 	at, err := d.resolve(rules, name)
 	if err != nil {
@@ -59,7 +62,7 @@ func (d *Dir) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs
 		return nil, protocol.Errorf(protocol.CodeWrongObjectType, `"%s" is a directory`, shown(name))
 	}
 	if errors.Is(err, unix.ENOENT) && at.owned {
-		return nil, d.missing(ctx, at, rules.version, name)
+		return nil, d.missing(ctx, at, rules.version(), name)
 	}
 	if err != nil {
 		return nil, openError(name, err)
@@ -72,7 +75,7 @@ func (d *Dir) Open(ctx context.Context, name string, o protocol.OpenOptions) (fs
 		}
 	}
 	if c.VerifiesPages() && at.isRelation && o.VerifyChecksums {
-		return newVerifiedFile(d, c, f, at, o), nil
+		return newVerifiedFile(d, c, *f, at.tablespace, at.relation, o), nil
 	}
 	return f, nil
 }

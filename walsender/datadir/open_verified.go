@@ -17,9 +17,9 @@ const shownFailures = 5
 // verifiedFile is a relation's file whose pages are verified as they are read, as
 // PostgreSQL 17 does it (sendFile in backup/basebackup.c), but for what excuses a page.
 type verifiedFile struct {
-	*file
+	file
 	dir        *Dir
-	display    string              // the name in messages
+	tablespace protocol.Tablespace // where it lies, for messages
 	firstBlock uint32              // the relation's block that the file begins with
 	replayed   replayed            // what WAL replay does to a copy
 	start      protocol.LSN        // where replay begins
@@ -43,18 +43,22 @@ const (
 	replayedLive                  // the server may be writing the page at this moment
 )
 
-func newVerifiedFile(d *Dir, c controlfile.Control, f *file, at *resolvedPath, o protocol.OpenOptions) *verifiedFile {
+// newVerifiedFile takes f over, a file of a relation.
+func newVerifiedFile(d *Dir, c controlfile.Control, f file, t protocol.Tablespace, r protocol.Relation, o protocol.OpenOptions) *verifiedFile {
 	return &verifiedFile{
 		file:       f,
 		dir:        d,
-		display:    displayName(at.tablespace, f.name),
-		firstBlock: at.relation.Segment * c.RelSegSize,
+		tablespace: t,
+		firstBlock: r.Segment * c.RelSegSize,
 		replayed:   d.replay(c, o),
 		start:      o.StartPtr,
 		walEnd:     o.WALEnd,
 		notice:     o.Notice,
 	}
 }
+
+// display is the file's name in messages.
+func (v *verifiedFile) display() string { return shown(displayName(v.tablespace, v.name)) }
 
 // replay tells what a start of the copy will do.
 func (d *Dir) replay(c controlfile.Control, o protocol.OpenOptions) replayed {
@@ -127,7 +131,7 @@ func (v *verifiedFile) verify(p []byte) (int, error) {
 		if len(p)-at < page.Size {
 			v.blind = true
 			v.notice(protocol.Warningf(`could not verify checksum in file "%s", block %d: read buffer size %d and page size %d differ`,
-				shown(v.display), block, len(p)-at, page.Size))
+				v.display(), block, len(p)-at, page.Size))
 			break
 		}
 		content := p[at : at+page.Size]
@@ -158,7 +162,7 @@ func (v *verifiedFile) verifyAgain(content []byte, block uint32, offset int64) (
 		return false, nil
 	case n < page.Size:
 		return false, protocol.Errorf(protocol.CodeIOError, `could not reread block %d of file "%s": read %d of %d bytes`,
-			block, shown(v.display), n, page.Size)
+			block, v.display(), n, page.Size)
 	}
 	changed := !bytes.Equal(content, v.again)
 	copy(content, v.again)
@@ -209,16 +213,16 @@ func (v *verifiedFile) fail(block uint32, calculated, stored uint16) {
 		mended = "; crash recovery mends the page if it was torn and the WAL has an image of it"
 	}
 	v.notice(protocol.Warningf(`checksum verification failed in file "%s", block %d: calculated %X but expected %X%s`,
-		shown(v.display), block, calculated, stored, mended))
+		v.display(), block, calculated, stored, mended))
 	if v.failures == shownFailures {
-		v.notice(protocol.Warningf(`further checksum verification failures in file "%s" will not be reported`, shown(v.display)))
+		v.notice(protocol.Warningf(`further checksum verification failures in file "%s" will not be reported`, v.display()))
 	}
 }
 
 // reportTotal tells once, at the end of the file, how many there were.
 func (v *verifiedFile) reportTotal() {
 	if v.failures > 1 && !v.reported {
-		v.notice(protocol.Warningf(`file "%s" has a total of %d checksum verification failures`, shown(v.display), v.failures))
+		v.notice(protocol.Warningf(`file "%s" has a total of %d checksum verification failures`, v.display(), v.failures))
 	}
 	v.reported = true
 }

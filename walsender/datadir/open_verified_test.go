@@ -305,7 +305,7 @@ func TestVerify_Again(t *testing.T) {
 			plain.end = page.Size
 			defer plain.Close()
 			d.RecoveryOnRestore = test.live
-			v := newVerifiedFile(d, validControl(), plain, &resolvedPath{}, protocol.OpenOptions{StartPtr: 1000, Notice: func(*protocol.Error) {}})
+			v := newVerifiedFile(d, validControl(), *plain, protocol.Tablespace{}, protocol.Relation{}, protocol.OpenOptions{StartPtr: 1000, Notice: func(*protocol.Error) {}})
 			page := bytes.Clone(test.read)
 			whole, err := v.verifyAgain(page, 0, 0)
 			if whole != test.whole || (err != nil) != test.fails || v.failures != test.failures {

@@ -52,7 +52,7 @@ func (d *Dir) Reopen() (now *Dir, release func(), err error) {
 // succession's lock.
 func (d *Dir) leave() {
 	if d.users--; d.users == 0 {
-		_ = d.root.Close() // it was only read
+		_ = d.close() // it was only read
 	}
 }
 
@@ -65,6 +65,11 @@ func (d *Dir) Close() error {
 	if s.latest != d {
 		s.latest.leave()
 	}
+	return d.close()
+}
+
+func (d *Dir) close() error {
+	d.listed.close()
 	return d.root.Close()
 }
 

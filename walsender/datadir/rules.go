@@ -50,13 +50,17 @@ const (
 // go by [rules.judge], so they cannot differ. What needs a look at the disk
 // comes on top: init forks, and tablespaces inside the data directory.
 type rules struct {
-	major   int    // PostgreSQL's major version
-	version string // the cluster's directory in a tablespace: PG_15_202209061
+	major   int   // PostgreSQL's major version
+	catalog int64 // and that of its catalog
 }
 
 func newRules(major int, c controlfile.Control) rules {
-	version := "PG_" + strconv.Itoa(major) + "_" + strconv.FormatInt(int64(c.CatalogVersion), 10)
-	return rules{major: major, version: version}
+	return rules{major: major, catalog: int64(c.CatalogVersion)}
+}
+
+// version is the name of the cluster's directory in a tablespace: PG_15_202209061.
+func (r rules) version() string {
+	return "PG_" + strconv.Itoa(r.major) + "_" + strconv.FormatInt(r.catalog, 10)
 }
 
 // judge says what becomes of a name in a directory, and what kind of directory
@@ -90,7 +94,7 @@ func (r rules) judge(in place, name string) (verdict, place) {
 			return keep, inTablespace
 		}
 	case inTablespace:
-		if name != r.version {
+		if name != r.version() {
 			return leaveOut, elsewhere // another cluster's, after pg_upgrade --link for example
 		}
 		return keep, inVersion

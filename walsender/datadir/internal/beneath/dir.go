@@ -112,7 +112,12 @@ func (d *diskDir) Follow(name string) (Dir, error) {
 
 func (d *diskDir) Lstat(name string) (unix.Stat_t, error) {
 	var st unix.Stat_t
-	err := retry(func() error { return unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) })
+	err := retry(func() error {
+		if name == "." {
+			return unix.Fstat(d.fd, &st)
+		}
+		return unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	})
 	return st, err
 }
 

@@ -3,6 +3,7 @@ package beneath
 import (
 	"errors"
 	"io"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -70,7 +71,11 @@ func (d *diskDir) Open(name string) (File, unix.Stat_t, error) {
 
 func (d *diskDir) OpenKnown(name string) (File, unix.Stat_t, error) {
 	var st unix.Stat_t
-	fd, err := openBeneath(d.fd, name, openFlags)
+	open := openBeneath
+	if strings.IndexByte(name, '/') < 0 {
+		open = openName
+	}
+	fd, err := open(d.fd, name, openFlags)
 	switch {
 	case errors.Is(err, unix.ELOOP), errors.Is(err, unix.ENXIO):
 		return File{}, st, ErrSpecial

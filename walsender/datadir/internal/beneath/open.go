@@ -22,10 +22,7 @@ func openComponents(dirfd int, name string, flags int) (int, error) {
 		if more {
 			use = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 		}
-		fd, err := openat(at, component, use)
-		if err != nil && isLink(at, component) { // the systems differ in what they call it
-			err = unix.ELOOP
-		}
+		fd, err := openName(at, component, use)
 		if at != dirfd {
 			_ = unix.Close(at)
 		}
@@ -34,6 +31,16 @@ func openComponents(dirfd int, name string, flags int) (int, error) {
 		}
 		at, name = fd, rest
 	}
+}
+
+// openName opens a name without a slash in a directory: without following a link, it leads nowhere
+// else.
+func openName(dirfd int, name string, flags int) (int, error) {
+	fd, err := openat(dirfd, name, flags)
+	if err != nil && isLink(dirfd, name) { // the systems differ in what they call it
+		err = unix.ELOOP
+	}
+	return fd, err
 }
 
 func isLink(dirfd int, name string) bool {
