@@ -15,6 +15,7 @@ type comparison struct {
 	source   *source
 	parent   string        // of the target
 	onDisk   bool          // the target is on a disk, whose work must not lap over into the next turn
+	keeps    bool          // what was copied is removed at the end of all turns, not ahead of the next
 	to       string        // the target, in the table
 	goal     string        // which goals of [goals] it decides; empty: none
 	limit    time.Duration // how long it may take, if the fewest rounds are done; 0: as long as it takes
@@ -35,7 +36,6 @@ func (c *comparison) run(ctx context.Context, rounds int, progress io.Writer) er
 		return err
 	}
 	defer os.RemoveAll(top)
-	target := filepath.Join(top, "backup")
 	began := time.Now()
 	for round := range rounds + 1 {
 		took := time.Since(began)
@@ -44,7 +44,7 @@ func (c *comparison) run(ctx context.Context, rounds int, progress io.Writer) er
 			break
 		}
 		for _, s := range c.subjects {
-			taken, err := c.turn(ctx, s, target)
+			taken, err := c.turn(ctx, s, top)
 			if err != nil {
 				return fmt.Errorf("%s, %s: %w", s.program, s.path, err)
 			}
@@ -74,9 +74,21 @@ func (c *comparison) dropUnfinishedRound() (whole int) {
 	return whole
 }
 
-// turn measures one copy.
-func (c *comparison) turn(ctx context.Context, s *subject, target string) (sample, error) {
-	if err := os.RemoveAll(target); err != nil {
+// turn measures one copy, which it makes in the directory top.
+//
+// Many files on an ext4 stay there until the end. To make a file, ext4 keeps off the inodes that
+// were removed in the last minutes, and looks at them one by one (recently_deleted in its
+// ialloc.c): where as many files have just gone, that takes longer than all else. A file system
+// of its own in a file would bear no comparison either: there each fsync(2), of which
+// pg_basebackup needs one a file, waits for the file system below as well.
+func (c *comparison) turn(ctx context.Context, s *subject, top string) (sample, error) {
+	target := filepath.Join(top, "backup")
+	if c.keeps {
+		var err error
+		if target, err = c.newTarget(top); err != nil {
+			return sample{}, err
+		}
+	} else if err := os.RemoveAll(target); err != nil {
 		return sample{}, err
 	}
 	if c.onDisk {
@@ -90,6 +102,12 @@ func (c *comparison) turn(ctx context.Context, s *subject, target string) (sampl
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	return c.source.meter(s).run(ctx, s.client(ctx, target))
+}
+
+// newTarget is a target beside those that are kept.
+func (c *comparison) newTarget(top string) (string, error) {
+	dir, err := c.source.programs.MkdirTemp(top, "turn-")
+	return filepath.Join(dir, "backup"), err
 }
 
 // rows are the comparison's part of the table.

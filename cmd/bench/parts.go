@@ -261,7 +261,7 @@ func (b *bench) compareSmallFiles(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			c.goal = place.goal
+			c.goal, c.keeps = place.goal, c.onDisk
 			if place.args == nil && !c.onDisk {
 				b.leaveOut("small files to a disk: %s is in memory; -disk names a directory", b.disk)
 				continue

@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"strconv"
+	"time"
 	"unicode/utf8"
 
 	"github.com/pgparallel/pgparallel/protocol"
@@ -33,6 +34,7 @@ type Writer struct {
 	sum     hash.Hash
 	options Options
 	line    []byte // kept from file to file
+	time    lastTime
 	files   int64
 	err     error // the first, and the answer to every later call
 }
@@ -132,7 +134,7 @@ func (m *Writer) appendFile(b []byte, f File) []byte {
 	b = append(b, `, "Size": `...)
 	b = strconv.AppendInt(b, f.Size, 10)
 	b = append(b, `, "Last-Modified": "`...)
-	b = protocol.FileTime(f.ModTime).UTC().AppendFormat(b, timeLayout)
+	b = append(b, m.time.text(f.ModTime)...)
 	b = append(b, '"')
 	if f.Algorithm != ChecksumNone {
 		b = append(b, `, "Checksum-Algorithm": "`...)
@@ -142,6 +144,20 @@ func (m *Writer) appendFile(b []byte, f File) []byte {
 		b = append(b, '"')
 	}
 	return append(b, " }"...)
+}
+
+// lastTime is a time as it was written last: the files of a directory often have the same.
+type lastTime struct {
+	seconds int64
+	written []byte // empty before the first
+}
+
+func (l *lastTime) text(t time.Time) []byte {
+	t = protocol.FileTime(t)
+	if len(l.written) == 0 || t.Unix() != l.seconds {
+		l.seconds, l.written = t.Unix(), t.UTC().AppendFormat(l.written[:0], timeLayout)
+	}
+	return l.written
 }
 
 // appendJSONString quotes s as PostgreSQL's escape_json does: what JSON demands

@@ -42,10 +42,15 @@ func newFile(fd beneath.File, name string, st unix.Stat_t) *file {
 
 // keepCache has the file leave the page cache as it is now, where that is asked for.
 func (f *file) keepCache(o DirOptions) *file {
-	if fd, whole := f.fd.Descriptor(); whole && o.DropCache {
-		f.cache = traceCache(fd, f.stat.Size)
-	}
+	f.cache = traceIfDropped(f.fd, f.stat.Size, o)
 	return f
+}
+
+func traceIfDropped(file beneath.File, size int64, o DirOptions) *cacheTrace {
+	if fd, whole := file.Descriptor(); whole && o.DropCache {
+		return traceCache(fd, size)
+	}
+	return nil
 }
 
 // Stat describes the file as it was when it was opened. Sys is a *unix.Stat_t.

@@ -50,25 +50,27 @@ func (d *Dir) openListed(c controlfile.Control, name string, o protocol.OpenOpti
 	if err != nil {
 		return nil, false
 	}
-	f := newFile(fd, name, st).keepCache(d.options)
+	f := file{fd: fd, name: name, stat: st, end: st.Size, cache: traceIfDropped(fd, st.Size, d.options)}
 	if c.VerifiesPages() && o.VerifyChecksums {
-		return newVerifiedFile(d, c, *f, protocol.Tablespace{}, relation, o), true
+		return newVerifiedFile(d, c, f, protocol.Tablespace{}, relation, o), true
 	}
-	return f, true
+	plain := f // alone is allocated where it is needed
+	return &plain, true
 }
 
 // hold is a directory that was listed as one of relations, open: kept, or opened now. It is nil
 // where there is none. The caller releases it.
 func (l *listedDirectories) hold(root beneath.Dir, path string) *keptDirectory {
 	l.mu.Lock()
-	k := l.kept[path]
-	if k != nil {
+	if k := l.kept[path]; k != nil {
 		k.users++
+		l.mu.Unlock()
+		return k
 	}
 	found, known := l.byPath[path]
 	l.mu.Unlock()
-	if k != nil || !known || strings.HasPrefix(path, tablespaceList+"/") {
-		return k
+	if !known || strings.HasPrefix(path, tablespaceList+"/") {
+		return nil
 	}
 	dir, err := root.Sub(path)
 	if err != nil {

@@ -3,6 +3,7 @@ package output
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/pgparallel/pgparallel/protocol/manifest"
 )
@@ -58,7 +59,10 @@ func (l *Files) Sorted(compare func(a, b *File) int) []int32 {
 	}
 	slices.SortFunc(order, func(i, j int32) int {
 		a, b := l.At(i), l.At(j)
-		return cmp.Or(compare(a, b), cmp.Compare(a.Path, b.Path))
+		if order := compare(a, b); order != 0 {
+			return order
+		}
+		return strings.Compare(a.Path, b.Path)
 	})
 	return order
 }
