@@ -71,7 +71,8 @@ func (s *session) run(ctx context.Context, cancel context.CancelCauseFunc) (err 
 	}()
 	// One by one, so that a panic of the Cluster in any of them skips none of the others.
 	defer func() {
-		s.stall.Hurry() // for TLS, which says goodbye as well
+		s.server.dismiss(s) // who sees the end of the connection finds the place free
+		s.stall.Hurry()     // for TLS, which says goodbye as well
 		s.conn.Close()
 		<-filled
 	}()
