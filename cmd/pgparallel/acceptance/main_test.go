@@ -9,12 +9,18 @@ import (
 	"testing"
 )
 
+const allowRoot = "PGPARALLEL_ALLOW_ROOT"
+
 // built is the directory of the program, which goes with the tests.
 var built string
 
 func TestMain(m *testing.M) { os.Exit(runTests(m)) }
 
 func runTests(m *testing.M) int {
+	// serve may run as root, as which the tests may run.
+	if _, set := os.LookupEnv(allowRoot); !set {
+		os.Setenv(allowRoot, "on")
+	}
 	var err error
 	if built, err = os.MkdirTemp("", "pgparallel-acceptance-*"); err != nil {
 		fmt.Fprintln(os.Stderr, err)

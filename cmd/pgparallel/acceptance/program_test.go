@@ -30,7 +30,7 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 			cmd.Env = append(cmd.Env, variable)
 		}
 	}
-	cmd.Env = append(cmd.Env, "PGPARALLEL_ALLOW_ROOT=on")
+	cmd.Env = append(cmd.Env, allowRoot+"=on")
 	return cmd
 }
 
