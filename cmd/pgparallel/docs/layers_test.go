@@ -1,4 +1,4 @@
-package pgparallel_test
+package docs_test
 
 import (
 	"encoding/json"

@@ -1,4 +1,4 @@
-package pgparallel_test
+package docs_test
 
 import (
 	"go/ast"
@@ -17,7 +17,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// These tests keep the documents at the top of the tree to what the tree is.
+// These tests keep the documents to what the tree is. They run at its top.
+
+func TestMain(m *testing.M) {
+	if err := os.Chdir("../../.."); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 const (
 	architecture = "ARCHITECTURE.md"
