@@ -229,12 +229,13 @@ func TestRefresh_Refused(t *testing.T) {
 		change func(dir string, o *client.Options)
 		want   string
 	}{
-		"server runs":       {func(dir string, _ *client.Options) { touch(t, dir, "postmaster.pid") }, `a server was started from it`},
-		"server ran":        {func(dir string, _ *client.Options) { touch(t, dir, "postmaster.opts") }, `a server was started from it`},
-		"pg_control":        {func(dir string, _ *client.Options) { overwrite(t, filepath.Join(dir, "global/pg_control"), 40, "x") }, `pg_control is not as the manifest has it`},
-		"no manifest":       {func(dir string, _ *client.Options) { must(t, os.Remove(filepath.Join(dir, "backup_manifest"))) }, "there is no backup_manifest"},
-		"somebody's file":   {func(dir string, _ *client.Options) { touch(t, dir, "README.important") }, "README.important"},
-		"another cluster's": {func(_ string, o *client.Options) { o.ConnConfig = otherConfig }, "is of another cluster: its system identifier is"},
+		"server runs":           {func(dir string, _ *client.Options) { touch(t, dir, "postmaster.pid") }, `a server was started from it`},
+		"server ran":            {func(dir string, _ *client.Options) { touch(t, dir, "postmaster.opts") }, `a server was started from it`},
+		"pg_control":            {func(dir string, _ *client.Options) { overwrite(t, filepath.Join(dir, "global/pg_control"), 40, "x") }, `pg_control is not as the manifest has it`},
+		"no manifest":           {func(dir string, _ *client.Options) { must(t, os.Remove(filepath.Join(dir, "backup_manifest"))) }, "there is no backup_manifest"},
+		"somebody's file":       {func(dir string, _ *client.Options) { touch(t, dir, "README.important") }, "README.important"},
+		"somebody's file below": {func(dir string, _ *client.Options) { touch(t, dir, "base/foreign") }, `base/foreign" is not in its manifest`},
+		"another cluster's":     {func(_ string, o *client.Options) { o.ConnConfig = otherConfig }, "is of another cluster: its system identifier is"},
 		"a data directory": {func(dir string, _ *client.Options) {
 			must(t, os.RemoveAll(dir))
 			must(t, os.CopyFS(dir, os.DirFS(source)))

@@ -188,6 +188,9 @@ func (c *leftover) checkContents(dir string) error {
 			return foreign(name, "belongs to a cluster")
 		}
 		if !e.IsDir() {
+			if c.has != nil && strings.Contains(name, "/") && !c.has(name) {
+				return foreign(name, "is not in its manifest")
+			}
 			return nil
 		}
 		info, err := e.Info()

@@ -32,6 +32,7 @@ type finished struct {
 	control  *os.File // locked
 	content  []byte   // of control
 	manifest *manifest.Manifest
+	paths    []string  // of the manifest, sorted; see files
 	listed   *contents // what is in the directory
 	made     time.Time // when the manifest was written
 	parts    []part    // see openParts
@@ -88,7 +89,7 @@ func (f *finished) open(dry bool) error {
 	if err := f.checkNotStarted(); err != nil {
 		return err
 	}
-	c := &leftover{root: f.root, listed: f.contents(""), byManifest: true, finished: true}
+	c := &leftover{root: f.root, listed: f.contents(""), byManifest: true, finished: true, has: f.files("")}
 	if err := c.checkContents(f.path); err != nil {
 		return err
 	}
@@ -219,6 +220,28 @@ func (f *finished) contents(prefix string) *contents {
 	}
 	return c
 }
+
+// files reports which files the backup has, below a prefix that is that of contents. Those of WAL are
+// in no manifest.
+func (f *finished) files(prefix string) func(path string) bool {
+	if f.paths == nil {
+		for _, listed := range f.manifest.Files {
+			f.paths = append(f.paths, listed.Path)
+		}
+		slices.Sort(f.paths)
+	}
+	return func(path string) bool {
+		path = prefix + path
+		if oid, below, ok := output.SplitTablespacePath(path); ok && oid != 0 && below == "" {
+			return true // a link
+		}
+		_, listed := slices.BinarySearch(f.paths, path)
+		return listed || strings.HasPrefix(path, output.WALFolder+"/") || strings.HasPrefix(filepath.Base(path), silly)
+	}
+}
+
+// silly begins the name that NFS gives a removed file as long as somebody has it open.
+const silly = ".nfs"
 
 // part is the name of the link in the data directory that leads to a directory: of a tablespace,
 // or of WAL. It is empty where none does.

@@ -159,6 +159,9 @@ type leftover struct {
 	systemID   uint64    // of the cluster, as the marker says; 0: it does not
 	listed     *contents // what the backup has written; nil: neither the marker says it nor a manifest
 	byManifest bool      // the manifest says it
+
+	// has reports whether a finished backup has a file; nil: that is not known.
+	has func(path string) bool
 }
 
 // lockLeftover locks the unfinished backup in a directory. Where main is not nil, it is the

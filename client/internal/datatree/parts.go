@@ -57,7 +57,7 @@ func (f *finished) openParts() error {
 }
 
 func (f *finished) checkPart(p part) error {
-	c := &leftover{root: p.root, part: true, listed: f.contents(p.link + "/")}
+	c := &leftover{root: p.root, part: true, listed: f.contents(p.link + "/"), has: f.files(p.link + "/")}
 	return c.checkContents(p.path)
 }
 

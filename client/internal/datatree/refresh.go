@@ -65,6 +65,7 @@ func NewRefresh(c Config, inPlace bool) (*Refresh, error) {
 		return nil, err
 	}
 	if err := r.look(inPlace); err != nil {
+		r.Close()
 		return nil, err
 	}
 	if c.WALDir == "" {
@@ -76,6 +77,9 @@ func NewRefresh(c Config, inPlace bool) (*Refresh, error) {
 // look finds out what there is.
 func (r *Refresh) look(inPlace bool) error {
 	vacant := checkVacant(r.Dir, nil)
+	if vacant == nil || inPlace || errors.Is(vacant, ErrUnfinished) {
+		r.tellOfBeside()
+	}
 	switch {
 	case vacant == nil:
 		return nil
@@ -101,6 +105,13 @@ func (r *Refresh) look(inPlace bool) error {
 	}
 	r.old = old
 	return r.beside()
+}
+
+// tellOfBeside tells of a directory beside this one that is not used.
+func (r *Refresh) tellOfBeside() {
+	if beside := r.place + besideSuffix; exists(beside, ".") {
+		r.Log.Warning("directory %q is none of this backup, and stays as it is: a refresh may have left it that was interrupted", beside)
+	}
 }
 
 // checkNoArchives makes sure that an unfinished backup is one in plain format.
@@ -138,14 +149,35 @@ func (r *Refresh) beside() error {
 	}
 	r.Dir = r.place + besideSuffix
 	err := checkVacant(r.Dir, nil)
-	if err == nil || errors.Is(err, ErrUnfinished) {
+	switch {
+	case err == nil:
 		return nil
+	case errors.Is(err, ErrUnfinished):
+		if id := systemOfLeftover(r.Dir); id != 0 {
+			err = r.checkBeside(id)
+		} else {
+			err = nil
+		}
+		return errors.Join(err, checkNoArchives(r.Dir))
 	}
 	// Killed next to the switch, ahead of it or behind it. The files serve as well.
 	if r.finished, err = openFinished(r.Dir, r.DryRun); err != nil {
 		return err
 	}
+	if err := r.checkBeside(systemOf(r.finished.content)); err != nil {
+		return err
+	}
 	return r.finished.openParts()
+}
+
+// checkBeside makes sure that what is beside the old backup is of the same cluster: a refresh has left
+// it, then, and not somebody who has put another backup there.
+func (r *Refresh) checkBeside(id uint64) error {
+	if id == r.systemID {
+		return nil
+	}
+	return fmt.Errorf("directory %q, in which the new backup would be made, holds one of another cluster: its system identifier is %d, that of the backup in directory %q is %d; move it elsewhere",
+		r.Dir, id, r.place, r.systemID)
 }
 
 // needsInPlace is why a backup cannot be made beside the old one.
@@ -217,6 +249,14 @@ func (r *Refresh) Claim(ctx context.Context, of output.Cluster, openDirectories 
 	if err := r.Tree.Claim(ctx, of, openDirectories); err != nil {
 		return err
 	}
+	if err := r.takeMode(); err != nil {
+		return err
+	}
+	return r.syncEarlier()
+}
+
+// takeMode gives the directory beside the old backup the mode of that.
+func (r *Refresh) takeMode() error {
 	if r.old == nil {
 		return nil
 	}
@@ -373,7 +413,7 @@ func (p *claimed) takePart(f *finished, link string, sync bool) error {
 	if err != nil {
 		return fmt.Errorf("could not open directory %q: %w", p.path, output.Cause(err))
 	}
-	c := &leftover{root: root, part: true, listed: f.contents(link + "/")}
+	c := &leftover{root: root, part: true, listed: f.contents(link + "/"), has: f.files(link + "/")}
 	if err = c.checkContents(p.path); err == nil {
 		if err = root.Remove(output.MarkerFile); isAbsent(err) {
 			err = nil
@@ -402,9 +442,18 @@ func (r *Refresh) warnOfOrphans() {
 			continue
 		}
 		if !r.has(to) {
-			r.Log.Warning("directory %q was that of tablespace %s, which is not in the new backup: it stays as it is", to, protocol.Shorten(filepath.Base(link), 32))
+			r.Log.Warning("directory %q was that of tablespace %s, which %s: it stays as it is", to, protocol.Shorten(filepath.Base(link), 32), r.whereIsNow(link))
 		}
 	}
+}
+
+// whereIsNow says where the new backup has the tablespace that a link of the old one led to.
+func (r *Refresh) whereIsNow(link string) string {
+	oid, _, _ := output.SplitTablespacePath(link)
+	if p := r.spaces[oid]; p != nil {
+		return fmt.Sprintf("is in %q now", p.path)
+	}
+	return "is not in the new backup"
 }
 
 // takenUp says of an unfinished backup that a refresh can go on with it, where it can.

@@ -181,7 +181,7 @@ func checkSwitchable(path string) error {
 	if err != nil {
 		return fmt.Errorf("could not access directory %q: %w", filepath.Dir(path), output.Cause(err))
 	}
-	if deviceOf(info) != deviceOf(parent) {
+	if deviceOf(info) != deviceOf(parent) || isMountPoint(path) {
 		return needsInPlace(path, "is a mount point of its own")
 	}
 	return nil

@@ -16,3 +16,11 @@ func exchangeAtOnce(from, to string) error {
 	}
 	return err
 }
+
+// isMountPoint reports whether a directory is one, as far as the kernel tells: from Linux 5.8 on. One
+// of the same file system (a bind mount) has the device of its parent.
+func isMountPoint(path string) bool {
+	var s unix.Statx_t
+	err := unix.Statx(unix.AT_FDCWD, path, 0, 0, &s)
+	return err == nil && s.Attributes_mask&unix.STATX_ATTR_MOUNT_ROOT != 0 && s.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0
+}

@@ -17,6 +17,9 @@ type Refresher interface {
 	// regular file that can be read. Where there are two, as of a refresh that was killed, it
 	// is the one of the size.
 	Earlier(path string, size int64) (Earlier, bool)
+	// OnDisk lets what is read of an earlier file come from the disk, and tells how much of it is
+	// there: less than its size where only memory may have the end.
+	OnDisk(path string, e Earlier) (size int64, err error)
 	// Keep makes the earlier file the backup's, as it is.
 	Keep(path string, e Earlier) error
 	// Patch makes a file with the content of the earlier one the backup's, open for reading and

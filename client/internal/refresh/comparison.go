@@ -107,7 +107,9 @@ type question struct {
 	index    int32
 	file     *output.File
 	byBlocks bool
-	answered bool // what is to become of it is known: dealt with, or it differs in
+	onDisk   int64 // how much of the file here is on disk; see [output.Refresher.OnDisk]
+	cut      bool  // the file here is longer
+	answered bool  // what is to become of it is known: dealt with, or it differs in
 	differs  []span
 	blocks   int64     // how many the server has
 	sums     blockSums // of the blocks here; nil: the manifest has other checksums, or none
@@ -122,7 +124,10 @@ func (c *Comparison) take() ([]*question, error) {
 	text, bytes := 0, int64(0)
 	for len(c.next) > 0 && len(batch) < batchFiles && text < batchText && bytes < batchBytes {
 		f := c.Files.At(c.next[0])
-		q, worth := c.ask(f)
+		q, worth, err := c.ask(f)
+		if err != nil {
+			return nil, err
+		}
 		q.index = c.next[0]
 		c.next = c.next[1:]
 		if !worth {
@@ -142,21 +147,39 @@ func (c *Comparison) take() ([]*question, error) {
 }
 
 // ask is how the server is asked about a file, if it is worth it.
-func (c *Comparison) ask(f *output.File) (q question, worth bool) {
+func (c *Comparison) ask(f *output.File) (q question, worth bool, err error) {
 	if f.Size < leastSize || c.Fetched[f.Path] {
-		return q, false
+		return q, false, nil
 	}
 	e, found := c.Tree.Earlier(f.Path, f.Size)
 	if !found {
-		return q, false
+		return q, false, nil
 	}
-	e.Close()
-	relation := protocol.KindOfPath(f.Path) == protocol.PathRelation && f.Size >= leastBlocks && e.Size >= BlockSize
-	if e.Size != f.Size {
-		return question{file: f, byBlocks: true}, relation
+	defer e.Close()
+	q.file = f
+	if q.onDisk, err = c.Tree.OnDisk(f.Path, e); err != nil {
+		return q, false, err
+	}
+	q.cut = q.onDisk < e.Size
+	if q.onDisk != f.Size || q.cut {
+		q.byBlocks = true
+		return q, isByBlocks(f) && q.onDisk >= BlockSize, nil
 	}
 	earlier, known := c.Tree.Time(f.Path)
-	return question{file: f, byBlocks: relation && known && earlier != f.ModTime}, true
+	q.byBlocks = isByBlocks(f) && known && earlier != f.ModTime
+	return q, true, nil
+}
+
+// isByBlocks reports whether a file is one that is compared by blocks where it differs.
+func isByBlocks(f *output.File) bool {
+	return protocol.KindOfPath(f.Path) == protocol.PathRelation && f.Size >= leastBlocks
+}
+
+// earlier opens what there is of the file of a question.
+func (c *Comparison) earlier(q *question) (output.Earlier, bool) {
+	e, found := c.Tree.Earlier(q.file.Path, q.file.Size)
+	e.Size = min(e.Size, q.onDisk)
+	return e, found
 }
 
 // putBack returns what of a batch is not dealt with.

@@ -45,6 +45,21 @@
 //     read that gave the digest; of one that was put together, added up of those of its blocks,
 //     each of what was read or has arrived, or, where it is none of CRC-32C, of another read.
 //
+// # What is read is what the disk has
+//
+// The digest of a file proves something of the bytes that were read, and a backup promises
+// something of those that are on disk. The two can differ: when a page cannot be written, the kernel
+// tells whoever synchronizes next, once, and calls the page clean. A backup that failed for that
+// leaves files that are whole as long as the page cache has them; the sync of a run that keeps
+// them finds nothing to write. So, unless nothing is promised (NoSync), all that is there is
+// synchronized before anything of it is read, by the calls of the last step, and an error ends the run. What
+// is still dirty then is none of the earlier backup's. Each file is dropped from the page cache ahead
+// of its digest (POSIX_FADV_DONTNEED drops clean pages), which is then one of what the disk has. A
+// file that ends with a hole counts up to that only: its size may be nowhere but in memory. A copy
+// of a kept file is made behind its digest, from what was read for that, and the last step
+// synchronizes it; a second name, or shared blocks, are of the file on disk. Only Linux has these
+// calls: elsewhere each file is synchronized, and the page cache believed.
+//
 // What the times of files are used for is the order of questions only: a file that the earlier
 // manifest has with the time of now is asked for as a whole, another relation by blocks at once.
 package refresh

@@ -63,13 +63,13 @@ func (q *question) bytes() (n int64) {
 // patch fetches the blocks that differ into a file that has the others. It reports false where
 // the server's file has become shorter, or is gone.
 func (r *run) patch(q *question) (kept bool, err error) {
-	e, found := r.Tree.Earlier(q.file.Path, q.file.Size)
+	e, found := r.earlier(q)
 	if !found {
 		return false, nil
 	}
 	defer e.Close()
 	size, known := q.size(e)
-	if len(q.differs) == 0 && e.Size == size {
+	if len(q.differs) == 0 && e.Size == size && !q.cut {
 		return r.keepWhole(q, e, size)
 	}
 	f, err := r.Tree.Patch(q.file.Path, e)

@@ -74,7 +74,7 @@ func (r *run) command(q *question) string {
 
 // answer reads the answer to a question, while it reads the file.
 func (r *run) answer(q *question) error {
-	e, found := r.Tree.Earlier(q.file.Path, q.file.Size)
+	e, found := r.earlier(q)
 	if found {
 		defer e.Close()
 	}
@@ -114,8 +114,7 @@ func (r *run) compareWhole(q *question, e output.Earlier) error {
 	if ours != nil {
 		r.Progress(-f.Size)
 	}
-	relation := protocol.KindOfPath(f.Path) == protocol.PathRelation && f.Size >= leastBlocks
-	if refused == nil && ours != nil && relation {
+	if refused == nil && ours != nil && isByBlocks(f) {
 		q.byBlocks = true
 	} else {
 		q.answered = true
