@@ -75,8 +75,12 @@ func (c *listingChecker) checkPlace(tablespace uint32, f protocol.File) error {
 	if tablespace != 0 && !c.isVersioned(rest, f.Type) {
 		return fmt.Errorf("server listed %q, which is in no directory of PostgreSQL %d of the tablespace", f.Path, c.major)
 	}
-	isLink := within && rest == "" && c.linked[oid]
+	linked, known := c.linked[oid]
+	isLink := within && rest == "" && linked
 	switch {
+	case f.Type == protocol.TypeLink && within && rest == "" && !known:
+		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "tablespace %d was created during the backup: the server listed its link, and not the tablespace", oid).
+			WithHint("Take another backup.")
 	case f.Type == protocol.TypeLink && !isLink:
 		return fmt.Errorf("server listed a link %q that is none of a tablespace", f.Path)
 	case f.Type != protocol.TypeLink && isLink:

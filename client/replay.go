@@ -14,30 +14,56 @@ import (
 // checkReplay makes sure that recovery of the copy neither leaves the copy nor lacks what it
 // makes directories of (§5.12). Replay goes on to the end of the WAL, behind the end of the
 // backup.
-func (b *backup) checkReplay(c walrecord.Creations) error {
-	if c.Unknown != 0 {
-		return fmt.Errorf("record at %v of the write-ahead log creates what this client does not know", c.Unknown)
+func (b *backup) checkReplay(d walrecord.Directories) error {
+	if d.Unknown != 0 {
+		return fmt.Errorf("record at %v of the write-ahead log creates what this client does not know", d.Unknown)
 	}
-	for _, t := range c.Tablespaces {
-		if err := b.checkCreated(t); err != nil {
-			return err
-		}
+	if err := b.checkTablespaceChanges(d.Tablespaces); err != nil {
+		return err
 	}
-	return b.checkTemplates(c.Databases)
+	return b.checkTemplates(d.Databases)
 }
 
-// checkCreated makes sure that replay links a tablespace to where the copy has it.
-func (b *backup) checkCreated(c walrecord.TablespaceCreation) error {
-	i := slices.IndexFunc(b.tablespaces, func(t protocol.Tablespace) bool { return t.OID == c.OID })
-	if i < 0 || (protocol.Tablespace{OID: c.OID, Location: c.Location}).InPlace() || c.Location == "" {
+// checkTablespaceChanges makes sure that replay links tablespaces to where the copy has them.
+// Those that the copy does not have are dropped again before it is consistent.
+func (b *backup) checkTablespaceChanges(changes []walrecord.TablespaceChange) error {
+	dropped := map[uint32]protocol.LSN{} // where it is dropped next
+	var first error
+	for _, c := range slices.Backward(changes) {
+		if c.Dropped {
+			dropped[c.OID] = c.Start
+			continue
+		}
+		at := dropped[c.OID]
+		passes := at != 0 && (b.stopped.StopPtr == 0 || at < b.stopped.StopPtr)
+		if err := b.checkCreated(c, passes); err != nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// checkCreated makes sure that replay links a tablespace to where the copy has it. passes says
+// that the tablespace is dropped later, by the end of the backup.
+func (b *backup) checkCreated(c walrecord.TablespaceChange, passes bool) error {
+	if c.Location == "" || (protocol.Tablespace{OID: c.OID, Location: c.Location}).InPlace() {
 		return nil
+	}
+	i := slices.IndexFunc(b.tablespaces, func(t protocol.Tablespace) bool { return t.OID == c.OID })
+	if i < 0 || !b.tablespaces[i].InPlace() && !slices.Contains(b.listing.Links, c.OID) {
+		switch {
+		case passes:
+			return nil
+		case b.replayed():
+			return createdMeanwhile(c.OID, c.Location)
+		}
+		return protocol.Errorf(protocol.CodeObjectNotInPrerequisite,
+			"the write-ahead log creates tablespace %d at %v in %q, and the cluster does not have it any more", c.OID, c.Start, c.Location).
+			WithHint("A server that is restored from this backup would write into %q. Start and stop the source. Then take another backup.", c.Location)
 	}
 	t := b.tablespaces[i]
 	location := t.Location
 	if !t.InPlace() {
-		if !slices.Contains(b.listing.Links, t.OID) {
-			return nil // it was dropped while the backup ran
-		}
 		var err error
 		if location, _, err = b.locationOf(t); err != nil {
 			return err
@@ -51,24 +77,58 @@ func (b *backup) checkCreated(c walrecord.TablespaceCreation) error {
 		WithHint("A server that is restored from this backup would write into %q. Run CHECKPOINT on the source, which has to be started for it if it has crashed; for a standby run it on the primary, and wait for a restartpoint. Then take another backup.", c.Location)
 }
 
+// createdMeanwhile is the failure of a backup that lacks a tablespace which the copy would
+// link to the directory of the source.
+func createdMeanwhile(oid uint32, location string) error {
+	return protocol.Errorf(protocol.CodeObjectNotInPrerequisite, "tablespace %d was created during the backup", oid).
+		WithHint("A server that is restored from this backup would write into %q, the directory of the original. Take another backup.", location)
+}
+
 // checkTemplates makes sure that the copy has all files that replay makes databases of.
-func (b *backup) checkTemplates(creations []walrecord.DatabaseCreation) error {
-	whole := map[walrecord.DatabaseDirectory]bool{}
-	if slices.ContainsFunc(creations, copiesFiles) {
-		whole = b.wholeDatabases()
+func (b *backup) checkTemplates(changes []walrecord.DatabaseChange) error {
+	if !slices.ContainsFunc(changes, copiesFiles) {
+		return nil
 	}
-	for _, c := range creations {
-		if copiesFiles(c) && !whole[c.Template] {
-			return protocol.Errorf(protocol.CodeObjectNotInPrerequisite,
-				"the write-ahead log creates %s at %v from the files of %s, which the backup does not have all", inWords(c.Directory), c.Start, inWords(c.Template)).
-				WithHint("A server that is restored from this backup would lose database %d. Take another backup while no CREATE DATABASE … STRATEGY file_copy runs (any CREATE DATABASE before PostgreSQL 15), and no ALTER DATABASE … SET TABLESPACE.", c.Directory.Database)
+	listed, unsteady := b.wholeDatabases(), unsteadyDatabases(changes)
+	replayed := map[walrecord.DatabaseDirectory]bool{} // whether it is there, if a record has said so
+	for _, c := range changes {
+		if copiesFiles(c) {
+			whole, made := replayed[c.Template]
+			if !made {
+				whole = listed[c.Template] && !(unsteady[c.Template] && b.whileListed(c))
+			}
+			if !whole {
+				return protocol.Errorf(protocol.CodeObjectNotInPrerequisite,
+					"the write-ahead log creates %s at %v from the files of %s, which the backup does not have all", inWords(c.Directory), c.Start, inWords(c.Template)).
+					WithHint("A server that is restored from this backup would lose database %d. Take another backup while no CREATE DATABASE … STRATEGY file_copy runs (any CREATE DATABASE before PostgreSQL 15), and no ALTER DATABASE … SET TABLESPACE. On a standby, wait for a restartpoint behind them.", c.Directory.Database)
+			}
 		}
-		whole[c.Directory] = true // by replay
+		replayed[c.Directory] = !c.Dropped
 	}
 	return nil
 }
 
-func copiesFiles(c walrecord.DatabaseCreation) bool {
+// unsteadyDatabases are the directories that records create or drop. The list of such a one
+// may lack files that were removed already, or not made yet, and none that it has need be
+// missing later.
+func unsteadyDatabases(changes []walrecord.DatabaseChange) map[walrecord.DatabaseDirectory]bool {
+	unsteady := map[walrecord.DatabaseDirectory]bool{}
+	for _, c := range changes {
+		unsteady[c.Directory] = true
+		if c.Template.Database == c.Directory.Database {
+			unsteady[c.Template] = true // the database is moved: what it leaves is dropped next
+		}
+	}
+	return unsteady
+}
+
+// whileListed reports whether the files of the copy may have been listed behind a record, by
+// a server that ran.
+func (b *backup) whileListed(c walrecord.DatabaseChange) bool {
+	return b.replayed() && c.Start < b.stopped.StopPtr
+}
+
+func copiesFiles(c walrecord.DatabaseChange) bool {
 	return c.Template != walrecord.DatabaseDirectory{}
 }
 

@@ -42,7 +42,7 @@ func TestReplay_5_12_Tablespaces(t *testing.T) {
 		{"where it is", false, before, 16400, here, ""},
 		{"in place", true, before, 16400, "", ""},
 		{"in place, by its path", true, before, 16400, "pg_tblspc/16400", ""},
-		{"another", true, before, 16401, here, ""},
+		{"another", true, before, 16401, here, "tablespace 16401 was created during the backup"},
 	} {
 		for name, archive := range map[string]*ArchiveOptions{"plain": nil, "tar": {}} {
 			t.Run(test.name+", "+name, func(t *testing.T) {
@@ -61,6 +61,51 @@ func TestReplay_5_12_Tablespaces(t *testing.T) {
 				expectReplay(t, o, test.want)
 			})
 		}
+	}
+}
+
+// A tablespace that no list shows is in the WAL, if it was created behind the one and dropped
+// ahead of the other; the copy would link it to the directory of the source where it is dropped
+// only behind the end of the backup (§5.12).
+func TestReplay_5_12_PassingTablespaces(t *testing.T) {
+	const created = "tablespace 16401 was created during the backup"
+	create := func(l *walrecordtest.Log) { l.CreateTablespace(16401, "/passing") }
+	for _, test := range []struct {
+		name   string
+		create func(l *walrecordtest.Log)
+		want   string // empty: it is complete
+	}{
+		{"created", create, created},
+		{"created and dropped", func(l *walrecordtest.Log) { create(l); l.DropTablespace(16401) }, ""},
+		{"dropped behind the end", func(l *walrecordtest.Log) { create(l); l.FillTo(0x180000); l.DropTablespace(16401) }, created},
+		{"another dropped", func(l *walrecordtest.Log) { create(l); l.DropTablespace(16402) }, created},
+		{"dropped ahead", func(l *walrecordtest.Log) { l.DropTablespace(16401); create(l) }, created},
+		{"created again", func(l *walrecordtest.Log) { create(l); l.DropTablespace(16401); create(l) }, created},
+		{"another in its place", func(l *walrecordtest.Log) {
+			l.CreateTablespace(16402, "/passing")
+			l.DropTablespace(16402)
+			create(l)
+		}, created},
+		{"behind the end", func(l *walrecordtest.Log) { l.FillTo(0x180100); create(l); l.DropTablespace(16401) }, created},
+		{"in place", func(l *walrecordtest.Log) { l.CreateTablespace(16401, "") }, ""},
+		{"of a list, its link gone, and dropped", func(l *walrecordtest.Log) { l.CreateTablespace(16400, "/gone"); l.DropTablespace(16400) }, ""},
+		{"of a list, its link gone", func(l *walrecordtest.Log) { l.CreateTablespace(16400, "/gone") }, "tablespace 16400 was created during the backup"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFake(t)
+			f.stop.StopPtr = 0x180000
+			f.tablespaces = func(call int) []protocol.Tablespace {
+				if call == 0 {
+					return []protocol.Tablespace{{OID: 16400, Location: "/gone", Size: -1}}
+				}
+				return nil
+			}
+			f.creating(0x140100, test.create)
+			expectReplay(t, Options{
+				ConnConfig: f.config(), Dir: filepath.Join(t.TempDir(), "copy"),
+				TablespaceMap: map[string]string{"/gone": filepath.Join(t.TempDir(), "moved")},
+			}, test.want)
+		})
 	}
 }
 
@@ -98,10 +143,34 @@ func TestReplay_5_12_Databases(t *testing.T) {
 		{"in another tablespace", nil, func(l *walrecordtest.Log) { l.CopyDatabase(1, 1663, 1, 16400) }, "from the files of database 1 in tablespace 16400"},
 		{"created before", nil, func(l *walrecordtest.Log) { l.LogDatabase(9, 1663); from(9)(l) }, ""},
 		{"created afterwards", nil, func(l *walrecordtest.Log) { from(9)(l); l.LogDatabase(9, 1663) }, "from the files of database 9 "},
+		{"moved", nil, func(l *walrecordtest.Log) { l.CopyDatabase(1, 16400, 1, 1663) }, "from the files of database 1 in tablespace 1663"},
 		{"moved and moved back", nil, func(l *walrecordtest.Log) {
 			l.CopyDatabase(1, 16400, 1, 1663)
+			l.DropDatabase(1, 1663)
 			l.CopyDatabase(1, 1663, 1, 16400)
+			l.DropDatabase(1, 16400)
+		}, "creates database 1 in tablespace 16400 at 0/140100 from the files of database 1 in tablespace 1663"},
+		{"a template that is dropped then", nil, func(l *walrecordtest.Log) { from(1)(l); l.DropDatabase(1, 16400, 1663) }, "from the files of database 1 "},
+		{"a template that is dropped elsewhere", nil, func(l *walrecordtest.Log) { from(1)(l); l.DropDatabase(1, 16400); l.DropDatabase(2, 1663) }, ""},
+		{"a template that is made of another then", nil, func(l *walrecordtest.Log) { from(1)(l); l.CopyDatabase(1, 1663, 2, 1663) }, "from the files of database 1 "},
+		{"a template that is made of WAL then", nil, func(l *walrecordtest.Log) { from(1)(l); l.LogDatabase(1, 1663) }, "from the files of database 1 "},
+		{"a template that was made of one that stays", nil, func(l *walrecordtest.Log) {
+			from(1)(l)
+			l.CopyDatabase(16403, 1663, 16402, 1663)
+			l.DropDatabase(16402, 1663)
 		}, ""},
+		{"a template that was dropped", nil, func(l *walrecordtest.Log) { l.DropDatabase(1, 1663); from(1)(l) }, "from the files of database 1 "},
+		{"a template of many, which come and go", nil, func(l *walrecordtest.Log) {
+			for range 3 {
+				from(1)(l)
+				l.DropDatabase(16402, 1663)
+			}
+		}, ""},
+		{"moved behind the end", func(f *fake) { f.stop.StopPtr = 0x140000 }, func(l *walrecordtest.Log) {
+			l.CopyDatabase(1, 16400, 1, 1663)
+			l.DropDatabase(1, 1663)
+		}, ""},
+		{"dropped behind the end", func(f *fake) { f.stop.StopPtr = 0x140148 }, func(l *walrecordtest.Log) { from(1)(l); l.FillTo(0x150000); l.DropDatabase(1, 1663) }, "from the files of database 1 "},
 		{"not known", nil, func(l *walrecordtest.Log) { l.Add(4, 0x70, nil) }, "record at 0/140100 of the write-ahead log creates what this client does not know"},
 	} {
 		for name, method := range map[string]WALMethod{"fetched": WALFetch, "streamed": WALStream} {

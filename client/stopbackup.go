@@ -93,9 +93,7 @@ func (b *backup) checkNoneNew(now []protocol.Tablespace) error {
 			return old.OID == t.OID && old.Location == t.Location
 		})
 		if !known && !t.InPlace() {
-			return protocol.Errorf(protocol.CodeObjectNotInPrerequisite,
-				"tablespace %d was created during the backup", t.OID).
-				WithHint("A server that is restored from this backup would write into %q, the directory of the original. Take another backup.", t.Location)
+			return createdMeanwhile(t.OID, t.Location)
 		}
 	}
 	return nil

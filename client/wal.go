@@ -94,7 +94,7 @@ func (b *backup) judgeWAL(context.Context) error {
 	if err := b.checkRecords(b.walRecords); err != nil {
 		return err
 	}
-	if err := b.checkReplay(b.walRecords.Creations); err != nil {
+	if err := b.checkReplay(b.walRecords.Directories); err != nil {
 		return err
 	}
 	return b.markArchived(b.walRecords.End())

@@ -76,7 +76,7 @@ func (r *Run) joinRecords(next *Run) {
 	if next.BackupEnd.Start != 0 {
 		r.BackupEnd = next.BackupEnd
 	}
-	r.Creations.join(next.Creations)
+	r.Directories.join(next.Directories)
 	r.tail = next.tail
 	if next.current == &next.tail {
 		r.current = &r.tail

@@ -50,8 +50,8 @@ type Run struct {
 	// BackupEnd is the record that ends the backup which starts at that position, on
 	// a primary; its Start is 0 until it has been seen.
 	BackupEnd Record
-	// Creations are of all records up to End.
-	Creations Creations
+	// Directories are of all records up to End.
+	Directories Directories
 
 	source Source
 	start  protocol.LSN // of the first record of the backup
@@ -227,7 +227,7 @@ func (r *Run) complete(record *Record, first []byte, valid bool) {
 	case record.is(kindBackupEnd) && record.link == r.start:
 		r.BackupEnd = *record
 	}
-	r.Creations.add(record, r.format, r.order, first)
+	r.Directories.add(record, r.format, r.order, first)
 	r.last, r.end = *record, record.End
 	if r.visit != nil {
 		r.visit(*record)

@@ -198,7 +198,7 @@ func FuzzRun(f *testing.F) {
 		n := min(int(cut), len(b))
 		two.Write(b[:n])
 		two.Write(b[n:])
-		if one.End() != two.End() || one.Checkpoint != two.Checkpoint || one.BackupEnd != two.BackupEnd || !cmp.Equal(one.Creations, two.Creations) || (one.Err() == nil) != (two.Err() == nil) {
+		if one.End() != two.End() || one.Checkpoint != two.Checkpoint || one.BackupEnd != two.BackupEnd || !cmp.Equal(one.Directories, two.Directories) || (one.Err() == nil) != (two.Err() == nil) {
 			t.Errorf("in one piece: %v, %v; in two: %v, %v", one.End(), one.Err(), two.End(), two.Err())
 		}
 		if one.Err() == nil && one.End() > 0x100000+protocol.LSN(len(b))+testSegment {

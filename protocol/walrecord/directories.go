@@ -7,7 +7,7 @@ import (
 	"github.com/pgparallel/pgparallel/protocol"
 )
 
-// The managers of the records that create directories (access/rmgrlist.h), and their kinds
+// The managers of the records that create and drop directories (access/rmgrlist.h), and their kinds
 // (commands/tablespace.h, commands/dbcommands_xlog.h).
 const (
 	managerDatabase   = 4
@@ -29,33 +29,36 @@ const (
 	transaction = 252 // XLR_BLOCK_ID_TOPLEVEL_XID, with four
 )
 
-// maxCreations is how many tablespaces, and how many databases, a run keeps.
-const maxCreations = 1 << 18
+// maxChanges is how many changes of tablespaces, and how many of databases, a run keeps.
+const maxChanges = 1 << 18
 
-// Creations are the directories that replay makes of what is not in the WAL, in the order
-// of the records.
-type Creations struct {
-	Tablespaces []TablespaceCreation
-	Databases   []DatabaseCreation
+// Directories are the changes by which replay makes directories of what is not in the WAL, and
+// removes them, in the order of the records.
+type Directories struct {
+	Tablespaces []TablespaceChange
+	Databases   []DatabaseChange
 	// Unknown is where the first record starts that is of their managers and was not
 	// understood, or one too many; 0: there is none.
 	Unknown protocol.LSN
 }
 
-// TablespaceCreation is a record by which replay links a tablespace to a location.
-type TablespaceCreation struct {
+// TablespaceChange is a record by which replay links a tablespace to a location, or drops it.
+type TablespaceChange struct {
 	Start    protocol.LSN
 	OID      uint32
-	Location string // empty: in place
+	Location string // empty: in place, or dropped
+	Dropped  bool
 }
 
-// DatabaseCreation is a record by which replay makes the directory of a database.
-type DatabaseCreation struct {
+// DatabaseChange is what a record says by which replay makes the directory of a database, or
+// drops it. A record that drops several is as many changes.
+type DatabaseChange struct {
 	Start     protocol.LSN
 	Directory DatabaseDirectory
 	// Template is the directory whose files are copied. Zero means that none is: all
-	// that becomes of the directory is in the WAL.
+	// that becomes of the directory is in the WAL, or it is dropped.
 	Template DatabaseDirectory
+	Dropped  bool
 }
 
 // DatabaseDirectory is what a database has in a tablespace, by their OIDs.
@@ -63,7 +66,7 @@ type DatabaseDirectory struct{ Database, Tablespace uint32 }
 
 // add takes a record of the format, given its first bytes: recordPrefix of them, unless it
 // has fewer.
-func (c *Creations) add(record *Record, f format, order binary.ByteOrder, b []byte) {
+func (c *Directories) add(record *Record, f format, order binary.ByteOrder, b []byte) {
 	if record.Manager != managerDatabase && record.Manager != managerTablespace {
 		return // as most
 	}
@@ -80,30 +83,34 @@ func (c *Creations) add(record *Record, f format, order binary.ByteOrder, b []by
 	}
 }
 
-func (c *Creations) addTablespace(record *Record, order binary.ByteOrder, data []byte) bool {
-	switch record.Info & 0xF0 {
-	case kindCreateTablespace:
+func (c *Directories) addTablespace(record *Record, order binary.ByteOrder, data []byte) bool {
+	t := TablespaceChange{Start: record.Start}
+	switch kind := record.Info & 0xF0; {
+	case kind == kindCreateTablespace:
 		path, _, terminated := bytes.Cut(data[min(4, len(data)):], []byte{0})
 		if !terminated {
 			return false
 		}
-		c.Tablespaces = append(c.Tablespaces, TablespaceCreation{record.Start, order.Uint32(data), string(path)})
-		return len(c.Tablespaces) <= maxCreations
-	case kindDropTablespace:
-		return true
+		t.Location = string(path)
+	case kind == kindDropTablespace && len(data) == 4:
+		t.Dropped = true
+	default:
+		return false
 	}
-	return false
+	t.OID = order.Uint32(data)
+	c.Tablespaces = append(c.Tablespaces, t)
+	return len(c.Tablespaces) <= maxChanges
 }
 
-func (c *Creations) addDatabase(record *Record, f format, order binary.ByteOrder, data []byte) bool {
+func (c *Directories) addDatabase(record *Record, f format, order binary.ByteOrder, data []byte) bool {
 	kind := record.Info & 0xF0
 	if f.copiesDatabases && kind == kindLogDatabase {
 		kind = kindDropDatabase
 	}
-	d := DatabaseCreation{Start: record.Start}
+	d := DatabaseChange{Start: record.Start}
 	switch {
 	case kind == kindDropDatabase:
-		return true
+		return c.dropDatabase(record, order, data)
 	case kind == kindCopyDatabase && len(data) == 16:
 		d.Template = DatabaseDirectory{order.Uint32(data[8:]), order.Uint32(data[12:])}
 	case kind == kindLogDatabase && len(data) == 8:
@@ -112,18 +119,32 @@ func (c *Creations) addDatabase(record *Record, f format, order binary.ByteOrder
 	}
 	d.Directory = DatabaseDirectory{order.Uint32(data), order.Uint32(data[4:])}
 	c.Databases = append(c.Databases, d)
-	return len(c.Databases) <= maxCreations
+	return len(c.Databases) <= maxChanges
+}
+
+// dropDatabase takes an xl_dbase_drop_rec: the database, how many tablespaces it has
+// directories in, and these.
+func (c *Directories) dropDatabase(record *Record, order binary.ByteOrder, data []byte) bool {
+	const head = 8
+	if len(data) < head || int64(len(data)) != head+4*int64(order.Uint32(data[4:])) {
+		return false
+	}
+	for at := head; at < len(data); at += 4 {
+		directory := DatabaseDirectory{order.Uint32(data), order.Uint32(data[at:])}
+		c.Databases = append(c.Databases, DatabaseChange{Start: record.Start, Directory: directory, Dropped: true})
+	}
+	return len(c.Databases) <= maxChanges
 }
 
 // join appends those of the records that follow.
-func (c *Creations) join(next Creations) {
+func (c *Directories) join(next Directories) {
 	c.Tablespaces = append(c.Tablespaces, next.Tablespaces...)
 	c.Databases = append(c.Databases, next.Databases...)
-	if len(c.Tablespaces) > maxCreations {
-		c.miss(c.Tablespaces[maxCreations].Start)
+	if len(c.Tablespaces) > maxChanges {
+		c.miss(c.Tablespaces[maxChanges].Start)
 	}
-	if len(c.Databases) > maxCreations {
-		c.miss(c.Databases[maxCreations].Start)
+	if len(c.Databases) > maxChanges {
+		c.miss(c.Databases[maxChanges].Start)
 	}
 	if next.Unknown != 0 {
 		c.miss(next.Unknown)
@@ -131,12 +152,12 @@ func (c *Creations) join(next Creations) {
 }
 
 // miss notes a record that is not kept.
-func (c *Creations) miss(start protocol.LSN) {
+func (c *Directories) miss(start protocol.LSN) {
 	if c.Unknown == 0 || start < c.Unknown {
 		c.Unknown = start
 	}
-	c.Tablespaces = c.Tablespaces[:min(len(c.Tablespaces), maxCreations)]
-	c.Databases = c.Databases[:min(len(c.Databases), maxCreations)]
+	c.Tablespaces = c.Tablespaces[:min(len(c.Tablespaces), maxChanges)]
+	c.Databases = c.Databases[:min(len(c.Databases), maxChanges)]
 }
 
 // mainData is the data of a record without blocks, given its first bytes. It reports false

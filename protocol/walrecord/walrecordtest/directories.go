@@ -24,6 +24,17 @@ func (l *Log) LogDatabase(database, tablespace uint32) (start protocol.LSN) {
 	return l.Add(4, 0x10, mainData(oids(database, tablespace)))
 }
 
+// DropDatabase adds the record that drops the directories of a database in tablespaces
+// (XLOG_DBASE_DROP, as from PostgreSQL 15 on).
+func (l *Log) DropDatabase(database uint32, tablespaces ...uint32) (start protocol.LSN) {
+	return l.Add(4, 0x20, mainData(oids(append([]uint32{database, uint32(len(tablespaces))}, tablespaces...)...)))
+}
+
+// DropTablespace adds the record that drops a tablespace (XLOG_TBLSPC_DROP).
+func (l *Log) DropTablespace(oid uint32) (start protocol.LSN) {
+	return l.Add(5, 0x10, mainData(oids(oid)))
+}
+
 func oids(list ...uint32) []byte {
 	var data []byte
 	for _, oid := range list {
