@@ -86,8 +86,8 @@ func (s *Stopped) InRecovery(ctx context.Context) (bool, error) {
 //     label, and no known end of WAL.
 //
 // While backup_label exists it is 55000 in every state, and so it is while postmaster.pid
-// does, unless [Options.Crashed] is set and no server runs on the directory. WAL that the
-// backup needs and that is not there is 58P01.
+// does, unless [Options.Crashed] is set and no server runs on the directory, and where a
+// directory is missing ([Dir.CheckDirectories]). WAL that the backup needs and that is not there is 58P01.
 func (s *Stopped) StartBackup(ctx context.Context, r protocol.BackupRequest) (protocol.StartPoint, protocol.RunningBackup, error) {
 	c, b, err := s.begin(ctx, r.Label)
 	if err != nil {
@@ -116,6 +116,9 @@ func (s *Stopped) begin(ctx context.Context, label string) (controlfile.Control,
 		return c, nil, err
 	}
 	if err := s.CheckPath(); err != nil {
+		return c, nil, err
+	}
+	if err := s.CheckDirectories(); err != nil {
 		return c, nil, err
 	}
 	stop, err := s.plan(ctx, c, label)

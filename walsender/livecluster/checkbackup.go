@@ -7,8 +7,8 @@ import (
 )
 
 // CheckBackup returns the error that StartBackup would return now, as far as it can be known
-// without a checkpoint: no server that can be reached, or another directory's; a right
-// that the role lacks; too low a wal_level; a standby whose WAL was written without
+// without a checkpoint: no server that can be reached, or another directory's; a directory
+// that is missing ([datadir.Dir.CheckDirectories]); a right that the role lacks; too low a wal_level; a standby whose WAL was written without
 // full_page_writes (walsender.BackupChecker).
 func (c *Cluster) CheckBackup(ctx context.Context) error {
 	s, found, err := c.connect(ctx)
@@ -21,6 +21,9 @@ func (c *Cluster) CheckBackup(ctx context.Context) error {
 
 func (c *Cluster) checkBackup(ctx context.Context, s *sqlSession, found server) error {
 	if err := c.CheckPath(); err != nil {
+		return err
+	}
+	if err := c.CheckDirectories(); err != nil {
 		return err
 	}
 	if _, err := c.MarkTablespaces(); err != nil {

@@ -1,6 +1,7 @@
 package livecluster_test
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -29,6 +30,10 @@ func TestCheckBackup_4_9(t *testing.T) {
 	s.dryRun(t, func(o *client.Options) { o.WAL.Slot, o.WAL.CreateSlot = "mine", true }, "already exists")
 	s.dryRun(t, nil, "all replication slots are in use")
 	s.dryRun(t, func(o *client.Options) { o.WAL.NoSlot = true }, "")
+	notify := filepath.Join(primary.Dir, "pg_notify")
+	must(t, os.Rename(notify, notify+".away"))
+	s.refused(t, `directory "pg_notify" is missing`)
+	must(t, os.Rename(notify+".away", notify))
 	sql(t, primary, "REVOKE EXECUTE ON FUNCTION "+primary.Programs.BackupFunctions()+" FROM backup")
 	s.refused(t, "the role lacks EXECUTE on ")
 }

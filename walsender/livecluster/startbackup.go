@@ -35,6 +35,9 @@ func (c *Cluster) start(ctx context.Context, b *backup, r protocol.BackupRequest
 	if err := c.CheckPath(); err != nil {
 		return protocol.StartPoint{}, err
 	}
+	if err := c.CheckDirectories(); err != nil {
+		return protocol.StartPoint{}, err
+	}
 	var err error
 	if b.tablespaces, err = c.MarkTablespaces(); err != nil {
 		return protocol.StartPoint{}, err

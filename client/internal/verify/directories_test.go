@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/pgparallel/pgparallel/client/internal/verify"
+	"github.com/pgparallel/pgparallel/protocol"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/longtest"
 	"github.com/pgparallel/pgparallel/walsender/walsendertest/postgres"
 )
@@ -35,7 +36,7 @@ func testNeededDirectories(t *testing.T, p postgres.Programs) {
 	_, err := p.Run(t.Context(), "pg_basebackup", "-D", taken, "-d", source.ConnString("postgres"), "-c", "fast", "--no-sync")
 	must(t, err)
 	must(t, source.Stop(t.Context(), postgres.Immediate))
-	needed := verify.NeededDirectories(p.Major)
+	needed := protocol.EmptyDirectories(p.Major)
 	for _, dir := range []string{
 		"pg_notify", "pg_twophase", "pg_serial",
 		"pg_commit_ts", "pg_dynshmem", "pg_logical/mappings", "pg_logical/snapshots", "pg_replslot", "pg_snapshots", "pg_stat",

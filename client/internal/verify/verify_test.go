@@ -115,7 +115,7 @@ func (s *sample) writePlain(t testing.TB) string {
 		must(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, path)), 0o700))
 		must(t, os.WriteFile(filepath.Join(dir, path), []byte(content), 0o600))
 	}
-	for _, path := range neededDirectories(13) {
+	for _, path := range protocol.EmptyDirectories(13) {
 		must(t, os.MkdirAll(filepath.Join(dir, path), 0o700))
 	}
 	return dir
@@ -123,7 +123,7 @@ func (s *sample) writePlain(t testing.TB) string {
 
 // A directory that holds no file, and without which PostgreSQL does not start, is missed.
 func TestRun_MissingDirectories(t *testing.T) {
-	for _, path := range neededDirectories(15) {
+	for _, path := range protocol.EmptyDirectories(15) {
 		if path == "pg_tblspc" {
 			continue // it holds one
 		}

@@ -1,4 +1,0 @@
-package verify
-
-// NeededDirectories is neededDirectories.
-var NeededDirectories = neededDirectories
