@@ -215,7 +215,7 @@ func (c *serveCommand) run(out *console) error {
 	access.protect(server)
 	service := &service{server: server, access: access, options: c, set: set, log: log}
 	if metrics != nil {
-		s := serveMetrics(metrics, newServerMetrics(server).registry(), server.Ready, log)
+		s := serveMetrics(metrics, newServerMetrics(server).registry(), whenFound(listeners[0], server.Ready), log)
 		defer s.close()
 	}
 	return service.serveUntilSignal(listeners, out)

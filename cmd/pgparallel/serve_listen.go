@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -44,7 +45,7 @@ func (c *serveCommand) checkListen() (inUse, err error) {
 	return nil, nil
 }
 
-// listen opens the Unix socket and the TCP addresses. Unless the network is open to
+// listen opens the Unix socket, which is the first, and the TCP addresses. Unless the network is open to
 // those whom rules let in, the addresses must be loopback ones.
 func listen(socketDir string, port int, o accessOptions) ([]net.Listener, error) {
 	if socketDir == "" {
@@ -66,6 +67,20 @@ func listen(socketDir string, port int, o accessOptions) ([]net.Listener, error)
 		listeners = append(listeners, tcp)
 	}
 	return listeners, nil
+}
+
+// whenFound is ready, where the path of a Unix socket leads to the listener as it does now: no
+// client finds it otherwise, and nobody else notices.
+func whenFound(socket net.Listener, ready func(context.Context) error) func(context.Context) error {
+	path := socket.Addr().String()
+	bound, err := os.Lstat(path)
+	return func(ctx context.Context) error {
+		now, errNow := os.Lstat(path)
+		if err != nil || errNow != nil || !os.SameFile(bound, now) {
+			return fmt.Errorf("unix socket %q was removed or replaced: nobody can connect to it, start the server anew", path)
+		}
+		return ready(ctx)
+	}
 }
 
 // listenTCP listens on an address. The one that is checked is the one that is listened

@@ -110,6 +110,21 @@ func TestMetrics_Probes(t *testing.T) {
 	s.get(t, "/", http.StatusNotFound)
 	must(t, os.Rename(control+".away", control))
 	s.get(t, "/readyz", http.StatusOK)
+	transactions := filepath.Join(data, "pg_xact")
+	must(t, os.Rename(transactions, transactions+".away"))
+	if why := s.get(t, "/readyz", http.StatusServiceUnavailable); !strings.Contains(why, `directory "pg_xact" is missing`) {
+		t.Errorf("not ready because of %q", why)
+	}
+	must(t, os.Rename(transactions+".away", transactions))
+	socket := filepath.Join(s.socketDir, ".s.PGSQL.5433")
+	must(t, os.Rename(socket, socket+".away"))
+	if why := s.get(t, "/readyz", http.StatusServiceUnavailable); !strings.Contains(why, "was removed or replaced") {
+		t.Errorf("not ready because of %q", why)
+	}
+	must(t, os.WriteFile(socket, nil, 0o600))
+	s.get(t, "/readyz", http.StatusServiceUnavailable)
+	must(t, os.Rename(socket+".away", socket))
+	s.get(t, "/readyz", http.StatusOK)
 
 	second := run(t, command(t, "serve", "-D", data, "-k", socketDir(t), "--metrics-listen="+s.metrics))
 	want := fmt.Sprintf("could not listen on %q for metrics: bind: address already in use", s.metrics)
