@@ -326,16 +326,18 @@ func TestRefresh_8_3_AnyStates_Long(t *testing.T) {
 		_, err = client.Backup(t.Context(), o)
 		must(t, err)
 		for range rapid.IntRange(0, 6).Draw(rt, "changes of the cluster") {
-			change(rt, t, source)
+			change(rt, t, source, true)
 		}
-		if rapid.Bool().Draw(rt, "interrupted") {
+		interrupted := rapid.Bool().Draw(rt, "interrupted")
+		if interrupted {
 			must(t, os.WriteFile(filepath.Join(o.Dir, "pgparallel.incomplete"), nil, 0o600))
 			interrupt(t, o.Dir)
 		}
 		for range rapid.IntRange(0, 6).Draw(rt, "changes of the copy") {
-			change(rt, t, o.Dir)
+			change(rt, t, o.Dir, interrupted) // in a finished one a file is refused that it has not written
 		}
 		o.Refresh, o.InPlace = true, rapid.Bool().Draw(rt, "in place")
+		o.NoSync, o.SyncMethod = rapid.IntRange(0, 3).Draw(rt, "sync") > 0, client.SyncFsync
 		_, err = client.Backup(t.Context(), o)
 		must(t, err)
 		checkRefreshed(t, o)
@@ -351,8 +353,8 @@ func interrupt(t testing.TB, dir string) {
 	mustBe(t, os.Rename(filepath.Join(dir, "backup_manifest"), filepath.Join(dir, "backup_manifest.tmp")))
 }
 
-// change changes a file below base, or removes one, or makes one.
-func change(rt *rapid.T, t testing.TB, dir string) {
+// change changes a file below base, or removes one, or with creates makes one.
+func change(rt *rapid.T, t testing.TB, dir string, creates bool) {
 	t.Helper()
 	var files []string
 	mustBe(t, filepath.WalkDir(filepath.Join(dir, "base/5"), func(path string, e fs.DirEntry, err error) error {
@@ -382,6 +384,9 @@ func change(rt *rapid.T, t testing.TB, dir string) {
 	case "remove":
 		mustBe(t, os.Remove(path))
 	case "create":
+		if !creates {
+			return
+		}
 		mustBe(t, os.WriteFile(filepath.Join(dir, "base/5", fmt.Sprint(rapid.IntRange(70000, 70003).Draw(rt, "number"))), bytes.Repeat([]byte("x"), 8192*40), 0o600))
 	case "another inode":
 		content, err := os.ReadFile(path)
