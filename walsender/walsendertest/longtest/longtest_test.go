@@ -49,7 +49,7 @@ func TestMakefile(t *testing.T) {
 			"LONG := " + variable + "=$(PGPARALLEL_LONG) PGPARALLEL_SOAK=$(SOAKTIME) .ci/in-memory $(GO) test $(RACE) -parallel $(PARALLEL) -count=1 -v -timeout 60m",
 			"\tPGPARALLEL_REQUIRE_POSTGRES=1 $(LONG) -run '" + suffix + "$$' ./...",
 		},
-		".ci/run": {"make test", "make check-long SOAKTIME=45s"},
+		".ci/run": {"make test", "make check-long SOAKTIME=25s"},
 	} {
 		text, err := os.ReadFile("../../../" + file)
 		if err != nil {
