@@ -313,7 +313,11 @@ func checkStartedMeanwhile(t *testing.T, at string) {
 func TestRefresh_8_3_AnyStates_Long(t *testing.T) {
 	longtest.Mark(t)
 	checks := flag.Lookup("rapid.checks").Value.String()
-	must(t, flag.Set("rapid.checks", "30"))
+	few := "12"
+	if longtest.Whole() {
+		few = "100"
+	}
+	must(t, flag.Set("rapid.checks", few))
 	defer func() { must(t, flag.Set("rapid.checks", checks)) }()
 	source := writeSample(t, walsendertest.Sample{SmallFiles: 20})
 	config := serve(t, source, &walsender.Server{MaxWALSenders: 1000})
