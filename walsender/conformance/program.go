@@ -96,7 +96,7 @@ func (p program) watch(ctx context.Context, cmd *exec.Cmd, ended <-chan error, s
 
 // betweenSignals is long enough for two equal signals to be two, and short enough for
 // the second to come in the cleanup that the first has begun.
-const betweenSignals = 10 * time.Millisecond
+const betweenSignals = 40 * time.Millisecond
 
 // signal sends a signal; SIGKILL to the program's children, too.
 func (p program) signal(cmd *exec.Cmd, signal os.Signal) {
