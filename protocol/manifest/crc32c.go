@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"hash"
 	"hash/crc32"
+
+	"github.com/pgparallel/pgparallel/protocol/internal/crc"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -25,32 +27,7 @@ func UpdateCRC32C(sum uint32, p []byte) uint32 {
 
 // JoinCRC32C is the CRC-32C of two contents in a row, of which the second has size bytes.
 func JoinCRC32C(first, second uint32, size int64) uint32 {
-	for power := uint32(crcByte); size > 0; size >>= 1 {
-		if size&1 != 0 {
-			first = multiply(first, power)
-		}
-		power = multiply(power, power)
-	}
-	return first ^ second
-}
-
-// A sum is a polynomial over GF(2), modulo Castagnoli's. The highest bit is the coefficient of
-// x^0. A byte behind a content multiplies the content's sum by x^8.
-const (
-	crcOne  = 1 << 31 // x^0
-	crcByte = 1 << 23 // x^8
-)
-
-// multiply is the product of two polynomials.
-func multiply(a, b uint32) uint32 {
-	var product uint32
-	for bit := uint32(crcOne); bit != 0; bit >>= 1 {
-		if a&bit != 0 {
-			product ^= b
-		}
-		b = b>>1 ^ crc32.Castagnoli*(b&1)
-	}
-	return product
+	return crc.Shift(first, size) ^ second
 }
 
 // Joiner is a checksum to which a part of the content can be added that was summed up apart, as

@@ -5,7 +5,10 @@ import (
 	"hash/crc32"
 
 	"github.com/pgparallel/pgparallel/protocol"
+	"github.com/pgparallel/pgparallel/protocol/internal/crc"
 )
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // The header of a record (XLogRecord, access/xlogrecord.h), and what is kept of one.
 const (
@@ -83,8 +86,8 @@ func (p *piece) add(data []byte) {
 // join takes the piece that follows, which another run has read.
 func (p *piece) join(next *piece) {
 	header := max(0, min(recordHeader-p.got, next.got)) // those bytes of next are the header's
-	sum := next.sum ^ shift(crc32.Checksum(next.prefix[:header], castagnoli), next.got-header)
-	p.sum = shift(p.sum, next.got-header) ^ sum
+	sum := next.sum ^ crc.Shift(crc32.Checksum(next.prefix[:header], castagnoli), next.got-header)
+	p.sum = crc.Shift(p.sum, next.got-header) ^ sum
 	if p.got < recordPrefix {
 		copy(p.prefix[p.got:], next.prefix[:min(next.got, recordPrefix)])
 	}
